@@ -1,0 +1,115 @@
+package resource
+
+import (
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// Claim is a uniqueness beyond names: only one resource may hold a key of a scope.
+type Claim struct {
+	// Scope is what must be unique: peering-pair.
+	Scope string
+	Key   string
+}
+
+// Reference is a resource that another one names in its spec.
+type Reference struct {
+	Kind string
+	Name string
+	// Field that names it: spec.acceptor.
+	Field string
+}
+
+// Kind is one row of the registry. It drives store, apply, API and CLI: a new kind is a proto file, a row here with its
+// rules, and its planner.
+type Kind struct {
+	// Name as in manifests: PeeringGroup.
+	Name string
+	// Plural as in URLs and on the command line: peering-groups.
+	Plural string
+	// Singular as on the command line: peering-group. Short, when set, is another word for it.
+	Singular string
+	Short    string
+	// Manifest: operators may apply it. Other kinds are made by the server only.
+	Manifest bool
+	// New makes an empty one.
+	New func() Object
+	// Default fills in what the user left out, before validation.
+	Default func(Object)
+	// Validate checks the spec by itself, beyond what the proto's own rules say. Fields are paths from the resource.
+	Validate func(Object) []fault.Violation
+	// References are the resources that the spec names; they must exist, and cannot be deleted before.
+	References func(Object) []Reference
+	// Claims are the uniquenesses that it holds.
+	Claims func(Object) []Claim
+	// Datacenters whose plan a change of it may alter: those that it names. What a selector chooses is found by the
+	// planner, for kinds that have one.
+	Datacenters func(Object) []string
+	// Columns are what a table shows after the name.
+	Columns []Column
+}
+
+// Column is one column of a table of resources.
+type Column struct {
+	Title string
+	Value func(Object) string
+	// Wide: only with -o wide.
+	Wide bool
+}
+
+// Kinds are all kinds, in the order in which apply creates them (what is referred to comes first).
+func Kinds() []Kind {
+	return []Kind{
+		datacenterKind(),
+		gatewayKind(),
+		peeringGroupKind(),
+		peeringKind(),
+		serviceExportKind(),
+		joinTokenKind(),
+		agentKind(),
+		apiTokenKind(),
+	}
+}
+
+// KindNamed finds a kind by its name (Datacenter), plural, singular or short word, in any case.
+func KindNamed(name string) (Kind, bool) {
+	for _, k := range Kinds() {
+		if equalFold(name, k.Name, k.Plural, k.Singular, k.Short) {
+			return k, true
+		}
+	}
+	return Kind{}, false
+}
+
+// KindOf is the kind of an object.
+func KindOf(o Object) Kind {
+	name := string(o.ProtoReflect().Descriptor().Name())
+	k, ok := KindNamed(name)
+	if !ok {
+		panic("resource: not a kind: " + name)
+	}
+	return k
+}
+
+// Names of the kinds, for keys.
+const (
+	KindDatacenter    = "Datacenter"
+	KindGateway       = "Gateway"
+	KindPeeringGroup  = "PeeringGroup"
+	KindPeering       = "Peering"
+	KindServiceExport = "ServiceExport"
+	KindJoinToken     = "JoinToken"
+	KindAgent         = "Agent"
+	KindAPIToken      = "APIToken"
+)
+
+var (
+	_ Object = (*isthmusv1.Datacenter)(nil)
+	_ Object = (*isthmusv1.Gateway)(nil)
+	_ Object = (*isthmusv1.PeeringGroup)(nil)
+	_ Object = (*isthmusv1.Peering)(nil)
+	_ Object = (*isthmusv1.ServiceExport)(nil)
+	_ Object = (*isthmusv1.JoinToken)(nil)
+	_ Object = (*isthmusv1.Agent)(nil)
+	_ Object = (*isthmusv1.APIToken)(nil)
+)

@@ -1,0 +1,223 @@
+// Package store says what isthmus keeps and what it promises about it. Implementations are store/sqlite and
+// store/postgres, which share store/sqlstore; store/storetest is the suite that both pass; store/snapshot is the
+// in-memory view that all reads come from.
+//
+// Owns: the contract. Does not own: what a resource means (resource), who may write it (server).
+// Start reading at Store.
+//
+//	            requires, fence, claims, references      changes since (epoch, index)
+//	Write ──▶ checked under the revision row's lock ──▶ Changes ──▶ snapshot ──▶ everything else
+package store
+
+import (
+	"context"
+	"time"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
+// Key names one resource.
+type Key struct {
+	// Kind is the kind's name: Datacenter.
+	Kind string
+	Name string
+}
+
+// Part tells which half of a resource a write or a change is about. Operators write specs, controllers write statuses;
+// a write of one never touches the other.
+type Part string
+
+// The parts.
+const (
+	// PartSpec is labels, spec, generation and delete time. Creating a resource is PartAll.
+	PartSpec   Part = "spec"
+	PartStatus Part = "status"
+	PartAll    Part = "all"
+)
+
+// Operation tells what a change did.
+type Operation string
+
+// The operations.
+const (
+	OperationPut    Operation = "put"
+	OperationDelete Operation = "delete"
+)
+
+// Put stores one resource. Its claims, references and affected datacenters come from the resource's Kind.
+type Put struct {
+	// Object has all its metadata but the index, which the store gives.
+	Object resource.Object
+	Part   Part
+}
+
+// Require is a precondition: what the writer read when it decided. Checked under the lock.
+type Require struct {
+	Key Key
+	// Index that the resource must still have; 0 with Absent false: it must exist.
+	Index uint64
+	// Absent: it must not exist.
+	Absent bool
+}
+
+// Claim is a uniqueness beyond names, held by one resource: a peering's pair of datacenters.
+type Claim = resource.Claim
+
+// Secret is ciphertext under its digest. The store never sees what is inside.
+type Secret struct {
+	Digest string
+	// Kind tells what it is, for people: peering-token, server-ca.
+	Kind string
+	Body []byte
+	// ExpireTime: compaction deletes it after. Zero: never.
+	ExpireTime time.Time
+}
+
+// Write is one transaction: all of it or nothing.
+type Write struct {
+	Puts     []Put
+	Deletes  []Key
+	Requires []Require
+	// Events are numbered, chained and stored with the write; Spec is filled by the caller.
+	Events []*isthmusv1.Event
+	// Secrets are stored under their digests (an existing one stays); DeleteSecrets go.
+	Secrets       []Secret
+	DeleteSecrets []string
+	// Fence, when set: the lease must still be held with this fencing number.
+	Fence *Lease
+}
+
+// Revision is a place in the history of one database.
+type Revision struct {
+	// Epoch is random, made with the database and renewed after a restore: indexes of two epochs cannot be compared.
+	Epoch string
+	// Index grows by one with every write that changes resources.
+	Index uint64
+}
+
+// Change is one resource's part changed (or the resource deleted) at an index.
+type Change struct {
+	Index     uint64
+	Key       Key
+	UID       string
+	Operation Operation
+	Part      Part
+	// Datacenters whose plan it may change. Empty: none.
+	Datacenters []string
+	// Object is the resource as of Feed.Revision; nil when it is deleted by then.
+	Object resource.Object
+}
+
+// Feed is what happened since an index.
+type Feed struct {
+	Revision Revision
+	Changes  []Change
+	// Reload: the epoch is another or the index was compacted away; load everything again.
+	Reload bool
+}
+
+// Page is a part of a list at one index.
+type Page struct {
+	Objects  []resource.Object
+	Revision Revision
+	// Next is the name to go on after; empty at the end.
+	Next string
+}
+
+// Store keeps resources.
+//
+// Errors are *fault.Error: NotFound, AlreadyExists (an absent-require or a claim is violated), Conflict (a require or
+// fence is violated), Referenced (a delete of what others refer to; violations list them), Invalid (a put refers to what
+// does not exist), Unavailable, Canceled, Timeout, Internal. Objects that are returned belong to the caller.
+// All methods may be called concurrently. After Close they fail with Unavailable.
+type Store interface {
+	// Get reads one resource: NotFound when there is none.
+	Get(ctx context.Context, key Key) (resource.Object, Revision, error)
+	// List reads up to limit resources of a kind with names after a name, in order of their names.
+	List(ctx context.Context, kind, after string, limit int) (Page, error)
+	// Load visits every resource at one index, in no particular order.
+	Load(ctx context.Context, visit func(resource.Object) error) (Revision, error)
+	// Write commits all of w or nothing, and is durable when it returns. The revision is the one at which w became
+	// visible; whoever reads that index or a later one sees all of w and everything before it. Concurrent writes are
+	// committed together, in one order that all readers see; one that fails does not disturb the others. When ctx ends
+	// before the commit was tried, nothing of w is stored; later, the error is Unavailable and w may be stored.
+	Write(ctx context.Context, w Write) (Revision, error)
+	// Changes are those after since, in order, at most limit of them but always whole indexes. A reader that has seen
+	// index N has seen everything at or below N.
+	Changes(ctx context.Context, since Revision, limit int) (Feed, error)
+	// Wake signals that there may be changes; a hint, which may be missing or spurious.
+	Wake() <-chan struct{}
+}
+
+// EventQuery chooses events.
+type EventQuery struct {
+	// After is the number of the last event seen; with Descending, events below it (0: from the newest).
+	After      uint64
+	Descending bool
+	Kind       string
+	Target     string
+	Limit      int
+}
+
+// Journal reads the audit log, which Write appends to.
+type Journal interface {
+	Events(ctx context.Context, q EventQuery) ([]*isthmusv1.Event, error)
+}
+
+// Vault reads secrets, which Write stores. NotFound for a digest that is not there.
+type Vault interface {
+	Secret(ctx context.Context, digest string) (Secret, error)
+}
+
+// Observation is the last report of one part by one reporter.
+type Observation struct {
+	Datacenter string
+	// Part is inventory, services, peerings, exports or agent/NAME.
+	Part string
+	// Agent that reported.
+	Agent  string
+	Digest string
+	// Body is the part as canonical JSON.
+	Body        []byte
+	ReceiveTime time.Time
+	// HeardTime is when the reporter was last heard of, changed report or not.
+	HeardTime time.Time
+}
+
+// Observatory keeps what agents report: one row for each datacenter and part, no index, no change feed.
+type Observatory interface {
+	// Observe stores observations over those of the same datacenter and part. One with no Body only moves HeardTime.
+	Observe(ctx context.Context, observations []Observation) error
+	// Observations are those received or heard at or after since; the zero time gives all.
+	Observations(ctx context.Context, since time.Time) ([]Observation, error)
+	// Forget deletes a datacenter's observations, those of one part only if part is not empty.
+	Forget(ctx context.Context, datacenter, part string) error
+}
+
+// Lease is a claim to be the only one, with a number that grows with every new holder.
+type Lease struct {
+	Name    string
+	Holder  string
+	Fencing uint64
+	Expires time.Time
+}
+
+// Leaser gives leases. Time is the database's for PostgreSQL and the machine's for SQLite.
+type Leaser interface {
+	// Acquire takes or renews the lease. Conflict: somebody else holds it.
+	Acquire(ctx context.Context, name, holder string, ttl time.Duration) (Lease, error)
+	// Release gives it back; giving back what is not held is no error.
+	Release(ctx context.Context, lease Lease) error
+}
+
+// Keeper does what keeps a database in shape.
+type Keeper interface {
+	// Compact drops changes but the newest keep, expired secrets, and returns the index below which a reader reloads.
+	Compact(ctx context.Context, keep int) (uint64, error)
+	// Restored renews the epoch after the database was restored from a backup.
+	Restored(ctx context.Context) (Revision, error)
+	// Ping proves that the database answers.
+	Ping(ctx context.Context) error
+	Close() error
+}

@@ -1,0 +1,48 @@
+package auth
+
+import (
+	"context"
+	"time"
+)
+
+// Caller is who makes a call.
+type Caller struct {
+	Role Role
+	// Name of the API token or of the agent; empty for Anonymous.
+	Name string
+	// Datacenter of an agent; it can touch nothing else.
+	Datacenter string
+	// UID of the Agent, so that a deleted and newly enrolled one of the same name is another.
+	UID string
+	// CertificateExpires is the end of an agent's certificate.
+	CertificateExpires time.Time
+}
+
+// Actor is how the audit log names the caller.
+func (c Caller) Actor() string {
+	switch c.Role {
+	case Admin, Operator, Viewer:
+		return "api-token/" + c.Name
+	case Agent, ExpiredAgent:
+		return "agent/" + c.Name
+	case Gateway:
+		return "gateway/" + c.Name
+	case Anonymous:
+	}
+	return string(Anonymous)
+}
+
+type callerKey struct{}
+
+// WithCaller gives a context that says who calls.
+func WithCaller(ctx context.Context, c Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
+}
+
+// CallerOf is who calls: Anonymous when nobody said.
+func CallerOf(ctx context.Context) Caller {
+	if c, ok := ctx.Value(callerKey{}).(Caller); ok {
+		return c
+	}
+	return Caller{Role: Anonymous}
+}

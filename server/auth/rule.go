@@ -1,0 +1,131 @@
+package auth
+
+import (
+	"slices"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// Role is what a caller may do.
+type Role string
+
+// The roles. They are fixed.
+const (
+	// Admin manages API tokens, and does everything that an operator does.
+	Admin Role = "admin"
+	// Operator declares what the fleet shall be.
+	Operator Role = "operator"
+	// Viewer reads.
+	Viewer Role = "viewer"
+	// Agent is a datacenter's agent, known by its certificate.
+	Agent Role = "agent"
+	// Gateway is a mesh gateway, known by its certificate.
+	Gateway Role = "gateway"
+	// ExpiredAgent is an agent or gateway whose certificate has ended, within the renewal window.
+	ExpiredAgent Role = "expired-agent"
+	// Anonymous is whoever shows nothing.
+	Anonymous Role = "anonymous"
+)
+
+// Roles are all of them, the most powerful first.
+func Roles() []Role {
+	return []Role{Admin, Operator, Viewer, Agent, Gateway, ExpiredAgent, Anonymous}
+}
+
+// Rule is who may call one RPC.
+type Rule struct {
+	// Method is the full gRPC name: /isthmus.v1.PeeringService/GetPeering.
+	Method string
+	// Roles that may call it. Anonymous here means everybody.
+	Roles []Role
+}
+
+// Allows tells whether a role may call it.
+func (r Rule) Allows(role Role) bool {
+	return slices.Contains(r.Roles, role) || slices.Contains(r.Roles, Anonymous)
+}
+
+// Rules is the one table of every RPC. What is not in it, nobody may call; a test compares it with what is served.
+func Rules() []Rule {
+	var (
+		everybody = []Role{Anonymous}
+		readers   = []Role{Admin, Operator, Viewer}
+		operators = []Role{Admin, Operator}
+		admins    = []Role{Admin}
+		agents    = []Role{Agent}
+		renewers  = []Role{Agent, Gateway, ExpiredAgent}
+	)
+	return []Rule{
+		{isthmusv1.ServerService_Apply_FullMethodName, operators},
+		{isthmusv1.ServerService_GetServer_FullMethodName, readers},
+
+		{isthmusv1.DatacenterService_ListDatacenters_FullMethodName, readers},
+		{isthmusv1.DatacenterService_GetDatacenter_FullMethodName, readers},
+		{isthmusv1.DatacenterService_ListDatacenterServices_FullMethodName, readers},
+		{isthmusv1.DatacenterService_CreateDatacenter_FullMethodName, operators},
+		{isthmusv1.DatacenterService_UpdateDatacenter_FullMethodName, operators},
+		{isthmusv1.DatacenterService_DeleteDatacenter_FullMethodName, operators},
+		{isthmusv1.DatacenterService_ConfirmDatacenter_FullMethodName, operators},
+
+		{isthmusv1.GatewayService_ListGateways_FullMethodName, readers},
+		{isthmusv1.GatewayService_GetGateway_FullMethodName, readers},
+		{isthmusv1.GatewayService_CreateGateway_FullMethodName, operators},
+		{isthmusv1.GatewayService_UpdateGateway_FullMethodName, operators},
+		{isthmusv1.GatewayService_DeleteGateway_FullMethodName, operators},
+
+		{isthmusv1.PeeringService_ListPeerings_FullMethodName, readers},
+		{isthmusv1.PeeringService_GetPeering_FullMethodName, readers},
+		{isthmusv1.PeeringService_CreatePeering_FullMethodName, operators},
+		{isthmusv1.PeeringService_UpdatePeering_FullMethodName, operators},
+		{isthmusv1.PeeringService_DeletePeering_FullMethodName, operators},
+		{isthmusv1.PeeringService_RotatePeering_FullMethodName, operators},
+		{isthmusv1.PeeringService_ImportPeering_FullMethodName, operators},
+
+		{isthmusv1.PeeringGroupService_ListPeeringGroups_FullMethodName, readers},
+		{isthmusv1.PeeringGroupService_GetPeeringGroup_FullMethodName, readers},
+		{isthmusv1.PeeringGroupService_CreatePeeringGroup_FullMethodName, operators},
+		{isthmusv1.PeeringGroupService_UpdatePeeringGroup_FullMethodName, operators},
+		{isthmusv1.PeeringGroupService_DeletePeeringGroup_FullMethodName, operators},
+
+		{isthmusv1.ServiceExportService_ListServiceExports_FullMethodName, readers},
+		{isthmusv1.ServiceExportService_GetServiceExport_FullMethodName, readers},
+		{isthmusv1.ServiceExportService_CreateServiceExport_FullMethodName, operators},
+		{isthmusv1.ServiceExportService_UpdateServiceExport_FullMethodName, operators},
+		{isthmusv1.ServiceExportService_DeleteServiceExport_FullMethodName, operators},
+
+		{isthmusv1.JoinTokenService_ListJoinTokens_FullMethodName, readers},
+		{isthmusv1.JoinTokenService_GetJoinToken_FullMethodName, readers},
+		{isthmusv1.JoinTokenService_CreateJoinToken_FullMethodName, operators},
+		{isthmusv1.JoinTokenService_DeleteJoinToken_FullMethodName, operators},
+		{isthmusv1.JoinTokenService_MintJoinToken_FullMethodName, operators},
+
+		{isthmusv1.AgentService_ListAgents_FullMethodName, readers},
+		{isthmusv1.AgentService_GetAgent_FullMethodName, readers},
+		{isthmusv1.AgentService_DeleteAgent_FullMethodName, operators},
+		{isthmusv1.AgentService_ApproveAgent_FullMethodName, operators},
+
+		// Who holds which token is itself worth knowing to an attacker: admins only, reads included.
+		{isthmusv1.APITokenService_ListAPITokens_FullMethodName, admins},
+		{isthmusv1.APITokenService_GetAPIToken_FullMethodName, admins},
+		{isthmusv1.APITokenService_CreateAPIToken_FullMethodName, admins},
+		{isthmusv1.APITokenService_DeleteAPIToken_FullMethodName, admins},
+
+		{isthmusv1.EventService_ListEvents_FullMethodName, readers},
+		{isthmusv1.EventService_GetEvent_FullMethodName, readers},
+
+		{isthmusv1.SyncService_Enrol_FullMethodName, everybody},
+		{isthmusv1.SyncService_Renew_FullMethodName, renewers},
+		{isthmusv1.SyncService_Pull_FullMethodName, agents},
+		{isthmusv1.SyncService_FetchSecrets_FullMethodName, agents},
+		{isthmusv1.SyncService_ClaimToken_FullMethodName, agents},
+		{isthmusv1.SyncService_StoreToken_FullMethodName, agents},
+		{isthmusv1.SyncService_Report_FullMethodName, agents},
+
+		// The shape of the API is public: it is the same in every copy of this program.
+		{"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", everybody},
+		{"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", everybody},
+		{"/grpc.health.v1.Health/Check", everybody},
+		{"/grpc.health.v1.Health/List", everybody},
+		{"/grpc.health.v1.Health/Watch", everybody},
+	}
+}

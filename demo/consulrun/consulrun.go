@@ -1,0 +1,360 @@
+// Package consulrun runs one real Consul server as a child process: a datacenter of its own with TLS, gossip encryption and
+// ACLs with default deny, on free ports of the loopback interface, without root.
+//
+// Owns: finding the Consul binary, the server's configuration and certificates, the child process and its ports.
+// Does not own: what isthmus does with Consul (agent/consul), the *testing.T wrapper (test/consultest), the demo's story.
+// It speaks Consul's HTTP API by itself, in a few plain calls, so that demo and tests can play the human beside isthmus.
+// Start reading at Start.
+package consulrun
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hashicorp/go-hclog"
+
+	"isthmus/fault"
+)
+
+const (
+	// startTimeout is ten times what a start takes on a busy machine with two cores.
+	startTimeout = 60 * time.Second
+	// stopTimeout is how long a server may take to end by itself before it is killed.
+	stopTimeout = 10 * time.Second
+	// startAttempts is how often other ports are tried when somebody else took one meanwhile.
+	startAttempts = 5
+	// pollInterval is how often a starting server is asked whether it is ready.
+	pollInterval = 50 * time.Millisecond
+)
+
+// Options say which server to run.
+type Options struct {
+	// Binary is the consul to run. Default: what Binary finds.
+	Binary string
+	// Dir holds everything that the server writes; made when it is missing, never removed.
+	Dir string
+	// Datacenter is Consul's name for it.
+	Datacenter string
+	// NodeName is the server's node name. Default: the datacenter's name with -server behind it.
+	NodeName string
+	// UnixSocket adds an HTTP listener on Server.Socket.
+	UnixSocket bool
+	// Config is laid over the top level of the generated configuration, for what a test needs.
+	Config map[string]any
+	// Log is told what happens to the process. Default: nothing is logged.
+	Log hclog.Logger
+}
+
+// Server is a running (or stopped) Consul server. Its methods may be called from several goroutines.
+type Server struct {
+	// Datacenter, Node and Dir are what it runs as, and where.
+	Datacenter string
+	Node       string
+	Dir        string
+	// HTTPAddr is the API's URL: https://127.0.0.1:PORT.
+	HTTPAddr string
+	// Socket is the path of the API's unix socket; empty without Options.UnixSocket.
+	Socket string
+	// CAFile holds the CA of the server's certificate (not the mesh CA), as PEM. Wipe writes a new one into it.
+	CAFile string
+	// LogFile is Consul's own log.
+	LogFile string
+	// ManagementToken may do everything.
+	ManagementToken string
+	// GossipKey encrypts the datacenter's gossip.
+	GossipKey string
+
+	binary  string
+	options Options
+	log     hclog.Logger
+
+	mu      sync.Mutex
+	ports   *portBlock
+	process *process
+	tokens  []tokenRecord
+	// client is replaced with the CA; Call reads it while the server is being started again.
+	client atomic.Pointer[http.Client]
+}
+
+// Start runs a new server and waits until it has a leader, ACLs and a mesh CA. When it fails, nothing is left running.
+// The server outlives ctx, which bounds the start only; on Linux it never outlives this process.
+func Start(ctx context.Context, options Options) (*Server, error) {
+	s, err := newServer(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	for attempt := 1; ; attempt++ {
+		err = s.startOnFreePorts(ctx)
+		if err == nil {
+			return s, nil
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) || attempt == startAttempts {
+			return nil, err
+		}
+		s.log.Debug("a port was taken meanwhile, trying others", "datacenter", s.Datacenter, "attempt", attempt)
+	}
+}
+
+func newServer(ctx context.Context, options Options) (*Server, error) {
+	if options.Dir == "" || options.Datacenter == "" {
+		return nil, fault.New(fault.Invalid, "a Consul server needs a directory and a datacenter")
+	}
+	binary := options.Binary
+	if binary == "" {
+		found, err := Binary(ctx)
+		if err != nil {
+			return nil, err
+		}
+		binary = found
+	}
+	dir, err := filepath.Abs(options.Dir)
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "resolving %s", options.Dir)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "making %s", dir)
+	}
+	key := make([]byte, 32)
+	if _, err := rand.Read(key); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "making a gossip key")
+	}
+	s := &Server{
+		Datacenter: options.Datacenter, Node: options.NodeName, Dir: dir,
+		CAFile: filepath.Join(dir, "ca.pem"), LogFile: filepath.Join(dir, "consul.log"),
+		ManagementToken: uuid.NewString(), GossipKey: base64.StdEncoding.EncodeToString(key),
+		binary: binary, options: options, log: options.Log,
+	}
+	if s.Node == "" {
+		s.Node = options.Datacenter + "-server"
+	}
+	if s.log == nil {
+		s.log = hclog.NewNullLogger()
+	}
+	if options.UnixSocket {
+		s.Socket = filepath.Join(dir, "http.sock")
+	}
+	return s, nil
+}
+
+func (s *Server) startOnFreePorts(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ports, err := reservePorts()
+	if err != nil {
+		return err
+	}
+	s.ports = ports
+	s.HTTPAddr = "https://127.0.0.1:" + strconv.Itoa(ports.https())
+	if err = s.renewCertificates(); err == nil {
+		err = s.run(ctx)
+	}
+	if err != nil {
+		return errors.Join(err, s.release())
+	}
+	return nil
+}
+
+// run starts the process with what is on disk and waits until it serves.
+func (s *Server) run(ctx context.Context) error {
+	if err := s.writeConfig(); err != nil {
+		return err
+	}
+	s.client.Store(newClient(s.CAFile))
+	p, err := startProcess(s.LogFile, s.binary, "agent", "-config-file", s.configFile())
+	if err != nil {
+		return err
+	}
+	s.process = p
+	s.log.Debug("started Consul", "datacenter", s.Datacenter, "pid", p.pid(), "address", s.HTTPAddr)
+	if err := s.awaitReady(ctx); err != nil {
+		return errors.Join(err, s.end(stopTimeout))
+	}
+	return nil
+}
+
+func (s *Server) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	var last error
+	for {
+		if last = s.ready(ctx); last == nil {
+			return nil
+		}
+		select {
+		case <-s.process.done:
+			return s.startFailure()
+		case <-ctx.Done():
+			return fault.Wrap(fault.Timeout, errors.Join(last, ctx.Err()), "Consul of %s did not become ready; see %s", s.Datacenter, s.LogFile)
+		case <-tick.C:
+		}
+	}
+}
+
+// startFailure tells why a starting server ended, out of its log. A taken port is told by syscall.EADDRINUSE.
+func (s *Server) startFailure() error {
+	text, err := s.process.output()
+	if err != nil {
+		return fault.Wrap(fault.Internal, err, "Consul of %s ended while starting, and its log cannot be read", s.Datacenter)
+	}
+	var cause error
+	if bytes.Contains(text, []byte(syscall.EADDRINUSE.Error())) {
+		cause = syscall.EADDRINUSE
+	}
+	const enough = 2000 // bytes: the last lines, which name the reason
+	if len(text) > enough {
+		text = text[len(text)-enough:]
+	}
+	return fault.Wrap(fault.Internal, cause, "Consul of %s ended while starting; the end of its log: %s", s.Datacenter, text)
+}
+
+// ready asks for one thing of each subsystem that later calls need: Raft's leader, ACLs (the catalog is empty to a token
+// that does not resolve), and the mesh CA, without which no peering token can be made.
+func (s *Server) ready(ctx context.Context) error {
+	var leader string
+	if err := s.call(ctx, s.ManagementToken, http.MethodGet, "/v1/status/leader", nil, &leader); err != nil {
+		return err
+	}
+	var nodes []struct{ Node string }
+	if err := s.call(ctx, s.ManagementToken, http.MethodGet, "/v1/catalog/service/consul", nil, &nodes); err != nil {
+		return err
+	}
+	var roots struct{ ActiveRootID string }
+	if err := s.call(ctx, s.ManagementToken, http.MethodGet, "/v1/connect/ca/roots", nil, &roots); err != nil {
+		return err
+	}
+	if leader == "" || len(nodes) == 0 || roots.ActiveRootID == "" {
+		return fault.New(fault.Unavailable, "leader %q, %d servers in the catalog, mesh CA root %q", leader, len(nodes), roots.ActiveRootID)
+	}
+	return nil
+}
+
+// Stop ends the server: gracefully, or by force after ten seconds. The ports are given back; the data stays. Stopping a
+// stopped server is no error.
+func (s *Server) Stop() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return errors.Join(s.end(stopTimeout), s.release())
+}
+
+// Kill ends the server as kill -9 does. The ports stay reserved for Restart.
+func (s *Server) Kill() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.end(0)
+}
+
+// Restart stops the server if it runs, and starts it with the same data on the same ports (others only after Stop, when
+// somebody took them).
+func (s *Server) Restart(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.end(stopTimeout); err != nil {
+		return err
+	}
+	if err := s.reclaim(); err != nil {
+		return err
+	}
+	return s.run(ctx)
+}
+
+// Wipe is what a reinstalled datacenter looks like: same addresses and tokens, but no data, another CA for TLS (in the
+// same file) and another mesh trust domain.
+func (s *Server) Wipe(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.end(stopTimeout); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(s.dataDir()); err != nil {
+		return fault.Wrap(fault.Internal, err, "removing the data of %s", s.Datacenter)
+	}
+	if err := errors.Join(s.reclaim(), s.renewCertificates()); err != nil {
+		return err
+	}
+	if err := s.run(ctx); err != nil {
+		return err
+	}
+	for _, t := range s.tokens {
+		if err := s.createToken(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Pause stops the process where it is (SIGSTOP): connections stay open and nothing answers.
+func (s *Server) Pause() error { return s.signal(syscall.SIGSTOP) }
+
+// Resume lets a paused process go on.
+func (s *Server) Resume() error { return s.signal(syscall.SIGCONT) }
+
+func (s *Server) signal(sig syscall.Signal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil {
+		return fault.New(fault.Refused, "Consul of %s is not running", s.Datacenter)
+	}
+	return s.process.signal(sig)
+}
+
+// Env is what a program needs in its environment to reach this Consul with a token: the usual CONSUL_ variables.
+func (s *Server) Env(token string) []string {
+	return []string{
+		"CONSUL_HTTP_ADDR=" + s.HTTPAddr,
+		"CONSUL_HTTP_TOKEN=" + token,
+		"CONSUL_CACERT=" + s.CAFile,
+	}
+}
+
+// end stops the process, by force when it does not end within grace. s.mu is held.
+func (s *Server) end(grace time.Duration) error {
+	if s.process == nil {
+		return nil
+	}
+	err := s.process.end(grace)
+	s.process = nil
+	s.client.Load().CloseIdleConnections()
+	s.log.Debug("ended Consul", "datacenter", s.Datacenter)
+	return err
+}
+
+func (s *Server) release() error {
+	if s.ports == nil {
+		return nil
+	}
+	err := s.ports.release()
+	s.ports = nil
+	return err
+}
+
+// reclaim makes sure that the ports of before are ours again. s.mu is held.
+func (s *Server) reclaim() error {
+	if s.ports != nil {
+		return nil
+	}
+	var base int
+	if _, err := fmt.Sscanf(s.HTTPAddr, "https://127.0.0.1:%d", &base); err != nil {
+		return fault.Wrap(fault.Internal, err, "reading the port of %s", s.Datacenter)
+	}
+	ports, err := reserveBlock(base - offsetHTTPS)
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, err, "the ports of %s were taken by others after Stop", s.Datacenter)
+	}
+	s.ports = ports
+	return nil
+}

@@ -1,0 +1,116 @@
+// Package consultest gives tests real Consul servers, one call each. It is demo/consulrun for *testing.T: the server ends
+// with the test, and a test without a Consul fails rather than being skipped.
+//
+// Does not own: the server itself (demo/consulrun). Start reading at Start.
+package consultest
+
+import (
+	"net/http"
+	"os"
+	"testing"
+
+	"isthmus/demo/consulrun"
+)
+
+// Cluster is one Consul datacenter of one server.
+type Cluster struct {
+	*consulrun.Server
+	t testing.TB
+}
+
+// Start runs a Consul datacenter for the length of a test.
+func Start(t testing.TB, datacenter string) *Cluster {
+	t.Helper()
+	return StartWith(t, consulrun.Options{Datacenter: datacenter})
+}
+
+// StartWith is Start with options; Dir is a directory of the test's when it is empty.
+func StartWith(t testing.TB, options consulrun.Options) *Cluster {
+	t.Helper()
+	if options.Dir == "" {
+		options.Dir = shortDir(t)
+	}
+	s, err := consulrun.Start(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &Cluster{Server: s, t: t}
+}
+
+// shortDir is t.TempDir with a path that a unix socket's 108 bytes have room for.
+func shortDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "consul")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// Do is Call that fails the test.
+func (c *Cluster) Do(method, path string, in, out any) {
+	c.t.Helper()
+	if err := c.Call(c.t.Context(), method, path, in, out); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// MintToken is Token that fails the test.
+func (c *Cluster) MintToken(name, rules string) string {
+	c.t.Helper()
+	secret, err := c.Token(c.t.Context(), name, rules)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return secret
+}
+
+// Register puts a healthy instance of each service into the catalog.
+func (c *Cluster) Register(services ...string) {
+	c.t.Helper()
+	for _, name := range services {
+		if err := c.RegisterService(c.t.Context(), name); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
+// Peering is what Consul shows of one peering, as far as tests look.
+type Peering struct {
+	ID, Name, State, PeerID string
+	Meta                    map[string]string
+}
+
+// Peerings are those of the datacenter, by name.
+func (c *Cluster) Peerings() map[string]Peering {
+	c.t.Helper()
+	var list []Peering
+	c.Do(http.MethodGet, "/v1/peerings", nil, &list)
+	peerings := make(map[string]Peering, len(list))
+	for _, p := range list {
+		peerings[p.Name] = p
+	}
+	return peerings
+}
+
+// Healthy is the number of healthy instances of a service, imported from a peer unless peer is empty.
+func (c *Cluster) Healthy(service, peer string) int {
+	c.t.Helper()
+	path := "/v1/health/service/" + service + "?passing=true"
+	if peer != "" {
+		path += "&peer=" + peer
+	}
+	var list []any
+	c.Do(http.MethodGet, path, nil, &list)
+	return len(list)
+}

@@ -1,6 +1,9 @@
 package resource
 
 import (
+	"slices"
+	"strings"
+
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
@@ -36,6 +39,8 @@ type Kind struct {
 	New func() Object
 	// Default fills in what the user left out, before validation.
 	Default func(Object)
+	// Fixed are the fields (paths from the resource) that no update changes: see ValidateUpdate.
+	Fixed []string
 	// Validate checks the spec by itself, beyond what the proto's own rules say. Fields are paths from the resource.
 	Validate func(Object) []fault.Violation
 	// References are the resources that the spec names; they must exist, and cannot be deleted before.
@@ -79,6 +84,10 @@ func KindNamed(name string) (Kind, bool) {
 		}
 	}
 	return Kind{}, false
+}
+
+func equalFold(word string, others ...string) bool {
+	return word != "" && slices.ContainsFunc(others, func(other string) bool { return strings.EqualFold(word, other) })
 }
 
 // KindOf is the kind of an object.

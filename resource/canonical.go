@@ -1,0 +1,138 @@
+package resource
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// CanonicalJSON is a message's one form as JSON: lowerCamelCase, keys sorted, no spaces, unset fields left out. Digests,
+// columns of the store and golden files use it, because protojson's own spacing differs between builds. It fails only for
+// strings that are not UTF-8.
+func CanonicalJSON(m proto.Message) ([]byte, error) {
+	raw, err := protojson.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encoding %s as JSON: %w", m.ProtoReflect().Descriptor().Name(), err)
+	}
+	value, err := decodeJSON(raw)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s back from JSON: %w", m.ProtoReflect().Descriptor().Name(), err)
+	}
+	return encodeJSON(value)
+}
+
+// Digest is the SHA-256 (hex) of a message's canonical JSON. It panics for a message with a string that is not UTF-8,
+// which neither gRPC nor Validate lets in.
+func Digest(m proto.Message) string {
+	canonical, err := CanonicalJSON(m)
+	if err != nil {
+		panic("resource: digest: " + err.Error())
+	}
+	sum := sha256.Sum256(canonical)
+	return hex.EncodeToString(sum[:])
+}
+
+// SpecDigest is the digest of an object's spec: what the audit log says of before and after.
+func SpecDigest(o Object) string { return Digest(Spec(o)) }
+
+// Diff lists the fields of labels and spec that differ between two versions of an object, in order of their paths, with
+// their values as JSON. Nil stands for an object that is not there. A list is compared as a whole.
+func Diff(before, after Object) []*isthmusv1.FieldChange {
+	old, new := leaves(before), leaves(after)
+	var changes []*isthmusv1.FieldChange
+	for field, value := range old {
+		if new[field] != value {
+			changes = append(changes, &isthmusv1.FieldChange{Field: field, Before: value, After: new[field]})
+		}
+	}
+	for field, value := range new {
+		if _, both := old[field]; !both {
+			changes = append(changes, &isthmusv1.FieldChange{Field: field, After: value})
+		}
+	}
+	slices.SortFunc(changes, func(a, b *isthmusv1.FieldChange) int { return cmp.Compare(a.GetField(), b.GetField()) })
+	return changes
+}
+
+// leaves are the values of labels and spec by their paths.
+func leaves(o Object) map[string]string {
+	out := map[string]string{}
+	if o == nil {
+		return out
+	}
+	for key, value := range o.GetLabels() {
+		out[joinPath("labels", key)] = mustJSON(value)
+	}
+	canonical, err := CanonicalJSON(Spec(o))
+	if err != nil {
+		panic("resource: diff: " + err.Error())
+	}
+	value, err := decodeJSON(canonical)
+	if err != nil {
+		panic("resource: diff: " + err.Error())
+	}
+	collectLeaves("spec", value, out)
+	return out
+}
+
+func collectLeaves(path string, value any, out map[string]string) {
+	fields, ok := value.(map[string]any)
+	if !ok {
+		out[path] = mustJSON(value)
+		return
+	}
+	for key, inner := range fields {
+		collectLeaves(joinPath(path, key), inner, out)
+	}
+}
+
+// joinPath appends a key; one that would read as several goes into brackets: labels["example.com/tier"].
+func joinPath(path, key string) string {
+	switch {
+	case strings.ContainsAny(key, "./[]\""):
+		return fmt.Sprintf("%s[%q]", path, key)
+	case path == "":
+		return key
+	}
+	return path + "." + key
+}
+
+func decodeJSON(raw []byte) (any, error) {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return nil, err
+	}
+	return value, nil
+}
+
+// encodeJSON is json.Marshal without its escapes for HTML, which would make people read \u003c.
+func encodeJSON(value any) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+}
+
+// mustJSON encodes what came out of JSON, or a string: neither can fail.
+func mustJSON(value any) string {
+	out, err := encodeJSON(value)
+	if err != nil {
+		panic("resource: encoding a value: " + err.Error())
+	}
+	return string(out)
+}

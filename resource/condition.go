@@ -1,0 +1,47 @@
+package resource
+
+import (
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// The values of a condition's status.
+const (
+	ConditionTrue    = "true"
+	ConditionFalse   = "false"
+	ConditionUnknown = "unknown"
+)
+
+// SetCondition returns conds with c in it, in place of the one of its type. The transition time is kept when the status is
+// what it was, and is now otherwise; c's own is ignored. Neither conds nor c is changed.
+func SetCondition(conds []*isthmusv1.Condition, c *isthmusv1.Condition, now time.Time) []*isthmusv1.Condition {
+	next := proto.CloneOf(c)
+	next.LastTransitionTime = timestamppb.New(now)
+	out := slices.Clone(conds)
+	for i, old := range out {
+		if old.GetType() != c.GetType() {
+			continue
+		}
+		if old.GetStatus() == c.GetStatus() && old.GetLastTransitionTime() != nil {
+			next.LastTransitionTime = old.GetLastTransitionTime()
+		}
+		out[i] = next
+		return out
+	}
+	return append(out, next)
+}
+
+// FindCondition is the condition of a type; nil when there is none.
+func FindCondition(conds []*isthmusv1.Condition, kind string) *isthmusv1.Condition {
+	for _, c := range conds {
+		if c.GetType() == kind {
+			return c
+		}
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package resource
+
+import (
+	"net/url"
+	"regexp"
+
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// The runtimes of a Datacenter.
+const (
+	RuntimeVM         = "vm"
+	RuntimeKubernetes = "kubernetes"
+)
+
+// What a Datacenter's agent does about drift.
+const (
+	DriftCorrect = "correct"
+	DriftReport  = "report"
+)
+
+// Whether an agent, or a datacenter's agents, are heard of. The same words stand in Datacenter and Agent statuses.
+const (
+	LivenessOnline  = "online"
+	LivenessOffline = "offline"
+	LivenessUnknown = "unknown"
+)
+
+// consulDatacenterForm is what Consul allows as the name of a datacenter, once in lower case.
+var consulDatacenterForm = regexp.MustCompile(`^[a-z0-9_-]+$`)
+
+func datacenterKind() Kind {
+	return Kind{
+		Name: KindDatacenter, Plural: "datacenters", Singular: "datacenter", Short: "dc",
+		Manifest: true,
+		New:      func() Object { return &isthmusv1.Datacenter{} },
+		Default: func(o Object) {
+			d := o.(*isthmusv1.Datacenter)
+			if d.Spec == nil {
+				return
+			}
+			setDefault(&d.Spec.ConsulDatacenter, d.GetName())
+			setDefault(&d.Spec.ConsulPartition, "default")
+			setDefault(&d.Spec.Drift, DriftCorrect)
+		},
+		Validate:    validateDatacenter,
+		Datacenters: func(o Object) []string { return []string{o.GetName()} },
+		Columns: []Column{
+			column("RUNTIME", func(d *isthmusv1.Datacenter) string { return d.GetSpec().GetRuntime() }),
+			column("AGENT", func(d *isthmusv1.Datacenter) string { return d.GetStatus().GetAgent() }),
+			column("CONSUL", func(d *isthmusv1.Datacenter) string { return d.GetStatus().GetConsulVersion() }),
+			column("SERVERS", func(d *isthmusv1.Datacenter) string { return seen(d, d.GetStatus().GetServers()) }),
+			column("LEADER", func(d *isthmusv1.Datacenter) string { return d.GetStatus().GetLeader() }),
+			column("SERVICES", func(d *isthmusv1.Datacenter) string { return seen(d, d.GetStatus().GetServices()) }),
+			column("AGENTS", func(d *isthmusv1.Datacenter) string {
+				return showInt(d.GetStatus().GetAgentsOnline()) + "/" + showInt(d.GetStatus().GetAgents())
+			}).wide(),
+			column("SINCE", func(d *isthmusv1.Datacenter) string { return showTime(d.GetStatus().GetAgentSince()) }).wide(),
+			column("ACL", func(d *isthmusv1.Datacenter) string { return showOn(d.GetStatus().AclEnabled) }).wide(),
+			column("TLS", func(d *isthmusv1.Datacenter) string { return showOn(d.GetStatus().TlsEnabled) }).wide(),
+			column("GOSSIP", func(d *isthmusv1.Datacenter) string { return showOn(d.GetStatus().GossipEncrypted) }).wide(),
+			column("PEERING", func(d *isthmusv1.Datacenter) string { return showOn(d.GetStatus().PeeringEnabled) }).wide(),
+			labelsColumn(),
+		},
+	}
+}
+
+// seen shows a number only when something was reported: 0 servers is no fact before.
+func seen(d *isthmusv1.Datacenter, n int32) string {
+	if d.GetStatus().GetConsulVersion() == "" {
+		return ""
+	}
+	return showInt(n)
+}
+
+func setDefault(field *string, value string) {
+	if *field == "" {
+		*field = value
+	}
+}
+
+func validateDatacenter(o Object) []fault.Violation {
+	spec := o.(*isthmusv1.Datacenter).GetSpec()
+	var r rules
+	if name := spec.GetConsulDatacenter(); name != "" && !consulDatacenterForm.MatchString(name) {
+		r.add(invalid("spec.consulDatacenter", "%s is not a Consul datacenter's name: lower-case letters, digits, '-' and '_'", quote(name)))
+	}
+	r.name("spec.consulPartition", spec.GetConsulPartition())
+	kubernetes := spec.GetKubernetes()
+	if kubernetes == nil {
+		return r.violations
+	}
+	if spec.GetRuntime() != RuntimeKubernetes {
+		r.add(fault.Violation{Field: "spec.kubernetes", Reason: ReasonExclusive, Message: "is only for runtime: kubernetes"})
+	}
+	if text := kubernetes.GetApiUrl(); text != "" {
+		u, err := url.Parse(text)
+		if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
+			r.add(invalid("spec.kubernetes.apiUrl", "%s is not an https URL: for example https://api.example.com:6443", quote(text)))
+		}
+	}
+	r.name("spec.kubernetes.namespace", kubernetes.GetNamespace())
+	r.name("spec.kubernetes.helmRelease", kubernetes.GetHelmRelease())
+	r.name("spec.kubernetes.secretName", kubernetes.GetSecretName())
+	return r.violations
+}

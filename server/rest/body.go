@@ -1,0 +1,99 @@
+package rest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+
+	"isthmus/fault"
+)
+
+// limitBody reads the whole body, so that what is too large is refused before anything looks at it.
+func limitBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+		if err != nil {
+			var tooLarge *http.MaxBytesError
+			if errors.As(err, &tooLarge) {
+				writeError(w, fault.New(fault.TooLarge, "the body is larger than %d MiB; apply the manifests in parts", MaxBody>>20))
+				return
+			}
+			writeError(w, fault.Wrap(fault.Invalid, err, "the body could not be read to its end"))
+			return
+		}
+		replaceBody(r, body)
+		next.ServeHTTP(w, r)
+	})
+}
+
+func replaceBody(r *http.Request, body []byte) {
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.ContentLength = int64(len(body))
+}
+
+// manifests lets POST /v1/apply take the manifests themselves as its body, with dryRun and force in the query.
+func manifests(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isYAML(r.Header.Get("Content-Type")) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		request, err := applyRequest(r)
+		if err != nil {
+			writeError(w, err)
+			return
+		}
+		body, err := json.Marshal(request)
+		if err != nil {
+			writeError(w, fault.Wrap(fault.Invalid, err, "the manifests are not text"))
+			return
+		}
+		replaceBody(r, body)
+		r.Header.Set("Content-Type", "application/json")
+		r.URL.RawQuery = ""
+		next.ServeHTTP(w, r)
+	})
+}
+
+func isYAML(contentType string) bool {
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return false
+	}
+	switch mediaType {
+	case "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml":
+		return true
+	}
+	return false
+}
+
+func applyRequest(r *http.Request) (map[string]any, error) {
+	raw, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "the body could not be read")
+	}
+	request := map[string]any{"manifests": string(raw)}
+	for key, values := range r.URL.Query() {
+		var field string
+		switch key {
+		case "dryRun", "dry_run", "dry-run":
+			field = "dryRun"
+		case "force":
+			field = "force"
+		default:
+			return nil, fault.Violated(fault.Violation{Field: key, Reason: "UnknownParameter",
+				Message: "is no query parameter here; expected dryRun or force"})
+		}
+		on, err := strconv.ParseBool(values[len(values)-1])
+		if err != nil {
+			return nil, fault.Violated(fault.Violation{Field: key, Reason: "Invalid",
+				Message: strconv.Quote(values[len(values)-1]) + " is neither true nor false"})
+		}
+		request[field] = on
+	}
+	return request, nil
+}

@@ -1,0 +1,123 @@
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"isthmus/fault"
+)
+
+// carrier separates the message of a decoding error from its violations: generated code keeps nothing of such an error
+// but its text.
+const carrier = "\x00"
+
+// carry makes an error whose text keeps a fault's violations.
+func carry(err error) error {
+	var f *fault.Error
+	if !errors.As(err, &f) || len(f.Violations) == 0 {
+		return err
+	}
+	violations, encodeErr := json.Marshal(f.Violations)
+	if encodeErr != nil {
+		return err
+	}
+	return errors.New(f.Message + carrier + string(violations))
+}
+
+// uncarry is the status with the violations of its text, if it has some.
+func uncarry(st *status.Status) *status.Status {
+	message, encoded, found := strings.Cut(st.Message(), carrier)
+	if !found {
+		return st
+	}
+	f := &fault.Error{Code: fault.Invalid, Message: message}
+	if json.Unmarshal([]byte(encoded), &f.Violations) != nil {
+		return status.New(st.Code(), message)
+	}
+	return f.GRPCStatus()
+}
+
+func handleError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
+	if md, ok := runtime.ServerMetadataFromContext(ctx); ok {
+		for key, values := range md.HeaderMD {
+			if name, ok := outgoingHeader(key); ok && len(values) > 0 {
+				w.Header().Set(name, values[0])
+			}
+		}
+	}
+	httpCode := 0
+	var routing *runtime.HTTPStatusError
+	if errors.As(err, &routing) {
+		httpCode, err = routing.HTTPStatus, routing.Err
+	}
+	st := uncarry(status.Convert(err))
+	if httpCode == 0 {
+		httpCode = httpStatus(st.Code())
+	}
+	writeStatus(w, httpCode, st)
+}
+
+func handleRoutingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int) {
+	switch code {
+	case http.StatusNotFound:
+		notFound(w, r)
+	case http.StatusMethodNotAllowed:
+		writeStatus(w, code, status.Newf(codes.Unimplemented, "%s is not possible at %s; /v1/openapi.json has what is", r.Method, r.URL.Path))
+	default:
+		writeStatus(w, code, status.Newf(codes.InvalidArgument, "%s is not a path of this API", r.URL.Path))
+	}
+}
+
+func notFound(w http.ResponseWriter, r *http.Request) {
+	writeError(w, fault.New(fault.NotFound, "there is nothing at %s; /v1/openapi.json has what there is", r.URL.Path))
+}
+
+// httpStatus is the one table of package fault, read by gRPC code; codes that share one have the same meaning here.
+func httpStatus(code codes.Code) int {
+	for _, c := range []fault.Code{
+		fault.Invalid, fault.NotFound, fault.AlreadyExists, fault.Conflict, fault.Refused, fault.Unauthenticated,
+		fault.Denied, fault.Busy, fault.Unavailable, fault.Canceled, fault.Timeout, fault.Unimplemented,
+	} {
+		if c.GRPC() == code {
+			return c.HTTP()
+		}
+	}
+	return fault.Internal.HTTP()
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		f = fault.New(fault.Internal, "internal error")
+	}
+	writeStatus(w, f.Code.HTTP(), f.GRPCStatus())
+}
+
+func writeStatus(w http.ResponseWriter, code int, st *status.Status) {
+	if code == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="isthmus"`)
+	}
+	body, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(st.Proto())
+	if err != nil {
+		body = []byte(`{"code":13,"message":"internal error","details":[]}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_, _ = w.Write(body)
+}
+
+func userMessage(err error) string {
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return f.Message
+	}
+	return "internal error"
+}

@@ -1,0 +1,167 @@
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/hashicorp/go-hclog"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"google.golang.org/grpc"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// MaxBody is the largest body that is read: manifests of some ten thousand resources.
+const MaxBody = 8 << 20
+
+// readyTimeout is how long /readyz may take; load balancers ask every few seconds.
+const readyTimeout = 3 * time.Second
+
+// Options is what the handler needs of the server.
+type Options struct {
+	// Conn reaches the gRPC services in this process.
+	Conn *grpc.ClientConn
+	// Ready tells why the server cannot serve; nil when it can.
+	Ready func(ctx context.Context) error
+	// Metrics is what /metrics shows.
+	Metrics prometheus.Gatherer
+	// OpenAPI is the document at /v1/openapi.json.
+	OpenAPI []byte
+	// TLS: tell browsers to come back with TLS only.
+	TLS bool
+	Log hclog.Logger
+}
+
+// New makes the handler for everything that HTTP serves.
+func New(ctx context.Context, o Options) (http.Handler, error) {
+	gateway, err := newGateway(ctx, o.Conn)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", limitBody(hyphens(gateway)))
+	mux.Handle("POST /v1/apply", limitBody(manifests(gateway)))
+	mux.Handle("GET /v1/openapi.json", document(o.OpenAPI))
+	mux.Handle("GET /healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeText(w, http.StatusOK, "ok\n")
+	}))
+	mux.Handle("GET /readyz", ready(o))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{
+		ErrorLog: o.Log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Error}),
+	}))
+	mux.Handle("/", http.HandlerFunc(notFound))
+	return secure(mux, o.TLS), nil
+}
+
+func newGateway(ctx context.Context, conn *grpc.ClientConn) (http.Handler, error) {
+	mux := runtime.NewServeMux(
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, newMarshaler()),
+		runtime.WithErrorHandler(handleError),
+		runtime.WithRoutingErrorHandler(handleRoutingError),
+		runtime.WithIncomingHeaderMatcher(incomingHeader),
+		runtime.WithOutgoingHeaderMatcher(outgoingHeader),
+		runtime.WithDisablePathLengthFallback(),
+	)
+	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
+		isthmusv1.RegisterServerServiceHandler,
+		isthmusv1.RegisterDatacenterServiceHandler,
+		isthmusv1.RegisterGatewayServiceHandler,
+		isthmusv1.RegisterPeeringServiceHandler,
+		isthmusv1.RegisterPeeringGroupServiceHandler,
+		isthmusv1.RegisterServiceExportServiceHandler,
+		isthmusv1.RegisterJoinTokenServiceHandler,
+		isthmusv1.RegisterAgentServiceHandler,
+		isthmusv1.RegisterAPITokenServiceHandler,
+		isthmusv1.RegisterEventServiceHandler,
+	} {
+		if err := register(ctx, mux, conn); err != nil {
+			return nil, fmt.Errorf("registering REST routes: %w", err)
+		}
+	}
+	return mux, nil
+}
+
+// incomingHeader passes no header on but Authorization, which the gateway passes by itself.
+func incomingHeader(string) (string, bool) { return "", false }
+
+// outgoingHeader shows what answers say beyond their body.
+func outgoingHeader(key string) (string, bool) {
+	switch key {
+	case "x-isthmus-index":
+		return "X-Isthmus-Index", true
+	case "x-request-id":
+		return "X-Request-Id", true
+	}
+	return "", false
+}
+
+// secure adds the headers that keep a browser from doing anything with an answer but read it.
+func secure(next http.Handler, tls bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("Cache-Control", "no-store")
+		if tls {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// hyphens lets query parameters be written as flags are: ?min-index= for minIndex.
+func hyphens(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		query := r.URL.Query()
+		changed := false
+		for key, values := range query {
+			if strings.Contains(key, "-") {
+				delete(query, key)
+				query[strings.ReplaceAll(key, "-", "_")] = values
+				changed = true
+			}
+		}
+		if changed {
+			r.URL.RawQuery = query.Encode()
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func ready(o Options) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+		defer cancel()
+		if err := o.Ready(ctx); err != nil {
+			o.Log.Warn("not ready", "error", err)
+			writeText(w, http.StatusServiceUnavailable, "not ready: "+userMessage(err)+"\n")
+			return
+		}
+		writeText(w, http.StatusOK, "ok\n")
+	})
+}
+
+func document(body []byte) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !json.Valid(body) {
+			notFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(body)
+	})
+}
+
+func writeText(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = w.Write([]byte(text))
+}

@@ -1,0 +1,9 @@
+// Package plan puts together the desired state of one datacenter out of a consistent view of the fleet.
+//
+// Owns: which items a datacenter's agent gets, and whose plan a change may alter.
+// Does not own: what the items mean (peering, policy), how they reach the agent (server), how they are done (agent).
+// Pure: the same view gives the same plan, and so the same digest. Start reading at For.
+//
+//	view ──▶ For(datacenter) ──▶ DesiredState ──▶ Digest ──▶ long poll
+//	change ──▶ Affected ──▶ the datacenters that are planned again; nobody else is touched
+package plan

@@ -1,0 +1,215 @@
+package plan_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"pgregory.net/rapid"
+
+	"isthmus/plan"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/resource/resourcetest"
+)
+
+var noon = timestamppb.New(time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC))
+
+func datacenter(name, env string) *isthmusv1.Datacenter {
+	return &isthmusv1.Datacenter{
+		Name: name, Labels: map[string]string{"env": env}, Spec: &isthmusv1.DatacenterSpec{Runtime: "vm"},
+	}
+}
+
+func agent(name, datacenter, trust string) *isthmusv1.Agent {
+	return &isthmusv1.Agent{
+		Name: name,
+		Spec: &isthmusv1.AgentSpec{
+			Datacenter: datacenter, Kind: "agent",
+			Attestation: &isthmusv1.Attestation{Agent: name, AgeRecipient: "age-" + name},
+		},
+		Status: &isthmusv1.AgentStatus{Trust: trust},
+	}
+}
+
+func peering(generation int32, ledger ...*isthmusv1.TokenEntry) *isthmusv1.Peering {
+	return &isthmusv1.Peering{
+		Name: "dc1-dc2", Uid: "u1",
+		Spec:   &isthmusv1.PeeringSpec{Acceptor: "dc1", Dialer: "dc2"},
+		Status: &isthmusv1.PeeringStatus{Token: &isthmusv1.TokenStatus{Generation: generation, Ledger: ledger}},
+	}
+}
+
+func fleet(p *isthmusv1.Peering) *resourcetest.Fleet {
+	return resourcetest.New(
+		datacenter("dc1", "prod"), datacenter("dc2", "prod"), p,
+		agent("dc1-a", "dc1", "fleet"), agent("dc2-a", "dc2", "fleet"), agent("dc2-b", "dc2", "approved"), agent("dc2-x", "dc2", "none"),
+	)
+}
+
+func itemOf(t *testing.T, f *resourcetest.Fleet, datacenter, kind string) *isthmusv1.DesiredItem {
+	t.Helper()
+	state, _ := plan.For(f, datacenter, plan.Features())
+	for _, item := range state.GetItems() {
+		if item.GetType() == kind {
+			return item
+		}
+	}
+	return nil
+}
+
+func TestPeeringItems(t *testing.T) {
+	t.Parallel()
+	made := &isthmusv1.TokenEntry{
+		Generation: 2, Attempt: 1, MakeTime: noon, SecretDigest: "d2", Recipients: []string{"age-dc2-a", "age-dc2-b"},
+	}
+	forOne := proto.CloneOf(made)
+	forOne.Recipients = []string{"age-dc2-a"}
+	usedByOne := proto.CloneOf(forOne)
+	usedByOne.UseTime = noon
+	claimed := &isthmusv1.TokenEntry{Generation: 2, Attempt: 1}
+	old := &isthmusv1.TokenEntry{Generation: 1, Attempt: 1, MakeTime: noon, SecretDigest: "d1", UseTime: noon}
+	for _, tt := range []struct {
+		name    string
+		peering *isthmusv1.Peering
+		stored  bool
+		digest  string
+	}{
+		{"no token asked for", peering(0), false, ""},
+		{"asked for", peering(1), false, ""},
+		{"claimed", peering(2, claimed, old), false, ""},
+		{"stored", peering(2, made, old), true, "d2"},
+		{"an agent came that cannot open it", peering(2, forOne), false, "d2"},
+		{"it came after the token was used", peering(2, usedByOne), true, "d2"},
+		{"a new one asked for", peering(3, made, old), false, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := fleet(tt.peering)
+			acceptor := itemOf(t, f, "dc1", plan.TypePeeringAcceptor).GetPeeringAcceptor()
+			dialer := itemOf(t, f, "dc2", plan.TypePeeringDialer).GetPeeringDialer()
+			if acceptor.GetTokenStored() != tt.stored || dialer.GetSecretDigest() != tt.digest {
+				t.Errorf("stored %v, digest %q; want %v, %q", acceptor.GetTokenStored(), dialer.GetSecretDigest(), tt.stored, tt.digest)
+			}
+			if got := len(acceptor.GetRecipients()); got != 2 {
+				t.Errorf("%d recipients, want the two trusted agents of dc2", got)
+			}
+			if acceptor.GetPeerName() != "dc2" || dialer.GetPeerName() != "dc1" {
+				t.Errorf("peers' names %q and %q", acceptor.GetPeerName(), dialer.GetPeerName())
+			}
+		})
+	}
+}
+
+func TestDeletionIsAnItem(t *testing.T) {
+	t.Parallel()
+	p := peering(1, &isthmusv1.TokenEntry{Generation: 1, MakeTime: noon, SecretDigest: "d1"})
+	p.DeleteTime = noon
+	f := fleet(p)
+	acceptor := itemOf(t, f, "dc1", plan.TypePeeringAcceptor).GetPeeringAcceptor()
+	dialer := itemOf(t, f, "dc2", plan.TypePeeringDialer).GetPeeringDialer()
+	if !acceptor.GetDelete() || !dialer.GetDelete() || dialer.GetSecretDigest() != "" {
+		t.Errorf("acceptor %v, dialer %v: want both to delete, and no token to fetch", acceptor, dialer)
+	}
+}
+
+func TestAgentsTooOldAreNotGivenWhatTheyCannotDo(t *testing.T) {
+	t.Parallel()
+	state, omitted := plan.For(fleet(peering(1)), "dc1", []string{plan.TypeExportedServices})
+	if len(state.GetItems()) != 1 || state.GetItems()[0].GetType() != plan.TypeExportedServices {
+		t.Errorf("items %v, want the exports alone", state.GetItems())
+	}
+	if diff := cmp.Diff([]string{"peering-acceptor/u1"}, omitted); diff != "" {
+		t.Errorf("omitted (-want +got):\n%s", diff)
+	}
+}
+
+func TestMesh(t *testing.T) {
+	t.Parallel()
+	if item := itemOf(t, fleet(peering(1)), "dc1", plan.TypeMesh); item != nil {
+		t.Errorf("nobody said anything of gateways, and yet %v", item)
+	}
+	for _, through := range []bool{true, false} {
+		p := peering(1)
+		p.Spec.ThroughGateways = &through
+		if got := itemOf(t, fleet(p), "dc2", plan.TypeMesh).GetMesh().GetPeerThroughMeshGateways(); got != through {
+			t.Errorf("through gateways %v, want %v", got, through)
+		}
+	}
+}
+
+func TestUndeclaredDatacenter(t *testing.T) {
+	t.Parallel()
+	state, _ := plan.For(resourcetest.New(), "dc1", plan.Features())
+	if state.GetConsulDatacenter() != "dc1" || len(state.GetItems()) != 1 || len(state.GetItems()[0].GetExportedServices().GetServices()) != 0 {
+		t.Errorf("got %v, want an empty export list and nothing else", state)
+	}
+}
+
+// Affected names every datacenter whose plan a change alters: property, over random fleets and changes.
+func TestAffectedMissesNobody(t *testing.T) {
+	t.Parallel()
+	names := []string{"dc1", "dc2", "dc3", "dc4"}
+	env := rapid.SampledFrom([]string{"prod", "test"})
+	object := rapid.Custom(func(t *rapid.T) resource.Object {
+		switch rapid.IntRange(0, 3).Draw(t, "kind") {
+		case 0:
+			return datacenter(rapid.SampledFrom(names).Draw(t, "name"), env.Draw(t, "env"))
+		case 1:
+			i := rapid.IntRange(0, 2).Draw(t, "acceptor")
+			j := rapid.IntRange(i+1, 3).Draw(t, "dialer")
+			p := peering(rapid.Int32Range(0, 2).Draw(t, "generation"))
+			p.Name = names[i] + "-" + names[j]
+			p.Uid, p.Spec.Acceptor, p.Spec.Dialer = p.Name, names[i], names[j]
+			return p
+		case 2:
+			dc := rapid.SampledFrom(names).Draw(t, "datacenter")
+			return agent(dc+"-a", dc, rapid.SampledFrom([]string{"fleet", "none"}).Draw(t, "trust"))
+		default:
+			e := &isthmusv1.ServiceExport{Name: "e", Spec: &isthmusv1.ServiceExportSpec{
+				Service: "web", Consumers: &isthmusv1.ExportConsumers{Selector: "env=" + env.Draw(t, "to")},
+			}}
+			if rapid.Bool().Draw(t, "by name") {
+				e.Spec.Datacenters = []string{rapid.SampledFrom(names).Draw(t, "from")}
+			} else {
+				e.Spec.Selector = "env=" + env.Draw(t, "from")
+			}
+			return e
+		}
+	})
+	digests := func(f *resourcetest.Fleet) map[string]string {
+		out := map[string]string{}
+		for _, name := range names {
+			state, _ := plan.For(f, name, plan.Features())
+			out[name] = plan.Digest(state)
+		}
+		return out
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		f := resourcetest.New()
+		for i := range rapid.IntRange(1, 25).Draw(t, "changes") {
+			after := object.Draw(t, fmt.Sprint("change ", i))
+			kind := resource.KindOf(after).Name
+			before, _ := f.Get(kind, after.GetName())
+			old := digests(f)
+			if before != nil && rapid.Bool().Draw(t, "delete") {
+				f.Delete(kind, after.GetName())
+				after = nil
+			} else {
+				f.Put(after)
+			}
+			affected := map[string]bool{}
+			for _, name := range plan.Affected(f, before, after) {
+				affected[name] = true
+			}
+			for name, digest := range digests(f) {
+				if digest != old[name] && !affected[name] {
+					t.Fatalf("the plan of %s changed, but %v → %v affects only %v", name, before, after, affected)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,140 @@
+package policy
+
+import (
+	"cmp"
+	"iter"
+	"maps"
+	"slices"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
+// Exports is everything that isthmus wants exported in one datacenter: services and peers' names sorted, each service
+// once however many ServiceExports want it. Only peerings that exist and are not being deleted count: Consul would keep
+// an entry for a peer that is not there, and hand the service to whoever takes that name later.
+func Exports(r resource.Reader, datacenter string) *isthmusv1.ExportedServices {
+	dc, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, datacenter)
+	if !ok {
+		return &isthmusv1.ExportedServices{}
+	}
+	peers := neighbours(r, datacenter)
+	services := map[serviceKey]*merged{}
+	for export := range resource.All[*isthmusv1.ServiceExport](r, resource.KindServiceExport) {
+		if export.GetDeleteTime() != nil || !chosen(export.GetSpec().GetDatacenters(), export.GetSpec().GetSelector(), dc) {
+			continue
+		}
+		names := consumers(export.GetSpec().GetConsumers(), peers)
+		if len(names) == 0 {
+			continue
+		}
+		key := keyOf(export.GetSpec())
+		if services[key] == nil {
+			services[key] = &merged{peers: map[string]bool{}, exports: map[string]bool{}}
+		}
+		services[key].exports[export.GetName()] = true
+		for _, name := range names {
+			services[key].peers[name] = true
+		}
+	}
+	return &isthmusv1.ExportedServices{Services: list(services)}
+}
+
+// Exporters are the datacenters that an export chooses, in order of their names. Names that do not exist are left out.
+func Exporters(r resource.Reader, export *isthmusv1.ServiceExport) iter.Seq[*isthmusv1.Datacenter] {
+	return func(yield func(*isthmusv1.Datacenter) bool) {
+		if names := export.GetSpec().GetDatacenters(); len(names) > 0 {
+			for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
+				dc, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, name)
+				if ok && !yield(dc) {
+					return
+				}
+			}
+			return
+		}
+		selector, err := resource.ParseSelector(export.GetSpec().GetSelector())
+		if err != nil {
+			return
+		}
+		for dc := range resource.All[*isthmusv1.Datacenter](r, resource.KindDatacenter) {
+			if selector.Matches(dc.GetLabels()) && !yield(dc) {
+				return
+			}
+		}
+	}
+}
+
+type serviceKey struct{ namespace, name string }
+
+func keyOf(spec *isthmusv1.ServiceExportSpec) serviceKey {
+	return serviceKey{namespace: spec.GetNamespace(), name: spec.GetService()}
+}
+
+type merged struct {
+	peers   map[string]bool
+	exports map[string]bool
+}
+
+// neighbour is a datacenter at the other end of a peering, under the name that this end has for it.
+type neighbour struct {
+	datacenter *isthmusv1.Datacenter
+	peerName   string
+}
+
+func neighbours(r resource.Reader, datacenter string) []neighbour {
+	var out []neighbour
+	for peering := range resource.AllTouching[*isthmusv1.Peering](r, resource.KindPeering, datacenter) {
+		if peering.GetDeleteTime() != nil {
+			continue
+		}
+		spec := peering.GetSpec()
+		other, name := spec.GetDialer(), spec.GetAcceptorPeerName()
+		if spec.GetDialer() == datacenter {
+			other, name = spec.GetAcceptor(), spec.GetDialerPeerName()
+		}
+		if dc, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, other); ok {
+			out = append(out, neighbour{datacenter: dc, peerName: name})
+		}
+	}
+	return out
+}
+
+// consumers are the peers' names that an export goes to. External peers are taken as they are named: isthmus cannot see
+// whether the other operator is there.
+func consumers(c *isthmusv1.ExportConsumers, peers []neighbour) []string {
+	names := slices.Clone(c.GetPeers())
+	if len(c.GetDatacenters()) == 0 && c.GetSelector() == "" {
+		return names
+	}
+	for _, peer := range peers {
+		if chosen(c.GetDatacenters(), c.GetSelector(), peer.datacenter) {
+			names = append(names, peer.peerName)
+		}
+	}
+	return names
+}
+
+// chosen tells whether names or a selector choose a datacenter. A selector that does not parse was refused when it was
+// written; one that an older version let in chooses nothing.
+func chosen(names []string, selector string, dc *isthmusv1.Datacenter) bool {
+	if len(names) > 0 {
+		return slices.Contains(names, dc.GetName())
+	}
+	parsed, err := resource.ParseSelector(selector)
+	return err == nil && parsed.Matches(dc.GetLabels())
+}
+
+func list(services map[serviceKey]*merged) []*isthmusv1.ExportedService {
+	out := make([]*isthmusv1.ExportedService, 0, len(services))
+	for key, m := range services {
+		out = append(out, &isthmusv1.ExportedService{
+			Name: key.name, Namespace: key.namespace,
+			Peers:   slices.Sorted(maps.Keys(m.peers)),
+			Exports: slices.Sorted(maps.Keys(m.exports)),
+		})
+	}
+	slices.SortFunc(out, func(a, b *isthmusv1.ExportedService) int {
+		return cmp.Or(cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
+	})
+	return out
+}

@@ -1,0 +1,211 @@
+package policy_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"pgregory.net/rapid"
+
+	"isthmus/policy"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/resource/resourcetest"
+)
+
+var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+func datacenter(name, env string) *isthmusv1.Datacenter {
+	return &isthmusv1.Datacenter{
+		Name: name, Labels: map[string]string{"env": env}, Spec: &isthmusv1.DatacenterSpec{Runtime: "vm"},
+	}
+}
+
+func peering(acceptor, dialer string) *isthmusv1.Peering {
+	return &isthmusv1.Peering{
+		Name: acceptor + "-" + dialer, Uid: acceptor + "-" + dialer,
+		Spec: &isthmusv1.PeeringSpec{Acceptor: acceptor, Dialer: dialer},
+	}
+}
+
+func export(name, service string, from []string, to *isthmusv1.ExportConsumers) *isthmusv1.ServiceExport {
+	return &isthmusv1.ServiceExport{
+		Name: name, Spec: &isthmusv1.ServiceExportSpec{Service: service, Datacenters: from, Consumers: to},
+	}
+}
+
+func everyone() *isthmusv1.ExportConsumers { return &isthmusv1.ExportConsumers{Selector: "env=prod"} }
+
+// Three datacenters, dc1 peered with both others.
+func fleet() *resourcetest.Fleet {
+	return resourcetest.New(
+		datacenter("dc1", "prod"), datacenter("dc2", "prod"), datacenter("dc3", "test"),
+		peering("dc1", "dc2"), peering("dc3", "dc1"),
+	)
+}
+
+func TestExports(t *testing.T) {
+	t.Parallel()
+	leaving := peering("dc1", "dc2")
+	leaving.DeleteTime = timestamppb.New(noon)
+	renamed := peering("dc1", "dc2")
+	renamed.Spec.AcceptorPeerName = "west"
+	gone := export("web", "web", []string{"dc1"}, everyone())
+	gone.DeleteTime = timestamppb.New(noon)
+	one := func(name string, exports []string, peers ...string) []*isthmusv1.ExportedService {
+		return []*isthmusv1.ExportedService{{Name: name, Namespace: "default", Peers: peers, Exports: exports}}
+	}
+	for _, tt := range []struct {
+		name string
+		also []resource.Object
+		in   string
+		want []*isthmusv1.ExportedService
+	}{
+		{"nothing is exported", nil, "dc1", nil},
+		{"an undeclared datacenter exports nothing", []resource.Object{export("web", "web", []string{"dc9"}, everyone())}, "dc9", nil},
+		{
+			"a selector chooses among the peers, not the exporter itself",
+			[]resource.Object{export("web", "web", []string{"dc1"}, everyone())},
+			"dc1", one("web", []string{"web"}, "dc2"),
+		},
+		{"others export nothing", []resource.Object{export("web", "web", []string{"dc1"}, everyone())}, "dc2", nil},
+		{
+			"consumers by name, whoever accepted",
+			[]resource.Object{export("web", "web", []string{"dc1"}, &isthmusv1.ExportConsumers{Datacenters: []string{"dc3", "dc2"}})},
+			"dc1", one("web", []string{"web"}, "dc2", "dc3"),
+		},
+		{
+			"the name that the exporter has for its peer",
+			[]resource.Object{renamed, export("web", "web", []string{"dc1"}, everyone())},
+			"dc1", one("web", []string{"web"}, "west"),
+		},
+		{
+			"a datacenter that is not peered consumes nothing",
+			[]resource.Object{export("web", "web", []string{"dc2"}, &isthmusv1.ExportConsumers{Datacenters: []string{"dc3"}})},
+			"dc2", nil,
+		},
+		{"a peering that is being deleted does not count", []resource.Object{leaving, export("web", "web", []string{"dc1"}, everyone())}, "dc1", nil},
+		{"an export that is being deleted does not count", []resource.Object{gone}, "dc1", nil},
+		{
+			"external peers as they are named",
+			[]resource.Object{export("web", "web", []string{"dc1"}, &isthmusv1.ExportConsumers{Peers: []string{"acme"}})},
+			"dc1", one("web", []string{"web"}, "acme"),
+		},
+		{
+			"several exports of one service are one",
+			[]resource.Object{
+				export("a", "web", []string{"dc1"}, everyone()),
+				export("b", "web", []string{"dc1"}, &isthmusv1.ExportConsumers{Datacenters: []string{"dc2", "dc3"}}),
+			},
+			"dc1", one("web", []string{"a", "b"}, "dc2", "dc3"),
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := fleet()
+			f.Put(tt.also...)
+			if diff := cmp.Diff(tt.want, policy.Exports(f, tt.in).GetServices(), protocmp.Transform(), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("exports of %s (-want +got):\n%s", tt.in, diff)
+			}
+		})
+	}
+}
+
+// Whatever is declared, nothing is exported to somebody who is not a living peer, and every pair that is wanted is there.
+func TestExportsAreExactlyWhatIsDeclared(t *testing.T) {
+	t.Parallel()
+	names := []string{"dc1", "dc2", "dc3", "dc4"}
+	rapid.Check(t, func(t *rapid.T) {
+		f := resourcetest.New()
+		labels := map[string]string{}
+		for _, name := range names {
+			labels[name] = rapid.SampledFrom([]string{"prod", "test"}).Draw(t, "env of "+name)
+			f.Put(datacenter(name, labels[name]))
+		}
+		connected := map[string]bool{}
+		for i, a := range names {
+			for _, b := range names[i+1:] {
+				if rapid.Bool().Draw(t, a+"-"+b) {
+					f.Put(peering(a, b))
+					connected[a+b], connected[b+a] = true, true
+				}
+			}
+		}
+		want := map[[3]string]bool{}
+		for i := range rapid.IntRange(0, 5).Draw(t, "exports") {
+			service := rapid.SampledFrom([]string{"web", "api"}).Draw(t, "service")
+			from := rapid.SampledFrom(names).Draw(t, "from")
+			f.Put(export(string(rune('a'+i)), service, []string{from}, everyone()))
+			for _, to := range names {
+				if connected[from+to] && labels[to] == "prod" {
+					want[[3]string{from, service, to}] = true
+				}
+			}
+		}
+		got := map[[3]string]bool{}
+		for _, name := range names {
+			for _, s := range policy.Exports(f, name).GetServices() {
+				if !slices.IsSorted(s.GetPeers()) {
+					t.Fatalf("peers of %s in %s are not sorted: %v", s.GetName(), name, s.GetPeers())
+				}
+				for _, peer := range s.GetPeers() {
+					got[[3]string{name, s.GetName(), peer}] = true
+				}
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("exported (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestExportStatus(t *testing.T) {
+	t.Parallel()
+	report := func(state string, peers ...string) *isthmusv1.ExportsReport {
+		return &isthmusv1.ExportsReport{Exports: []*isthmusv1.ObservedExport{
+			{Name: "web", Namespace: "default", Peers: peers, State: state, Message: "why"},
+		}}
+	}
+	for _, tt := range []struct {
+		name   string
+		report *isthmusv1.ExportsReport
+		state  string
+		reason string
+		ready  string
+	}{
+		{"not reported", nil, policy.StatePending, "Pending", resource.ConditionFalse},
+		{"not written yet", &isthmusv1.ExportsReport{}, policy.StatePending, "Pending", resource.ConditionFalse},
+		{"not to all yet", report(policy.StateApplied, "dc3"), policy.StatePending, "Pending", resource.ConditionFalse},
+		{"applied", report(policy.StateApplied, "dc2", "somebody"), policy.StateApplied, "Applied", resource.ConditionTrue},
+		{"in conflict", report(policy.StateConflict), policy.StateConflict, "Conflict", resource.ConditionFalse},
+		{"drifted", report(policy.StateDrifted), policy.StateDrifted, "Drifted", resource.ConditionFalse},
+		{
+			"Consul refuses", &isthmusv1.ExportsReport{ErrorReason: "PermissionDenied", Error: "lacks mesh:write"},
+			policy.StateFailed, "Failed", resource.ConditionFalse,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			e := export("web", "web", []string{"dc1"}, everyone())
+			f := fleet()
+			f.Put(e)
+			status := policy.ExportStatus(f, e, func(string) *isthmusv1.ExportsReport { return tt.report }, noon)
+			if got := status.GetPlacements()[0].GetState(); got != tt.state {
+				t.Errorf("state %s, want %s", got, tt.state)
+			}
+			c := resource.FindCondition(status.GetConditions(), policy.ConditionReady)
+			if c.GetStatus() != tt.ready || c.GetReason() != tt.reason {
+				t.Errorf("condition %s %s, want %s %s", c.GetStatus(), c.GetReason(), tt.ready, tt.reason)
+			}
+			e.Status = status
+			again := policy.ExportStatus(f, e, func(string) *isthmusv1.ExportsReport { return tt.report }, noon.Add(time.Hour))
+			if diff := cmp.Diff(status, again, protocmp.Transform()); diff != "" {
+				t.Errorf("an hour later it differs (-then +now):\n%s", diff)
+			}
+		})
+	}
+}

@@ -40,7 +40,7 @@ func datacenterKind() Kind {
 			if d.Spec == nil {
 				return
 			}
-			setDefault(&d.Spec.ConsulDatacenter, d.GetName())
+			setDefaultName(&d.Spec.ConsulDatacenter, d.GetName())
 			setDefault(&d.Spec.ConsulPartition, "default")
 			setDefault(&d.Spec.Drift, DriftCorrect)
 		},
@@ -57,10 +57,10 @@ func datacenterKind() Kind {
 				return showInt(d.GetStatus().GetAgentsOnline()) + "/" + showInt(d.GetStatus().GetAgents())
 			}).wide(),
 			column("SINCE", func(d *isthmusv1.Datacenter) string { return showTime(d.GetStatus().GetAgentSince()) }).wide(),
-			column("ACL", func(d *isthmusv1.Datacenter) string { return showOn(d.GetStatus().AclEnabled) }).wide(),
-			column("TLS", func(d *isthmusv1.Datacenter) string { return showOn(d.GetStatus().TlsEnabled) }).wide(),
-			column("GOSSIP", func(d *isthmusv1.Datacenter) string { return showOn(d.GetStatus().GossipEncrypted) }).wide(),
-			column("PEERING", func(d *isthmusv1.Datacenter) string { return showOn(d.GetStatus().PeeringEnabled) }).wide(),
+			column("ACL", fact(func(s *isthmusv1.DatacenterStatus) *bool { return s.AclEnabled })).wide(),
+			column("TLS", fact(func(s *isthmusv1.DatacenterStatus) *bool { return s.TlsEnabled })).wide(),
+			column("GOSSIP", fact(func(s *isthmusv1.DatacenterStatus) *bool { return s.GossipEncrypted })).wide(),
+			column("PEERING", fact(func(s *isthmusv1.DatacenterStatus) *bool { return s.PeeringEnabled })).wide(),
 			labelsColumn(),
 		},
 	}
@@ -74,9 +74,26 @@ func seen(d *isthmusv1.Datacenter, n int32) string {
 	return showInt(n)
 }
 
+// fact shows what may not be known.
+func fact(of func(*isthmusv1.DatacenterStatus) *bool) func(*isthmusv1.Datacenter) string {
+	return func(d *isthmusv1.Datacenter) string {
+		if d.GetStatus() == nil {
+			return ""
+		}
+		return showOn(of(d.GetStatus()))
+	}
+}
+
 func setDefault(field *string, value string) {
 	if *field == "" {
 		*field = value
+	}
+}
+
+// setDefaultName takes another field's name, unless that one is wrong: one complaint about it is enough.
+func setDefaultName(field *string, name string) {
+	if ValidName(name) {
+		setDefault(field, name)
 	}
 }
 

@@ -33,6 +33,7 @@ const (
 func joinTokenKind() Kind {
 	return Kind{
 		Name: KindJoinToken, Plural: "join-tokens", Singular: "join-token", Short: "jt",
+		Origin:      "isthmus join-token create makes it",
 		New:         func() Object { return &isthmusv1.JoinToken{} },
 		Validate:    validateJoinToken,
 		Datacenters: func(Object) []string { return nil },
@@ -98,7 +99,8 @@ func checkDatacenterName(r *rules, field, name string) {
 func agentKind() Kind {
 	return Kind{
 		Name: KindAgent, Plural: "agents", Singular: "agent",
-		New: func() Object { return &isthmusv1.Agent{} },
+		Origin: "enrolment makes it (isthmus agent with a join token)",
+		New:    func() Object { return &isthmusv1.Agent{} },
 		Validate: func(o Object) []fault.Violation {
 			spec := o.(*isthmusv1.Agent).GetSpec()
 			var r rules
@@ -128,6 +130,7 @@ func agentKind() Kind {
 func apiTokenKind() Kind {
 	return Kind{
 		Name: KindAPIToken, Plural: "api-tokens", Singular: "api-token",
+		Origin:      "isthmus api-token create makes it",
 		New:         func() Object { return &isthmusv1.APIToken{} },
 		Datacenters: func(Object) []string { return nil },
 		Columns: []Column{

@@ -33,8 +33,9 @@ type Kind struct {
 	// Singular as on the command line: peering-group. Short, when set, is another word for it.
 	Singular string
 	Short    string
-	// Manifest: operators may apply it. Other kinds are made by the server only.
+	// Manifest: operators may apply it. Other kinds are made by the server only; Origin says how.
 	Manifest bool
+	Origin   string
 	// New makes an empty one.
 	New func() Object
 	// Default fills in what the user left out, before validation.

@@ -22,8 +22,8 @@ func peeringKind() Kind {
 		New:      func() Object { return &isthmusv1.Peering{} },
 		Default: func(o Object) {
 			if spec := o.(*isthmusv1.Peering).Spec; spec != nil {
-				setDefault(&spec.AcceptorPeerName, spec.GetDialer()+spec.GetExternalDialer())
-				setDefault(&spec.DialerPeerName, spec.GetAcceptor()+spec.GetExternalAcceptor())
+				setDefaultName(&spec.AcceptorPeerName, spec.GetDialer()+spec.GetExternalDialer())
+				setDefaultName(&spec.DialerPeerName, spec.GetAcceptor()+spec.GetExternalAcceptor())
 			}
 		},
 		// Consul fixes who accepts and who dials for each name, and a name for each peering.

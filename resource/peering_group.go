@@ -22,7 +22,7 @@ func peeringGroupKind() Kind {
 			r.members("spec", spec.GetDatacenters(), spec.GetSelector(), false)
 			switch {
 			case spec.GetShape() == ShapeHubAndSpoke && spec.GetHub() == "":
-				r.add(required("spec.hub", "hub-and-spoke needs a selector that tells which members are hubs, for example role=hub"))
+				r.add(required("spec.hub", "a selector that tells which members are hubs, for example role=hub"))
 			case spec.GetShape() == ShapeFullMesh && spec.GetHub() != "":
 				r.add(fault.Violation{Field: "spec.hub", Reason: ReasonExclusive, Message: "is only for shape: hub-and-spoke"})
 			}

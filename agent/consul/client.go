@@ -1,0 +1,203 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	"github.com/hashicorp/go-hclog"
+
+	"isthmus/fault"
+)
+
+const (
+	dialTimeout = 5 * time.Second
+	keepAlive   = 30 * time.Second
+	// callTimeout bounds a call that does not block. Establish is the slowest: through gateways it waits a second, and it
+	// tries the peer's addresses for ten.
+	callTimeout = 20 * time.Second
+	// blockSlack is what Consul may take beyond the wait that it was asked for: a sixteenth as jitter, and the way.
+	blockSlack = 10 * time.Second
+)
+
+// Client talks to one Consul datacenter. All methods may be called concurrently. Errors are *fault.Error with a *Problem
+// inside (see ReasonOf): Denied for ACLs, Refused for what Consul will not do, Unavailable for what may work later.
+type Client struct {
+	settings Settings
+	log      hclog.Logger
+
+	mu    sync.Mutex
+	api   *api.Client
+	stamp string
+}
+
+// New makes a client. It makes no call: Consul may be down.
+func New(settings Settings, log hclog.Logger) (*Client, error) {
+	if _, _, err := settings.split(); err != nil {
+		return nil, err
+	}
+	return &Client{settings: settings, log: log}, nil
+}
+
+// client is the current one; made anew when a file that it came from has changed.
+func (c *Client) client() (*api.Client, error) {
+	stamp := fileStamp(c.settings.files())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.api != nil && c.stamp == stamp {
+		return c.api, nil
+	}
+	made, err := c.settings.open()
+	if err != nil {
+		return nil, fault.Wrap(fault.CodeOf(err), &Problem{Reason: Other, Text: err.Error()}, "opening Consul")
+	}
+	if c.api != nil {
+		c.log.Info("read Consul's token and certificates again, since a file changed")
+	}
+	c.api, c.stamp = made, stamp
+	return made, nil
+}
+
+// fileStamp changes when one of the files does.
+func fileStamp(files []string) string {
+	var b strings.Builder
+	for _, f := range files {
+		if f == "" {
+			continue
+		}
+		if info, err := os.Stat(f); err == nil {
+			fmt.Fprintf(&b, "%s %d %d\n", f, info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return b.String()
+}
+
+// do runs one call within its time.
+func (c *Client) do(ctx context.Context, doing string, call func(ctx context.Context, a *api.Client) error) error {
+	a, err := c.client()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return explain(call(ctx, a), doing)
+}
+
+// lead runs a call that Consul answers reliably only on its leader: where it is told to go first, then at the leader, then
+// at the other servers. An answer that would be the same everywhere ends it.
+func (c *Client) lead(ctx context.Context, doing string, call func(ctx context.Context, a *api.Client) error) error {
+	first := c.do(ctx, doing, call)
+	var p *Problem
+	if first == nil || !errors.As(first, &p) || !p.wrongServer || ctx.Err() != nil {
+		return first
+	}
+	for _, s := range c.servers(ctx) {
+		a, err := s.open()
+		if err != nil {
+			continue
+		}
+		err = c.tryServer(ctx, a, call)
+		if err == nil {
+			c.log.Debug("another server did it", "doing", doing, "server", s.Address)
+			return nil
+		}
+		if p := classify(err); !p.wrongServer {
+			return explain(err, doing)
+		}
+	}
+	return first
+}
+
+func (c *Client) tryServer(ctx context.Context, a *api.Client, call func(ctx context.Context, a *api.Client) error) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return call(ctx, a)
+}
+
+// servers are the settings to reach each server, the leader first as far as that is known.
+func (c *Client) servers(ctx context.Context) []Settings {
+	var out []Settings
+	if len(c.settings.Servers) > 0 {
+		for _, address := range c.settings.Servers {
+			s := c.settings
+			s.Address = address
+			out = append(out, s)
+		}
+		return out
+	}
+	leader, nodes, err := c.raft(ctx)
+	if err != nil {
+		return nil
+	}
+	hosts := []string{leader}
+	for _, n := range nodes {
+		hosts = append(hosts, n.Address)
+	}
+	seen := map[string]bool{"": true}
+	for _, host := range hosts {
+		if s, ok := c.settings.at(host); ok && !seen[host] {
+			out = append(out, s)
+		}
+		seen[host] = true
+	}
+	return out
+}
+
+// raft is the leader's host, and the servers of the catalog.
+func (c *Client) raft(ctx context.Context) (leader string, servers []Node, err error) {
+	err = c.do(ctx, "finding Consul's leader", func(ctx context.Context, a *api.Client) error {
+		address, err := a.Status().LeaderWithQueryOptions(options(ctx, Query{}))
+		if err != nil {
+			return err
+		}
+		if host, _, err := net.SplitHostPort(address); err == nil {
+			leader = host
+		}
+		list, _, err := a.Catalog().Service("consul", "", options(ctx, Query{}))
+		for _, s := range list {
+			servers = append(servers, Node{Name: s.Node, Address: s.Address})
+		}
+		return err
+	})
+	slices.SortFunc(servers, func(x, y Node) int { return strings.Compare(x.Name, y.Name) })
+	return leader, servers, err
+}
+
+// Query makes a read block until something is newer than Index, for at most Wait. The zero value reads at once.
+type Query struct {
+	Index uint64
+	Wait  time.Duration
+}
+
+func options(ctx context.Context, q Query) *api.QueryOptions {
+	o := &api.QueryOptions{WaitIndex: q.Index, WaitTime: q.Wait}
+	return o.WithContext(ctx)
+}
+
+func writing(ctx context.Context) *api.WriteOptions { return new(api.WriteOptions).WithContext(ctx) }
+
+// read runs a read that may block, and gives the index to wait on next.
+func (c *Client) read(ctx context.Context, doing string, q Query, call func(a *api.Client, o *api.QueryOptions) (*api.QueryMeta, error)) (uint64, error) {
+	a, err := c.client()
+	if err != nil {
+		return 0, err
+	}
+	timeout := callTimeout
+	if q.Index > 0 {
+		timeout = q.Wait + q.Wait/16 + blockSlack
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	meta, err := call(a, options(ctx, q))
+	if err != nil {
+		return 0, explain(err, doing)
+	}
+	return meta.LastIndex, nil
+}

@@ -1,0 +1,261 @@
+package consul
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"isthmus/fault"
+)
+
+// Node is a node of the catalog.
+type Node struct{ Name, Address string }
+
+// Self is what the Consul agent that we talk to says of itself. A nil flag: it does not say.
+type Self struct {
+	Datacenter, Version, Node string
+	// Server: it is a server, not a client agent.
+	Server bool
+	// WANMembers are the servers alive in the WAN gossip; only a server knows them.
+	WANMembers                         int
+	ACL, TLS, Gossip, Connect, Peering *bool
+}
+
+// Self asks the Consul agent who it is: the cheapest call that proves that Consul answers and that the token may read it.
+func (c *Client) Self(ctx context.Context) (Self, error) {
+	var answer map[string]map[string]any
+	err := c.do(ctx, "asking Consul who it is", func(ctx context.Context, a *api.Client) error {
+		_, err := a.Raw().Query("/v1/agent/self", &answer, options(ctx, Query{}))
+		return err
+	})
+	if err != nil {
+		return Self{}, err
+	}
+	config, debug, stats := answer["Config"], answer["DebugConfig"], answer["Stats"]
+	self := Self{
+		Datacenter: text(config["Datacenter"]), Version: text(config["Version"]), Node: text(config["NodeName"]),
+		Server: isTrue(config["Server"]),
+		ACL:    flag(debug["ACLsEnabled"]), Connect: flag(debug["ConnectEnabled"]), Peering: flag(debug["PeeringEnabled"]),
+	}
+	if lan, ok := stats["serf_lan"].(map[string]any); ok {
+		encrypted := text(lan["encrypted"]) == "true"
+		self.Gossip = &encrypted
+	}
+	if wan, ok := stats["serf_wan"].(map[string]any); ok {
+		self.WANMembers = number(wan["members"]) - number(wan["failed"]) - number(wan["left"])
+	}
+	if tls, ok := debug["TLS"].(map[string]any); ok {
+		if rpc, ok := tls["InternalRPC"].(map[string]any); ok {
+			self.TLS = flag(rpc["VerifyOutgoing"])
+		}
+	}
+	if self.Datacenter == "" {
+		return Self{}, fault.Wrap(fault.Unavailable, &Problem{Reason: Other, Text: "no datacenter in agent/self"}, "Consul does not say which datacenter it is")
+	}
+	return self, nil
+}
+
+func text(v any) string { s, _ := v.(string); return s }
+
+func number(v any) int {
+	n, err := strconv.Atoi(text(v))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func isTrue(v any) bool { b, _ := v.(bool); return b }
+
+func flag(v any) *bool {
+	if b, ok := v.(bool); ok {
+		return &b
+	}
+	return nil
+}
+
+// Raft is the node name of the leader, and how many servers Raft knows.
+func (c *Client) Raft(ctx context.Context) (leader string, servers int, err error) {
+	host, nodes, err := c.raft(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	for _, n := range nodes {
+		if n.Address == host {
+			leader = n.Name
+		}
+	}
+	err = c.do(ctx, "counting Consul's servers", func(ctx context.Context, a *api.Client) error {
+		peers, err := a.Status().PeersWithQueryOptions(options(ctx, Query{}))
+		servers = len(peers)
+		return err
+	})
+	return leader, servers, err
+}
+
+// CheckReads proves that the token may read nodes and services. Without these rules Consul answers with empty lists, as if
+// there were nothing; but there is always a server's node, and the service consul.
+func (c *Client) CheckReads(ctx context.Context) error {
+	var nodes []*api.Node
+	var services map[string][]string
+	err := c.do(ctx, "reading the catalog", func(ctx context.Context, a *api.Client) (err error) {
+		if nodes, _, err = a.Catalog().Nodes(options(ctx, Query{})); err != nil {
+			return err
+		}
+		services, _, err = a.Catalog().Services(options(ctx, Query{}))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	const doing = "reading the catalog: the agent's Consul token lacks the rule "
+	if len(nodes) == 0 {
+		r := rule("node", "read", "")
+		return fault.Wrap(fault.Denied, missing(r, "the catalog shows no nodes"), "%s", doing+r)
+	}
+	if _, ok := services["consul"]; !ok {
+		r := rule("service", "read", "")
+		return fault.Wrap(fault.Denied, missing(r, "the catalog shows no service consul"), "%s", doing+r)
+	}
+	return nil
+}
+
+// MeshCA is the CA of the service mesh.
+type MeshCA struct {
+	TrustDomain string
+	// Expires is the end of the active root.
+	Expires time.Time
+}
+
+// MeshCA reads it; one without a trust domain means that Connect is off or not ready.
+func (c *Client) MeshCA(ctx context.Context) (MeshCA, error) {
+	var out MeshCA
+	err := c.do(ctx, "reading the mesh CA", func(ctx context.Context, a *api.Client) error {
+		roots, _, err := a.Connect().CARoots(options(ctx, Query{}))
+		if err != nil {
+			return err
+		}
+		out.TrustDomain = roots.TrustDomain
+		for _, r := range roots.Roots {
+			if r.ID == roots.ActiveRootID {
+				out.Expires = certificateEnd(r.RootCertPEM)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+func certificateEnd(text string) time.Time {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return time.Time{}
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return time.Time{}
+	}
+	return cert.NotAfter
+}
+
+// Replication is the state of ACL replication from a primary datacenter.
+type Replication struct {
+	Enabled, Running bool
+	Source           string
+	// Healthy: the last success is later than the last error, which Consul never clears.
+	Healthy bool
+}
+
+// Replication reads it. Not enabled when ACLs are off.
+func (c *Client) Replication(ctx context.Context) (Replication, error) {
+	var out Replication
+	err := c.do(ctx, "reading the state of ACL replication", func(ctx context.Context, a *api.Client) error {
+		status, _, err := a.ACL().Replication(options(ctx, Query{}))
+		var refused api.StatusError
+		if errors.As(err, &refused) && refused.Code == http.StatusUnauthorized {
+			return nil // ACLs are off
+		}
+		if err != nil {
+			return err
+		}
+		out = Replication{Enabled: status.Enabled, Running: status.Running, Source: status.SourceDatacenter,
+			Healthy: status.Enabled && status.LastSuccess.After(status.LastError)}
+		return nil
+	})
+	return out, err
+}
+
+// Service is a service of the catalog, or one imported from a peer.
+type Service struct {
+	Name, Peer string
+	// Kind is empty for an ordinary one: mesh-gateway, connect-proxy, …
+	Kind      string
+	Instances int
+	// Troubled: some check of some instance does not pass.
+	Troubled bool
+}
+
+// Services are all services, imported ones included, as Consul's own dashboard gets them: one call, whatever their number.
+func (c *Client) Services(ctx context.Context, q Query) ([]Service, uint64, error) {
+	var list []struct {
+		Name, PeerName, Kind          string
+		InstanceCount                 int
+		ChecksWarning, ChecksCritical int
+	}
+	index, err := c.read(ctx, "listing services", q, func(a *api.Client, o *api.QueryOptions) (*api.QueryMeta, error) {
+		return a.Raw().Query("/v1/internal/ui/services", &list, o)
+	})
+	out := make([]Service, 0, len(list))
+	for _, s := range list {
+		if s.InstanceCount == 0 {
+			continue // mentioned by a gateway or a proxy, but not there
+		}
+		out = append(out, Service{
+			Name: s.Name, Peer: s.PeerName, Kind: s.Kind, Instances: s.InstanceCount,
+			Troubled: s.ChecksWarning+s.ChecksCritical > 0,
+		})
+	}
+	return out, index, err
+}
+
+// Instance is one instance of a service.
+type Instance struct {
+	ID, Node string
+	Address  string
+	Port     int
+	// WAN is the address for other datacenters; empty when none is registered.
+	WAN     string
+	WANPort int
+	Meta    map[string]string
+	// Health is Consul's aggregate of its checks: passing, warning, critical or maintenance.
+	Health string
+}
+
+// Instances are those of a service, of a peer unless peer is empty.
+func (c *Client) Instances(ctx context.Context, service, peer string) ([]Instance, error) {
+	var out []Instance
+	err := c.do(ctx, "reading the instances of "+service, func(ctx context.Context, a *api.Client) error {
+		o := options(ctx, Query{})
+		o.Peer = peer
+		list, _, err := a.Health().Service(service, "", false, o)
+		for _, e := range list {
+			i := Instance{ID: e.Service.ID, Node: e.Node.Node, Address: e.Service.Address, Port: e.Service.Port,
+				Meta: e.Service.Meta, Health: e.Checks.AggregatedStatus()}
+			if i.Address == "" {
+				i.Address = e.Node.Address
+			}
+			if wan, ok := e.Service.TaggedAddresses["wan"]; ok {
+				i.WAN, i.WANPort = wan.Address, wan.Port
+			}
+			out = append(out, i)
+		}
+		return err
+	})
+	return out, err
+}

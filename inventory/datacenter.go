@@ -1,0 +1,169 @@
+package inventory
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
+// Conditions of a Datacenter.
+const (
+	// ConditionReady: an agent is heard of, and its Consul answers and has a leader.
+	ConditionReady = "Ready"
+	// ConditionAgentCurrent: its agents know everything that is wanted of them.
+	ConditionAgentCurrent = "AgentCurrent"
+	// ConditionRemovalsHeld: after a restore of the store, removals wait for an operator.
+	ConditionRemovalsHeld = "RemovalsHeld"
+)
+
+// maxForeign bounds the list of foreign peerings in a status.
+const maxForeign = 100
+
+// Evidence is what is known of one datacenter.
+type Evidence struct {
+	// Agents are all that are enrolled for it, with their present statuses.
+	Agents []*isthmusv1.Agent
+	// Leading is what the leading agent reports of itself, or the agent heard of last when none leads; nil: nothing yet.
+	Leading *isthmusv1.AgentReport
+	// Inventory and Peerings are the leading agent's last reports; nil: nothing yet.
+	Inventory *isthmusv1.InventoryReport
+	Peerings  *isthmusv1.PeeringsReport
+	// Omitted are the items that its agents are too old for.
+	Omitted []string
+}
+
+// Datacenter is the next status of a datacenter. Reports of an agent that is silent stay: they are the last that is
+// known, and the condition says how much they are worth.
+func Datacenter(dc *isthmusv1.Datacenter, e Evidence, now time.Time) *isthmusv1.DatacenterStatus {
+	next := proto.CloneOf(dc.GetStatus())
+	if next == nil {
+		next = &isthmusv1.DatacenterStatus{}
+	}
+	countAgents(next, e.Agents, now)
+	if e.Inventory != nil {
+		copyInventory(next, e.Inventory)
+	}
+	if e.Peerings != nil {
+		next.ForeignPeerings = foreign(e.Peerings)
+	}
+	for _, c := range []*isthmusv1.Condition{ready(dc, next, e), current(e), held(dc, e)} {
+		next.Conditions = resource.SetCondition(next.GetConditions(), c, now)
+	}
+	return next
+}
+
+func countAgents(next *isthmusv1.DatacenterStatus, agents []*isthmusv1.Agent, now time.Time) {
+	next.Agents, next.AgentsOnline = int32(len(agents)), 0
+	liveness, lastHeard := Unknown, time.Time{}
+	offline := 0
+	for _, a := range agents {
+		switch a.GetStatus().GetLiveness() {
+		case Online:
+			next.AgentsOnline++
+		case Offline:
+			offline++
+			if t := a.GetStatus().GetLivenessSince().AsTime(); t.After(lastHeard) {
+				lastHeard = t
+			}
+		}
+	}
+	since := now
+	switch {
+	case next.GetAgentsOnline() > 0:
+		liveness = Online
+	case offline > 0 && offline == len(agents):
+		liveness, since = Offline, lastHeard
+	}
+	if liveness != next.GetAgent() {
+		next.Agent, next.AgentSince = liveness, timestamppb.New(since)
+	}
+}
+
+func copyInventory(next *isthmusv1.DatacenterStatus, r *isthmusv1.InventoryReport) {
+	next.ConsulVersion, next.Servers, next.Leader = r.GetConsulVersion(), r.GetServers(), r.GetLeader()
+	next.AclEnabled, next.TlsEnabled, next.GossipEncrypted = r.AclEnabled, r.TlsEnabled, r.GossipEncrypted
+	next.ConnectEnabled, next.PeeringEnabled = r.ConnectEnabled, r.PeeringEnabled
+	next.WanMembers, next.Services, next.TrustDomain = r.GetWanMembers(), r.GetServices(), r.GetTrustDomain()
+	next.CaExpireTime, next.AclReplication = r.GetCaExpireTime(), r.GetAclReplication()
+}
+
+func foreign(r *isthmusv1.PeeringsReport) []*isthmusv1.ForeignPeering {
+	var out []*isthmusv1.ForeignPeering
+	for _, p := range r.GetPeerings() {
+		if p.GetOrigin() == "foreign" || p.GetOrigin() == "orphan" {
+			out = append(out, &isthmusv1.ForeignPeering{
+				PeerName: p.GetPeerName(), PeerId: p.GetPeerId(), State: p.GetState(), Origin: p.GetOrigin(),
+			})
+		}
+	}
+	slices.SortFunc(out, func(a, b *isthmusv1.ForeignPeering) int { return cmp.Compare(a.GetPeerName(), b.GetPeerName()) })
+	return out[:min(len(out), maxForeign)]
+}
+
+func ready(dc *isthmusv1.Datacenter, next *isthmusv1.DatacenterStatus, e Evidence) *isthmusv1.Condition {
+	no := func(reason, format string, args ...any) *isthmusv1.Condition {
+		return &isthmusv1.Condition{
+			Type: ConditionReady, Status: resource.ConditionFalse, Reason: reason, Message: fmt.Sprintf(format, args...),
+		}
+	}
+	unknown := func(reason, format string, args ...any) *isthmusv1.Condition {
+		c := no(reason, format, args...)
+		c.Status = resource.ConditionUnknown
+		return c
+	}
+	name := dc.GetName()
+	switch {
+	case len(e.Agents) == 0:
+		return no("NoAgent", "no agent is enrolled: make a token with isthmus join-token create --datacenter %s", name)
+	case next.GetAgent() == Offline:
+		return unknown("AgentOffline", "its agents are silent: what is shown is the last that they saw")
+	case next.GetAgent() != Online:
+		return unknown("AgentUnknown", "its agents have not been heard of yet")
+	case e.Leading.GetErrorReason() != "":
+		return no(e.Leading.GetErrorReason(), "%s", e.Leading.GetError())
+	case e.Inventory == nil:
+		return unknown("NoInventory", "its agent has not reported its Consul yet")
+	case e.Inventory.GetLeader() == "":
+		return no("NoLeader", "its Consul servers have no leader: nothing can be written there")
+	case e.Inventory.PeeringEnabled != nil && !e.Inventory.GetPeeringEnabled():
+		return no("PeeringDisabled", "its Consul has peering.enabled off: set it in the servers' configuration")
+	case e.Inventory.ConnectEnabled != nil && !e.Inventory.GetConnectEnabled():
+		return no("ConnectDisabled", "its Consul has connect.enabled off: peering needs the service mesh's CA")
+	}
+	return &isthmusv1.Condition{
+		Type: ConditionReady, Status: resource.ConditionTrue, Reason: "Ready", Message: "its agent is heard of and its Consul answers",
+	}
+}
+
+func current(e Evidence) *isthmusv1.Condition {
+	c := &isthmusv1.Condition{
+		Type: ConditionAgentCurrent, Status: resource.ConditionTrue, Reason: "Current",
+		Message: "its agents know everything that is wanted of them",
+	}
+	unknown := append(slices.Clone(e.Omitted), e.Leading.GetUnknownItems()...)
+	if len(unknown) > 0 {
+		c.Status, c.Reason = resource.ConditionFalse, "AgentTooOld"
+		c.Message = fmt.Sprintf("its agent is too old for %d items (first: %s): they stay as they are until it is upgraded",
+			len(unknown), unknown[0])
+	}
+	return c
+}
+
+func held(dc *isthmusv1.Datacenter, e Evidence) *isthmusv1.Condition {
+	c := &isthmusv1.Condition{
+		Type: ConditionRemovalsHeld, Status: resource.ConditionFalse, Reason: "NothingHeld", Message: "nothing waits for an operator",
+	}
+	if n := e.Leading.GetHeldRemovals(); n > 0 {
+		c.Status, c.Reason = resource.ConditionTrue, "StoreRestored"
+		c.Message = fmt.Sprintf("the store was restored, and %d removals in Consul would follow: look at what is missing, then "+
+			"isthmus datacenter confirm %s", n, dc.GetName())
+	}
+	return c
+}

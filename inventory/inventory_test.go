@@ -1,0 +1,166 @@
+package inventory_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"isthmus/inventory"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
+var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+func ago(d time.Duration) time.Time { return noon.Add(-d) }
+
+func TestLiveness(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		heard inventory.Heard
+		want  string
+	}{
+		{"just now", inventory.Heard{At: ago(time.Second), Listening: ago(time.Hour)}, inventory.Online},
+		{"at the limit", inventory.Heard{At: ago(30 * time.Second), Listening: ago(time.Hour)}, inventory.Online},
+		{"silent", inventory.Heard{At: ago(31 * time.Second), Listening: ago(time.Hour)}, inventory.Offline},
+		{"never", inventory.Heard{Listening: ago(time.Hour)}, inventory.Unknown},
+		{"nobody listened", inventory.Heard{At: ago(time.Hour), Listening: ago(5 * time.Second)}, inventory.Unknown},
+	} {
+		if got := tt.heard.Liveness(noon); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestAgent(t *testing.T) {
+	t.Parallel()
+	report := &isthmusv1.AgentReport{Leader: true, Version: "1.0", Host: "s1"}
+	hour := inventory.Heard{At: ago(time.Second), Listening: ago(time.Hour)}
+	a := &isthmusv1.Agent{Status: &isthmusv1.AgentStatus{Trust: "fleet"}}
+	a.Status = inventory.Agent(a, report, hour, noon)
+	want := &isthmusv1.AgentStatus{
+		Trust: "fleet", Liveness: inventory.Online, LivenessSince: timestamppb.New(noon), Version: "1.0", Host: "s1", Leader: true,
+	}
+	if diff := cmp.Diff(want, a.Status, protocmp.Transform()); diff != "" {
+		t.Fatalf("first report (-want +got):\n%s", diff)
+	}
+	if later := inventory.Agent(a, report, inventory.Heard{At: noon, Listening: ago(time.Hour)}, noon.Add(time.Second)); !proto.Equal(later, a.Status) {
+		t.Errorf("a second word changed %v to %v", a.Status, later)
+	}
+	silent := inventory.Agent(a, report, inventory.Heard{At: ago(time.Minute), Listening: ago(time.Hour)}, noon)
+	if silent.GetLiveness() != inventory.Offline || silent.GetLeader() || !silent.GetLivenessSince().AsTime().Equal(ago(time.Minute)) {
+		t.Errorf("silent: %v, want offline since its last word and not leading", silent)
+	}
+}
+
+func agent(liveness string) *isthmusv1.Agent {
+	return &isthmusv1.Agent{Status: &isthmusv1.AgentStatus{Liveness: liveness, LivenessSince: timestamppb.New(ago(time.Minute))}}
+}
+
+func healthy() inventory.Evidence {
+	return inventory.Evidence{
+		Agents:  []*isthmusv1.Agent{agent(inventory.Online), agent(inventory.Offline)},
+		Leading: &isthmusv1.AgentReport{},
+		Inventory: &isthmusv1.InventoryReport{
+			ConsulVersion: "1.20.6", Servers: 3, Leader: "s1", PeeringEnabled: new(true), ConnectEnabled: new(true),
+		},
+		Peerings: &isthmusv1.PeeringsReport{Peerings: []*isthmusv1.ObservedPeering{
+			{PeerName: "west", Origin: "own"}, {PeerName: "theirs", Origin: "foreign", State: "ACTIVE"},
+		}},
+	}
+}
+
+func TestDatacenter(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		change func(*inventory.Evidence)
+		kind   string
+		status string
+		reason string
+	}{
+		{"all is well", func(*inventory.Evidence) {}, inventory.ConditionReady, resource.ConditionTrue, "Ready"},
+		{"no agent", func(e *inventory.Evidence) { *e = inventory.Evidence{} }, inventory.ConditionReady, resource.ConditionFalse, "NoAgent"},
+		{
+			"agents silent", func(e *inventory.Evidence) { e.Agents = []*isthmusv1.Agent{agent(inventory.Offline)} },
+			inventory.ConditionReady, resource.ConditionUnknown, "AgentOffline",
+		},
+		{
+			"agents not heard of yet", func(e *inventory.Evidence) { e.Agents = []*isthmusv1.Agent{agent("")} },
+			inventory.ConditionReady, resource.ConditionUnknown, "AgentUnknown",
+		},
+		{
+			"the agent cannot work", func(e *inventory.Evidence) { e.Leading.ErrorReason = "WrongConsulDatacenter" },
+			inventory.ConditionReady, resource.ConditionFalse, "WrongConsulDatacenter",
+		},
+		{"nothing reported", func(e *inventory.Evidence) { e.Inventory = nil }, inventory.ConditionReady, resource.ConditionUnknown, "NoInventory"},
+		{"no leader", func(e *inventory.Evidence) { e.Inventory.Leader = "" }, inventory.ConditionReady, resource.ConditionFalse, "NoLeader"},
+		{
+			"peering off", func(e *inventory.Evidence) { e.Inventory.PeeringEnabled = new(false) },
+			inventory.ConditionReady, resource.ConditionFalse, "PeeringDisabled",
+		},
+		{
+			"agent too old", func(e *inventory.Evidence) { e.Omitted = []string{"mesh"} },
+			inventory.ConditionAgentCurrent, resource.ConditionFalse, "AgentTooOld",
+		},
+		{
+			"store restored", func(e *inventory.Evidence) { e.Leading.HeldRemovals = 3 },
+			inventory.ConditionRemovalsHeld, resource.ConditionTrue, "StoreRestored",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			evidence := healthy()
+			tt.change(&evidence)
+			dc := &isthmusv1.Datacenter{Name: "dc1"}
+			dc.Status = inventory.Datacenter(dc, evidence, noon)
+			c := resource.FindCondition(dc.Status.GetConditions(), tt.kind)
+			if c.GetStatus() != tt.status || c.GetReason() != tt.reason || c.GetMessage() == "" && tt.reason != "WrongConsulDatacenter" {
+				t.Errorf("%s is %s, %s (%q); want %s, %s", tt.kind, c.GetStatus(), c.GetReason(), c.GetMessage(), tt.status, tt.reason)
+			}
+			again := inventory.Datacenter(dc, evidence, noon.Add(time.Hour))
+			if diff := cmp.Diff(dc.Status, again, protocmp.Transform()); diff != "" {
+				t.Errorf("an hour later it differs (-then +now):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDatacenterShowsForeignPeerings(t *testing.T) {
+	t.Parallel()
+	status := inventory.Datacenter(&isthmusv1.Datacenter{Name: "dc1"}, healthy(), noon)
+	if len(status.GetForeignPeerings()) != 1 || status.GetForeignPeerings()[0].GetPeerName() != "theirs" {
+		t.Errorf("foreign peerings %v, want theirs alone", status.GetForeignPeerings())
+	}
+}
+
+func TestGateways(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 80)
+	got := inventory.Gateways("dc1", &isthmusv1.InventoryReport{Gateways: []*isthmusv1.ObservedGateway{
+		{ServiceId: "mesh-gateway", Node: "s1", WanAddress: "192.0.2.1:8443", LanAddress: "10.0.0.1:8443", Health: "passing", WanFederation: true},
+		{ServiceId: "mesh-gateway", Node: long, WanAddress: "192.0.2.2:8443"},
+		{ServiceId: "mesh-gateway", Node: long + "y", WanAddress: "192.0.2.3:8443"},
+		{ServiceId: "lan-only", Node: "s1"},
+	}})
+	if len(got) != 3 || got[0].GetName() != "dc1-s1-mesh-gateway" {
+		t.Fatalf("gateways %v, want the three that others can dial", got)
+	}
+	names := map[string]bool{}
+	for _, g := range got {
+		resource.Default(g)
+		if err := resource.Validate(g); err != nil {
+			t.Errorf("%s: %v", g.GetName(), err)
+		}
+		names[g.GetName()] = true
+	}
+	if len(names) != 3 {
+		t.Errorf("names %v are not distinct", names)
+	}
+}

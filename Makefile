@@ -1,0 +1,62 @@
+# Everything that one does here. `make` alone lists it.
+#
+# Needs Go, make, git and bash. What else a target needs it builds (tools/tool) or installs (tools/prerequisites), or
+# says what to install.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# Options of `isthmus demo`: make demo ARGS="--exit --datacenters 4"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List what make can do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/isthmus: one static binary
+	@CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/isthmus ./cmd/isthmus
+
+# A consul that ISTHMUS_CONSUL_BIN names, or one on PATH, is used instead of the pinned one.
+.PHONY: consul
+consul: ## Build the pinned Consul that demo and tests run (about five minutes, once per machine)
+	@if [ -n "$${ISTHMUS_CONSUL_BIN:-}" ]; then echo "using $$ISTHMUS_CONSUL_BIN"; \
+	elif command -v consul; then :; \
+	else tools/tool consul; fi
+
+.PHONY: demo
+demo: ## Real Consul datacenters, peered by isthmus, until Ctrl-C (ARGS="--exit --datacenters 4")
+	@echo "==> Consul"
+	@$(MAKE) consul
+	@echo "==> isthmus"
+	@$(MAKE) build
+	@exec bin/isthmus demo $(ARGS)
+
+.PHONY: test
+test: ## Run every test, with the race detector, against real Consul and PostgreSQL (ARGS="./store/... -run X")
+	@tools/test $(ARGS)
+
+.PHONY: check
+check: ## Formatting, lint, generated files, protos, modules
+	@tools/check
+
+.PHONY: generate
+generate: ## Generate Go from the protos, and the OpenAPI document
+	@tools/generate
+
+.PHONY: format
+format: ## Format Go and protos
+	@"$$(tools/tool lint)" fmt
+	@tools/protodeps/print && "$$(tools/tool buf)" format --write proto
+
+.PHONY: bench
+bench: ## Measure what the README states, and print one table
+	@tools/bench $(ARGS)
+
+.PHONY: clean
+clean: ## Remove what make built here (the tool cache stays: ~/.cache/isthmus)
+	@rm -rf bin third_party coverage*

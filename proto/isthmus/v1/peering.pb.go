@@ -512,13 +512,16 @@ type TokenStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The generation that agents obey. Only the controller raises it.
 	Generation int32 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
-	// Why it was raised last: Created, RotationRequested, AcceptorWiped, DialerWiped, TokenRefused, TokenExpired, RecipientsChanged.
+	// Why it was raised last: Created, RotationRequested, AcceptorWiped, DialerWiped, PeerTerminated, TokenRefused, TokenExpired,
+	// RecipientsChanged, Imported.
 	Reason      string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	RequestTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=request_time,json=requestTime,proto3" json:"request_time,omitempty"`
 	// spec.tokenGeneration that has been answered.
 	SpecGeneration int32 `protobuf:"varint,4,opt,name=spec_generation,json=specGeneration,proto3" json:"spec_generation,omitempty"`
 	// The last 8 tokens, newest first. Never a token itself.
-	Ledger        []*TokenEntry `protobuf:"bytes,5,rep,name=ledger,proto3" json:"ledger,omitempty"`
+	Ledger []*TokenEntry `protobuf:"bytes,5,rep,name=ledger,proto3" json:"ledger,omitempty"`
+	// How often it was raised since the peering was healthy: the next time waits twice as long.
+	Raises        int32 `protobuf:"varint,6,opt,name=raises,proto3" json:"raises,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -586,6 +589,13 @@ func (x *TokenStatus) GetLedger() []*TokenEntry {
 		return x.Ledger
 	}
 	return nil
+}
+
+func (x *TokenStatus) GetRaises() int32 {
+	if x != nil {
+		return x.Raises
+	}
+	return 0
 }
 
 type TokenEntry struct {
@@ -1069,7 +1079,7 @@ const file_isthmus_v1_peering_proto_rawDesc = "" +
 	"generation\x12!\n" +
 	"\ferror_reason\x18\n" +
 	" \x01(\tR\verrorReason\x12\x14\n" +
-	"\x05error\x18\v \x01(\tR\x05error\"\xdd\x01\n" +
+	"\x05error\x18\v \x01(\tR\x05error\"\xf5\x01\n" +
 	"\vTokenStatus\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x05R\n" +
@@ -1077,7 +1087,8 @@ const file_isthmus_v1_peering_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12=\n" +
 	"\frequest_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\vrequestTime\x12'\n" +
 	"\x0fspec_generation\x18\x04 \x01(\x05R\x0especGeneration\x12.\n" +
-	"\x06ledger\x18\x05 \x03(\v2\x16.isthmus.v1.TokenEntryR\x06ledger\"\xc0\x04\n" +
+	"\x06ledger\x18\x05 \x03(\v2\x16.isthmus.v1.TokenEntryR\x06ledger\x12\x16\n" +
+	"\x06raises\x18\x06 \x01(\x05R\x06raises\"\xc0\x04\n" +
 	"\n" +
 	"TokenEntry\x12\x1e\n" +
 	"\n" +

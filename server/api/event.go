@@ -1,0 +1,108 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/store"
+	"isthmus/store/snapshot"
+)
+
+// EventService serves the audit log.
+type EventService struct {
+	isthmusv1.UnimplementedEventServiceServer
+	*Core
+	Journal store.Journal
+}
+
+// ListEvents implements the RPC.
+func (s *EventService) ListEvents(ctx context.Context, r *isthmusv1.ListEventsRequest) (*isthmusv1.ListEventsResponse, error) {
+	q, err := queryOf(r)
+	if err != nil {
+		return nil, err
+	}
+	scope, eq, err := s.query(r)
+	if err != nil {
+		return nil, err
+	}
+	events, err := ask(ctx, s.Core, q, eventPage{journal: s.Journal, query: eq})
+	if err != nil {
+		return nil, err
+	}
+	response := &isthmusv1.ListEventsResponse{Events: events}
+	if len(events) == eq.Limit {
+		response.NextPageToken = scope.token(events[len(events)-1].GetName())
+	}
+	return response, nil
+}
+
+// eventPage is the answer to ListEvents.
+type eventPage struct {
+	journal store.Journal
+	query   store.EventQuery
+}
+
+// read asks the journal, which may know more than the view; the index that goes with the answer is the view's, so that
+// nothing is missed.
+func (a eventPage) read(ctx context.Context, v *snapshot.View) ([]*isthmusv1.Event, <-chan struct{}, error) {
+	changed := v.Watch(store.KindEvent)
+	events, err := a.journal.Events(ctx, a.query)
+	return events, changed, err
+}
+
+func (a eventPage) newer(v *snapshot.View, _ []*isthmusv1.Event, index uint64) bool {
+	return v.KindIndex(store.KindEvent) > index
+}
+
+func (a eventPage) same(x, y []*isthmusv1.Event) bool {
+	return slices.EqualFunc(x, y, func(a, b *isthmusv1.Event) bool { return a.GetName() == b.GetName() })
+}
+
+// query is what to ask the journal for, and the list that page tokens belong to.
+func (s *EventService) query(r *isthmusv1.ListEventsRequest) (listScope, store.EventQuery, error) {
+	scope := listScope{Kind: "Event", Selector: fmt.Sprintf("kind=%s,target=%s,descending=%t", r.GetKind(), r.GetTarget(), r.GetDescending())}
+	q := store.EventQuery{Descending: r.GetDescending(), Kind: r.GetKind(), Target: r.GetTarget(), Limit: int(r.GetPageSize())}
+	if q.Limit < 0 || q.Limit > maxPage {
+		return scope, q, fault.Violated(fault.Violation{Field: "pageSize", Reason: "Invalid", Message: "must be from 0 (which is 100) to 1000"})
+	}
+	if q.Limit == 0 {
+		q.Limit = defaultPage
+	}
+	after, err := scope.open(r.GetPageToken())
+	if err != nil {
+		return scope, q, err
+	}
+	field := "pageToken"
+	if after == "" {
+		after, field = r.GetAfter(), "after"
+	}
+	if after == "" {
+		return scope, q, nil
+	}
+	q.After, err = strconv.ParseUint(after, 10, 64)
+	if err != nil {
+		return scope, q, fault.Violated(fault.Violation{Field: field, Reason: "Invalid", Message: "is not an event's name; expected 12 digits"})
+	}
+	return scope, q, nil
+}
+
+// GetEvent implements the RPC. An event never changes, so there is nothing to block for.
+func (s *EventService) GetEvent(ctx context.Context, r *isthmusv1.GetRequest) (*isthmusv1.Event, error) {
+	number, err := strconv.ParseUint(r.GetName(), 10, 64)
+	if err != nil || number == 0 {
+		return nil, notFound("Event", r.GetName())
+	}
+	events, err := s.Journal.Events(ctx, store.EventQuery{After: number - 1, Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	setIndex(ctx, s.Snapshot.View().Revision().Index)
+	if len(events) == 0 || events[0].GetName() != fmt.Sprintf("%012d", number) {
+		return nil, notFound("Event", r.GetName())
+	}
+	return events[0], nil
+}

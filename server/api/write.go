@@ -1,0 +1,203 @@
+package api
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/store/snapshot"
+)
+
+// The outcomes of a deletion.
+const (
+	outcomeDeleted  = "deleted"
+	outcomeDeleting = "deleting"
+)
+
+// create stores a new resource.
+func create[T resource.Object](ctx context.Context, c *Core, sent T) (T, error) {
+	var none T
+	if !sent.ProtoReflect().IsValid() {
+		return none, fault.New(fault.Invalid, "there is no %s in the request", resource.KindOf(sent).Name)
+	}
+	return one[T](c.submit(ctx, false, func(v *snapshot.View) (*batch, error) {
+		e, err := creation(v, sent)
+		if err != nil {
+			return nil, err
+		}
+		return &batch{edits: []*edit{e}}, nil
+	}))
+}
+
+// one is the resource of a batch of one edit, as the store has it now.
+func one[T resource.Object](b *batch, v *snapshot.View, err error) (T, error) {
+	var none T
+	if err != nil {
+		return none, err
+	}
+	e := b.edits[0]
+	if o, ok := v.Get(e.kind.Name, e.name()); ok {
+		return shown(o).(T), nil //nolint:forcetypeassert // the kind's type is fixed by the registry.
+	}
+	// Somebody deleted it right after: the answer is what was written.
+	return shown(e.after).(T), nil //nolint:forcetypeassert // as above.
+}
+
+// updateRequest is what the Update requests of all kinds have in common.
+type updateRequest interface {
+	GetUpdateMask() *fieldmaskpb.FieldMask
+	GetIndex() uint64
+}
+
+// update changes labels and spec: the fields of the mask, or all of them without one.
+func update[T resource.Object](ctx context.Context, c *Core, sent T, r updateRequest) (T, error) {
+	var none T
+	if !sent.ProtoReflect().IsValid() {
+		return none, fault.New(fault.Invalid, "there is no %s in the request", resource.KindOf(sent).Name)
+	}
+	force := false
+	if f, ok := r.(interface{ GetForce() bool }); ok {
+		force = f.GetForce()
+	}
+	kind := resource.KindOf(sent)
+	return one[T](c.submit(ctx, false, func(v *snapshot.View) (*batch, error) {
+		before, err := existing(v, kind.Name, sent.GetName(), r.GetIndex())
+		if err != nil {
+			return nil, err
+		}
+		after, err := merged(before, sent, r.GetUpdateMask())
+		if err != nil {
+			return nil, err
+		}
+		e := revised(before, after)
+		e.index = r.GetIndex()
+		return &batch{edits: []*edit{e}, force: force}, nil
+	}))
+}
+
+// merged is before with the fields of the mask taken from sent; it has its defaults and is valid.
+func merged(before, sent resource.Object, mask *fieldmaskpb.FieldMask) (resource.Object, error) {
+	after := wanted(sent)
+	if len(mask.GetPaths()) > 0 {
+		after = wanted(before)
+		if err := applyMask(after, sent, mask.GetPaths()); err != nil {
+			return nil, err
+		}
+		resource.Default(after)
+	}
+	if err := resource.Validate(after); err != nil {
+		return nil, err
+	}
+	return after, nil
+}
+
+// remove deletes a resource, or begins to: what has ends in Consul goes when they are gone.
+func remove(ctx context.Context, c *Core, kind string, r *isthmusv1.DeleteRequest) (*isthmusv1.DeleteResponse, error) {
+	outcome := outcomeDeleted
+	_, _, err := c.submit(ctx, false, func(v *snapshot.View) (*batch, error) {
+		before, err := existing(v, kind, r.GetName(), r.GetIndex())
+		if err != nil {
+			return nil, err
+		}
+		b, err := c.deletion(v, before, r.GetForce())
+		if err != nil {
+			return nil, err
+		}
+		b.edits[0].index = r.GetIndex()
+		outcome = outcomeDeleted
+		if b.edits[0].after != nil {
+			outcome = outcomeDeleting
+		}
+		return b, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &isthmusv1.DeleteResponse{Outcome: outcome}, nil
+}
+
+// deletion is the batch that deletes a resource; its first edit is about the resource itself.
+func (c *Core) deletion(v *snapshot.View, before resource.Object, force bool) (*batch, error) {
+	b := &batch{force: force, edits: []*edit{{kind: resource.KindOf(before), before: before, action: "delete"}}}
+	gradual, err := false, error(nil)
+	switch o := before.(type) {
+	case *isthmusv1.Peering:
+		gradual, err = peeringGoesGradually(o, force)
+	case *isthmusv1.PeeringGroup:
+		gradual = groupHasPeerings(v, o)
+	case *isthmusv1.Datacenter:
+		var gateways []*edit
+		gradual, gateways = datacenterGoesGradually(v, o)
+		if !gradual {
+			b.edits = append(b.edits, gateways...)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if gradual {
+		b.edits[0].after = c.marked(before)
+	}
+	return b, nil
+}
+
+// marked is a resource that is on its way out.
+func (c *Core) marked(before resource.Object) resource.Object {
+	after := resource.Clone(before)
+	if after.GetDeleteTime() == nil {
+		m := resource.MetadataOf(after)
+		m.DeleteTime = timestamppb.New(c.Now())
+		resource.SetMetadata(after, m)
+	}
+	return after
+}
+
+// peeringGoesGradually tells whether ends in Consul have to go first.
+func peeringGoesGradually(p *isthmusv1.Peering, force bool) (bool, error) {
+	if group := p.GetStatus().GetGroup(); group != "" && (!force || p.GetDeleteTime() == nil) {
+		return false, fault.New(fault.Refused, "Peering %q belongs to PeeringGroup %q, which would make it again: change the group or the labels "+
+			"of its datacenters", p.GetName(), group)
+	}
+	// Before the first generation no agent was ever told to make anything.
+	return !force && (p.GetStatus().GetToken().GetGeneration() > 0 || p.GetStatus().GetToken().GetLedger() != nil), nil
+}
+
+func groupHasPeerings(v *snapshot.View, g *isthmusv1.PeeringGroup) bool {
+	for p := range resource.All[*isthmusv1.Peering](v, resource.KindPeering) {
+		if p.GetStatus().GetGroup() == g.GetName() {
+			return true
+		}
+	}
+	return false
+}
+
+// datacenterGoesGradually tells whether peerings that groups own, or that are going already, have to go first. Gateways
+// that were discovered go with their datacenter.
+func datacenterGoesGradually(v *snapshot.View, d *isthmusv1.Datacenter) (gradual bool, gateways []*edit) {
+	for p := range resource.AllTouching[*isthmusv1.Peering](v, resource.KindPeering, d.GetName()) {
+		if passing(p) {
+			gradual = true
+		}
+	}
+	for g := range resource.AllTouching[*isthmusv1.Gateway](v, resource.KindGateway, d.GetName()) {
+		if passing(g) {
+			gateways = append(gateways, &edit{kind: resource.KindOf(g), before: g, action: "delete", message: "with its datacenter"})
+		}
+	}
+	return gradual, gateways
+}
+
+// passing tells that a resource goes by itself when the datacenter that it names goes.
+func passing(o resource.Object) bool {
+	switch o := o.(type) {
+	case *isthmusv1.Peering:
+		return o.GetStatus().GetGroup() != "" || o.GetDeleteTime() != nil
+	case *isthmusv1.Gateway:
+		return o.GetSpec().GetSource() == resource.SourceDiscovered
+	}
+	return false
+}

@@ -49,7 +49,9 @@ const (
 type Put struct {
 	// Object has all its metadata but the index, which the store gives.
 	Object resource.Object
-	Part   Part
+	// Part to store. PartAll creates the resource or replaces it, whatever it was; require its absence to only create.
+	// The other parts are of a resource that exists (NotFound) and still has the object's uid (Conflict).
+	Part Part
 }
 
 // Require is a precondition: what the writer read when it decided. Checked under the lock.
@@ -84,7 +86,7 @@ type Write struct {
 	// Secrets are stored under their digests (an existing one stays); DeleteSecrets go.
 	Secrets       []Secret
 	DeleteSecrets []string
-	// Fence, when set: the lease must still be held with this fencing number.
+	// Fence, when set: nobody else has taken the lease since it was given with this fencing number.
 	Fence *Lease
 }
 
@@ -92,9 +94,13 @@ type Write struct {
 type Revision struct {
 	// Epoch is random, made with the database and renewed after a restore: indexes of two epochs cannot be compared.
 	Epoch string
-	// Index grows by one with every write that changes resources.
+	// Index grows by one with every write that changes resources or appends events.
 	Index uint64
 }
+
+// KindEvent is the kind of the change that a write with events leaves in the feed, so that readers of the audit log are
+// woken by it. Its name is that of the write's last event, and it has no object.
+const KindEvent = "Event"
 
 // Change is one resource's part changed (or the resource deleted) at an index.
 type Change struct {
@@ -105,14 +111,18 @@ type Change struct {
 	Part      Part
 	// Datacenters whose plan it may change. Empty: none.
 	Datacenters []string
-	// Object is the resource as of Feed.Revision; nil when it is deleted by then.
+	// Object is the resource as it was when the feed was read; nil when it was deleted by then.
 	Object resource.Object
 }
 
 // Feed is what happened since an index.
 type Feed struct {
+	// Revision is how far the feed goes.
 	Revision Revision
 	Changes  []Change
+	// More changes follow Revision. Objects are as of the read, so they may be newer than Revision by then: a reader that
+	// shows consistent states reads on to the end before it shows any of it.
+	More bool
 	// Reload: the epoch is another or the index was compacted away; load everything again.
 	Reload bool
 }
@@ -129,7 +139,9 @@ type Page struct {
 //
 // Errors are *fault.Error: NotFound, AlreadyExists (an absent-require or a claim is violated), Conflict (a require or
 // fence is violated), Referenced (a delete of what others refer to; violations list them), Invalid (a put refers to what
-// does not exist), Unavailable, Canceled, Timeout, Internal. Objects that are returned belong to the caller.
+// does not exist), Refused (the resource was written by a newer isthmus and has fields that this one does not know: it
+// can be read, without them, but not written), Unavailable, Canceled, Timeout, Internal. Objects that are returned belong
+// to the caller.
 // All methods may be called concurrently. After Close they fail with Unavailable.
 type Store interface {
 	// Get reads one resource: NotFound when there is none.
@@ -141,7 +153,8 @@ type Store interface {
 	// Write commits all of w or nothing, and is durable when it returns. The revision is the one at which w became
 	// visible; whoever reads that index or a later one sees all of w and everything before it. Concurrent writes are
 	// committed together, in one order that all readers see; one that fails does not disturb the others. When ctx ends
-	// before the commit was tried, nothing of w is stored; later, the error is Unavailable and w may be stored.
+	// before the commit was tried, nothing of w is stored; later, the error is Unavailable and w may be stored. Within a
+	// write, deletes come before puts.
 	Write(ctx context.Context, w Write) (Revision, error)
 	// Changes are those after since, in order, at most limit of them but always whole indexes. A reader that has seen
 	// index N has seen everything at or below N.

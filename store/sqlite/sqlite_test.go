@@ -1,0 +1,95 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+
+	"isthmus/fault"
+	"isthmus/store/sqlite"
+	"isthmus/store/storetest"
+)
+
+func openStore(ctx context.Context, dir string) (storetest.Backend, error) {
+	s, err := sqlite.Open(ctx, dir, hclog.NewNullLogger())
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, storetest.Options{ChildTest: "TestChild", New: func(t *testing.T) storetest.Database {
+		dir := t.TempDir()
+		return storetest.Database{
+			Target: dir,
+			Open:   func(ctx context.Context) (storetest.Backend, error) { return openStore(ctx, dir) },
+			Exec: func(t *testing.T, query string) {
+				db, err := sql.Open("sqlite", filepath.Join(dir, sqlite.File)+"?_pragma=busy_timeout(5000)")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := db.ExecContext(t.Context(), query); err != nil {
+					t.Fatalf("%s: %v", query, err)
+				}
+				if err := db.Close(); err != nil {
+					t.Fatal(err)
+				}
+			},
+		}
+	}})
+}
+
+func TestChild(t *testing.T) { storetest.Child(t, openStore) } //nolint:paralleltest // it is a process of its own
+
+func TestSecondServerIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, err := openStore(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openStore(t.Context(), dir); fault.CodeOf(err) != fault.Refused {
+		t.Fatalf("a second server: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := openStore(t.Context(), dir)
+	if err != nil {
+		t.Fatalf("after the first has closed: %v", err)
+	}
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFilesAreForTheirOwnerOnly(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data with spaces & more%41?")
+	s, err := openStore(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) < 3 {
+		t.Fatalf("%d files: %v", len(entries), err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v: %v", e.Name(), info.Mode(), err)
+		}
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the directory has mode %v: %v", info.Mode(), err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,282 @@
+package sqlstore
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/store"
+)
+
+// reads are the first round trip: the lock, then everything that the writes' preconditions are about.
+func (s *Store) reads(st *state, writes []*write) []Statement {
+	keys := map[store.Key]bool{}
+	claims := map[resource.Claim]bool{}
+	leases := map[string]bool{}
+	for _, w := range writes {
+		if w.fence != nil {
+			leases[w.fence.Name] = true
+		}
+		for _, r := range w.requires {
+			keys[r.Key] = true
+		}
+		for _, key := range w.deletes {
+			keys[key] = true
+			st.inbound[key] = map[referrer]bool{}
+		}
+		for _, p := range w.puts {
+			keys[p.key] = true
+			for _, c := range p.claims {
+				claims[c] = true
+			}
+			for _, ref := range p.references {
+				keys[store.Key{Kind: ref.Kind, Name: ref.Name}] = true
+			}
+		}
+	}
+	statements := []Statement{{SQL: s.sql.lock, Row: func(scan func(...any) error) error {
+		var index, compacted, events int64
+		if err := scan(&st.epoch, &index, &compacted, &events, &st.chainHead); err != nil {
+			return err
+		}
+		st.index, st.events = uint64(index), uint64(events)
+		return nil
+	}}}
+	for name := range leases {
+		statements = append(statements, Statement{SQL: s.sql.shareLease, Args: []any{name}, Row: func(scan func(...any) error) error {
+			var holder string
+			var fencing int64
+			err := scan(&holder, &fencing)
+			st.leases[name] = store.Lease{Name: name, Holder: holder, Fencing: uint64(fencing)}
+			return err
+		}})
+	}
+	statements = append(statements, s.sql.rows.statements(st.keyRows(keys), st.readRow)...)
+	statements = append(statements, s.sql.claimHolders.statements(claimRows(claims), st.readClaim)...)
+	return append(statements, s.sql.referrers.statements(pairs(sortedKeys(st.inbound)), st.readReferrer)...)
+}
+
+func (s *state) keyRows(keys map[store.Key]bool) [][]any {
+	rows := make([][]any, 0, len(keys))
+	for _, key := range sortedKeys(keys) {
+		shape := ""
+		if k, ok := s.codec.kinds[key.Kind]; ok {
+			shape = k.shape
+		}
+		rows = append(rows, []any{key.Kind, key.Name, shape})
+	}
+	return rows
+}
+
+func (s *state) readRow(scan func(...any) error) error {
+	var key store.Key
+	var index int64
+	var datacenters, spec, status []byte
+	now := row{exists: true}
+	if err := scan(&key.Kind, &key.Name, &now.uid, &index, &datacenters, &spec, &status); err != nil {
+		return err
+	}
+	now.index = uint64(index)
+	var err error
+	if now.datacenters, err = parseNames(datacenters); err != nil {
+		return err
+	}
+	now.foreign = !s.codec.writable(key.Kind, spec, status)
+	c := s.cell(key)
+	c.before, c.now = now, now
+	return nil
+}
+
+func (s *state) readClaim(scan func(...any) error) error {
+	var claim resource.Claim
+	var holder store.Key
+	if err := scan(&claim.Scope, &claim.Key, &holder.Kind, &holder.Name); err != nil {
+		return err
+	}
+	s.claims[claim] = holder
+	s.held[holder] = append(s.held[holder], claim)
+	return nil
+}
+
+func (s *state) readReferrer(scan func(...any) error) error {
+	var from, to store.Key
+	var field string
+	if err := scan(&from.Kind, &from.Name, &field, &to.Kind, &to.Name); err != nil {
+		return err
+	}
+	s.inbound[to][referrer{from, field}] = true
+	if s.outbound[from] == nil {
+		s.outbound[from] = map[store.Key]bool{}
+	}
+	s.outbound[from][to] = true
+	return nil
+}
+
+// record adds what an accepted write leaves behind: changes, events, secrets.
+func (s *state) record(w *write, index uint64, parts map[store.Key]*change) {
+	for _, key := range sortedKeys(parts) {
+		c := parts[key]
+		s.output.changes = append(s.output.changes, []any{
+			int64(index), key.Kind, key.Name, c.uid, string(c.operation), string(c.part), namesJSON(c.datacenters),
+		})
+	}
+	for _, e := range w.events {
+		s.append(e, index)
+	}
+	if len(w.events) > 0 {
+		s.output.changes = append(s.output.changes, []any{
+			int64(index), store.KindEvent, EventName(s.events), "", string(store.OperationPut), string(store.PartAll), "[]",
+		})
+	}
+	for _, digest := range w.drops {
+		s.output.secretDrops[digest] = true
+		delete(s.output.secrets, digest)
+	}
+	for i := range w.secrets {
+		secret := &w.secrets[i]
+		if s.output.secrets[secret.Digest] == nil {
+			s.output.secrets[secret.Digest] = secret
+		}
+	}
+}
+
+// append numbers an event and adds it to the chain.
+func (s *state) append(e *event, index uint64) {
+	s.events++
+	entry := &isthmusv1.Event{
+		Name: EventName(s.events), Index: index, CreateTime: timestamppb.New(e.time), Spec: e.spec,
+		Status: &isthmusv1.EventStatus{PreviousHash: s.chainHead},
+	}
+	s.chainHead = store.EventHash(entry)
+	s.output.events = append(s.output.events, []any{
+		int64(s.events), int64(index), formatTime(e.time), e.spec.GetActor(), e.spec.GetAction(),
+		e.spec.GetKind(), e.spec.GetTarget(), e.text, entry.GetStatus().GetPreviousHash(), s.chainHead,
+	})
+}
+
+// EventName is an event's name: its number with 12 digits.
+func EventName(number uint64) string { return fmt.Sprintf("%012d", number) }
+
+// dirty tells whether there is anything to write.
+func (s *state) dirty() bool {
+	return len(s.output.changes)+len(s.output.secrets)+len(s.output.secretDrops) > 0
+}
+
+// changes are the second round trip: everything that the accepted writes leave behind, and the revision.
+func (s *Store) changes(st *state) []Statement {
+	out := s.resourceStatements(st)
+	out = append(out, s.relationStatements(st)...)
+	out = append(out, s.sql.putEvents.statements(st.output.events, nil)...)
+	out = append(out, s.sql.putChanges.statements(st.output.changes, nil)...)
+	var drops, secrets [][]any
+	for _, digest := range slices.Sorted(maps.Keys(st.output.secretDrops)) {
+		drops = append(drops, []any{digest})
+	}
+	for _, digest := range slices.Sorted(maps.Keys(st.output.secrets)) {
+		secret := st.output.secrets[digest]
+		var expires any
+		if !secret.ExpireTime.IsZero() {
+			expires = formatTime(secret.ExpireTime)
+		}
+		secrets = append(secrets, []any{digest, secret.Kind, secret.Body, expires})
+	}
+	out = append(out, s.sql.dropSecrets.statements(drops, nil)...)
+	out = append(out, s.sql.putSecrets.statements(secrets, nil)...)
+	out = append(out, Statement{SQL: s.sql.bump, Args: []any{int64(st.index), int64(st.events), st.chainHead}})
+	if s.sql.notify != "" {
+		out = append(out, Statement{SQL: s.sql.notify, Args: []any{strconv.FormatUint(st.index, 10)}})
+	}
+	return out
+}
+
+// resourceStatements write the rows: each part only where it changed.
+func (s *Store) resourceStatements(st *state) []Statement {
+	var deletes, all, specs, statuses [][]any
+	for _, key := range sortedKeys(st.cells) {
+		c := st.cells[key]
+		index := int64(c.now.index)
+		switch {
+		case !c.touched:
+		case !c.now.exists:
+			if c.before.exists {
+				deletes = append(deletes, []any{key.Kind, key.Name})
+			}
+		case c.whole || (c.spec != nil && c.status != nil):
+			all = append(all, []any{
+				key.Kind, key.Name, c.now.uid, c.spec.labels, c.spec.generation, index, c.spec.create, c.last.update, c.spec.delete,
+				c.spec.spec, c.status.status, c.spec.shape, namesJSON(c.spec.datacenters),
+			})
+		case c.spec != nil:
+			specs = append(specs, []any{
+				key.Kind, key.Name, c.spec.labels, c.spec.generation, index, c.last.update, c.spec.delete,
+				c.spec.spec, c.spec.shape, namesJSON(c.spec.datacenters),
+			})
+		default:
+			statuses = append(statuses, []any{key.Kind, key.Name, index, c.last.update, c.status.status, c.status.shape})
+		}
+	}
+	return slices.Concat(
+		s.sql.deleteRows.statements(deletes, nil), s.sql.putAll.statements(all, nil),
+		s.sql.putSpec.statements(specs, nil), s.sql.putStatus.statements(statuses, nil),
+	)
+}
+
+// relationStatements replace the claims and references of the resources that were put or deleted.
+func (s *Store) relationStatements(st *state) []Statement {
+	var gone []store.Key
+	var claims, refs [][]any
+	for _, key := range sortedKeys(st.output.relations) {
+		if st.cells[key].before.exists {
+			gone = append(gone, key)
+		}
+		p := st.output.relations[key]
+		if p == nil {
+			continue
+		}
+		for _, c := range p.claims {
+			claims = append(claims, []any{c.Scope, c.Key, key.Kind, key.Name})
+		}
+		for _, r := range p.references {
+			refs = append(refs, []any{key.Kind, key.Name, r.Field, r.Kind, r.Name})
+		}
+	}
+	return slices.Concat(
+		s.sql.dropClaims.statements(pairs(gone), nil), s.sql.dropRefs.statements(pairs(gone), nil),
+		s.sql.putClaims.statements(claims, nil), s.sql.putRefs.statements(refs, nil),
+	)
+}
+
+func sortedKeys[V any](m map[store.Key]V) []store.Key {
+	keys := make([]store.Key, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, compareKeys)
+	return keys
+}
+
+func compareKeys(a, b store.Key) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+}
+
+func pairs(keys []store.Key) [][]any {
+	rows := make([][]any, 0, len(keys))
+	for _, key := range keys {
+		rows = append(rows, []any{key.Kind, key.Name})
+	}
+	return rows
+}
+
+func claimRows(claims map[resource.Claim]bool) [][]any {
+	rows := make([][]any, 0, len(claims))
+	for c := range claims {
+		rows = append(rows, []any{c.Scope, c.Key})
+	}
+	return rows
+}

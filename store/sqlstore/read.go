@@ -1,0 +1,158 @@
+package sqlstore
+
+import (
+	"context"
+
+	"isthmus/fault"
+	"isthmus/resource"
+	"isthmus/store"
+)
+
+// Get implements store.Store.
+func (s *Store) Get(ctx context.Context, key store.Key) (resource.Object, store.Revision, error) {
+	var revision store.Revision
+	var found resource.Object
+	err := s.read(ctx, s.readRevision(&revision, nil), Statement{
+		SQL: s.sql.get, Args: []any{key.Kind, key.Name}, Row: s.visit(func(o resource.Object) error {
+			found = o
+			return nil
+		}),
+	})
+	if err != nil {
+		return nil, store.Revision{}, err
+	}
+	if found == nil {
+		return nil, revision, fault.New(fault.NotFound, "%s %s does not exist", key.Kind, key.Name)
+	}
+	return found, revision, nil
+}
+
+// List implements store.Store.
+func (s *Store) List(ctx context.Context, kind, after string, limit int) (store.Page, error) {
+	var page store.Page
+	err := s.read(ctx, s.readRevision(&page.Revision, nil), Statement{
+		SQL: s.sql.list, Args: []any{kind, after, int64(limit) + 1}, Row: s.visit(func(o resource.Object) error {
+			page.Objects = append(page.Objects, o)
+			return nil
+		}),
+	})
+	if err != nil {
+		return store.Page{}, err
+	}
+	if len(page.Objects) > limit {
+		page.Objects = page.Objects[:limit]
+		page.Next = page.Objects[limit-1].GetName()
+	}
+	return page, nil
+}
+
+// Load implements store.Store.
+func (s *Store) Load(ctx context.Context, visit func(resource.Object) error) (store.Revision, error) {
+	var revision store.Revision
+	err := s.read(ctx, s.readRevision(&revision, nil), Statement{SQL: s.sql.load, Row: s.visit(visit)})
+	if err != nil {
+		return store.Revision{}, err
+	}
+	return revision, nil
+}
+
+// Changes implements store.Store.
+func (s *Store) Changes(ctx context.Context, since store.Revision, limit int) (store.Feed, error) {
+	for {
+		feed, err := s.changesAfter(ctx, since, limit)
+		if err != nil || !feed.More || feed.Revision.Index > since.Index {
+			return feed, err
+		}
+		// One write has more changes than limit: the feed has whole indexes only.
+		var count int64
+		err = s.read(ctx, Statement{SQL: s.sql.countAt, Args: []any{int64(since.Index)}, Row: func(scan func(...any) error) error {
+			return scan(&count)
+		}})
+		if err != nil {
+			return store.Feed{}, err
+		}
+		limit = max(limit+1, int(count))
+	}
+}
+
+func (s *Store) changesAfter(ctx context.Context, since store.Revision, limit int) (store.Feed, error) {
+	var head store.Revision
+	var compacted uint64
+	var changes []store.Change
+	objects := map[store.Key]resource.Object{}
+	args := []any{int64(since.Index), int64(limit) + 1}
+	err := s.read(ctx, s.readRevision(&head, &compacted),
+		Statement{SQL: s.sql.feed, Args: args, Row: func(scan func(...any) error) error {
+			c, err := scanChange(scan)
+			changes = append(changes, c)
+			return err
+		}},
+		Statement{SQL: s.sql.feedObjects, Args: args, Row: s.visit(func(o resource.Object) error {
+			objects[store.Key{Kind: resource.KindOf(o).Name, Name: o.GetName()}] = o
+			return nil
+		})})
+	if err != nil {
+		return store.Feed{}, err
+	}
+	if since.Epoch != head.Epoch || since.Index < compacted || since.Index > head.Index {
+		return store.Feed{Revision: head, Reload: true}, nil
+	}
+	feed := store.Feed{Revision: head}
+	if len(changes) > limit {
+		// The last index may be cut in two: it comes with the next feed.
+		feed.More = true
+		last := changes[limit].Index
+		for len(changes) > 0 && changes[len(changes)-1].Index == last {
+			changes = changes[:len(changes)-1]
+		}
+		feed.Revision.Index = last - 1
+	}
+	for _, c := range changes {
+		if _, known := s.codec.kinds[c.Key.Kind]; known || c.Key.Kind == store.KindEvent {
+			c.Object = objects[c.Key]
+			feed.Changes = append(feed.Changes, c)
+		}
+	}
+	return feed, nil
+}
+
+func scanChange(scan func(...any) error) (store.Change, error) {
+	var c store.Change
+	var index int64
+	var operation, part string
+	var datacenters []byte
+	if err := scan(&index, &c.Key.Kind, &c.Key.Name, &c.UID, &operation, &part, &datacenters); err != nil {
+		return c, err
+	}
+	c.Index, c.Operation, c.Part = uint64(index), store.Operation(operation), store.Part(part)
+	var err error
+	c.Datacenters, err = parseNames(datacenters)
+	return c, err
+}
+
+func (s *Store) readRevision(into *store.Revision, compacted *uint64) Statement {
+	return Statement{SQL: s.sql.revision, Row: func(scan func(...any) error) error {
+		var index, below int64
+		err := scan(&into.Epoch, &index, &below)
+		into.Index = uint64(index)
+		if compacted != nil {
+			*compacted = uint64(below)
+		}
+		return err
+	}}
+}
+
+// visit decodes rows of resources. Those of kinds that this binary does not have are passed over.
+func (s *Store) visit(visit func(resource.Object) error) func(scan func(...any) error) error {
+	return func(scan func(...any) error) error {
+		var r record
+		if err := scan(r.destinations()...); err != nil {
+			return err
+		}
+		o, known, err := s.codec.decode(&r)
+		if err != nil || !known {
+			return err
+		}
+		return visit(o)
+	}
+}

@@ -1,0 +1,173 @@
+package sqlstore
+
+import (
+	"context"
+	"math"
+	"strconv"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/store"
+)
+
+// Events implements store.Journal.
+func (s *Store) Events(ctx context.Context, q store.EventQuery) ([]*isthmusv1.Event, error) {
+	text, after := s.sql.eventsForward, int64(q.After)
+	if q.Descending {
+		text = s.sql.eventsBackward
+		if after == 0 {
+			after = math.MaxInt64
+		}
+	}
+	var events []*isthmusv1.Event
+	err := s.read(ctx, Statement{
+		SQL: text, Args: []any{after, q.Kind, q.Kind, q.Target, q.Target, int64(q.Limit)}, Row: func(scan func(...any) error) error {
+			e, err := scanEvent(scan)
+			events = append(events, e)
+			return err
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return events, nil
+}
+
+func scanEvent(scan func(...any) error) (*isthmusv1.Event, error) {
+	e := &isthmusv1.Event{Spec: &isthmusv1.EventSpec{}, Status: &isthmusv1.EventStatus{}}
+	var number, index int64
+	var created string
+	var spec []byte
+	if err := scan(&number, &index, &created, &spec, &e.Status.PreviousHash, &e.Status.Hash); err != nil {
+		return nil, err
+	}
+	e.Name, e.Index = EventName(uint64(number)), uint64(index)
+	var err error
+	if e.CreateTime, err = parseTime(&created); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "reading the time of event %s", e.GetName())
+	}
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(spec, e.Spec); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "reading event %s", e.GetName())
+	}
+	return e, nil
+}
+
+// EventNumber is the number that an event's name stands for: NotFound when it is no event's name.
+func EventNumber(name string) (uint64, error) {
+	number, err := strconv.ParseUint(name, 10, 63)
+	if err != nil || EventName(number) != name {
+		return 0, fault.New(fault.NotFound, "Event %s does not exist", name)
+	}
+	return number, nil
+}
+
+// Secret implements store.Vault.
+func (s *Store) Secret(ctx context.Context, digest string) (store.Secret, error) {
+	var secret store.Secret
+	err := s.read(ctx, Statement{SQL: s.sql.secret, Args: []any{digest}, Row: func(scan func(...any) error) error {
+		var expires *string
+		if err := scan(&secret.Digest, &secret.Kind, &secret.Body, &expires); err != nil {
+			return err
+		}
+		t, err := parseTime(expires)
+		if t != nil {
+			secret.ExpireTime = t.AsTime()
+		}
+		return err
+	}})
+	if err != nil {
+		return store.Secret{}, err
+	}
+	if secret.Digest == "" {
+		return store.Secret{}, fault.New(fault.NotFound, "there is no secret %s", digest)
+	}
+	return secret, nil
+}
+
+// Observe implements store.Observatory.
+func (s *Store) Observe(ctx context.Context, observations []store.Observation) error {
+	if len(observations) == 0 {
+		return nil
+	}
+	return s.observes.do(ctx, observations)
+}
+
+// observationKey names a row of observations.
+type observationKey struct{ datacenter, part string }
+
+// observe stores the observations of a group; of several for one part, the last.
+func (s *Store) observe(batch []*ticket[[]store.Observation]) {
+	full := map[observationKey]store.Observation{}
+	heard := map[observationKey]time.Time{}
+	for _, t := range batch {
+		for _, o := range t.item {
+			key := observationKey{o.Datacenter, o.Part}
+			if len(o.Body) > 0 {
+				full[key] = o
+				delete(heard, key)
+				continue
+			}
+			if earlier, ok := full[key]; ok {
+				earlier.HeardTime = o.HeardTime
+				full[key] = earlier
+				continue
+			}
+			heard[key] = o.HeardTime
+		}
+	}
+	var puts, hears [][]any
+	for _, o := range full {
+		puts = append(puts, []any{
+			o.Datacenter, o.Part, o.Agent, o.Digest, string(o.Body), formatTime(o.ReceiveTime), formatTime(o.HeardTime),
+		})
+	}
+	for key, at := range heard {
+		hears = append(hears, []any{key.datacenter, key.part, formatTime(at)})
+	}
+	ctx, cancel := context.WithTimeout(s.life, commitTimeout)
+	defer cancel()
+	err := s.transact(ctx, append(s.sql.putObservations.statements(puts, nil), s.sql.hearObservations.statements(hears, nil)...)...)
+	for _, t := range batch {
+		t.err = err
+	}
+}
+
+// Observations implements store.Observatory.
+func (s *Store) Observations(ctx context.Context, since time.Time) ([]store.Observation, error) {
+	from := ""
+	if !since.IsZero() {
+		from = formatTime(since)
+	}
+	var out []store.Observation
+	err := s.read(ctx, Statement{SQL: s.sql.observations, Args: []any{from, from}, Row: func(scan func(...any) error) error {
+		var o store.Observation
+		var received, heard string
+		if err := scan(&o.Datacenter, &o.Part, &o.Agent, &o.Digest, &o.Body, &received, &heard); err != nil {
+			return err
+		}
+		for text, into := range map[*string]*time.Time{&received: &o.ReceiveTime, &heard: &o.HeardTime} {
+			t, err := parseTime(text)
+			if err != nil {
+				return fault.Wrap(fault.Internal, err, "reading the times of the observation %s of %s", o.Part, o.Datacenter)
+			}
+			*into = t.AsTime()
+		}
+		out = append(out, o)
+		return nil
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Forget implements store.Observatory.
+func (s *Store) Forget(ctx context.Context, datacenter, part string) error {
+	if part == "" {
+		return s.transact(ctx, Statement{SQL: s.sql.forget, Args: []any{datacenter}})
+	}
+	return s.transact(ctx, Statement{SQL: s.sql.forgetPart, Args: []any{datacenter, part}})
+}

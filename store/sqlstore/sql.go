@@ -1,0 +1,207 @@
+package sqlstore
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Column types, as PostgreSQL calls them.
+const (
+	typeText   = "text"
+	typeBigint = "bigint"
+	typeJSON   = "jsonb"
+	typeBytes  = "bytea"
+)
+
+// maxRows of one statement. Statements come in sizes of powers of two up to it, so that few texts are ever prepared.
+const maxRows = 64
+
+// numbered writes a query with ? as the dialect wants it.
+func (d Dialect) numbered(sql string) string {
+	if !d.Numbered {
+		return sql
+	}
+	var b strings.Builder
+	n := 0
+	for _, r := range sql {
+		if r != '?' {
+			b.WriteRune(r)
+			continue
+		}
+		n++
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(n))
+	}
+	return b.String()
+}
+
+// bulk is a statement over many rows of parameters: head, the rows as (…), (…), tail.
+type bulk struct {
+	dialect    Dialect
+	head, tail string
+	types      []string
+	texts      sync.Map // number of rows → SQL
+}
+
+func (d Dialect) bulk(head, tail string, types ...string) *bulk {
+	return &bulk{dialect: d, head: head, tail: tail, types: types}
+}
+
+// statements for all rows, each row called with row if that is set.
+func (b *bulk) statements(rows [][]any, row func(scan func(dest ...any) error) error) []Statement {
+	var out []Statement
+	for len(rows) > 0 {
+		size := maxRows
+		for size > len(rows) {
+			size /= 2
+		}
+		args := make([]any, 0, size*len(b.types))
+		for _, r := range rows[:size] {
+			args = append(args, r...)
+		}
+		out = append(out, Statement{SQL: b.text(size), Args: args, Row: row})
+		rows = rows[size:]
+	}
+	return out
+}
+
+func (b *bulk) text(size int) string {
+	if text, ok := b.texts.Load(size); ok {
+		return text.(string)
+	}
+	var s strings.Builder
+	s.WriteString(b.head)
+	for i := range size {
+		if i > 0 {
+			s.WriteString(", ")
+		}
+		for j, t := range b.types {
+			s.WriteString([]string{"(", ", "}[min(j, 1)])
+			s.WriteByte('?')
+			if b.dialect.Numbered {
+				s.WriteString("::" + t)
+			}
+		}
+		s.WriteByte(')')
+	}
+	s.WriteString(b.tail)
+	text := b.dialect.numbered(s.String())
+	b.texts.Store(size, text)
+	return text
+}
+
+// queries are all of the store's SQL.
+type queries struct {
+	lock, shareLease, bump, notify                                   string
+	revision, get, list, load, changesAt, countAt, feed, feedObjects string
+	event, eventsForward, eventsBackward, secret                     string
+	observations, forget, forgetPart                                 string
+	acquire, release                                                 string
+	compactAt, compacted, compactChanges, compactSecrets, renew      string
+
+	rows, claimHolders, referrers                  *bulk
+	putAll, putSpec, putStatus, deleteRows         *bulk
+	dropClaims, putClaims, dropRefs, putRefs       *bulk
+	putChanges, putEvents, putSecrets, dropSecrets *bulk
+	putObservations, hearObservations              *bulk
+}
+
+const (
+	resourceColumns = `r.kind, r.name, r.uid, r.labels, r.generation, r."index", r.create_time, r.update_time, r.delete_time, r.spec, r.status`
+	eventColumns    = `number, "index", create_time, spec, previous_hash, hash`
+)
+
+func newQueries(d Dialect) *queries {
+	q := &queries{notify: d.Notify}
+	q.reads(d)
+	q.writes(d)
+	q.bulks(d)
+	return q
+}
+
+func (q *queries) reads(d Dialect) {
+	q.revision = `SELECT epoch, "index", compacted FROM revision`
+	q.get = d.numbered(`SELECT ` + resourceColumns + ` FROM resources r WHERE r.kind = ? AND r.name = ?`)
+	q.list = d.numbered(`SELECT ` + resourceColumns + ` FROM resources r WHERE r.kind = ? AND r.name > ? ORDER BY r.name LIMIT ?`)
+	q.load = `SELECT ` + resourceColumns + ` FROM resources r`
+	q.feed = d.numbered(`SELECT "index", kind, name, uid, operation, part, datacenters FROM changes WHERE "index" > ?
+		ORDER BY "index", kind, name LIMIT ?`)
+	q.feedObjects = d.numbered(`SELECT ` + resourceColumns + ` FROM resources r JOIN (SELECT DISTINCT kind, name FROM
+		(SELECT kind, name FROM changes WHERE "index" > ? ORDER BY "index", kind, name LIMIT ?) AS part) AS changed
+		ON r.kind = changed.kind AND r.name = changed.name`)
+	q.countAt = d.numbered(`SELECT count(*) FROM changes WHERE "index" = (SELECT min("index") FROM changes WHERE "index" > ?)`)
+	// An empty kind or target stands for any.
+	const chosen = ` AND (? = '' OR kind = ?) AND (? = '' OR target = ?) ORDER BY number `
+	q.eventsForward = d.numbered(strings.ReplaceAll(`SELECT `+eventColumns+` FROM events WHERE number > ?`+chosen+`ASC LIMIT ?`, "? = ''", "CAST(? AS text) = ''"))
+	q.eventsBackward = d.numbered(strings.ReplaceAll(`SELECT `+eventColumns+` FROM events WHERE number < ?`+chosen+`DESC LIMIT ?`, "? = ''", "CAST(? AS text) = ''"))
+	q.secret = d.numbered(`SELECT digest, kind, body, expire_time FROM secrets WHERE digest = ?`)
+	q.observations = d.numbered(`SELECT datacenter, part, agent, digest, body, receive_time, heard_time FROM observations
+		WHERE receive_time >= ? OR heard_time >= ? ORDER BY datacenter, part`)
+	q.compactAt = d.numbered(`SELECT "index" FROM changes ORDER BY "index" DESC, kind DESC, name DESC LIMIT 1 OFFSET ?`)
+}
+
+func (q *queries) writes(d Dialect) {
+	q.lock = `SELECT epoch, "index", compacted, events, chain_head FROM revision` + d.LockRow
+	q.shareLease = d.numbered(`SELECT holder, fencing FROM leases WHERE name = ?` + d.ShareRow)
+	q.bump = d.numbered(`UPDATE revision SET "index" = ?, events = ?, chain_head = ?`)
+	q.forget = d.numbered(`DELETE FROM observations WHERE datacenter = ?`)
+	q.forgetPart = d.numbered(`DELETE FROM observations WHERE datacenter = ? AND part = ?`)
+	q.acquire = d.numbered(strings.ReplaceAll(`INSERT INTO leases (name, holder, fencing, expires)
+		VALUES (?, ?, 1, NOW + ?)
+		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires = excluded.expires,
+			fencing = leases.fencing + CASE WHEN leases.holder = excluded.holder AND leases.expires > NOW THEN 0 ELSE 1 END
+		WHERE leases.holder = excluded.holder OR leases.expires <= NOW
+		RETURNING fencing, expires`, "NOW", d.Milliseconds))
+	q.release = d.numbered(`UPDATE leases SET holder = '', expires = 0 WHERE name = ? AND holder = ? AND fencing = ?`)
+	q.compacted = d.numbered(`UPDATE revision SET compacted = ? WHERE compacted < ?`)
+	q.compactChanges = d.numbered(`DELETE FROM changes WHERE "index" <= ? AND "index" IN
+		(SELECT "index" FROM changes WHERE "index" <= ? ORDER BY "index" LIMIT ?) RETURNING "index"`)
+	q.compactSecrets = d.numbered(`DELETE FROM secrets WHERE expire_time <= ?`)
+	q.renew = d.numbered(`UPDATE revision SET epoch = ?`)
+}
+
+func (q *queries) bulks(d Dialect) {
+	key := []string{typeText, typeText}
+	q.rows = d.bulk(`WITH v (kind, name, shape) AS (VALUES `, `) SELECT r.kind, r.name, r.uid, r."index", r.datacenters,
+		CASE WHEN r.shape = v.shape THEN NULL ELSE r.spec END, CASE WHEN r.shape = v.shape THEN NULL ELSE r.status END
+		FROM v JOIN resources r ON r.kind = v.kind AND r.name = v.name`, typeText, typeText, typeText)
+	q.claimHolders = d.bulk(`SELECT scope, key, kind, name FROM claims WHERE (scope, key) IN (VALUES `, `)`, key...)
+	q.referrers = d.bulk(`SELECT from_kind, from_name, field, to_kind, to_name FROM refs WHERE (to_kind, to_name) IN (VALUES `, `)`, key...)
+
+	q.putAll = d.bulk(`INSERT INTO resources (kind, name, uid, labels, generation, "index", create_time, update_time, delete_time,
+		spec, status, shape, datacenters) VALUES `, ` ON CONFLICT (kind, name) DO UPDATE SET uid = excluded.uid, labels = excluded.labels,
+		generation = excluded.generation, "index" = excluded."index", create_time = excluded.create_time,
+		update_time = excluded.update_time, delete_time = excluded.delete_time, spec = excluded.spec, status = excluded.status,
+		shape = excluded.shape, datacenters = excluded.datacenters`,
+		typeText, typeText, typeText, typeJSON, typeBigint, typeBigint, typeText, typeText, typeText, typeJSON, typeJSON, typeText, typeJSON)
+	q.putSpec = d.bulk(`WITH v (kind, name, labels, generation, "index", update_time, delete_time, spec, shape, datacenters) AS (VALUES `,
+		`) UPDATE resources SET labels = v.labels, generation = v.generation, "index" = v."index", update_time = v.update_time,
+		delete_time = v.delete_time, spec = v.spec, shape = v.shape, datacenters = v.datacenters
+		FROM v WHERE resources.kind = v.kind AND resources.name = v.name`,
+		typeText, typeText, typeJSON, typeBigint, typeBigint, typeText, typeText, typeJSON, typeText, typeJSON)
+	q.putStatus = d.bulk(`WITH v (kind, name, "index", update_time, status, shape) AS (VALUES `,
+		`) UPDATE resources SET "index" = v."index", update_time = v.update_time, status = v.status, shape = v.shape
+		FROM v WHERE resources.kind = v.kind AND resources.name = v.name`,
+		typeText, typeText, typeBigint, typeText, typeJSON, typeText)
+	q.deleteRows = d.bulk(`DELETE FROM resources WHERE (kind, name) IN (VALUES `, `)`, key...)
+
+	q.dropClaims = d.bulk(`DELETE FROM claims WHERE (kind, name) IN (VALUES `, `)`, key...)
+	q.putClaims = d.bulk(`INSERT INTO claims (scope, key, kind, name) VALUES `, ``, typeText, typeText, typeText, typeText)
+	q.dropRefs = d.bulk(`DELETE FROM refs WHERE (from_kind, from_name) IN (VALUES `, `)`, key...)
+	q.putRefs = d.bulk(`INSERT INTO refs (from_kind, from_name, field, to_kind, to_name) VALUES `, ` ON CONFLICT DO NOTHING`,
+		typeText, typeText, typeText, typeText, typeText)
+	q.putChanges = d.bulk(`INSERT INTO changes ("index", kind, name, uid, operation, part, datacenters) VALUES `, ``,
+		typeBigint, typeText, typeText, typeText, typeText, typeText, typeJSON)
+	q.putEvents = d.bulk(`INSERT INTO events (number, "index", create_time, actor, action, kind, target, spec, previous_hash, hash) VALUES `, ``,
+		typeBigint, typeBigint, typeText, typeText, typeText, typeText, typeText, typeJSON, typeText, typeText)
+	q.putSecrets = d.bulk(`INSERT INTO secrets (digest, kind, body, expire_time) VALUES `, ` ON CONFLICT (digest) DO NOTHING`,
+		typeText, typeText, typeBytes, typeText)
+	q.dropSecrets = d.bulk(`DELETE FROM secrets WHERE (digest) IN (VALUES `, `)`, typeText)
+	q.putObservations = d.bulk(`INSERT INTO observations (datacenter, part, agent, digest, body, receive_time, heard_time) VALUES `,
+		` ON CONFLICT (datacenter, part) DO UPDATE SET agent = excluded.agent, digest = excluded.digest, body = excluded.body,
+		receive_time = excluded.receive_time, heard_time = excluded.heard_time`,
+		typeText, typeText, typeText, typeText, typeText, typeText, typeText)
+	q.hearObservations = d.bulk(`WITH v (datacenter, part, heard_time) AS (VALUES `, `) UPDATE observations SET heard_time = v.heard_time
+		FROM v WHERE observations.datacenter = v.datacenter AND observations.part = v.part`, typeText, typeText, typeText)
+}

@@ -1,0 +1,328 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/store"
+)
+
+// checkChain reads all events and proves their chain.
+func checkChain(t *testing.T, f *fixture, n int) []*isthmusv1.Event {
+	t.Helper()
+	events, err := f.Events(f.ctx, store.EventQuery{Limit: 10_000})
+	if err != nil || len(events) != n {
+		t.Fatalf("Events: %d, %v; want %d", len(events), err, n)
+	}
+	if at := broken(events); at >= 0 {
+		t.Fatalf("the chain breaks at event %v", events[at])
+	}
+	return events
+}
+
+// broken is where a chain breaks, or -1.
+func broken(events []*isthmusv1.Event) int {
+	previous := ""
+	for i, e := range events {
+		if e.GetStatus().GetPreviousHash() != previous || e.GetStatus().GetHash() != store.EventHash(e) {
+			return i
+		}
+		previous = e.GetStatus().GetHash()
+	}
+	return -1
+}
+
+func testEvents(t *testing.T, f *fixture) {
+	at := event("create", "Datacenter", "dc1")
+	at.CreateTime = instant()
+	f.write(store.Write{Puts: puts(datacenter("dc1")), Events: []*isthmusv1.Event{at, event("create", "Datacenter", "<ünïcødé> & \"more\"")}})
+	f.write(store.Write{Events: []*isthmusv1.Event{event("refuse", "", "")}})
+	concurrently(8, func(i int) {
+		f.write(store.Write{Puts: puts(datacenter(number("dc", i))), Events: []*isthmusv1.Event{event("create", "Datacenter", number("dc", i))}})
+	})
+	events := checkChain(t, f, 11)
+	if first := events[0]; first.GetName() != "000000000001" || first.GetIndex() != 1 || !first.GetCreateTime().AsTime().Equal(instant().AsTime()) || first.GetSpec().GetTarget() != "dc1" {
+		t.Fatalf("the first event is %v", first)
+	}
+	for _, e := range events {
+		if e.GetCreateTime() == nil {
+			t.Fatalf("an event without a time: %v", e)
+		}
+	}
+	f.db.Exec(t, `UPDATE events SET spec = '{"actor":"somebody else"}' WHERE number = 5`)
+	f.db.Exec(t, `DELETE FROM events WHERE number = 8`)
+	changed, err := f.Events(f.ctx, store.EventQuery{Limit: 100})
+	if err != nil || broken(changed) != 4 || broken(append(changed[:4:4], events[4:7]...)) != -1 {
+		t.Fatalf("a changed event does not show: %d, %v", broken(changed), err)
+	}
+	if at := broken(append(events[:7:7], changed[7:]...)); at != 7 {
+		t.Fatalf("a missing event does not show: %d", at)
+	}
+}
+
+func testEventQueries(t *testing.T, f *fixture) {
+	for i := range 10 {
+		kind := []string{"Datacenter", "Peering"}[i%2]
+		f.write(store.Write{Events: []*isthmusv1.Event{event("update", kind, number("x", i/4))}})
+	}
+	numbers := func(q store.EventQuery) string {
+		t.Helper()
+		events, err := f.Events(f.ctx, q)
+		if err != nil {
+			t.Fatalf("Events: %v", err)
+		}
+		out := ""
+		for _, e := range events {
+			out += e.GetName()[10:]
+		}
+		return out
+	}
+	for want, q := range map[string]store.EventQuery{
+		"010203":     {Limit: 3},
+		"040506":     {Limit: 3, After: 3},
+		"":           {Limit: 3, After: 10},
+		"1009":       {Limit: 2, Descending: true},
+		"0201":       {Limit: 9, Descending: true, After: 3},
+		"0103050709": {Limit: 9, Kind: "Datacenter"},
+		"0204":       {Limit: 9, Kind: "Peering", Target: "x0000"},
+		"0806":       {Limit: 9, Kind: "Peering", Target: "x0001", Descending: true},
+	} {
+		if got := numbers(q); got != want {
+			t.Fatalf("%+v gives %s, want %s", q, got, want)
+		}
+	}
+}
+
+func testSecrets(t *testing.T, f *fixture) {
+	get := func(digest string) []byte {
+		t.Helper()
+		s, err := f.Secret(f.ctx, digest)
+		if fault.CodeOf(err) == fault.NotFound {
+			return nil
+		}
+		if err != nil || s.Digest != digest || s.Kind != "peering-token" {
+			t.Fatalf("Secret %s: %+v, %v", digest, s, err)
+		}
+		return s.Body
+	}
+	body := []byte{0, 1, 2, 255, 0}
+	secret := func(digest string, body []byte) store.Secret {
+		return store.Secret{Digest: digest, Kind: "peering-token", Body: body}
+	}
+	if get("a") != nil {
+		t.Fatal("a secret that was not stored")
+	}
+	old := secret("old", body)
+	old.ExpireTime = time.Now().Add(-time.Hour)
+	young := secret("young", body)
+	young.ExpireTime = time.Date(2100, 1, 1, 0, 0, 0, 123456789, time.UTC)
+	f.write(store.Write{Secrets: []store.Secret{secret("a", body), old, young}})
+	f.write(store.Write{Secrets: []store.Secret{secret("a", []byte("another"))}})
+	if !bytes.Equal(get("a"), body) {
+		t.Fatalf("a is %v", get("a"))
+	}
+	if s, err := f.Secret(f.ctx, "young"); err != nil || !s.ExpireTime.Equal(young.ExpireTime) {
+		t.Fatalf("young: %+v, %v", s, err)
+	}
+	f.write(store.Write{DeleteSecrets: []string{"a", "no-such"}, Secrets: []store.Secret{secret("b", body)}})
+	f.write(store.Write{DeleteSecrets: []string{"b"}, Secrets: []store.Secret{secret("b", []byte("new"))}})
+	if get("a") != nil || string(get("b")) != "new" {
+		t.Fatalf("a is %v, b is %v", get("a"), get("b"))
+	}
+	if at := f.revision().Index; at != 0 {
+		t.Fatalf("writes of secrets alone moved the index to %d", at)
+	}
+	if _, err := f.Compact(f.ctx, 10); err != nil {
+		t.Fatal(err)
+	}
+	if get("old") != nil || get("young") == nil || get("b") == nil {
+		t.Fatal("compaction did not delete the expired secret only")
+	}
+}
+
+func testObservations(t *testing.T, f *fixture) {
+	base := time.Date(2030, 1, 1, 0, 0, 0, 1, time.UTC)
+	o := func(dc, part, body string, seconds int) store.Observation {
+		at := base.Add(time.Duration(seconds) * time.Second)
+		return store.Observation{Datacenter: dc, Part: part, Agent: dc + "-a", Digest: "d" + body, Body: []byte(body), ReceiveTime: at, HeardTime: at}
+	}
+	observe := func(all ...store.Observation) {
+		t.Helper()
+		if err := f.Observe(f.ctx, all); err != nil {
+			t.Fatalf("Observe: %v", err)
+		}
+	}
+	read := func(since time.Time) map[string]store.Observation {
+		t.Helper()
+		all, err := f.Observations(f.ctx, since)
+		if err != nil {
+			t.Fatalf("Observations: %v", err)
+		}
+		out := map[string]store.Observation{}
+		for _, o := range all {
+			out[o.Datacenter+"/"+o.Part] = o
+		}
+		if len(out) != len(all) {
+			t.Fatalf("a part twice: %v", all)
+		}
+		return out
+	}
+	heard := func(dc, part string, seconds int) store.Observation {
+		return store.Observation{Datacenter: dc, Part: part, HeardTime: base.Add(time.Duration(seconds) * time.Second)}
+	}
+	observe()
+	observe(o("dc1", "inventory", `{"b":1,"a":"<\u0000>"}`, 1), o("dc1", "peerings", `{}`, 2), o("dc2", "inventory", `{"x":1}`, 3))
+	observe(o("dc1", "peerings", `{"n":2}`, 4), heard("dc1", "inventory", 5), heard("dc3", "inventory", 5))
+	all := read(time.Time{})
+	got := all["dc1/inventory"]
+	if len(all) != 3 || string(got.Body) != `{"b":1,"a":"<\u0000>"}` || got.Agent != "dc1-a" || !got.ReceiveTime.Equal(base.Add(time.Second)) || !got.HeardTime.Equal(base.Add(5*time.Second)) {
+		t.Fatalf("observations: %+v", all)
+	}
+	if since := read(base.Add(4 * time.Second)); len(since) != 2 || since["dc2/inventory"].Body != nil {
+		t.Fatalf("observations since: %+v", since)
+	}
+	// Several for one part in one call, and in calls that arrive together.
+	observe(o("dc2", "inventory", `{"x":2}`, 6), heard("dc2", "inventory", 7), heard("dc1", "peerings", 8), o("dc1", "peerings", `{"n":3}`, 9))
+	all = read(time.Time{})
+	if got := all["dc2/inventory"]; string(got.Body) != `{"x":2}` || !got.HeardTime.Equal(base.Add(7*time.Second)) || !got.ReceiveTime.Equal(base.Add(6*time.Second)) {
+		t.Fatalf("dc2: %+v", got)
+	}
+	concurrently(8, func(i int) { observe(o(number("many", i), "services", `{}`, i), heard("dc1", "peerings", 10)) })
+	if got := read(time.Time{})["dc1/peerings"]; string(got.Body) != `{"n":3}` || !got.HeardTime.Equal(base.Add(10*time.Second)) {
+		t.Fatalf("dc1: %+v", got)
+	}
+	if err := f.Forget(f.ctx, "dc1", "peerings"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Forget(f.ctx, "dc2", ""); err != nil {
+		t.Fatal(err)
+	}
+	all = read(time.Time{})
+	if len(all) != 9 || all["dc1/inventory"].Datacenter == "" {
+		t.Fatalf("after forgetting: %+v", all)
+	}
+	if at := f.revision().Index; at != 0 {
+		t.Fatalf("observations moved the index to %d", at)
+	}
+}
+
+func testLeases(t *testing.T, f *fixture) {
+	acquire := func(holder string, ttl time.Duration) (store.Lease, error) {
+		return f.Acquire(f.ctx, "controller", holder, ttl)
+	}
+	a, err := acquire("a", time.Minute)
+	if err != nil || a.Fencing != 1 || a.Holder != "a" || a.Name != "controller" || time.Until(a.Expires) > time.Hour {
+		t.Fatalf("Acquire: %+v, %v", a, err)
+	}
+	if _, err := acquire("b", time.Minute); fault.CodeOf(err) != fault.Conflict {
+		t.Fatalf("a second holder: %v", err)
+	}
+	if again, err := acquire("a", time.Minute); err != nil || again.Fencing != 1 || again.Expires.Before(a.Expires) {
+		t.Fatalf("renewing: %+v, %v", again, err)
+	}
+	if other, err := f.Acquire(f.ctx, "restart/dc1", "b", time.Minute); err != nil || other.Fencing != 1 {
+		t.Fatalf("another lease: %+v, %v", other, err)
+	}
+	stale := a
+	stale.Fencing = 7
+	if err := f.Release(f.ctx, stale); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := acquire("b", time.Minute); fault.CodeOf(err) != fault.Conflict {
+		t.Fatalf("after giving back what is not held: %v", err)
+	}
+	if err := f.Release(f.ctx, a); err != nil {
+		t.Fatal(err)
+	}
+	b, err := acquire("b", 20*time.Millisecond)
+	if err != nil || b.Fencing != 2 {
+		t.Fatalf("after a release: %+v, %v", b, err)
+	}
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		c, err := acquire("c", time.Minute)
+		if err == nil {
+			if c.Fencing != 3 {
+				t.Fatalf("after the end of a lease: %+v", c)
+			}
+			break
+		}
+		select {
+		case <-poll.C:
+		case <-f.ctx.Done():
+			t.Fatalf("the lease does not end: %v", err)
+		}
+	}
+}
+
+func testLeaseRace(t *testing.T, f *fixture) {
+	var holders atomic.Int32
+	concurrently(16, func(i int) {
+		_, err := f.Acquire(f.ctx, "controller", number("h", i), time.Minute)
+		switch fault.CodeOf(err) {
+		case "":
+			holders.Add(1)
+		case fault.Conflict:
+		default:
+			t.Errorf("Acquire: %v", err)
+		}
+	})
+	if holders.Load() != 1 {
+		t.Fatalf("%d holders", holders.Load())
+	}
+}
+
+func testFences(t *testing.T, f *fixture) {
+	a, err := f.Acquire(f.ctx, "controller", "a", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.write(store.Write{Fence: &a, Puts: puts(datacenter("dc1"))})
+	f.refused(fault.Conflict, store.Write{Fence: &store.Lease{Name: "no-such", Holder: "a", Fencing: 1}, Puts: puts(datacenter("dc2"))})
+	if err := f.Release(f.ctx, a); err != nil {
+		t.Fatal(err)
+	}
+	f.refused(fault.Conflict, store.Write{Fence: &a, Puts: puts(datacenter("dc2"))})
+	b, err := f.Acquire(f.ctx, "controller", "b", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.refused(fault.Conflict, store.Write{Fence: &a, Puts: puts(datacenter("dc2"))})
+
+	// The lease changes hands while its holders write: no write of an old holder comes after one of a new one.
+	current, give := b, make(chan struct{})
+	ctx, cancel := context.WithCancel(f.ctx)
+	go func() {
+		defer close(give)
+		for n := 0; ctx.Err() == nil; n++ {
+			if f.Release(f.ctx, current) != nil {
+				return
+			}
+			next, err := f.Acquire(f.ctx, "controller", number("h", n), time.Minute)
+			if err != nil {
+				return
+			}
+			current = next
+			dc := datacenter("holder")
+			dc.Generation = int32(next.Fencing)
+			concurrently(3, func(int) { _, _ = f.Write(f.ctx, store.Write{Fence: &next, Puts: puts(dc)}) })
+		}
+	}()
+	for range 20 {
+		if _, err := f.Write(f.ctx, store.Write{Fence: &b, Puts: puts(datacenter("holder"))}); err != nil && fault.CodeOf(err) != fault.Conflict {
+			t.Errorf("Write: %v", err)
+		}
+	}
+	cancel()
+	<-give
+	_, err = f.Write(f.ctx, store.Write{Fence: &b, Puts: puts(datacenter("holder"))})
+	if fault.CodeOf(err) != fault.Conflict {
+		t.Fatalf("an old holder's write: %v", err)
+	}
+}

@@ -1,0 +1,253 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"isthmus/fault"
+)
+
+// DefaultAddress is where a server listens when nobody said otherwise.
+const DefaultAddress = "http://127.0.0.1:8700"
+
+const (
+	// indexHeader carries the index that an answer is as of.
+	indexHeader = "X-Isthmus-Index"
+	// requestTimeout is for everything but the time that a blocking query waits.
+	requestTimeout = 30 * time.Second
+	// maxBody bounds an answer: the server's own limit for messages is 16 MiB, and JSON is larger than protobuf.
+	maxBody = 64 << 20
+)
+
+// Config says which server, and who is asking.
+type Config struct {
+	// Address is a URL or host:port; a host:port is https when CACert is set, else http. Default: DefaultAddress.
+	Address string
+	// Token is the secret of an API token.
+	Token string
+	// CACert is a file (PEM) with the authority of the server's certificate. Default: those of the system.
+	CACert string
+	// UserAgent is sent along, for the server's logs.
+	UserAgent string
+}
+
+// Client is a connection to one server (or to many replicas behind one address). It may be used concurrently.
+type Client struct {
+	base      *url.URL
+	token     string
+	userAgent string
+	http      *http.Client
+	// written is the highest index that this client's own writes got.
+	written atomic.Uint64
+}
+
+// New makes a client; it does not connect yet. Invalid: the address or the CA file is no good.
+func New(c Config) (*Client, error) {
+	base, err := parseAddress(c.Address, c.CACert != "")
+	if err != nil {
+		return nil, err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if c.CACert != "" {
+		pool, err := loadPool(c.CACert)
+		if err != nil {
+			return nil, err
+		}
+		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	return &Client{base: base, token: c.Token, userAgent: c.UserAgent, http: &http.Client{Transport: transport}}, nil
+}
+
+func parseAddress(address string, secure bool) (*url.URL, error) {
+	switch {
+	case address == "":
+		address = DefaultAddress
+	case !strings.Contains(address, "://") && secure:
+		address = "https://" + address
+	case !strings.Contains(address, "://"):
+		address = "http://" + address
+	}
+	base, err := url.Parse(strings.TrimRight(address, "/"))
+	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
+		return nil, fault.New(fault.Invalid, "%q is not the address of a server; expected one like %s or https://isthmus.example.com",
+			address, DefaultAddress)
+	}
+	if base.User != nil {
+		return nil, fault.New(fault.Invalid, "the server's address carries a user name or password; use an API token (ISTHMUS_TOKEN_FILE)")
+	}
+	return base, nil
+}
+
+func loadPool(path string) (*x509.CertPool, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "read the CA certificate")
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(data) {
+		return nil, fault.New(fault.Invalid, "%s holds no certificate in PEM", path)
+	}
+	return pool, nil
+}
+
+// Address is the URL of the server.
+func (c *Client) Address() string { return c.base.String() }
+
+// call is one request.
+type call struct {
+	method string
+	// path is below the base, its segments escaped.
+	path  string
+	query url.Values
+	body  proto.Message
+	// wait is how long the server may block.
+	wait time.Duration
+}
+
+// do sends a request and decodes the answer into out, which may be nil. It returns the index that the answer is as of, 0
+// when the server gave none.
+func (c *Client) do(ctx context.Context, r call, out proto.Message) (uint64, error) {
+	data, index, err := c.raw(ctx, r)
+	if err != nil || out == nil {
+		return index, err
+	}
+	if err := decode(data, out); err != nil {
+		return 0, err
+	}
+	return index, nil
+}
+
+// raw sends a request and returns the body of a successful answer.
+func (c *Client) raw(ctx context.Context, r call) ([]byte, uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout+r.wait)
+	defer cancel()
+	req, err := c.request(ctx, r)
+	if err != nil {
+		return nil, 0, err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, 0, c.transportError(ctx, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	data, err := io.ReadAll(io.LimitReader(res.Body, maxBody))
+	if err != nil {
+		return nil, 0, c.transportError(ctx, err)
+	}
+	if res.StatusCode >= http.StatusMultipleChoices {
+		return nil, 0, decodeError(res.StatusCode, data)
+	}
+	index, _ := strconv.ParseUint(res.Header.Get(indexHeader), 10, 64)
+	if r.method != http.MethodGet {
+		c.remember(index)
+	}
+	return data, index, nil
+}
+
+func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
+	var body io.Reader
+	if r.body != nil {
+		data, err := protojson.Marshal(r.body)
+		if err != nil {
+			return nil, fault.Wrap(fault.Internal, err, "encode the request")
+		}
+		body = bytes.NewReader(data)
+	}
+	target := c.base.String() + r.path
+	query := r.query
+	if written := c.written.Load(); r.method == http.MethodGet && written > 0 {
+		query = cloneValues(query)
+		query.Set("minIndex", strconv.FormatUint(written, 10))
+	}
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, target, body)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, err, "make a request")
+	}
+	req.Header.Set("Accept", "application/json")
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if c.userAgent != "" {
+		req.Header.Set("User-Agent", c.userAgent)
+	}
+	return req, nil
+}
+
+func cloneValues(v url.Values) url.Values {
+	out := make(url.Values, len(v)+1)
+	for key, values := range v {
+		out[key] = values
+	}
+	return out
+}
+
+// remember keeps the index of an own write, so that later reads are not older.
+func (c *Client) remember(index uint64) {
+	for {
+		old := c.written.Load()
+		if index <= old || c.written.CompareAndSwap(old, index) {
+			return
+		}
+	}
+}
+
+// transportError explains why no answer came: the message says what to do, the cause is Go's own.
+func (c *Client) transportError(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return fault.Wrap(fault.Canceled, ctx.Err(), "ask %s", c.base)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fault.Wrap(fault.Timeout, ctx.Err(), "%s did not answer in time", c.base)
+	}
+	var unknown x509.UnknownAuthorityError
+	if errors.As(err, &unknown) {
+		return fault.Wrap(fault.Unavailable, err, "the certificate of %s is of an unknown authority: name its CA certificate with ISTHMUS_CACERT", c.base)
+	}
+	var inner *url.Error
+	if errors.As(err, &inner) {
+		err = inner.Err // the URL and method say nothing that the message does not
+	}
+	return fault.Wrap(fault.Unavailable, err, "cannot reach the server at %s (ISTHMUS_ADDR)", c.base)
+}
+
+// decode reads JSON leniently: a newer server may send fields that this binary does not know.
+func decode(data []byte, out proto.Message) error {
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(data, out); err != nil {
+		return notIsthmus(err)
+	}
+	return nil
+}
+
+// envelope splits a JSON object into its members, so that lists of any kind decode the same way.
+func envelope(data []byte) (map[string]json.RawMessage, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil {
+		return nil, notIsthmus(err)
+	}
+	return members, nil
+}
+
+func notIsthmus(err error) error {
+	return fault.Wrap(fault.Unavailable, err, "the answer is not isthmus's: is the address right, and is there a proxy between?")
+}

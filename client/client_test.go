@@ -1,0 +1,287 @@
+package client_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"isthmus/client"
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
+// serve runs a handler and gives a client for it.
+func serve(t *testing.T, handler http.HandlerFunc) *client.Client {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	c, err := client.New(client.Config{Address: server.URL, Token: "isthmus_test_secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func kind(t *testing.T, name string) resource.Kind {
+	t.Helper()
+	k, ok := resource.KindNamed(name)
+	if !ok {
+		t.Fatalf("no kind %s", name)
+	}
+	return k
+}
+
+func TestErrorsComeBackAsFaults(t *testing.T) {
+	t.Parallel()
+	for _, code := range []fault.Code{
+		fault.Invalid, fault.NotFound, fault.AlreadyExists, fault.Conflict, fault.Refused, fault.Unauthenticated, fault.Denied,
+		fault.TooLarge, fault.Busy, fault.Unavailable, fault.Canceled, fault.Timeout, fault.Unimplemented, fault.Internal,
+	} {
+		t.Run(string(code), func(t *testing.T) {
+			t.Parallel()
+			c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(code.HTTP())
+				fmt.Fprintf(w, `{"code":%d,"message":"no","newField":1,"details":[
+					{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"spec.dialer","description":"is missing","reason":"Required"}]}]}`,
+					code.GRPC())
+			})
+			_, err := c.Server(t.Context())
+			var e *fault.Error
+			if !errors.As(err, &e) {
+				t.Fatalf("got %T %v", err, err)
+			}
+			want := &fault.Error{Code: code, Message: "no", Violations: []fault.Violation{{Field: "spec.dialer", Reason: "Required", Message: "is missing"}}}
+			if diff := cmp.Diff(want, e); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestAnswersOfOthersAreNoSuccess(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status int
+		body   string
+		want   fault.Code
+	}{
+		"proxy without backend": {502, "<html>Bad Gateway</html>", fault.Unavailable},
+		"login page":            {200, "<html>please log in</html>", fault.Unavailable},
+		"empty":                 {403, "", fault.Denied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(test.status)
+				_, _ = w.Write([]byte(test.body))
+			})
+			_, err := c.Server(t.Context())
+			if fault.CodeOf(err) != test.want {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestUnreachableServerNamesItsAddress(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close()
+	c, err := client.New(client.Config{Address: server.URL, Token: "isthmus_test_secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Server(t.Context())
+	if fault.CodeOf(err) != fault.Unavailable || !strings.Contains(err.Error(), server.URL) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"":                           "http://127.0.0.1:8700",
+		"hub:8700":                   "http://hub:8700",
+		"https://hub/isthmus/":       "https://hub/isthmus",
+		"ftp://hub":                  "",
+		"http://admin:secret@hub":    "",
+		"http://":                    "",
+		"https://[::1]:8700":         "https://[::1]:8700",
+		"not a host with spaces":     "",
+		"http://hub\x7f.example.com": "",
+	} {
+		c, err := client.New(client.Config{Address: address})
+		switch {
+		case want == "" && fault.CodeOf(err) != fault.Invalid:
+			t.Errorf("%q: got %v", address, err)
+		case want == "" && strings.Contains(err.Error(), "admin:secret"):
+			t.Errorf("%q: the error shows the password", address)
+		case want != "" && (err != nil || c.Address() != want):
+			t.Errorf("%q: got %v, %v", address, c, err)
+		}
+	}
+}
+
+func TestListReadsAllPages(t *testing.T) {
+	t.Parallel()
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v1/peering-groups" || r.Header.Get("Authorization") != "Bearer isthmus_test_secret" {
+			t.Errorf("asked for %s", r.URL)
+		}
+		if got := r.URL.Query().Get("selector"); got != "env=demo" {
+			t.Errorf("selector %q", got)
+		}
+		switch r.URL.Query().Get("pageToken") {
+		case "":
+			fmt.Fprint(w, `{"peeringGroups":[{"name":"a"},{"name":"b","fromTheFuture":true}],"nextPageToken":"b"}`)
+		case "b":
+			fmt.Fprint(w, `{"peeringGroups":[{"name":"c"}],"nextPageToken":""}`)
+		}
+	})
+	var names []string
+	for o, err := range c.List(t.Context(), kind(t, "PeeringGroup"), client.ListOptions{Selector: "env=demo"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, o.GetName())
+	}
+	if diff := cmp.Diff([]string{"a", "b", "c"}, names); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestReadsAreNotOlderThanOwnWrites(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method {
+		case http.MethodPost:
+			fmt.Fprint(w, `{"index":"41"}`)
+		case http.MethodDelete:
+			w.Header().Set("X-Isthmus-Index", "42")
+			fmt.Fprint(w, `{"outcome":"deleted"}`)
+		default:
+			asked = append(asked, r.URL.Query().Get("minIndex"))
+			fmt.Fprint(w, `{"name":"dc1"}`)
+		}
+	})
+	get := func() {
+		if _, err := client.Lookup[*isthmusv1.Datacenter](t.Context(), c, "dc1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	get()
+	if _, err := c.Apply(t.Context(), []byte("kind: Datacenter"), client.ApplyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	get()
+	if _, err := c.Delete(t.Context(), kind(t, "Datacenter"), "dc1", client.DeleteOptions{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	get()
+	if diff := cmp.Diff([]string{"", "41", "42"}, asked); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// feed is a server whose one list changes when the test says so.
+type feed struct {
+	mu      sync.Mutex
+	index   int
+	names   []string
+	changed chan struct{}
+	fail    int
+}
+
+func (f *feed) set(names ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.index, f.names = f.index+1, names
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+func (f *feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	if f.fail > 0 {
+		f.fail--
+		f.mu.Unlock()
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	changed := f.changed
+	block := r.URL.Query().Get("index") == fmt.Sprint(f.index)
+	f.mu.Unlock()
+	if block {
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+			return
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w.Header().Set("X-Isthmus-Index", fmt.Sprint(f.index))
+	items := []map[string]string{}
+	for _, name := range f.names {
+		items = append(items, map[string]string{"name": name})
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"datacenters": items})
+}
+
+func TestWatchSeesChangesAndSurvivesOutages(t *testing.T) {
+	t.Parallel()
+	f := &feed{index: 1, names: []string{"dc1"}, changed: make(chan struct{}), fail: 2}
+	c := serve(t, f.ServeHTTP)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var seen []string
+	failures := 0
+	for objects, err := range c.Watch(ctx, kind(t, "Datacenter"), client.ListOptions{}) {
+		if err != nil {
+			failures++
+			continue
+		}
+		var names []string
+		for _, o := range objects {
+			names = append(names, o.GetName())
+		}
+		seen = append(seen, strings.Join(names, ","))
+		switch len(seen) {
+		case 1:
+			f.set("dc1", "dc2")
+		case 2:
+			f.set()
+		case 3:
+			cancel()
+		}
+	}
+	if diff := cmp.Diff([]string{"dc1", "dc1,dc2", ""}, seen); diff != "" || failures != 2 {
+		t.Errorf("%d failures, %s", failures, diff)
+	}
+}
+
+func TestWatchEndsWithAnErrorThatStays(t *testing.T) {
+	t.Parallel()
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	failures := 0
+	for _, err := range c.Watch(t.Context(), kind(t, "Datacenter"), client.ListOptions{}) {
+		if fault.CodeOf(err) != fault.Denied {
+			t.Errorf("got %v", err)
+		}
+		failures++
+	}
+	if failures != 1 {
+		t.Errorf("%d failures", failures)
+	}
+}

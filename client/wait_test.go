@@ -1,0 +1,80 @@
+package client_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"isthmus/client"
+	"isthmus/fault"
+)
+
+// stages answers lists with one stage after the other.
+func stages(t *testing.T, lists map[string][]string) *client.Client {
+	t.Helper()
+	var asked [2]atomic.Int32
+	return serve(t, func(w http.ResponseWriter, r *http.Request) {
+		name := strings.TrimPrefix(r.URL.Path, "/v1/")
+		counter := &asked[0]
+		if name == "peerings" {
+			counter = &asked[1]
+		}
+		n := int(counter.Add(1))
+		w.Header().Set("X-Isthmus-Index", fmt.Sprint(n))
+		fmt.Fprint(w, lists[name][min(n, len(lists[name]))-1])
+	})
+}
+
+func TestWaitIncludesTheGroupsPeerings(t *testing.T) {
+	t.Parallel()
+	const peering = `{"name":"demo-dc1-dc2","status":{"group":"demo","verdict":%q,"message":"m"}},{"name":"other","status":{"verdict":"failing"}}`
+	c := stages(t, map[string][]string{
+		"peering-groups": {
+			`{"peeringGroups":[{"name":"demo"}]}`,
+			`{"peeringGroups":[{"name":"demo","status":{"conditions":[{"type":"Ready","status":"true"}],"peerings":1,"healthy":1}}]}`,
+		},
+		"peerings": {
+			`{"peerings":[` + fmt.Sprintf(peering, "pending") + `]}`,
+			`{"peerings":[` + fmt.Sprintf(peering, "unknown") + `]}`,
+			`{"peerings":[` + fmt.Sprintf(peering, "healthy") + `]}`,
+		},
+	})
+	last := map[string]client.Readiness{}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err := c.Wait(ctx, []client.Target{{Kind: kind(t, "PeeringGroup"), Name: "demo"}}, func(target client.Target, r client.Readiness) {
+		last[target.Name] = r
+	})
+	if err != nil || len(last) != 2 || !last["demo"].Ready || !last["demo-dc1-dc2"].Ready {
+		t.Errorf("%v, %v", last, err)
+	}
+}
+
+func TestWaitTellsWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	c := stages(t, map[string][]string{"peerings": {`{"peerings":[{"name":"a","status":{"verdict":"stale","message":"no heartbeat"}}]}`}})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	seen := map[string]string{}
+	targets := []client.Target{
+		{Kind: kind(t, "Peering"), Name: "a"}, {Kind: kind(t, "Peering"), Name: "b"}, {Kind: kind(t, "Peering"), Name: "c", Gone: true},
+	}
+	err := c.Wait(ctx, targets, func(target client.Target, r client.Readiness) {
+		seen[target.Name] = fmt.Sprintf("%t %s %s", r.Ready, r.State, r.Message)
+		if len(seen) == 3 {
+			cancel()
+		}
+	})
+	if fault.CodeOf(err) != fault.Canceled {
+		t.Errorf("got %v", err)
+	}
+	for name, want := range map[string]string{"a": "false stale no heartbeat", "b": "false missing it is not there (yet)", "c": "true deleted "} {
+		if seen[name] != want {
+			t.Errorf("%s: got %q", name, seen[name])
+		}
+	}
+}

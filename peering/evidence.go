@@ -1,0 +1,110 @@
+package peering
+
+import (
+	"slices"
+	"time"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// Consul's own words for the state of a peering's end; see its API documentation of /v1/peering.
+const (
+	StateUndefined    = "UNDEFINED"
+	StatePending      = "PENDING"
+	StateEstablishing = "ESTABLISHING"
+	StateActive       = "ACTIVE"
+	StateFailing      = "FAILING"
+	StateDeleting     = "DELETING"
+	StateTerminated   = "TERMINATED"
+)
+
+// How an agent judges the newest thing that its end heard, by its own clock.
+const (
+	HeartbeatFresh = "fresh"
+	HeartbeatStale = "stale"
+	HeartbeatNever = "never"
+)
+
+// Times that verdicts depend on.
+const (
+	// Silence is after how long an agent that is not heard of counts as silent: six polls of an agent, and what a leader
+	// election of Consul or a restart of the server takes.
+	Silence = 30 * time.Second
+	// Grace is how long two ends may take to connect before that counts as a failure. Consul needs 0.1 s directly, 3 s through
+	// gateways and 5 s over a TERMINATED peering.
+	Grace = 30 * time.Second
+	// settle is how long after an event a report may still tell of the time before: five polls of Consul.
+	settle = 15 * time.Second
+)
+
+// Evidence is what is known of both ends.
+type Evidence struct {
+	Acceptor, Dialer End
+}
+
+// End is what is known of one end. For an external one it is not looked at.
+type End struct {
+	// Report is the end's entry, by its uid, in the last report of its datacenter; nil when there is none.
+	Report *isthmusv1.ObservedPeering
+	// HeardTime is when the datacenter's leading agent was last heard of; zero: never.
+	HeardTime time.Time
+	// Recipients are the age recipients of the datacenter's trusted agents.
+	Recipients []string
+}
+
+// end is one end while it is judged.
+type end struct {
+	End
+	// name of the datacenter, or of the external cluster.
+	name     string
+	external bool
+	// seen: it has reported, and is heard of.
+	seen bool
+	now  time.Time
+}
+
+// view is both ends of one peering at one time.
+type view struct {
+	*isthmusv1.Peering
+	acceptor, dialer end
+	now              time.Time
+}
+
+func look(p *isthmusv1.Peering, e Evidence, now time.Time) view {
+	spec := p.GetSpec()
+	at := func(e End, datacenter, external string) end {
+		out := end{End: e, name: datacenter, now: now}
+		if external != "" {
+			return end{name: external, external: true, now: now}
+		}
+		out.seen = e.Report != nil && out.online()
+		return out
+	}
+	return view{
+		Peering:  p,
+		acceptor: at(e.Acceptor, spec.GetAcceptor(), spec.GetExternalAcceptor()),
+		dialer:   at(e.Dialer, spec.GetDialer(), spec.GetExternalDialer()),
+		now:      now,
+	}
+}
+
+// ends are those of this fleet: one or two.
+func (v view) ends() []end {
+	return slices.DeleteFunc([]end{v.acceptor, v.dialer}, func(e end) bool { return e.external })
+}
+
+// external tells whether one end is another operator's.
+func (v view) external() bool { return v.acceptor.external || v.dialer.external }
+
+func (e end) online() bool { return !e.HeardTime.IsZero() && e.now.Sub(e.HeardTime) <= Silence }
+
+// state is Consul's word; empty when Consul has no such peering, or nobody said.
+func (e end) state() string { return e.Report.GetState() }
+
+func (e end) exists() bool { return e.state() != "" }
+
+// knows tells whether the end's report was made after what happened at a time with a generation, so that it is evidence of
+// what came of that. A report on its way says what was before; an agent that lost its memory too never says the generation.
+func (e end) knows(generation int32, happened time.Time) bool {
+	return e.seen && (e.Report.GetGeneration() >= generation || e.HeardTime.After(happened.Add(settle)))
+}

@@ -1,0 +1,75 @@
+package peering
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
+// ConditionReady is the type of the condition that sums a peering, or a group, up.
+const ConditionReady = "Ready"
+
+// Next is the status that a peering has at a time, out of its present one and the evidence of its ends. It is p.Status
+// itself, the same pointer, when nothing changes: the controller writes it only when it differs. What came of a token
+// (Claimed, Made, …) is entered where it is reported.
+func Next(p *isthmusv1.Peering, e Evidence, now time.Time) *isthmusv1.PeeringStatus {
+	v := look(p, e, now)
+	verdict := Judge(p, e, now)
+	old := p.GetStatus()
+	next := &isthmusv1.PeeringStatus{
+		Group: old.GetGroup(), State: v.state(),
+		Verdict: verdict.Verdict, VerdictSince: old.GetVerdictSince(), Reason: verdict.Reason, Message: verdict.Message,
+		Acceptor: v.acceptor.next(old.GetAcceptor()), Dialer: v.dialer.next(old.GetDialer()),
+		Token: v.nextToken(verdict.Verdict),
+	}
+	if next.GetVerdict() != old.GetVerdict() || next.GetVerdictSince() == nil {
+		next.VerdictSince = timestamppb.New(now)
+	}
+	next.Conditions = resource.SetCondition(old.GetConditions(), conditionOf(verdict), now)
+	if old != nil && proto.Equal(old, next) {
+		return old
+	}
+	return next
+}
+
+// next is what is shown of an end. What an agent saw last stays when nothing newer is known.
+func (e end) next(old *isthmusv1.PeeringEnd) *isthmusv1.PeeringEnd {
+	if e.external {
+		return nil
+	}
+	if e.Report == nil {
+		out := &isthmusv1.PeeringEnd{}
+		if old != nil {
+			out = proto.CloneOf(old)
+		}
+		out.Datacenter, out.Seen = e.name, false
+		return out
+	}
+	out := &isthmusv1.PeeringEnd{
+		Datacenter: e.name, Seen: e.seen,
+		State: e.Report.GetState(), Since: old.GetSince(), PeerId: e.Report.GetPeerId(), Heartbeat: e.Report.GetHeartbeat(),
+		ImportedServices: e.Report.GetImportedServices(), ExportedServices: e.Report.GetExportedServices(),
+		Generation: e.Report.GetGeneration(), ErrorReason: e.Report.GetErrorReason(), Error: e.Report.GetError(),
+	}
+	if out.GetState() != old.GetState() || out.GetSince() == nil {
+		out.Since = timestamppb.New(e.now)
+	}
+	return out
+}
+
+// Gone tells whether nothing is left of a deleted peering in any Consul, so that it can go: each end's agent said so, or
+// nobody ever began to make a token for it. An external end is its operator's to remove.
+func Gone(p *isthmusv1.Peering, e Evidence) bool {
+	if p.GetDeleteTime() == nil {
+		return false
+	}
+	if len(p.GetStatus().GetToken().GetLedger()) == 0 {
+		return true
+	}
+	return (p.GetSpec().GetExternalAcceptor() != "" || e.Acceptor.Report.GetDeleted()) &&
+		(p.GetSpec().GetExternalDialer() != "" || e.Dialer.Report.GetDeleted())
+}

@@ -1,0 +1,178 @@
+package peering
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// Why a token's generation was raised.
+const (
+	// ReasonCreated: both ends have an agent that can be trusted.
+	ReasonCreated = "Created"
+	// ReasonRotationRequested: an operator raised spec.tokenGeneration.
+	ReasonRotationRequested = "RotationRequested"
+	// ReasonAcceptorWiped: the acceptor's Consul has lost the peering, or has another one in its place.
+	ReasonAcceptorWiped = "AcceptorWiped"
+	// ReasonDialerWiped: the dialer's Consul has lost the peering.
+	ReasonDialerWiped = "DialerWiped"
+	// ReasonPeerTerminated: one end was deleted, and Consul told the other.
+	ReasonPeerTerminated = "PeerTerminated"
+	// ReasonTokenRefused: the acceptor's Consul did not accept it (any more).
+	ReasonTokenRefused = "TokenRefused"
+	// ReasonTokenExpired: nobody used it in time.
+	ReasonTokenExpired = "TokenExpired"
+	// ReasonRecipientsChanged: an agent came that cannot open it.
+	ReasonRecipientsChanged = "RecipientsChanged"
+	// ReasonImported: an operator brought in an external acceptor's token.
+	ReasonImported = "Imported"
+)
+
+// How long a generation waits for the one before, so that what cannot work does not mint tokens without end.
+const (
+	firstDelay = 5 * time.Second
+	lastDelay  = 5 * time.Minute
+)
+
+// delay is the least time from the last raise to the next one.
+func delay(raises int32) time.Duration {
+	if raises == 0 {
+		return 0
+	}
+	d := firstDelay
+	for range raises - 1 {
+		if d *= 2; d >= lastDelay {
+			return lastDelay
+		}
+	}
+	return d
+}
+
+// nextToken is the next state of the token: its generation raised when something asks for a new one. It is the present
+// one when nothing changes.
+func (v view) nextToken(verdict string) *isthmusv1.TokenStatus {
+	token := v.GetStatus().GetToken()
+	reason := v.asksFor(token)
+	waited := v.now.Sub(token.GetRequestTime().AsTime()) >= delay(token.GetRaises())
+	switch {
+	case reason == "" && verdict == VerdictHealthy && token.GetRaises() > 0 && waited:
+		// It outlived its delay: the next trouble is a new one.
+		next := proto.CloneOf(token)
+		next.Raises = 0
+		return next
+	case reason == "", !waited && reason != ReasonRotationRequested:
+		return token
+	}
+	next := &isthmusv1.TokenStatus{}
+	if token != nil {
+		next = proto.CloneOf(token)
+	}
+	raise(next, reason, v.now)
+	next.SpecGeneration = v.GetSpec().GetTokenGeneration()
+	return next
+}
+
+// raise moves on to the next generation. The token before it, if nobody used it, ends here.
+func raise(token *isthmusv1.TokenStatus, reason string, now time.Time) {
+	if e := Current(token); waiting(e) || (e != nil && e.GetOutcome() == "") {
+		e.Outcome = OutcomeSuperseded
+		if expired(e, now) {
+			e.Outcome = OutcomeExpired
+		}
+	}
+	token.Generation++
+	token.Raises++
+	token.Reason, token.RequestTime = reason, timestamppb.New(now)
+}
+
+func expired(e *isthmusv1.TokenEntry, now time.Time) bool {
+	return e.GetExpireTime() != nil && !now.Before(e.GetExpireTime().AsTime())
+}
+
+// asksFor is why a new token is needed; empty when none is.
+func (v view) asksFor(token *isthmusv1.TokenStatus) string {
+	if v.GetDeleteTime() != nil {
+		return ""
+	}
+	if token.GetGeneration() == 0 {
+		for _, e := range v.ends() {
+			if len(e.Recipients) == 0 {
+				return ""
+			}
+		}
+		return ReasonCreated
+	}
+	if v.acceptor.external {
+		// Only its operator can make another.
+		return ""
+	}
+	if v.GetSpec().GetTokenGeneration() > token.GetSpecGeneration() {
+		return ReasonRotationRequested
+	}
+	current := Current(token)
+	if !isMade(current) {
+		return ""
+	}
+	if v.acceptorWiped(current) {
+		return ReasonAcceptorWiped
+	}
+	if v.dialer.external {
+		if v.acceptor.state() == StateTerminated && v.acceptor.knows(current.GetGeneration(), current.GetMakeTime().AsTime()) {
+			return ReasonPeerTerminated
+		}
+		return ""
+	}
+	switch current.GetOutcome() {
+	case OutcomeUsed:
+		return v.broken(current)
+	case OutcomeRefused:
+		return ReasonTokenRefused
+	}
+	return v.unused(current)
+}
+
+// acceptorWiped: its agent sees no such peering although it made the token.
+func (v view) acceptorWiped(current *isthmusv1.TokenEntry) bool {
+	return gone(v.acceptor) && v.acceptor.knows(current.GetGeneration(), current.GetMakeTime().AsTime())
+}
+
+// gone tells whether an end's agent looked, and Consul has no such peering.
+func gone(e end) bool { return e.seen && !e.exists() && e.Report.GetErrorReason() == "" }
+
+// broken is what can become of a peering whose token was used.
+func (v view) broken(current *isthmusv1.TokenEntry) string {
+	generation, used := current.GetGeneration(), current.GetUseTime().AsTime()
+	acceptorKnows, dialerKnows := v.acceptor.knows(generation, used), v.dialer.knows(generation, used)
+	switch {
+	case dialerKnows && gone(v.dialer):
+		return ReasonDialerWiped
+	case acceptorKnows && v.acceptor.state() == StateTerminated, dialerKnows && v.dialer.state() == StateTerminated:
+		return ReasonPeerTerminated
+	case acceptorKnows && dialerKnows && v.strangers():
+		return ReasonAcceptorWiped
+	}
+	return ""
+}
+
+// strangers tells whether both ends exist, and not for each other.
+func (v view) strangers() bool {
+	a, d := v.acceptor.Report.GetPeerId(), v.dialer.Report.GetPeerId()
+	return v.acceptor.exists() && v.dialer.exists() && a != "" && d != "" && a != d
+}
+
+// unused is what can become of a token before it is used. While the dialer is silent nothing does: a new token would only
+// grow old as well.
+func (v view) unused(current *isthmusv1.TokenEntry) string {
+	switch {
+	case !v.dialer.online():
+		return ""
+	case !sealedToAll(current, v.dialer.Recipients):
+		return ReasonRecipientsChanged
+	case expired(current, v.now):
+		return ReasonTokenExpired
+	}
+	return ""
+}

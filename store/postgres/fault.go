@@ -1,0 +1,83 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"isthmus/fault"
+)
+
+// mapped makes a *fault.Error of what the driver says, by SQLSTATE.
+func mapped(ctx context.Context, err error) error {
+	var known *fault.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return mappedState(e)
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fault.Wrap(fault.Timeout, err, "the deadline passed before the store answered")
+	case errors.Is(err, context.Canceled), ctx.Err() != nil:
+		return fault.Wrap(fault.Canceled, err, "the request was canceled")
+	}
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		return fault.Wrap(fault.Unavailable, err, "PostgreSQL cannot be reached")
+	}
+	return fault.Wrap(fault.Unavailable, err, "the connection to PostgreSQL failed")
+}
+
+// SQLSTATEs and classes (their first two characters) that mean something to callers.
+const (
+	stateLockNotAvailable = "55P03"
+	stateQueryCanceled    = "57014"
+	stateReadOnly         = "25006"
+	stateIdleTransaction  = "25P03"
+	classConnection       = "08"
+	classData             = "22"
+	classAuthorization    = "28"
+	classCatalog          = "3D"
+	classRollback         = "40"
+	classResources        = "53"
+	classLimit            = "54"
+	classOperator         = "57"
+	classSystem           = "58"
+)
+
+func mappedState(e *pgconn.PgError) *fault.Error {
+	// A PgError's text may quote values (Detail); its message and state do not.
+	cause := &stateError{state: e.Code, message: e.Message, constraint: e.ConstraintName}
+	switch e.Code {
+	case stateLockNotAvailable, stateQueryCanceled, stateIdleTransaction:
+		return fault.Wrap(fault.Unavailable, cause, "PostgreSQL is too busy")
+	case stateReadOnly:
+		return fault.Wrap(fault.Unavailable, cause, "PostgreSQL is read-only, a standby perhaps")
+	}
+	switch e.Code[:min(2, len(e.Code))] {
+	case classConnection, classOperator, classSystem, classResources:
+		return fault.Wrap(fault.Unavailable, cause, "PostgreSQL is not available")
+	case classAuthorization, classCatalog:
+		return fault.Wrap(fault.Unavailable, cause, "PostgreSQL refuses the connection")
+	case classRollback:
+		return fault.Wrap(fault.Unavailable, cause, "PostgreSQL gave up the transaction")
+	case classData, classLimit:
+		return fault.Wrap(fault.Invalid, cause, "a value cannot be stored")
+	}
+	return fault.Wrap(fault.Internal, cause, "the store failed")
+}
+
+// stateError is a PgError without the values that it quotes.
+type stateError struct{ state, message, constraint string }
+
+func (e *stateError) Error() string {
+	text := "SQLSTATE " + e.state + ": " + e.message
+	if e.constraint != "" {
+		text += " (" + e.constraint + ")"
+	}
+	return text
+}

@@ -1,0 +1,168 @@
+// Package postgres is the store for several servers: any number of them over one PostgreSQL.
+//
+// Owns: connections, timeouts, the notifications that wake other servers, and the driver's errors. Does not own: queries
+// and rules (store/sqlstore), schema (migrations). Start reading at Open.
+//
+// A write is two round trips while the revision row is locked: one begins, locks and reads, the other writes and
+// commits. A reader's transaction is one round trip. Needs a connection of its own to listen on: behind PgBouncer,
+// session pooling.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"isthmus/fault"
+	"isthmus/migrations"
+	"isthmus/store/sqlstore"
+)
+
+// channel is what servers notify each other on.
+const channel = "isthmus"
+
+// longestPause between tries to listen again.
+const longestPause = 30 * time.Second
+
+// timeouts that the server keeps, so that a client that hangs cannot hold the revision for ever. An address may set others.
+func timeouts() map[string]string {
+	return map[string]string{
+		"lock_timeout":                        "10s",
+		"statement_timeout":                   "30s",
+		"idle_in_transaction_session_timeout": "30s",
+		"application_name":                    "isthmus",
+	}
+}
+
+// Open opens the store at a PostgreSQL URL, and brings its schema up to date.
+func Open(ctx context.Context, url string, log hclog.Logger) (*sqlstore.Store, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		// The cause may quote the address, which holds a password.
+		return nil, fault.New(fault.Invalid, "the store's address is not a PostgreSQL URL: postgres://user:password@host:5432/database")
+	}
+	if config.ConnConfig.ValidateConnect == nil {
+		// Of several hosts, the primary: a standby can neither write nor promise to have seen what was written.
+		config.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+	if err := migrate(ctx, config.ConnConfig); err != nil {
+		return nil, err
+	}
+	for name, value := range timeouts() {
+		if _, set := config.ConnConfig.RuntimeParams[name]; !set {
+			config.ConnConfig.RuntimeParams[name] = value
+		}
+	}
+	config.AfterConnect = durable
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, mapped(ctx, err)
+	}
+	life, end := context.WithCancel(context.Background())
+	d := &database{pool: pool, log: log, signals: make(chan struct{}, 1), end: end, done: make(chan struct{})}
+	go d.listen(life)
+	return sqlstore.New(d, sqlstore.Dialect{
+		Numbered: true,
+		LockRow:  " FOR UPDATE", ShareRow: " FOR SHARE",
+		Milliseconds: `CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)`,
+		Notify:       `SELECT pg_notify('` + channel + `', $1)`,
+	}, log), nil
+}
+
+// migrate runs on a connection without the timeouts: a migration takes the time that it takes.
+func migrate(ctx context.Context, config *pgx.ConnConfig) (err error) {
+	db := stdlib.OpenDB(*config.Copy())
+	defer func() {
+		if closing := db.Close(); err == nil && closing != nil {
+			err = mapped(ctx, closing)
+		}
+	}()
+	if err := db.PingContext(ctx); err != nil {
+		return mapped(ctx, err)
+	}
+	return migrations.Up(ctx, migrations.Postgres, db)
+}
+
+// durable makes sure that what is acknowledged is on disk, whatever the database's default; stronger settings stay.
+func durable(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`)
+	return err
+}
+
+type database struct {
+	pool    *pgxpool.Pool
+	log     hclog.Logger
+	signals chan struct{}
+	end     context.CancelFunc
+	done    chan struct{}
+}
+
+// Signals implements sqlstore.Database.
+func (d *database) Signals() <-chan struct{} { return d.signals }
+
+// Ping implements sqlstore.Database.
+func (d *database) Ping(ctx context.Context) error {
+	if _, err := d.pool.Exec(ctx, `SELECT 1 FROM revision`); err != nil {
+		return mapped(ctx, err)
+	}
+	return nil
+}
+
+// Close implements sqlstore.Database.
+func (d *database) Close() error {
+	d.end()
+	<-d.done
+	d.pool.Close()
+	return nil
+}
+
+// listen turns notifications into signals. While it cannot, readers poll.
+func (d *database) listen(ctx context.Context) {
+	defer close(d.done)
+	pause := backoff.NewExponentialBackOff()
+	pause.MaxInterval = longestPause
+	for {
+		err := d.listenOnce(ctx, pause.Reset)
+		if ctx.Err() != nil {
+			return
+		}
+		wait := pause.NextBackOff()
+		d.log.Debug("not listening for other servers' changes: polling only", "error", err, "again-in", wait)
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+	}
+}
+
+func (d *database) listenOnce(ctx context.Context, listening func()) (err error) {
+	conn, err := pgx.ConnectConfig(ctx, d.pool.Config().ConnConfig)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+		return err
+	}
+	listening()
+	for {
+		// At once, and after each notification: what came before is not notified of.
+		select {
+		case d.signals <- struct{}{}:
+		default:
+		}
+		if _, err := conn.WaitForNotification(ctx); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"isthmus/store/sqlstore"
+)
+
+// rollbackTimeout bounds what a connection costs whose transaction failed; then it is closed.
+const rollbackTimeout = 5 * time.Second
+
+const (
+	beginRead = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+	// beginWrite: each statement sees what was committed before it, so those after the lock see the last writer's work.
+	beginWrite = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+	commit     = "COMMIT"
+)
+
+// Read implements sqlstore.Database.
+func (d *database) Read(ctx context.Context, statements ...sqlstore.Statement) error {
+	conn, err := d.pool.Acquire(ctx)
+	if err != nil {
+		return mapped(ctx, err)
+	}
+	defer release(conn)
+	batch := &pgx.Batch{}
+	batch.Queue(beginRead)
+	queue(batch, statements)
+	batch.Queue(commit)
+	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
+		return mapped(ctx, err)
+	}
+	return nil
+}
+
+func queue(batch *pgx.Batch, statements []sqlstore.Statement) {
+	for _, s := range statements {
+		queued := batch.Queue(s.SQL, s.Args...)
+		if s.Row == nil {
+			continue
+		}
+		queued.Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				if err := s.Row(rows.Scan); err != nil {
+					return err
+				}
+			}
+			return rows.Err()
+		})
+	}
+}
+
+// release gives a connection back, out of the transaction that an error may have left it in.
+func release(conn *pgxpool.Conn) {
+	if !conn.Conn().IsClosed() && conn.Conn().PgConn().TxStatus() != 'I' {
+		ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
+		defer cancel()
+		// If that fails, the pool sees the state of the connection and closes it.
+		_, _ = conn.Exec(ctx, "ROLLBACK")
+	}
+	conn.Release()
+}
+
+type tx struct {
+	conn  *pgxpool.Conn
+	begun bool
+}
+
+// Begin implements sqlstore.Database.
+func (d *database) Begin(ctx context.Context) (sqlstore.Tx, error) {
+	conn, err := d.pool.Acquire(ctx)
+	if err != nil {
+		return nil, mapped(ctx, err)
+	}
+	return &tx{conn: conn}, nil
+}
+
+// Run implements sqlstore.Tx.
+func (t *tx) Run(ctx context.Context, statements ...sqlstore.Statement) error {
+	return t.send(ctx, statements, false)
+}
+
+// Commit implements sqlstore.Tx.
+func (t *tx) Commit(ctx context.Context, statements ...sqlstore.Statement) error {
+	return t.send(ctx, statements, true)
+}
+
+func (t *tx) send(ctx context.Context, statements []sqlstore.Statement, last bool) error {
+	batch := &pgx.Batch{}
+	if !t.begun {
+		batch.Queue(beginWrite)
+		t.begun = true
+	}
+	queue(batch, statements)
+	if last {
+		batch.Queue(commit)
+	}
+	if err := t.conn.SendBatch(ctx, batch).Close(); err != nil {
+		return mapped(ctx, err)
+	}
+	return nil
+}
+
+// Rollback implements sqlstore.Tx.
+func (t *tx) Rollback() { release(t.conn) }

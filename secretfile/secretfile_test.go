@@ -49,8 +49,11 @@ func TestReadRefusesWhatOthersCanRead(t *testing.T) {
 	if _, err := secretfile.Read(path); fault.CodeOf(err) != fault.Refused {
 		t.Errorf("got %v, want it refused", err)
 	}
-	if _, err := secretfile.Read(path + "x"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := secretfile.Read(path + "x"); !errors.Is(err, fs.ErrNotExist) || fault.CodeOf(err) != fault.NotFound {
 		t.Errorf("got %v, want that it does not exist", err)
+	}
+	if _, err := secretfile.Read(filepath.Dir(path)); fault.CodeOf(err) != fault.Refused {
+		t.Errorf("got %v for a directory, want it refused", err)
 	}
 }
 

@@ -18,7 +18,7 @@ type problem struct {
 }
 
 // check looks at a batch against the fleet as it would be afterwards. Every edit is valid by itself already.
-func (c *Core) check(v *snapshot.View, b *batch) error {
+func check(v *snapshot.View, b *batch) error {
 	next := newProspect(v, b.edits)
 	var problems []problem
 	for _, e := range b.edits {
@@ -40,7 +40,7 @@ func (c *Core) check(v *snapshot.View, b *batch) error {
 	if len(problems) > 0 {
 		return refusal(problems)
 	}
-	return c.checkGroups(v, next, b)
+	return checkGroups(v, next, b)
 }
 
 // refusal is one error for all problems: with their code when they share one, as plainly invalid otherwise.
@@ -196,5 +196,3 @@ func checkReferrers(next *prospect, e *edit) []problem {
 	}
 	return out
 }
-
-func (c *Core) checkGroups(v *snapshot.View, next *prospect, b *batch) error { return nil }

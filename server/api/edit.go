@@ -86,7 +86,7 @@ func (c *Core) submit(ctx context.Context, dryRun bool, build func(v *snapshot.V
 		if b, err = build(v); err != nil {
 			return nil, nil, err
 		}
-		if err = c.check(v, b); err == nil {
+		if err = check(v, b); err == nil {
 			if dryRun {
 				return b, v, nil
 			}

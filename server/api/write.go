@@ -128,7 +128,8 @@ func (c *Core) deletion(v *snapshot.View, before resource.Object, force bool) (*
 	case *isthmusv1.Peering:
 		gradual, err = peeringGoesGradually(o, force)
 	case *isthmusv1.PeeringGroup:
-		gradual = groupHasPeerings(v, o)
+		// Always: only the controller, which makes the peerings of a group, knows that none is left.
+		gradual = true
 	case *isthmusv1.Datacenter:
 		var gateways []*edit
 		gradual, gateways = datacenterGoesGradually(v, o)
@@ -162,17 +163,8 @@ func peeringGoesGradually(p *isthmusv1.Peering, force bool) (bool, error) {
 		return false, fault.New(fault.Refused, "Peering %q belongs to PeeringGroup %q, which would make it again: change the group or the labels "+
 			"of its datacenters", p.GetName(), group)
 	}
-	// Before the first generation no agent was ever told to make anything.
-	return !force && (p.GetStatus().GetToken().GetGeneration() > 0 || p.GetStatus().GetToken().GetLedger() != nil), nil
-}
-
-func groupHasPeerings(v *snapshot.View, g *isthmusv1.PeeringGroup) bool {
-	for p := range resource.All[*isthmusv1.Peering](v, resource.KindPeering) {
-		if p.GetStatus().GetGroup() == g.GetName() {
-			return true
-		}
-	}
-	return false
+	// Before the first claim no agent has made anything.
+	return !force && len(p.GetStatus().GetToken().GetLedger()) > 0, nil
 }
 
 // datacenterGoesGradually tells whether peerings that groups own, or that are going already, have to go first. Gateways

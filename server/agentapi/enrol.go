@@ -1,0 +1,160 @@
+package agentapi
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"isthmus/fault"
+	"isthmus/identity"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/server/auth"
+	"isthmus/store"
+	"isthmus/store/snapshot"
+)
+
+// Enrol implements the RPC. Asking again with the same keys gives another certificate and is no second use: an answer can
+// get lost.
+func (s *Service) Enrol(ctx context.Context, r *isthmusv1.EnrolRequest) (*isthmusv1.EnrolResponse, error) {
+	a := r.GetAttestation()
+	who := identity.AgentName{Name: a.GetAgent(), Datacenter: a.GetGrant().GetDatacenter(), Kind: a.GetGrant().GetKind()}
+	var certificate identity.Issued
+	// A replica that is behind does not know a token that was just made.
+	if err := s.Snapshot.Catchup(ctx); err != nil {
+		return nil, err
+	}
+	err := s.retry(ctx, func(v *snapshot.View) error {
+		if old, ok := resource.Lookup[*isthmusv1.Agent](v, resource.KindAgent, a.GetAgent()); ok {
+			return s.enrolAgain(ctx, old, r, &certificate)
+		}
+		token, _ := resource.Lookup[*isthmusv1.JoinToken](v, resource.KindJoinToken, a.GetGrant().GetName())
+		if err := identity.CheckEnrolment(a, r.GetCsr(), token, s.Now()); err != nil {
+			s.Log.Info("refused to enrol an agent", "agent", a.GetAgent(), "datacenter", who.Datacenter, "error", err)
+			return err
+		}
+		if err := s.neverBefore(ctx, who.Name); err != nil {
+			return err
+		}
+		issued, err := s.CA.Issue(r.GetCsr(), who, s.Now())
+		if err != nil {
+			return err
+		}
+		certificate = issued
+		return s.enrolled(ctx, r, token, issued)
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.Observations.Heard(who.Datacenter, who.Name)
+	s.Log.Info("enrolled an agent", "agent", who.Name, "datacenter", who.Datacenter, "kind", who.Kind, "host", r.GetHost())
+	return &isthmusv1.EnrolResponse{Agent: who.Name, Certificate: certificate.PEM, Ca: string(s.CA.CertificatePEM())}, nil
+}
+
+// neverBefore refuses an agent that the audit log knows: it was deleted, and a join token with uses left is no way back in.
+func (s *Service) neverBefore(ctx context.Context, agent string) error {
+	events, err := s.Journal.Events(ctx, store.EventQuery{Kind: resource.KindAgent, Target: agent, Limit: 1})
+	if err != nil {
+		return err
+	}
+	if len(events) > 0 {
+		return auth.AgentDeleted(agent)
+	}
+	return nil
+}
+
+// enrolled stores a new Agent and one more use of its token, together: two agents cannot both have the last use.
+func (s *Service) enrolled(ctx context.Context, r *isthmusv1.EnrolRequest, token *isthmusv1.JoinToken, issued identity.Issued) error {
+	a := r.GetAttestation()
+	now := timestamppb.New(s.Now())
+	agent := &isthmusv1.Agent{
+		Name: a.GetAgent(),
+		Spec: &isthmusv1.AgentSpec{Datacenter: a.GetGrant().GetDatacenter(), Kind: a.GetGrant().GetKind(), Attestation: a},
+		Status: &isthmusv1.AgentStatus{
+			Trust: identity.TrustOf(a, nil), Fingerprint: identity.Fingerprint(a),
+			Liveness: resource.LivenessOnline, LivenessSince: now,
+			Version: r.GetVersion(), Features: r.GetFeatures(), Host: r.GetHost(),
+			CertificateExpireTime: timestamppb.New(issued.Expires), CertificateSerial: issued.Serial,
+		},
+	}
+	resource.SetMetadata(agent, resource.Metadata{UID: uuid.NewString(), Generation: 1, CreateTime: now, UpdateTime: now})
+	if err := resource.Validate(agent); err != nil {
+		return err
+	}
+	used := resource.Clone(token)
+	if used.Status == nil {
+		used.Status = &isthmusv1.JoinTokenStatus{}
+	}
+	used.Status.Uses++
+	used.Status.UsedBy = lastUsers(used.GetStatus().GetUsedBy(), agent.GetName())
+	if used.GetStatus().GetUses() >= used.GetSpec().GetGrant().GetMaxUses() {
+		used.Status.State = "used"
+	}
+	caller := auth.Caller{Role: auth.Agent, Name: agent.GetName()}
+	enrolled := s.event(ctx, caller, "enrol", agent, fmt.Sprintf("with join token %s; trust %s; keys %s; host %s",
+		token.GetName(), agent.GetStatus().GetTrust(), agent.GetStatus().GetFingerprint(), r.GetHost()))
+	enrolled.Spec.DigestAfter = resource.SpecDigest(agent)
+	return s.write(ctx, store.Write{
+		Puts: []store.Put{{Object: agent, Part: store.PartAll}, {Object: used, Part: store.PartStatus}},
+		Requires: []store.Require{
+			{Key: store.Key{Kind: resource.KindAgent, Name: agent.GetName()}, Absent: true},
+			{Key: store.Key{Kind: resource.KindJoinToken, Name: token.GetName()}, Index: token.GetIndex()},
+		},
+		Events: []*isthmusv1.Event{enrolled},
+	})
+}
+
+// enrolAgain answers an agent that has enrolled already and did not hear the answer.
+func (s *Service) enrolAgain(ctx context.Context, old *isthmusv1.Agent, r *isthmusv1.EnrolRequest, certificate *identity.Issued) error {
+	if !identity.SameAgent(r.GetAttestation(), old) {
+		return fault.New(fault.AlreadyExists, "there is an agent named %s with other keys", old.GetName())
+	}
+	return s.reissue(ctx, old, r.GetCsr(), certificate, auth.Caller{Role: auth.Agent, Name: old.GetName()}, "asked again after enrolling")
+}
+
+// Renew implements the RPC. The connection proved the same key, with a certificate that may have ended.
+func (s *Service) Renew(ctx context.Context, r *isthmusv1.RenewRequest) (*isthmusv1.RenewResponse, error) {
+	caller := auth.CallerOf(ctx)
+	var certificate identity.Issued
+	err := s.retry(ctx, func(v *snapshot.View) error {
+		old, err := contains(v, caller)
+		if err != nil {
+			return err
+		}
+		return s.reissue(ctx, old, r.GetCsr(), &certificate, caller, "")
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.Observations.Heard(caller.Datacenter, caller.Name)
+	return &isthmusv1.RenewResponse{Certificate: certificate.PEM, Ca: string(s.CA.CertificatePEM())}, nil
+}
+
+// reissue gives an enrolled agent another certificate for the key that it enrolled with.
+func (s *Service) reissue(ctx context.Context, old *isthmusv1.Agent, csr []byte, certificate *identity.Issued, caller auth.Caller, why string) error {
+	key, err := identity.CSRKey(csr)
+	if err != nil {
+		return err
+	}
+	if !key.Equal(keyOf(old)) {
+		return &fault.Error{Code: fault.Denied, Message: "the certificate request is for another key than the one that the agent enrolled with",
+			Violations: []fault.Violation{{Field: "csr", Reason: identity.ReasonCSRMismatch, Message: "is for another key than the agent's"}}}
+	}
+	issued, err := s.CA.Issue(csr, identity.AgentName{Name: old.GetName(), Datacenter: old.GetSpec().GetDatacenter(), Kind: old.GetSpec().GetKind()}, s.Now())
+	if err != nil {
+		return err
+	}
+	*certificate = issued
+	next := resource.Clone(old)
+	if next.Status == nil {
+		next.Status = &isthmusv1.AgentStatus{}
+	}
+	next.Status.CertificateExpireTime, next.Status.CertificateSerial = timestamppb.New(issued.Expires), issued.Serial
+	return s.write(ctx, store.Write{
+		Puts:     []store.Put{{Object: next, Part: store.PartStatus}},
+		Requires: []store.Require{{Key: store.Key{Kind: resource.KindAgent, Name: old.GetName()}, Index: old.GetIndex()}},
+		Events:   []*isthmusv1.Event{s.event(ctx, caller, "renew", old, why)},
+	})
+}

@@ -1,0 +1,195 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+
+	"isthmus/fault"
+	"isthmus/identity"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/server/request"
+	"isthmus/store/snapshot"
+)
+
+// A credential that the snapshot does not know may be younger than the snapshot: another replica made it a moment ago.
+// How often the store is asked about such ones is bounded, so that guessing costs the guesser more than the store.
+const (
+	lookAgainPerSecond = 20
+	lookAgainBurst     = 50
+)
+
+// Guard lets calls through or refuses them.
+type Guard struct {
+	snapshot *snapshot.Snapshot
+	pool     *x509.CertPool
+	window   time.Duration
+	now      func() time.Time
+	rules    map[string]Rule
+	again    *rate.Limiter
+}
+
+// NewGuard makes a Guard. pool trusts the server's own CA, window is how long an expired certificate can be renewed.
+func NewGuard(s *snapshot.Snapshot, pool *x509.CertPool, window time.Duration, now func() time.Time) *Guard {
+	g := &Guard{
+		snapshot: s, pool: pool, window: window, now: now,
+		rules: map[string]Rule{}, again: rate.NewLimiter(lookAgainPerSecond, lookAgainBurst),
+	}
+	for _, r := range Rules() {
+		g.rules[r.Method] = r
+	}
+	return g
+}
+
+// Unary lets unary calls through.
+func (g *Guard) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	ctx, err := g.admit(ctx, info.FullMethod)
+	if err != nil {
+		return nil, err
+	}
+	return next(ctx, req)
+}
+
+// Stream lets streams through.
+func (g *Guard) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	ctx, err := g.admit(stream.Context(), info.FullMethod)
+	if err != nil {
+		return err
+	}
+	return next(srv, request.WithContext(stream, ctx))
+}
+
+// admit finds out who calls and whether they may; the context it gives says who.
+func (g *Guard) admit(ctx context.Context, method string) (context.Context, error) {
+	rule, known := g.rules[method]
+	if !known {
+		return nil, fault.New(fault.Denied, "nobody may call %s", method)
+	}
+	if slices.Contains(rule.Roles, Anonymous) {
+		// What everybody may call works with a credential that is no longer good, too.
+		return WithCaller(ctx, Caller{Role: Anonymous}), nil
+	}
+	caller, err := g.identify(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if rule.Allows(caller.Role) {
+		return WithCaller(ctx, caller), nil
+	}
+	switch caller.Role { //nolint:exhaustive // the others have nothing special to be told.
+	case Anonymous:
+		return nil, fault.New(fault.Unauthenticated, "say who you are: Authorization: Bearer, with an API token (isthmus api-token create)")
+	case ExpiredAgent:
+		return nil, refuse(fault.Unauthenticated, identity.ReasonCertificateExpired, "the certificate of %s ended at %s: renew it",
+			caller.Name, caller.CertificateExpires.Format(time.RFC3339))
+	}
+	return nil, fault.New(fault.Denied, "role %s may not call %s; it takes %s", caller.Role, strings.TrimPrefix(method, "/isthmus.v1."), rule.needed())
+}
+
+func (r Rule) needed() string {
+	words := make([]string, 0, len(r.Roles))
+	for _, role := range r.Roles {
+		words = append(words, string(role))
+	}
+	return strings.Join(words, " or ")
+}
+
+func refuse(code fault.Code, reason, format string, args ...any) error {
+	message := fmt.Sprintf(format, args...)
+	return &fault.Error{Code: code, Message: message, Violations: []fault.Violation{{Field: "certificate", Reason: reason, Message: message}}}
+}
+
+// identify says who calls. An API token goes before a certificate.
+func (g *Guard) identify(ctx context.Context) (Caller, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	if values := md.Get("authorization"); len(values) > 0 {
+		scheme, secret, _ := strings.Cut(values[0], " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			return Caller{}, fault.New(fault.Unauthenticated, "the Authorization header is not of the form Bearer TOKEN")
+		}
+		return g.byToken(ctx, strings.TrimSpace(secret))
+	}
+	if p, ok := peer.FromContext(ctx); ok {
+		if info, ok := p.AuthInfo.(credentials.TLSInfo); ok && len(info.State.PeerCertificates) > 0 {
+			return g.byCertificate(ctx, info.State.PeerCertificates[0])
+		}
+	}
+	return Caller{Role: Anonymous}, nil
+}
+
+func (g *Guard) byToken(ctx context.Context, secret string) (Caller, error) {
+	name, hash, err := identity.ParseAPISecret(secret)
+	if err != nil {
+		return Caller{}, err
+	}
+	token, ok := resource.Lookup[*isthmusv1.APIToken](g.snapshot.View(), resource.KindAPIToken, name)
+	// The comparison is made in any case, so that the time does not tell which names there are.
+	same := identity.SameHash(hash, token.GetStatus().GetSecretHash())
+	if (!ok || !same) && g.lookAgain(ctx) {
+		token, ok = resource.Lookup[*isthmusv1.APIToken](g.snapshot.View(), resource.KindAPIToken, name)
+		same = identity.SameHash(hash, token.GetStatus().GetSecretHash())
+	}
+	if !ok || !same {
+		return Caller{}, fault.New(fault.Unauthenticated, "the API token is not known: it was revoked, or is another server's")
+	}
+	if end := token.GetSpec().GetExpireTime(); end != nil && !g.now().Before(end.AsTime()) {
+		return Caller{}, fault.New(fault.Unauthenticated, "the API token %s expired at %s", name, end.AsTime().Format(time.RFC3339))
+	}
+	return Caller{Role: Role(token.GetSpec().GetRole()), Name: name, UID: token.GetUid()}, nil
+}
+
+func (g *Guard) byCertificate(ctx context.Context, leaf *x509.Certificate) (Caller, error) {
+	who, expired, err := identity.VerifyClient(leaf, g.pool, g.now(), g.window)
+	if err != nil {
+		return Caller{}, err
+	}
+	agent, ok := g.agent(who, leaf)
+	if !ok && g.lookAgain(ctx) {
+		agent, ok = g.agent(who, leaf)
+	}
+	if !ok {
+		return Caller{}, AgentDeleted(who.Name)
+	}
+	caller := Caller{
+		Role: Agent, Name: who.Name, Datacenter: who.Datacenter, UID: agent.GetUid(), CertificateExpires: leaf.NotAfter,
+	}
+	switch {
+	case expired:
+		caller.Role = ExpiredAgent
+	case who.Kind == identity.KindGateway:
+		caller.Role = Gateway
+	}
+	return caller, nil
+}
+
+// agent is the Agent that a certificate stands for: of that name, and with that key.
+func (g *Guard) agent(who identity.AgentName, leaf *x509.Certificate) (*isthmusv1.Agent, bool) {
+	a, ok := resource.Lookup[*isthmusv1.Agent](g.snapshot.View(), resource.KindAgent, who.Name)
+	if !ok || a.GetDeleteTime() != nil || a.GetSpec().GetDatacenter() != who.Datacenter || a.GetSpec().GetKind() != who.Kind {
+		return nil, false
+	}
+	key, ok := leaf.PublicKey.(ed25519.PublicKey)
+	return a, ok && bytes.Equal(key, a.GetSpec().GetAttestation().GetIdentityKey())
+}
+
+// lookAgain lets the snapshot catch up; false when that is not worth it.
+func (g *Guard) lookAgain(ctx context.Context) bool {
+	return g.again.Allow() && g.snapshot.Catchup(ctx) == nil
+}
+
+// AgentDeleted refuses an agent that the fleet does not know (any more).
+func AgentDeleted(name string) error {
+	return refuse(fault.Denied, identity.ReasonAgentDeleted, "agent %s was deleted: enrol again with another join token, in an empty data directory", name)
+}

@@ -1,0 +1,57 @@
+package controller
+
+import (
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/store/snapshot"
+)
+
+// dirty is what has to be looked at, by name.
+type dirty struct {
+	datacenters map[string]bool
+	peerings    map[string]bool
+	groups      map[string]bool
+	exports     map[string]bool
+	// exporters are datacenters whose exports have to be looked at.
+	exporters map[string]bool
+}
+
+func newDirty() *dirty {
+	return &dirty{
+		datacenters: map[string]bool{}, peerings: map[string]bool{}, groups: map[string]bool{},
+		exports: map[string]bool{}, exporters: map[string]bool{},
+	}
+}
+
+// take gives what is dirty and begins anew.
+func (d *dirty) take() *dirty {
+	taken := *d
+	*d = *newDirty()
+	return &taken
+}
+
+// all marks everything.
+func (d *dirty) all(v *snapshot.View) {
+	mark(d.datacenters, v, resource.KindDatacenter)
+	mark(d.peerings, v, resource.KindPeering)
+	d.selectors(v)
+}
+
+// selectors marks what chooses datacenters.
+func (d *dirty) selectors(v *snapshot.View) {
+	mark(d.groups, v, resource.KindPeeringGroup)
+	mark(d.exports, v, resource.KindServiceExport)
+}
+
+// touch marks the peerings of a datacenter.
+func (d *dirty) touch(v *snapshot.View, datacenter string) {
+	for p := range resource.AllTouching[*isthmusv1.Peering](v, resource.KindPeering, datacenter) {
+		d.peerings[p.GetName()] = true
+	}
+}
+
+func mark(set map[string]bool, v *snapshot.View, kind string) {
+	for o := range v.List(kind) {
+		set[o.GetName()] = true
+	}
+}

@@ -1,0 +1,44 @@
+package controller
+
+import (
+	"time"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/store/snapshot"
+)
+
+// The states of tokens.
+const (
+	tokenActive  = "active"
+	tokenExpired = "expired"
+)
+
+// keepExpired is how long an expired join token is shown before it goes: long enough to see why an agent was refused.
+const keepExpired = 24 * time.Hour
+
+// expiries says of tokens that their time is over. Nothing depends on it: who checks a token looks at its time.
+func (l *leader) expiries(v *snapshot.View) []change {
+	var out []change
+	now := l.now()
+	for t := range resource.All[*isthmusv1.JoinToken](v, resource.KindJoinToken) {
+		end := t.GetSpec().GetGrant().GetExpireTime().AsTime()
+		switch {
+		case now.After(end.Add(keepExpired)):
+			out = append(out, removal(t, l.event("delete", t, "it expired a day ago")))
+		case now.After(end) && t.GetStatus().GetState() == tokenActive:
+			next := resource.Clone(t)
+			next.Status.State = tokenExpired
+			out = append(out, statusChange(next, l.event("transition", t, "active → expired")))
+		}
+	}
+	for t := range resource.All[*isthmusv1.APIToken](v, resource.KindAPIToken) {
+		end := t.GetSpec().GetExpireTime()
+		if end != nil && now.After(end.AsTime()) && t.GetStatus().GetState() == tokenActive {
+			next := resource.Clone(t)
+			next.Status.State = tokenExpired
+			out = append(out, statusChange(next, l.event("transition", t, "active → expired")))
+		}
+	}
+	return out
+}

@@ -1,0 +1,45 @@
+package controller
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	"isthmus/policy"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/server/observation"
+	"isthmus/store/snapshot"
+)
+
+// export brings one export's status up to date.
+func (l *leader) export(v *snapshot.View, name string) []change {
+	e, ok := resource.Lookup[*isthmusv1.ServiceExport](v, resource.KindServiceExport, name)
+	if !ok {
+		return nil
+	}
+	next := resource.Clone(e)
+	next.Status = policy.ExportStatus(v, e, func(datacenter string) *isthmusv1.ExportsReport {
+		seen, _ := l.Observations.Get(datacenter, observation.PartExports)
+		return seen.Exports
+	}, l.now())
+	if proto.Equal(e.GetStatus(), next.GetStatus()) {
+		return nil
+	}
+	return []change{statusChange(next)}
+}
+
+// exportsOf are the exports that choose one of some datacenters.
+func exportsOf(v *snapshot.View, datacenters map[string]bool) map[string]bool {
+	out := map[string]bool{}
+	if len(datacenters) == 0 {
+		return out
+	}
+	for e := range resource.All[*isthmusv1.ServiceExport](v, resource.KindServiceExport) {
+		for d := range policy.Exporters(v, e) {
+			if datacenters[d.GetName()] {
+				out[e.GetName()] = true
+				break
+			}
+		}
+	}
+	return out
+}

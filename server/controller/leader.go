@@ -1,0 +1,225 @@
+package controller
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/server/observation"
+	"isthmus/store"
+	"isthmus/store/snapshot"
+)
+
+const (
+	// tick is how often what depends on the time alone is looked at: liveness, graces, expiries.
+	tick = time.Second
+	// sweep is how often everything is looked at, in case that something was missed. Nothing should be.
+	sweep = time.Minute
+	// compactEvery is how often the feed and expired secrets are compacted.
+	compactEvery = time.Hour
+	// retryAfter is how long a round waits after the store failed.
+	retryAfter = time.Second
+)
+
+// leader is one term of one replica as the one that runs the controllers.
+type leader struct {
+	*Controller
+	lease store.Lease
+	log   hclog.Logger
+	now   func() time.Time
+	// began is when the term did: what was not heard of since is not known to be silent.
+	began time.Time
+	dirty *dirty
+	// unsettled are the peerings whose status may change by time alone.
+	unsettled map[string]bool
+}
+
+func newLeader(c *Controller, lease store.Lease) *leader {
+	return &leader{
+		Controller: c, lease: lease, log: c.Log, now: c.Now, began: c.Now(),
+		dirty: newDirty(), unsettled: map[string]bool{},
+	}
+}
+
+// run works until ctx ends.
+func (l *leader) run(ctx context.Context) {
+	follower := l.Snapshot.Follow()
+	seen := l.Observations.Subscribe()
+	defer l.Observations.Unsubscribe(seen)
+	ticker, sweeper, compactor := time.NewTicker(tick), time.NewTicker(sweep), time.NewTicker(compactEvery)
+	defer ticker.Stop()
+	defer sweeper.Stop()
+	defer compactor.Stop()
+	l.dirty.all(follower.View())
+	ticked := true
+	for ctx.Err() == nil {
+		// What is new is taken in before anything is decided: deciding on an old view only loses races.
+		for isClosed(follower.Changed()) {
+			batch, err := follower.Next(ctx)
+			if err != nil {
+				return
+			}
+			l.changed(batch)
+		}
+		if err := l.round(ctx, follower.View(), ticked); err != nil && ctx.Err() == nil {
+			l.log.Warn("a round of the controllers failed; it is tried again", "error", err)
+			l.dirty.all(l.Snapshot.View())
+			pause(ctx, retryAfter)
+		}
+		ticked = false
+		select {
+		case <-ctx.Done():
+		case <-follower.Changed():
+		case <-seen.Wake:
+			for _, datacenter := range seen.Take() {
+				l.observed(l.Snapshot.View(), datacenter)
+			}
+		case <-ticker.C:
+			ticked = true
+		case <-sweeper.C:
+			l.dirty.all(l.Snapshot.View())
+		case <-compactor.C:
+			l.compact(ctx)
+		}
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// round looks at everything that is dirty, and writes what differs. Later parts see what earlier ones wrote in the next
+// round: a write comes back as a change.
+func (l *leader) round(ctx context.Context, v *snapshot.View, ticked bool) error {
+	d := l.dirty.take()
+	var changes []change
+	if ticked {
+		for name := range l.unsettled {
+			d.peerings[name] = true
+		}
+		for datacenter := range l.livenessChanges(v) {
+			d.datacenters[datacenter] = true
+			d.touch(v, datacenter)
+		}
+		changes = append(changes, l.expiries(v)...)
+	}
+	for name := range d.groups {
+		changes = append(changes, l.group(v, name)...)
+	}
+	for name := range d.peerings {
+		changes = append(changes, l.peering(v, name)...)
+	}
+	for name := range d.datacenters {
+		changes = append(changes, l.datacenter(v, name)...)
+	}
+	maps.Copy(d.exports, exportsOf(v, d.exporters))
+	for name := range d.exports {
+		changes = append(changes, l.export(v, name)...)
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	return l.write(ctx, changes)
+}
+
+// changed marks what a change of the store may have consequences for.
+func (l *leader) changed(batch *snapshot.Batch) {
+	if batch.Restarted() {
+		l.dirty.all(batch.View)
+		return
+	}
+	for _, c := range batch.Changes {
+		for _, o := range []resource.Object{c.Before, c.After} {
+			switch o := o.(type) {
+			case *isthmusv1.Datacenter:
+				l.dirty.datacenters[o.GetName()] = true
+				if c.Part != store.PartStatus {
+					l.dirty.selectors(batch.View)
+				}
+			case *isthmusv1.PeeringGroup:
+				l.dirty.groups[o.GetName()] = true
+			case *isthmusv1.Peering:
+				l.peeringChanged(c, o)
+			case *isthmusv1.Agent:
+				l.agentChanged(batch.View, c, o)
+			case *isthmusv1.ServiceExport:
+				if c.Part != store.PartStatus {
+					l.dirty.exports[o.GetName()] = true
+				}
+			}
+		}
+	}
+}
+
+func (l *leader) peeringChanged(c snapshot.Change, p *isthmusv1.Peering) {
+	l.dirty.peerings[p.GetName()] = true
+	if group := p.GetStatus().GetGroup(); group != "" {
+		l.dirty.groups[group] = true
+	}
+	if c.Part == store.PartStatus {
+		return
+	}
+	for _, datacenter := range []string{p.GetSpec().GetAcceptor(), p.GetSpec().GetDialer()} {
+		if datacenter != "" {
+			// A datacenter that is on its way out waits for its last peering; exports gain or lose a consumer.
+			l.dirty.datacenters[datacenter] = true
+			l.dirty.exporters[datacenter] = true
+		}
+	}
+}
+
+func (l *leader) agentChanged(v *snapshot.View, c snapshot.Change, a *isthmusv1.Agent) {
+	l.dirty.datacenters[a.GetSpec().GetDatacenter()] = true
+	if c.Part != store.PartStatus || trustOf(c.Before) != trustOf(c.After) {
+		l.dirty.touch(v, a.GetSpec().GetDatacenter())
+	}
+}
+
+func trustOf(o resource.Object) string {
+	a, _ := o.(*isthmusv1.Agent)
+	return a.GetStatus().GetTrust()
+}
+
+// observed marks what a new report of a datacenter may have consequences for.
+func (l *leader) observed(v *snapshot.View, datacenter string) {
+	l.dirty.datacenters[datacenter] = true
+	l.dirty.exporters[datacenter] = true
+	l.dirty.touch(v, datacenter)
+}
+
+// observe is the last report of a part, and when its reporter was last heard of.
+func (l *leader) observe(datacenter, part string) (observation.Seen, time.Time) {
+	s, ok := l.Observations.Get(datacenter, part)
+	if !ok {
+		return s, time.Time{}
+	}
+	return s, l.Observations.HeardOf(datacenter, s.Agent)
+}
+
+// compact drops what nobody needs any more.
+func (l *leader) compact(ctx context.Context) {
+	below, err := l.Keeper.Compact(ctx, l.KeepChanges)
+	if err != nil {
+		l.log.Warn("cannot compact the store", "error", err)
+		return
+	}
+	l.log.Debug("compacted the store", "readers-below-reload", below)
+}

@@ -1,0 +1,116 @@
+package controller
+
+import (
+	"fmt"
+	"time"
+
+	"isthmus/peering"
+	"isthmus/plan"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/server/observation"
+	"isthmus/store/snapshot"
+)
+
+// peering brings one peering's status up to date, or its deletion to its end.
+func (l *leader) peering(v *snapshot.View, name string) []change {
+	p, ok := resource.Lookup[*isthmusv1.Peering](v, resource.KindPeering, name)
+	if !ok {
+		delete(l.unsettled, name)
+		return nil
+	}
+	evidence, dialer := l.evidence(v, p)
+	if peering.Gone(p, evidence) {
+		delete(l.unsettled, name)
+		c := removal(p, l.event("delete", p, "both ends are gone"))
+		c.secrets = peering.Spent(p.GetStatus().GetToken(), nil)
+		return []change{c}
+	}
+	now := l.now()
+	next := resource.Clone(p)
+	if next.Status == nil {
+		next.Status = &isthmusv1.PeeringStatus{}
+	}
+	next.Status.Token = peering.Reported(p.GetStatus().GetToken(), evidence.Dialer.Report, dialer, now)
+	reported := next.GetStatus().GetToken() != p.GetStatus().GetToken()
+	settled := next.GetStatus()
+	next.Status = peering.Next(next, evidence, now)
+	l.remember(next)
+	if next.GetStatus() == settled && !reported {
+		return nil
+	}
+	c := statusChange(next, l.peeringEvents(p, next)...)
+	c.secrets = peering.Spent(p.GetStatus().GetToken(), next.GetStatus().GetToken())
+	return []change{c}
+}
+
+// remember notes whether the peering's status may change by time alone. A healthy one changes only by what agents say, or
+// when they say nothing, which liveness sees.
+func (l *leader) remember(p *isthmusv1.Peering) {
+	token := p.GetStatus().GetToken()
+	if p.GetStatus().GetVerdict() == peering.VerdictHealthy && token.GetRaises() == 0 {
+		delete(l.unsettled, p.GetName())
+		return
+	}
+	l.unsettled[p.GetName()] = true
+}
+
+// evidence is what is known of both ends, and the agent that speaks for the dialer.
+func (l *leader) evidence(v *snapshot.View, p *isthmusv1.Peering) (_ peering.Evidence, dialer string) {
+	acceptor, _ := l.end(v, p, p.GetSpec().GetAcceptor())
+	dialing, agent := l.end(v, p, p.GetSpec().GetDialer())
+	return peering.Evidence{Acceptor: acceptor, Dialer: dialing}, agent
+}
+
+func (l *leader) end(v *snapshot.View, p *isthmusv1.Peering, datacenter string) (peering.End, string) {
+	if datacenter == "" {
+		return peering.End{}, ""
+	}
+	var end peering.End
+	for _, t := range plan.Trusted(v, datacenter) {
+		end.Recipients = append(end.Recipients, t.GetAttestation().GetAgeRecipient())
+	}
+	seen, heard := l.observe(datacenter, observation.PartPeerings)
+	end.HeardTime = heard
+	if heard.IsZero() {
+		end.HeardTime = l.heardOfAny(v, datacenter)
+	}
+	for _, o := range seen.Peerings.GetPeerings() {
+		if o.GetUid() == p.GetUid() {
+			end.Report = o
+			break
+		}
+	}
+	return end, seen.Agent
+}
+
+// heardOfAny is when any agent of a datacenter was last heard of.
+func (l *leader) heardOfAny(v *snapshot.View, datacenter string) time.Time {
+	var last time.Time
+	for a := range resource.AllTouching[*isthmusv1.Agent](v, resource.KindAgent, datacenter) {
+		if heard := l.Observations.HeardOf(datacenter, a.GetName()); heard.After(last) {
+			last = heard
+		}
+	}
+	return last
+}
+
+// peeringEvents tells the audit log of decisions and of what became of the peering; not of every detail of a status.
+func (l *leader) peeringEvents(before, after *isthmusv1.Peering) []*isthmusv1.Event {
+	var out []*isthmusv1.Event
+	was, is := before.GetStatus(), after.GetStatus()
+	if was.GetVerdict() != is.GetVerdict() {
+		out = append(out, l.event("transition", after, fmt.Sprintf("%s → %s: %s: %s", orNew(was.GetVerdict()), is.GetVerdict(), is.GetReason(), is.GetMessage())))
+	}
+	if g := is.GetToken().GetGeneration(); g > was.GetToken().GetGeneration() {
+		out = append(out, l.event("rotate", after, fmt.Sprintf("token generation %d is wanted: %s", g, is.GetToken().GetReason())))
+	}
+	return out
+}
+
+func orNew(verdict string) string {
+	if verdict == "" {
+		return "new"
+	}
+	return verdict
+}

@@ -1,0 +1,104 @@
+package agent
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"isthmus/agent/consul"
+	"isthmus/fault"
+	"isthmus/identity"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/seal"
+)
+
+// tokenLife is how long a sealed token may be used. Consul's own do not expire.
+const tokenLife = time.Hour
+
+// accept makes the token of the wanted generation, once, and only after the server gave the claim to it: making one voids
+// the one before.
+//
+//	verify recipients ──▶ claim ──▶ make ──▶ seal ──▶ store
+//	a crash in between: the state still says that no token is stored, and the next pass claims the next attempt
+func (r *reconciler) accept(ctx context.Context, it item, at *consul.Peering) (acted bool, err error) {
+	a := it.acceptor
+	if a.GetExternalDialer() != "" || it.generation == 0 || a.GetTokenStored() {
+		return false, nil
+	}
+	recipients, err := r.recipients(a)
+	if err != nil {
+		return false, err
+	}
+	if at != nil && at.State == consul.StateTerminated {
+		// Consul would make a token for it and leave it TERMINATED.
+		return true, r.remove(ctx, it, *at)
+	}
+	attempt, err := r.hub.Claim(ctx, it.uid, it.generation)
+	if err != nil {
+		return false, err
+	}
+	token, err := r.consul.GenerateToken(ctx, consul.TokenRequest{
+		Name: it.peerName, Meta: markOf(it.uid, it.peering, it.generation), ExternalAddresses: a.GetServerExternalAddresses(),
+	})
+	if err != nil {
+		return false, err
+	}
+	payload, err := seal.Seal(seal.Draft{
+		Kind: seal.KindPeeringToken, UID: it.uid, From: r.self.name(), FromDatacenter: r.self.datacenter(), ToDatacenter: a.GetDialer(),
+		Generation: it.generation, Attempt: attempt, TTL: tokenLife,
+	}, r.self.signer(), recipients, []byte(token.Reveal()), r.now())
+	if err != nil {
+		return true, fault.Wrap(fault.CodeOf(err), err, "sealing the token of peering %s", it.peering)
+	}
+	if err := r.hub.Store(ctx, payload); err != nil {
+		return true, err
+	}
+	if err := r.records.put(it.uid, record{Generation: it.generation}); err != nil {
+		return true, err
+	}
+	r.log.Info("made a peering token", "peering", it.peering, "peer", it.peerName, "generation", it.generation,
+		"attempt", attempt, "digest", seal.Digest(payload), "recipients", len(recipients))
+	return true, nil
+}
+
+// recipients are the age keys of those of the dialer's agents whose keys are proven up to the fleet key, and belong to the
+// dialer. What the server says besides is left out: nothing is sealed to it.
+func (r *reconciler) recipients(a *isthmusv1.PeeringAcceptor) ([]string, error) {
+	trusted, err := r.trusted(a.GetRecipients(), a.GetDialer())
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, 0, len(trusted))
+	for _, t := range trusted {
+		out = append(out, t.GetAttestation().GetAgeRecipient())
+	}
+	if len(out) == 0 {
+		return nil, because(fault.Refused, reasonNoRecipient,
+			"no agent of %s is trusted: enrol one with a join token of the fleet key, or run isthmus agent approve", a.GetDialer())
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
+// trusted are those agents whose keys are proven and who belong to the datacenter.
+func (r *reconciler) trusted(agents []*isthmusv1.TrustedAgent, datacenter string) ([]*isthmusv1.TrustedAgent, error) {
+	fleet, err := r.fleet(agents)
+	if err != nil {
+		return nil, err
+	}
+	var out []*isthmusv1.TrustedAgent
+	for _, t := range agents {
+		grant := t.GetAttestation().GetGrant()
+		err := identity.VerifyTrusted(t, fleet)
+		if err == nil && (grant.GetDatacenter() != datacenter || grant.GetKind() != identity.KindAgent) {
+			err = because(fault.Denied, reasonSecret, "it is %s of %s", grant.GetKind(), grant.GetDatacenter())
+		}
+		if err != nil {
+			r.log.Warn("the server names an agent that is not proven to be of that datacenter; it gets nothing and nothing of it is used",
+				"agent", t.GetAttestation().GetAgent(), "datacenter", datacenter, "error", err)
+			continue
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}

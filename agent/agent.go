@@ -1,0 +1,271 @@
+// Package agent is what runs in each datacenter: it pulls the datacenter's desired state from the server, makes the local
+// Consul match it, and reports what it sees. It only dials out, and goes on with its last state while the server is away.
+//
+// Owns: enrolment and renewal of its own identity, its data directory, the long poll, the reconcilers (one file each), the
+// leader lock between agents of one datacenter, reports.
+// Does not own: how Consul is talked to (agent/consul), how keys are proven (identity), how secrets are sealed (seal), what a
+// datacenter shall be (plan).
+// Start reading at Agent.Run; then worker.pass, which is one look at everything, and reconciler.
+//
+//	enrol ─▶ pull ─▶ memory (disk) ─▶ worker ─▶ reconcilers ─▶ Consul
+//	           ▲                        ▲ │                       │
+//	           │                        │ └─▶ reporter ─▶ server  │
+//	         server            watches of Consul ◀────────────────┘
+package agent
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
+
+	"isthmus/agent/consul"
+	"isthmus/fault"
+)
+
+const (
+	// minPause and maxPause bound the pauses between calls of a server that does not answer.
+	minPause = 500 * time.Millisecond
+	maxPause = 30 * time.Second
+)
+
+// Config is everything that an agent can be told.
+type Config struct {
+	// DataDir holds its identity and its last state.
+	DataDir string
+	// JoinToken is what it enrols with. Not needed once it is enrolled.
+	JoinToken string
+	// ServerAddress is dialled in place of the address in the join token.
+	ServerAddress string
+	// FleetKey is the id (SHA256:…) of the fleet key that it shall believe. Default: the one in the join token. An agent whose
+	// token was minted without the fleet key needs it to do peerings.
+	FleetKey string
+	// EnrolTimeout ends an enrolment that finds no server; 0: never.
+	EnrolTimeout time.Duration
+	// Consul is where the datacenter's Consul is.
+	Consul consul.Settings
+	// Version is this program's.
+	Version string
+	// Host names the machine in reports. Default: its host name.
+	Host string
+	Log  hclog.Logger
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+	// Hooks are told of progress, for tests.
+	Hooks Hooks
+}
+
+// Hooks are called when something was done; nil ones are not.
+type Hooks struct {
+	// Enrolled is told the agent's name.
+	Enrolled func(agent string)
+	// Applied is told of each desired state that was worked through for the first time.
+	Applied func(digest string, index uint64)
+	// Renewed is told of each new certificate's end.
+	Renewed func(expires time.Time)
+}
+
+func (h Hooks) enrolled(agent string) {
+	if h.Enrolled != nil {
+		h.Enrolled(agent)
+	}
+}
+
+func (h Hooks) applied(digest string, index uint64) {
+	if h.Applied != nil {
+		h.Applied(digest, index)
+	}
+}
+
+func (h Hooks) renewed(expires time.Time) {
+	if h.Renewed != nil {
+		h.Renewed(expires)
+	}
+}
+
+func (c *Config) setDefaults() {
+	if c.Log == nil {
+		c.Log = hclog.NewNullLogger()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Host == "" {
+		c.Host, _ = os.Hostname() // without a name it is an agent without a host in reports
+	}
+}
+
+// Agent is one agent of one datacenter.
+type Agent struct {
+	config     Config
+	log        hclog.Logger
+	consul     *consul.Client
+	self       *credentials
+	link       *link
+	memory     *memory
+	reconciler *reconciler
+	reporter   *reporter
+	worker     *worker
+}
+
+// New makes an agent. Nothing runs until Run.
+func New(config Config) (*Agent, error) {
+	config.setDefaults()
+	if config.DataDir == "" {
+		return nil, fault.Violated(fault.Violation{Field: "dataDir", Reason: "Required", Message: "an agent needs a directory for its identity and state"})
+	}
+	c, err := consul.New(config.Consul, config.Log.Named("consul"))
+	if err != nil {
+		return nil, err
+	}
+	return &Agent{config: config, log: config.Log, consul: c}, nil
+}
+
+// Run enrols if need be and works until ctx ends, which is no error. Other errors have an ExitCode.
+func (a *Agent) Run(ctx context.Context) error {
+	if err := os.MkdirAll(a.config.DataDir, 0o700); err != nil {
+		return fault.Wrap(fault.Internal, err, "making %s", a.config.DataDir)
+	}
+	lock, err := lockDir(a.config.DataDir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close() //nolint:errcheck // it was not written to
+	for {
+		err := a.life(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil // it was asked to stop
+		case a.reborn(err):
+			continue
+		}
+		return err
+	}
+}
+
+// life is the agent's life with one identity.
+func (a *Agent) life(ctx context.Context) error {
+	if err := a.prepare(ctx); err != nil {
+		return err
+	}
+	defer a.link.close()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.follow(ctx) })
+	g.Go(func() error { return a.renewals(ctx) })
+	g.Go(func() error { return a.worker.run(ctx) })
+	g.Go(func() error { return a.report(ctx) })
+	g.Go(func() error { return a.watch(ctx) })
+	return g.Wait() //nolint:wrapcheck // each says what it was doing
+}
+
+// prepare brings the agent to where it knows who it is and what it did last.
+func (a *Agent) prepare(ctx context.Context) (err error) {
+	if a.self, a.link, err = a.enrol(ctx); err != nil {
+		return err
+	}
+	if a.memory, err = openMemory(a.config.DataDir); err != nil {
+		return err
+	}
+	kept, err := openRecords(a.config.DataDir)
+	if err != nil {
+		return err
+	}
+	a.reconciler = &reconciler{
+		consul: a.consul, hub: a.link, self: a.self, records: kept,
+		now: a.config.Now, log: a.log, pauses: map[string]*pause{},
+	}
+	a.reporter = newReporter(a.link.report, a.log)
+	a.worker = newWorker(a)
+	if state, from, _ := a.memory.current(); state != nil {
+		a.log.Info("going on with the last desired state", "digest", from.Digest, "index", from.Index, "items", len(state.GetItems()))
+	}
+	return nil
+}
+
+// report sends what is news until ctx ends.
+func (a *Agent) report(ctx context.Context) error {
+	pause := newBackoff()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.reporter.wake:
+		}
+		for ctx.Err() == nil {
+			err := a.reporter.flush(ctx)
+			if err == nil {
+				pause.Reset()
+				break
+			}
+			a.log.Debug("the server does not take the report now", "error", err)
+			sleep(ctx, pause.NextBackOff())
+		}
+	}
+	return nil
+}
+
+// watch wakes the worker when something in Consul changes that it looks after.
+func (a *Agent) watch(ctx context.Context) error {
+	kinds := []string{consul.KindExportedServices, consul.KindMesh}
+	var g errgroup.Group
+	g.Go(func() error {
+		consul.Watch(ctx, func(ctx context.Context, q consul.Query) (uint64, error) {
+			_, index, err := a.consul.Peerings(ctx, q)
+			return index, err
+		}, a.worker.kick)
+		return nil
+	})
+	for _, kind := range kinds {
+		g.Go(func() error {
+			consul.Watch(ctx, func(ctx context.Context, q consul.Query) (uint64, error) {
+				_, index, err := a.consul.Entries(ctx, kind, q)
+				return index, err
+			}, a.worker.kick)
+			return nil
+		})
+	}
+	g.Go(func() error {
+		consul.Watch(ctx, func(ctx context.Context, q consul.Query) (uint64, error) {
+			_, index, err := a.consul.Services(ctx, q)
+			sleep(ctx, catalogCalm)
+			return index, err
+		}, a.worker.kickCatalog)
+		return nil
+	})
+	return g.Wait() //nolint:wrapcheck // the watches return none
+}
+
+// catalogCalm is the least time between two looks at the catalog, which in a busy datacenter changes all the time.
+const catalogCalm = time.Second
+
+// Types of desired items.
+const (
+	typePeeringAcceptor  = "peering-acceptor"
+	typePeeringDialer    = "peering-dialer"
+	typeExportedServices = "exported-services"
+	typeMesh             = "mesh"
+)
+
+// features are the types of desired items that this binary does.
+func features() []string {
+	return []string{typePeeringAcceptor, typePeeringDialer, typeExportedServices, typeMesh}
+}
+
+func newBackoff() *backoff.ExponentialBackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval, b.RandomizationFactor = minPause, maxPause, 1
+	return b
+}
+
+// sleep returns after d, or when ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,180 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"isthmus/fault"
+	"isthmus/identity"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// enrol gives the agent's identity and its connection. An agent that has none makes its keys, writes them down, and asks the
+// server until it answers.
+//
+//	no identity ──token──▶ keys on disk ──Enrol──▶ certificate on disk ──▶ enrolled
+//	                          │   ▲
+//	                          │   └── no answer: asked again with the same keys, which is not a second use
+//	                          └── refused: the keys go, and the agent ends
+func (a *Agent) enrol(ctx context.Context) (*credentials, *link, error) {
+	token, err := a.joinToken()
+	if err != nil {
+		return nil, nil, err
+	}
+	id, err := a.identity(token)
+	if err != nil {
+		return nil, nil, err
+	}
+	self, err := newCredentials(id, a.config.FleetKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	address := id.Address
+	if a.config.ServerAddress != "" {
+		address = a.config.ServerAddress
+	}
+	l, err := newLink(address, id.CAFingerprint, self, a.config.Now)
+	if err != nil {
+		return nil, nil, err
+	}
+	credential, err := id.LoadCredential(a.config.DataDir)
+	switch {
+	case err == nil:
+		self.set(credential)
+		a.log.Info("this agent is enrolled", "agent", id.Agent(), "datacenter", id.Datacenter(), "server", address,
+			"fingerprint", identity.Fingerprint(id.Attestation))
+		return self, l, l.reconnect()
+	case !errors.Is(err, fs.ErrNotExist):
+		l.close()
+		return nil, nil, exiting(ExitUntrusted, err)
+	}
+	a.log.Info("enrolling", "agent", id.Agent(), "datacenter", id.Datacenter(), "server", address)
+	if err := a.enrolAt(ctx, self, l); err != nil {
+		l.close()
+		return nil, nil, a.abandon(err)
+	}
+	a.log.Info("enrolled", "agent", id.Agent(), "datacenter", id.Datacenter(), "fingerprint", identity.Fingerprint(id.Attestation))
+	a.config.Hooks.enrolled(id.Agent())
+	return self, l, l.reconnect()
+}
+
+// joinToken is the configured one; nil without.
+func (a *Agent) joinToken() (*identity.JoinToken, error) {
+	if a.config.JoinToken == "" {
+		return nil, nil //nolint:nilnil // an enrolled agent needs none
+	}
+	token, err := identity.ParseJoinToken(a.config.JoinToken)
+	if err != nil {
+		return nil, final(err, true)
+	}
+	if token.Grant.GetKind() != identity.KindAgent {
+		return nil, ended(ExitTokenInvalid, fault.Invalid, nil, "the join token is for a %s, not for an agent", token.Grant.GetKind())
+	}
+	return token, nil
+}
+
+// identity is the one on disk, or a new one.
+func (a *Agent) identity(token *identity.JoinToken) (*identity.Identity, error) {
+	id, err := identity.LoadIdentity(a.config.DataDir)
+	switch {
+	case err == nil && token != nil && token.Grant.GetDatacenter() != id.Datacenter():
+		return nil, ended(ExitWrongDatacenter, fault.Refused, nil,
+			"the join token is for datacenter %s, and %s holds an agent of %s: use another data directory", token.Grant.GetDatacenter(), a.config.DataDir, id.Datacenter())
+	case err == nil:
+		return id, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	case token == nil:
+		return nil, ended(ExitTokenInvalid, fault.Invalid, nil, "this agent is not enrolled, and has no join token: isthmus join-token create makes one")
+	}
+	if id, err = identity.NewIdentity(token, a.config.Now()); err != nil {
+		return nil, err
+	}
+	return id, id.Save(a.config.DataDir)
+}
+
+// enrolAt asks the server until it answers.
+func (a *Agent) enrolAt(ctx context.Context, self *credentials, l *link) error {
+	if a.config.EnrolTimeout > 0 {
+		limited, cancel := context.WithTimeout(ctx, a.config.EnrolTimeout)
+		defer cancel()
+		ctx = limited
+	}
+	csr, err := self.id.CSR()
+	if err != nil {
+		return err
+	}
+	pause := newBackoff()
+	for {
+		var answer *isthmusv1.EnrolResponse
+		err := l.call(ctx, rpcTimeout, "enrolling", func(ctx context.Context, c isthmusv1.SyncServiceClient) (err error) {
+			answer, err = c.Enrol(ctx, &isthmusv1.EnrolRequest{
+				Attestation: self.id.Attestation, Csr: csr, Version: a.config.Version, Features: features(), Host: a.config.Host,
+			})
+			return err
+		})
+		if err == nil {
+			return a.accept(self, answer.GetCertificate(), answer.GetCa())
+		}
+		if end := final(err, true); errors.As(end, new(*exitError)) {
+			return end
+		}
+		if expires := self.id.Attestation.GetGrant().GetExpireTime().AsTime(); !a.config.Now().Before(expires) {
+			return ended(ExitTokenExpired, fault.Denied, err, "the join token expired at %s before the server at %s could be reached", expires.Format(time.RFC3339), l.address)
+		}
+		a.log.Warn("cannot enrol yet; trying again", "server", l.address, "error", err)
+		sleep(ctx, pause.NextBackOff())
+		if ctx.Err() != nil {
+			return ended(ExitUnreachable, fault.Unavailable, err, "the server at %s could not be reached", l.address)
+		}
+	}
+}
+
+// accept checks and keeps a certificate.
+func (a *Agent) accept(self *credentials, certificate, ca string) error {
+	credential, err := self.id.Accept(a.config.DataDir, certificate, ca)
+	if err != nil {
+		return final(err, true)
+	}
+	self.set(credential)
+	return nil
+}
+
+// abandon forgets the keys of an enrolment that was refused: nobody knows them, and another token makes others.
+func (a *Agent) abandon(err error) error {
+	exit := new(exitError)
+	if !errors.As(err, &exit) || exit.exit == ExitUnreachable {
+		return err
+	}
+	return errors.Join(err, a.forgetIdentity())
+}
+
+// forgetIdentity removes what Save and Accept wrote.
+func (a *Agent) forgetIdentity() error {
+	for _, name := range []string{fileIdentity, fileCertificate} {
+		if err := os.Remove(filepath.Join(a.config.DataDir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fault.Wrap(fault.Internal, err, "forgetting the former identity")
+		}
+	}
+	return nil
+}
+
+// reborn tells whether an agent that the server will not have any more can begin anew: its operator gave it another join
+// token than the one that it enrolled with.
+func (a *Agent) reborn(err error) bool {
+	exit := new(exitError)
+	if !errors.As(err, &exit) || exit.exit != ExitAgentDeleted && exit.exit != ExitCertificateTooOld {
+		return false
+	}
+	token, tokenErr := a.joinToken()
+	id, idErr := identity.LoadIdentity(a.config.DataDir)
+	if tokenErr != nil || token == nil || idErr != nil || token.Grant.GetName() == id.Attestation.GetGrant().GetName() {
+		return false
+	}
+	a.log.Warn("the server will not have the former identity; enrolling anew with the join token that was given", "former", id.Agent(), "error", err)
+	return a.forgetIdentity() == nil
+}

@@ -1,0 +1,177 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"isthmus/agent/consul"
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+const (
+	// defaultNamespace is what Consul calls the namespace of those who name none.
+	defaultNamespace = "default"
+	// metaCreated marks an entry that isthmus created: it goes when nothing is left in it.
+	metaCreated = "isthmus-created"
+	// swapAttempts is how often a merge is tried again in one pass when somebody else writes at the same time.
+	swapAttempts = 5
+)
+
+func namespaceOf(s string) string {
+	if s == "" {
+		return defaultNamespace
+	}
+	return s
+}
+
+// What became of an exported service.
+const (
+	exportApplied  = "applied"
+	exportConflict = "conflict"
+	exportDrifted  = "drifted"
+	exportFailed   = "failed"
+)
+
+// reconcileExports merges what isthmus exports into the one exported-services entry, and tells how it stands.
+func (r *reconciler) reconcileExports(ctx context.Context, state *isthmusv1.DesiredState) *isthmusv1.ExportsReport {
+	var item *isthmusv1.ExportedServices
+	for _, i := range state.GetItems() {
+		if i.GetExportedServices() != nil {
+			item = i.GetExportedServices()
+		}
+	}
+	if item == nil {
+		// No item is no order: what is exported stays.
+		return &isthmusv1.ExportsReport{}
+	}
+	want := exportsOf(state)
+	correct := state.GetDrift() != driftReport
+	result, err := r.mergeEntry(ctx, consul.KindExportedServices, consul.NameExportedServices, func(e consul.Entry) (mergeResult, error) {
+		return mergeExports(e, want, correct)
+	})
+	report := &isthmusv1.ExportsReport{}
+	if err != nil {
+		report.ErrorReason, report.Error = reasonOf(err), messageOf(err)
+	}
+	for _, s := range item.GetServices() {
+		report.Exports = append(report.Exports, observeExport(s, result, err))
+	}
+	return report
+}
+
+func observeExport(s *isthmusv1.ExportedService, result mergeResult, err error) *isthmusv1.ObservedExport {
+	o := &isthmusv1.ObservedExport{Name: s.GetName(), Namespace: s.GetNamespace(), State: exportApplied}
+	drifted := false
+	for _, peer := range s.GetPeers() {
+		e := export{namespaceOf(s.GetNamespace()), s.GetName(), peer}
+		if result.there[e] {
+			o.Peers = append(o.Peers, peer)
+		}
+		drifted = drifted || result.drifted[e]
+	}
+	switch {
+	case fault.CodeOf(err) == fault.Conflict:
+		o.State, o.Message = exportConflict, "somebody else keeps writing the exported-services entry"
+	case err != nil:
+		o.State, o.Message = exportFailed, messageOf(err)
+	case drifted:
+		o.State, o.Message = exportDrifted, "somebody took consumers out of the exported-services entry, and drift is only reported"
+	}
+	return o
+}
+
+// mergeResult is the outcome of one merge.
+type mergeResult struct {
+	entry consul.Entry
+	// write and remove say what to do with the entry; neither: it is as it should be.
+	write, remove bool
+	// there are the exports that the entry has then, whoever wrote them; drifted those that isthmus wrote and somebody took out.
+	there, drifted map[export]bool
+}
+
+// mergeEntry reads an entry, merges and writes it back, again when somebody else wrote meanwhile.
+func (r *reconciler) mergeEntry(ctx context.Context, kind, name string, merge func(consul.Entry) (mergeResult, error)) (mergeResult, error) {
+	for attempt := 1; ; attempt++ {
+		e, err := r.consul.Entry(ctx, kind, name)
+		if err != nil {
+			return mergeResult{}, err
+		}
+		result, err := merge(e)
+		if err != nil {
+			return mergeResult{}, err
+		}
+		switch {
+		case result.remove:
+			err = r.consul.DeleteEntry(ctx, result.entry)
+		case result.write:
+			err = r.consul.PutEntry(ctx, result.entry)
+		}
+		if err == nil {
+			if result.write || result.remove {
+				r.log.Info("merged a config entry", "kind", kind, "name", name, "removed", result.remove)
+			}
+			return result, nil
+		}
+		if fault.CodeOf(err) != fault.Conflict || attempt == swapAttempts {
+			return result, err
+		}
+	}
+}
+
+// mergeExports computes the entry that has the wanted exports and everything that is not isthmus's. Pure but for the entry's
+// body, which it owns.
+func mergeExports(e consul.Entry, want map[export]bool, correct bool) (mergeResult, error) {
+	before, err := json.Marshal(e.Body)
+	if err != nil {
+		return mergeResult{}, fault.Wrap(fault.Internal, err, "encoding the exported-services entry")
+	}
+	meta := e.Meta()
+	owned := readOwnership(meta)
+	services, _ := e.Body["Services"].([]any)
+	result := mergeResult{drifted: map[export]bool{}}
+
+	services, have := withoutExports(services, func(x export) bool { return owned[x] && !want[x] })
+	next := map[export]bool{}
+	for x := range owned {
+		switch {
+		case !want[x]: // taken out above, or gone already
+		case have[x]:
+			next[x] = true
+		case !correct:
+			next[x], result.drifted[x] = true, true
+		}
+	}
+	var add []export
+	for x := range want {
+		if !have[x] && !result.drifted[x] {
+			add = append(add, x)
+			next[x], have[x] = true, true
+		}
+	}
+	slices.SortFunc(add, compareExports)
+	services = withExports(services, add)
+
+	if err := writeOwnership(meta, next); err != nil {
+		return mergeResult{}, err
+	}
+	if e.Index == 0 && len(services) > 0 {
+		meta[metaCreated] = "true"
+	}
+	result.there = have
+	if len(services) == 0 && len(meta) == 1 && meta[metaCreated] != "" {
+		result.entry, result.remove = e, true
+		return result, nil
+	}
+	e.SetMeta(meta)
+	if e.Body["Services"] != nil || len(services) > 0 {
+		e.Body["Services"] = services
+	}
+	after, err := json.Marshal(e.Body)
+	if err != nil {
+		return mergeResult{}, fault.Wrap(fault.Internal, err, "encoding the exported-services entry")
+	}
+	result.entry, result.write = e, string(before) != string(after)
+	return result, nil
+}

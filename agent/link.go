@@ -1,0 +1,176 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	grpcbackoff "google.golang.org/grpc/backoff"
+	grpccredentials "google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+
+	"isthmus/fault"
+	"isthmus/identity"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+const (
+	// rpcTimeout bounds calls that do not wait; pullTimeout those that do, a long poll's five minutes and some.
+	rpcTimeout  = 15 * time.Second
+	pullTimeout = 6 * time.Minute
+	// keepAliveTime finds a connection that is dead without saying so; the server allows pings this often.
+	keepAliveTime = 30 * time.Second
+	// maxMessage is the largest state that is taken.
+	maxMessage = 16 << 20
+	// redialMax is the longest pause between attempts to connect.
+	redialMax = 10 * time.Second
+)
+
+// link is the connection to the server: TLS with the CA that the join token pinned, and the agent's own certificate. All
+// errors are *fault.Error with the server's code and reasons.
+type link struct {
+	address string
+	pin     string
+	self    *credentials
+	now     func() time.Time
+
+	mu   sync.Mutex
+	conn *grpc.ClientConn
+	// refused is why the server's certificate was not believed at the last attempt to connect; gRPC shows but its text.
+	refused error
+}
+
+func newLink(address, pin string, self *credentials, now func() time.Time) (*link, error) {
+	l := &link{address: address, pin: pin, self: self, now: now}
+	return l, l.reconnect()
+}
+
+// reconnect begins with the certificate as it is now: the server looks at it when the connection is made.
+func (l *link) reconnect() error {
+	host, _, err := net.SplitHostPort(l.address)
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "%q is not the host:port of a server", l.address)
+	}
+	config := identity.PinnedTLS(l.pin, host, l.now)
+	verify := config.VerifyConnection
+	config.VerifyConnection = func(state tls.ConnectionState) error {
+		err := verify(state)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.refused = err
+		return err
+	}
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		return l.self.certificate(), nil
+	}
+	conn, err := grpc.NewClient("passthrough:///"+l.address,
+		grpc.WithTransportCredentials(grpccredentials.NewTLS(config)),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepAliveTime, Timeout: rpcTimeout}),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           grpcbackoff.Config{BaseDelay: minPause, Multiplier: 1.6, Jitter: 0.5, MaxDelay: redialMax},
+			MinConnectTimeout: rpcTimeout,
+		}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
+	)
+	if err != nil {
+		return fault.Wrap(fault.Internal, err, "connecting to %s", l.address)
+	}
+	l.mu.Lock()
+	before := l.conn
+	l.conn = conn
+	l.mu.Unlock()
+	if before != nil {
+		before.Close() //nolint:errcheck,gosec // what was in flight on it is asked again
+	}
+	return nil
+}
+
+func (l *link) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conn.Close() //nolint:errcheck,gosec // nothing was left to write
+}
+
+// call runs one RPC on the connection of now.
+func (l *link) call(ctx context.Context, timeout time.Duration, doing string, rpc func(ctx context.Context, c isthmusv1.SyncServiceClient) error) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for {
+		l.mu.Lock()
+		conn := l.conn
+		l.mu.Unlock()
+		err := rpc(ctx, isthmusv1.NewSyncServiceClient(conn))
+		if err == nil {
+			return nil
+		}
+		l.mu.Lock()
+		again, refused := l.conn != conn, l.refused
+		l.mu.Unlock()
+		if again && ctx.Err() == nil {
+			continue // the connection was replaced under it
+		}
+		return fromServer(err, refused, doing)
+	}
+}
+
+func (l *link) pull(ctx context.Context, r *isthmusv1.PullRequest) (answer *isthmusv1.PullResponse, err error) {
+	err = l.call(ctx, pullTimeout, "pulling the desired state", func(ctx context.Context, c isthmusv1.SyncServiceClient) error {
+		answer, err = c.Pull(ctx, r)
+		return err
+	})
+	return answer, err
+}
+
+func (l *link) report(ctx context.Context, r *isthmusv1.ReportRequest) error {
+	return l.call(ctx, rpcTimeout, "reporting", func(ctx context.Context, c isthmusv1.SyncServiceClient) error {
+		_, err := c.Report(ctx, r)
+		return err
+	})
+}
+
+// Claim implements hub.
+func (l *link) Claim(ctx context.Context, uid string, generation int32) (attempt int32, err error) {
+	return l.claim(ctx, &isthmusv1.ClaimTokenRequest{Uid: uid, Generation: generation})
+}
+
+func (l *link) claim(ctx context.Context, r *isthmusv1.ClaimTokenRequest) (attempt int32, err error) {
+	err = l.call(ctx, rpcTimeout, "claiming a peering token's generation", func(ctx context.Context, c isthmusv1.SyncServiceClient) error {
+		answer, err := c.ClaimToken(ctx, r)
+		attempt = answer.GetAttempt()
+		return err
+	})
+	return attempt, err
+}
+
+// Store implements hub.
+func (l *link) Store(ctx context.Context, payload *isthmusv1.SealedPayload) error {
+	return l.store(ctx, &isthmusv1.StoreTokenRequest{
+		Payload: payload, Uid: payload.GetUid(), Generation: payload.GetGeneration(), Attempt: payload.GetAttempt(),
+	})
+}
+
+func (l *link) store(ctx context.Context, r *isthmusv1.StoreTokenRequest) error {
+	return l.call(ctx, rpcTimeout, "storing a sealed peering token", func(ctx context.Context, c isthmusv1.SyncServiceClient) error {
+		_, err := c.StoreToken(ctx, r)
+		return err
+	})
+}
+
+// Fetch implements hub.
+func (l *link) Fetch(ctx context.Context, digest string) (payload *isthmusv1.SealedPayload, err error) {
+	err = l.call(ctx, rpcTimeout, "fetching a sealed peering token", func(ctx context.Context, c isthmusv1.SyncServiceClient) error {
+		answer, err := c.FetchSecrets(ctx, &isthmusv1.FetchSecretsRequest{Digests: []string{digest}})
+		if err != nil {
+			return err
+		}
+		if payloads := answer.GetPayloads(); len(payloads) == 1 {
+			payload = payloads[0]
+			return nil
+		}
+		return fault.New(fault.NotFound, "the server has no such secret any more")
+	})
+	return payload, err
+}

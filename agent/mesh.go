@@ -1,0 +1,130 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+
+	"isthmus/agent/consul"
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// metaMesh says in the mesh entry what isthmus set PeerThroughMeshGateways to, and what it was before: true, false or unset.
+const (
+	metaMesh       = "isthmus-through-gateways"
+	metaMeshBefore = "isthmus-through-gateways-before"
+)
+
+// Fields of the mesh entry.
+const (
+	fieldPeering = "Peering"
+	fieldThrough = "PeerThroughMeshGateways"
+)
+
+// reconcileMesh merges the one switch that isthmus has in the mesh entry. Without an item, what isthmus set is put back.
+func (r *reconciler) reconcileMesh(ctx context.Context, state *isthmusv1.DesiredState) error {
+	var want *bool
+	for _, item := range state.GetItems() {
+		if m := item.GetMesh(); m != nil {
+			through := m.GetPeerThroughMeshGateways()
+			want = &through
+		}
+	}
+	correct := state.GetDrift() != driftReport
+	_, err := r.mergeEntry(ctx, consul.KindMesh, consul.NameMesh, func(e consul.Entry) (mergeResult, error) {
+		return mergeMesh(e, want, correct)
+	})
+	return err
+}
+
+// mergeMesh computes the mesh entry with the wanted switch. A human's explicit "through gateways" is not turned off.
+func mergeMesh(e consul.Entry, want *bool, correct bool) (mergeResult, error) {
+	before, err := json.Marshal(e.Body)
+	if err != nil {
+		return mergeResult{}, fault.Wrap(fault.Internal, err, "encoding the mesh entry")
+	}
+	meta := e.Meta()
+	now := through(e.Body)
+	ours, set := meta[metaMesh]
+	switch {
+	case want == nil && !set:
+		return mergeResult{entry: e}, nil
+	case want == nil:
+		if now == ours {
+			setThrough(e.Body, meta[metaMeshBefore])
+		}
+		delete(meta, metaMesh)
+		delete(meta, metaMeshBefore)
+	case !set && now == wordOf(*want):
+		return mergeResult{entry: e}, nil // a human wants the same: it stays the human's
+	case !set && now == "true":
+		return mergeResult{}, fault.New(fault.Refused, "the mesh entry says by hand that peerings go through gateways, and a Peering says that they do not")
+	case set && now != ours && !correct:
+		return mergeResult{}, fault.New(fault.Refused, "somebody changed PeerThroughMeshGateways in the mesh entry, and drift is only reported")
+	default:
+		if !set {
+			meta[metaMeshBefore] = now
+		}
+		meta[metaMesh] = wordOf(*want)
+		setThrough(e.Body, wordOf(*want))
+	}
+	if e.Index == 0 {
+		meta[metaCreated] = "true"
+	}
+	if want == nil && len(meta) == 1 && meta[metaCreated] != "" && through(e.Body) == "" && onlyMeta(e.Body) {
+		return mergeResult{entry: e, remove: true}, nil
+	}
+	e.SetMeta(meta)
+	after, err := json.Marshal(e.Body)
+	if err != nil {
+		return mergeResult{}, fault.Wrap(fault.Internal, err, "encoding the mesh entry")
+	}
+	return mergeResult{entry: e, write: string(before) != string(after)}, nil
+}
+
+func wordOf(b bool) string {
+	if b {
+		return "true"
+	}
+	return "false"
+}
+
+// through is the switch as the entry has it: true, false, or empty when it says nothing.
+func through(body map[string]any) string {
+	peering, ok := body[fieldPeering].(map[string]any)
+	if !ok {
+		return ""
+	}
+	b, _ := peering[fieldThrough].(bool) // Consul leaves false out
+	return wordOf(b)
+}
+
+func setThrough(body map[string]any, word string) {
+	if word == "" {
+		delete(body, fieldPeering)
+		return
+	}
+	peering, ok := body[fieldPeering].(map[string]any)
+	if !ok {
+		peering = map[string]any{}
+		body[fieldPeering] = peering
+	}
+	peering[fieldThrough] = word == "true"
+}
+
+// onlyMeta tells that nothing but what Consul itself puts into every mesh entry is left.
+func onlyMeta(body map[string]any) bool {
+	for field, value := range body {
+		switch field {
+		case "Kind", "Name", "Partition", "Namespace", "Meta":
+			continue
+		}
+		fields, ok := value.(map[string]any)
+		if !ok || len(fields) > 0 && (field != "TransparentProxy" || fields["MeshDestinationsOnly"] != false) {
+			if value != nil && value != false {
+				return false
+			}
+		}
+	}
+	return true
+}

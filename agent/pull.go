@@ -1,0 +1,74 @@
+package agent
+
+import (
+	"context"
+	"errors"
+
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// pullWait is how long one long poll waits: the longest that servers allow.
+const pullWait = "5m"
+
+// follow pulls desired states until ctx ends, or until the server refuses this agent for good. While the server is away, the
+// agent goes on with what it has.
+func (a *Agent) follow(ctx context.Context) error {
+	pause := newBackoff()
+	failing := false
+	epoch, _, _ := a.memory.newest()
+	for ctx.Err() == nil {
+		answer, err := a.pullOnce(ctx)
+		if err == nil {
+			err = a.take(answer)
+		}
+		if err != nil {
+			if err := final(err, false); errors.As(err, new(*exitError)) {
+				return err
+			}
+			if !failing && ctx.Err() == nil {
+				a.log.Warn("the server gives no desired state; going on with the last one", "error", err)
+			}
+			failing = true
+			sleep(ctx, pause.NextBackOff())
+			continue
+		}
+		pause.Reset()
+		if failing {
+			a.log.Info("the server answers again")
+		}
+		if failing || answer.GetEpoch() != epoch {
+			// It may have lost what was reported.
+			a.reporter.resend()
+		}
+		failing, epoch = false, answer.GetEpoch()
+	}
+	return nil
+}
+
+func (a *Agent) pullOnce(ctx context.Context) (*isthmusv1.PullResponse, error) {
+	epoch, minIndex, have := a.memory.newest()
+	return a.link.pull(ctx, &isthmusv1.PullRequest{
+		Epoch: epoch, MinIndex: minIndex, Have: have, Wait: pullWait, Version: a.config.Version, Features: features(),
+	})
+}
+
+// take keeps an answer and has it worked on.
+func (a *Agent) take(answer *isthmusv1.PullResponse) error {
+	changed, err := a.memory.receive(answer, a.self.datacenter())
+	if err != nil {
+		return fault.Wrap(fault.CodeOf(err), err, "the desired state is not accepted")
+	}
+	if !changed {
+		return nil
+	}
+	_, from, held := a.memory.current()
+	a.log.Info("received a desired state", "digest", answer.GetDigest(), "index", answer.GetIndex(), "epoch", answer.GetEpoch(),
+		"items", len(answer.GetState().GetItems()))
+	if held > 0 {
+		a.log.Warn("the state of a restored store removes too much at once; going on with the former one until an operator confirms",
+			"removals", held, "working-by", from.Digest)
+	}
+	a.worker.kick()
+	return nil
+}

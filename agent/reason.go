@@ -1,0 +1,70 @@
+package agent
+
+import (
+	"errors"
+
+	"isthmus/agent/consul"
+	"isthmus/fault"
+)
+
+// Reasons that the agent itself has for not doing something, beside Consul's (consul.Reason): one CamelCase word each, for
+// reports.
+const (
+	reasonWrongConsul  = "WrongConsulDatacenter"
+	reasonNameTaken    = "NameTaken"
+	reasonNoRecipient  = "NoTrustedRecipient"
+	reasonNoSender     = "NoTrustedSender"
+	reasonSecret       = "SecretRefused"
+	reasonNoFleetKey   = "FleetKeyUnknown"
+	reasonServer       = "ServerUnreachable"
+	reasonConflict     = "Conflict"
+	reasonConfigByHand = "ConfigEntryByHand"
+	reasonInternal     = "AgentError"
+)
+
+// reason is the cause inside of a *fault.Error that says why in one word.
+type reason string
+
+// Error implements error.
+func (r reason) Error() string { return string(r) }
+
+// because makes an error with a reason for reports.
+func because(code fault.Code, why, format string, args ...any) error {
+	return fault.Wrap(code, reason(why), format, args...)
+}
+
+// reasonOf is the word for an error in a report; empty for nil.
+func reasonOf(err error) string {
+	var own reason
+	var problem *consul.Problem
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &own):
+		return string(own)
+	case errors.As(err, &problem):
+		return string(problem.Reason)
+	}
+	switch fault.CodeOf(err) {
+	case fault.Unavailable, fault.Timeout, fault.Canceled:
+		return reasonServer
+	case fault.Conflict:
+		return reasonConflict
+	case fault.Refused:
+		return reasonConfigByHand
+	default:
+		return reasonInternal
+	}
+}
+
+// messageOf is what users are shown of an error: never its cause.
+func messageOf(err error) string {
+	var e *fault.Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &e):
+		return e.Message
+	}
+	return "the agent failed; its log tells more"
+}

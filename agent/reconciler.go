@@ -1,0 +1,266 @@
+package agent
+
+import (
+	"context"
+	"crypto/ed25519"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
+
+	"isthmus/agent/consul"
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
+const (
+	// driftReport is the desired state's word for leaving other people's changes alone.
+	driftReport = "report"
+	// itemsAtOnce bounds how many peerings are worked on at the same time. Most of it is waiting for one Consul.
+	itemsAtOnce = 8
+	// itemMinPause and itemMaxPause bound the pause after a peering's call failed.
+	itemMinPause = 500 * time.Millisecond
+	itemMaxPause = 30 * time.Second
+)
+
+// hub is what reconcilers need of the server. Errors are *fault.Error; Conflict and Refused mean that the state which the
+// agent works by is not the newest.
+type hub interface {
+	// Claim asks to make the token of a generation, and gives the attempt to put into the sealed payload.
+	Claim(ctx context.Context, uid string, generation int32) (attempt int32, err error)
+	// Store hands over the sealed token of a claim.
+	Store(ctx context.Context, payload *isthmusv1.SealedPayload) error
+	// Fetch reads one sealed payload by its digest.
+	Fetch(ctx context.Context, digest string) (*isthmusv1.SealedPayload, error)
+}
+
+// reconciler makes the local Consul what the desired state says: level-triggered, so that it does not matter where an
+// earlier pass ended. Passes do not overlap.
+type reconciler struct {
+	consul  *consul.Client
+	hub     hub
+	self    *credentials
+	records *records
+	now     func() time.Time
+	log     hclog.Logger
+
+	mu     sync.Mutex
+	pauses map[string]*pause
+}
+
+// pause holds back the calls of one item after a failure.
+type pause struct {
+	backoff *backoff.ExponentialBackOff
+	until   time.Time
+	last    error
+	// what the item asked for: another wish is tried at once.
+	wish string
+}
+
+// item is a peering's end that this datacenter shall have, whichever end it is.
+type item struct {
+	uid, peering, peerName, role string
+	generation                   int32
+	remove                       bool
+	// wish changes when there is something new to try.
+	wish     string
+	acceptor *isthmusv1.PeeringAcceptor
+	dialer   *isthmusv1.PeeringDialer
+}
+
+// Roles of an end.
+const (
+	roleAcceptor = "acceptor"
+	roleDialer   = "dialer"
+)
+
+func itemsOf(state *isthmusv1.DesiredState) []item {
+	var out []item
+	for _, i := range state.GetItems() {
+		if a := i.GetPeeringAcceptor(); a != nil {
+			out = append(out, item{
+				uid: a.GetUid(), peering: a.GetPeering(), peerName: a.GetPeerName(), role: roleAcceptor,
+				generation: a.GetGeneration(), remove: a.GetDelete(), wish: wishOf(i), acceptor: a,
+			})
+		}
+		if d := i.GetPeeringDialer(); d != nil {
+			out = append(out, item{
+				uid: d.GetUid(), peering: d.GetPeering(), peerName: d.GetPeerName(), role: roleDialer,
+				generation: d.GetGeneration(), remove: d.GetDelete(), wish: wishOf(i), dialer: d,
+			})
+		}
+	}
+	return out
+}
+
+// result is what came of one item in one pass.
+type result struct {
+	err error
+	// acted: Consul was changed, so that what was listed before is old.
+	acted bool
+}
+
+// reconcilePeerings works on all peering items and reports all peerings of the datacenter. settled is false while something
+// is on its way, so that the next look should come soon.
+func (r *reconciler) reconcilePeerings(ctx context.Context, state *isthmusv1.DesiredState) (report *isthmusv1.PeeringsReport, settled bool, err error) {
+	peerings, _, err := r.consul.Peerings(ctx, consul.Query{})
+	if err != nil {
+		return nil, false, err
+	}
+	items := itemsOf(state)
+	if err := r.forget(items); err != nil {
+		return nil, false, err
+	}
+	results := make([]result, len(items))
+	var g errgroup.Group
+	g.SetLimit(itemsAtOnce)
+	for i := range items {
+		g.Go(func() error {
+			results[i] = r.reconcileItem(ctx, items[i], peerings)
+			return nil
+		})
+	}
+	_ = g.Wait() // the results hold the errors
+	settled = true
+	for _, one := range results {
+		if one.acted {
+			settled = false
+		}
+	}
+	if !settled {
+		if peerings, _, err = r.consul.Peerings(ctx, consul.Query{}); err != nil {
+			return nil, false, err
+		}
+	}
+	report = r.observe(items, results, peerings)
+	for _, p := range report.GetPeerings() {
+		if p.GetOrigin() == originOwn && (p.GetState() == consul.StatePending || p.GetState() == consul.StateEstablishing || p.GetState() == consul.StateDeleting) {
+			settled = false
+		}
+	}
+	return report, settled, nil
+}
+
+// reconcileItem does what one end needs now.
+func (r *reconciler) reconcileItem(ctx context.Context, it item, all []consul.Peering) result {
+	var at *consul.Peering
+	for _, p := range all {
+		if p.Name == it.peerName {
+			at = &p
+		} else if uidOf(p) == it.uid && !p.Deleting {
+			// Ours under another name: a leftover of an attempt or of a renaming.
+			if err := r.remove(ctx, it, p); err != nil {
+				return result{err: err}
+			}
+			return result{acted: true}
+		}
+	}
+	if at != nil && uidOf(*at) != it.uid {
+		if it.remove {
+			return result{} // ours is gone, if it ever was
+		}
+		return result{err: because(fault.Refused, reasonNameTaken,
+			"Consul has a peering named %s that does not belong to Peering %s: rename one of them", it.peerName, it.peering)}
+	}
+	if held := r.heldBack(it); held != nil {
+		return result{err: held}
+	}
+	acted, err := r.act(ctx, it, at)
+	if ctx.Err() == nil {
+		r.settle(it, err)
+	}
+	return result{err: err, acted: acted}
+}
+
+func (r *reconciler) act(ctx context.Context, it item, at *consul.Peering) (acted bool, err error) {
+	switch {
+	case at != nil && at.Deleting:
+		return true, nil // Consul is at it
+	case at != nil && (it.remove || at.Dialer != (it.role == roleDialer)):
+		// To go, or of the other role, which is fixed per name.
+		return true, r.remove(ctx, it, *at)
+	case it.remove:
+		return false, nil
+	case it.role == roleAcceptor:
+		return r.accept(ctx, it, at)
+	}
+	return r.dial(ctx, it, at)
+}
+
+// remove deletes an end that carries our mark. Peerings have no check-and-set: it is looked at again right before.
+func (r *reconciler) remove(ctx context.Context, it item, p consul.Peering) error {
+	now, err := r.consul.Peering(ctx, p.Name)
+	switch {
+	case fault.CodeOf(err) == fault.NotFound:
+		return nil
+	case err != nil:
+		return err
+	case now.ID != p.ID || uidOf(now) != it.uid:
+		return because(fault.Conflict, reasonConflict, "peering %s changed while it was to be deleted", p.Name)
+	}
+	if err := r.consul.DeletePeering(ctx, p.Name); err != nil {
+		return err
+	}
+	r.log.Info("deleted an end of a peering", "peering", it.peering, "peer", p.Name, "state", p.State, "wanted", !it.remove)
+	return nil
+}
+
+// heldBack gives the last error of an item whose pause is not over.
+func (r *reconciler) heldBack(it item) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.pauses[it.uid]
+	if p == nil || p.wish != it.wish || !r.now().Before(p.until) {
+		return nil
+	}
+	return p.last
+}
+
+// settle remembers how an item went.
+func (r *reconciler) settle(it item, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
+		delete(r.pauses, it.uid)
+		return
+	}
+	p := r.pauses[it.uid]
+	if p == nil || p.wish != it.wish {
+		p = &pause{backoff: backoff.NewExponentialBackOff(), wish: it.wish}
+		p.backoff.InitialInterval, p.backoff.MaxInterval, p.backoff.RandomizationFactor = itemMinPause, itemMaxPause, 1
+		r.pauses[it.uid] = p
+	}
+	if p.last == nil || reasonOf(p.last) != reasonOf(err) {
+		r.log.Warn("a peering cannot be brought about now", "peering", it.peering, "role", it.role, "reason", reasonOf(err), "error", err)
+	}
+	p.last, p.until = err, r.now().Add(p.backoff.NextBackOff())
+}
+
+// forget drops what is known of peerings that are wanted no more.
+func (r *reconciler) forget(items []item) error {
+	uids := map[string]bool{}
+	for _, it := range items {
+		if !it.remove {
+			uids[it.uid] = true
+		}
+	}
+	r.mu.Lock()
+	for uid := range r.pauses {
+		if !uids[uid] {
+			delete(r.pauses, uid)
+		}
+	}
+	r.mu.Unlock()
+	return r.records.keep(uids)
+}
+
+// fleet is the key that every other agent's keys are proven with.
+func (r *reconciler) fleet(from []*isthmusv1.TrustedAgent) (ed25519.PublicKey, error) {
+	return r.self.fleetKey(from)
+}
+
+// wishOf tells two wishes for one item apart.
+func wishOf(i *isthmusv1.DesiredItem) string { return resource.Digest(i) }

@@ -1,0 +1,79 @@
+package agent
+
+import (
+	"maps"
+	"path/filepath"
+	"sync"
+
+	"isthmus/fault"
+)
+
+// Outcomes of using a peering token.
+const (
+	outcomeUsed    = "used"
+	outcomeRefused = "refused"
+)
+
+// record is what this agent did for one peering last. Consul's Meta says it too, but a failed Establish writes Meta as well,
+// and GenerateToken does not.
+type record struct {
+	// Generation of the token that was made (acceptor) or used (dialer).
+	Generation int32 `json:"generation"`
+	// Outcome at the dialer: used or refused.
+	Outcome string `json:"outcome,omitempty"`
+}
+
+// records keeps them, by the peering's uid, on disk.
+type records struct {
+	path string
+
+	mu  sync.Mutex
+	all map[string]record
+}
+
+func openRecords(dir string) (*records, error) {
+	r := &records{path: filepath.Join(dir, fileRecords), all: map[string]record{}}
+	if err := readJSON(r.path, &r.all); err != nil && fault.CodeOf(err) != fault.NotFound {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *records) get(uid string) record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all[uid]
+}
+
+func (r *records) put(uid string, one record) error {
+	return r.change(func(all map[string]record) bool {
+		if all[uid] == one {
+			return false
+		}
+		all[uid] = one
+		return true
+	})
+}
+
+// keep drops the records of all other peerings.
+func (r *records) keep(uids map[string]bool) error {
+	return r.change(func(all map[string]record) bool {
+		before := len(all)
+		maps.DeleteFunc(all, func(uid string, _ record) bool { return !uids[uid] })
+		return len(all) != before
+	})
+}
+
+func (r *records) change(edit func(map[string]record) bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next := maps.Clone(r.all)
+	if !edit(next) {
+		return nil
+	}
+	if err := writeJSON(r.path, next); err != nil {
+		return err
+	}
+	r.all = next
+	return nil
+}

@@ -1,0 +1,64 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// clockCheck is how often the clock is looked at: it may jump, so that a timer to the time of renewal is not enough.
+const clockCheck = time.Second
+
+// renewals renews the certificate at two thirds of its life, and as soon as possible when that time was missed. An expired
+// certificate is renewed as well: the server takes it for that alone.
+func (a *Agent) renewals(ctx context.Context) error {
+	pause := newBackoff()
+	failing := false
+	for ctx.Err() == nil {
+		if a.config.Now().Before(a.self.get().RenewTime()) {
+			sleep(ctx, clockCheck)
+			continue
+		}
+		err := a.renew(ctx)
+		switch {
+		case err == nil:
+			pause.Reset()
+			failing = false
+		case errors.As(err, new(*exitError)):
+			return err
+		default:
+			if !failing && ctx.Err() == nil {
+				a.log.Warn("cannot renew the certificate yet; trying again", "expires", a.self.get().Leaf().NotAfter, "error", err)
+			}
+			failing = true
+			sleep(ctx, pause.NextBackOff())
+		}
+	}
+	return nil
+}
+
+func (a *Agent) renew(ctx context.Context) error {
+	csr, err := a.self.id.CSR()
+	if err != nil {
+		return err
+	}
+	var answer *isthmusv1.RenewResponse
+	err = a.link.call(ctx, rpcTimeout, "renewing the certificate", func(ctx context.Context, c isthmusv1.SyncServiceClient) (err error) {
+		answer, err = c.Renew(ctx, &isthmusv1.RenewRequest{Csr: csr})
+		return err
+	})
+	if err != nil {
+		return final(err, false)
+	}
+	credential, err := a.self.id.Accept(a.config.DataDir, answer.GetCertificate(), answer.GetCa())
+	if err != nil {
+		return final(err, false)
+	}
+	a.self.set(credential)
+	expires := credential.Leaf().NotAfter
+	a.log.Info("renewed the certificate", "expires", expires)
+	a.config.Hooks.renewed(expires)
+	return a.link.reconnect()
+}

@@ -1,0 +1,219 @@
+package agent
+
+import (
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// removalShare of what the agent has may go at once in a state of another epoch before an operator is asked: a quarter, and
+// always one.
+const removalShare = 4
+
+// snapshot is one desired state as the server gave it.
+type snapshot struct {
+	Epoch  string `json:"epoch"`
+	Index  uint64 `json:"index"`
+	Digest string `json:"digest"`
+	// State is the message in wire form, which keeps what this binary does not know.
+	State []byte `json:"state"`
+}
+
+// stateFile is what a restart begins with.
+type stateFile struct {
+	// Applied is what the agent works by.
+	Applied *snapshot `json:"applied,omitempty"`
+	// Held is a state of another epoch that removes more than the limit, waiting for an operator.
+	Held *snapshot `json:"held,omitempty"`
+	// MinIndex of the newest epoch: an older state is not accepted.
+	MinIndex uint64 `json:"minIndex"`
+}
+
+// memory is the desired state, in memory and on disk.
+type memory struct {
+	path string
+
+	mu    sync.Mutex
+	file  stateFile
+	state *isthmusv1.DesiredState
+	held  int
+}
+
+func openMemory(dir string) (*memory, error) {
+	m := &memory{path: filepath.Join(dir, fileState)}
+	if err := readJSON(m.path, &m.file); err != nil && fault.CodeOf(err) != fault.NotFound {
+		return nil, err
+	}
+	if m.file.Applied == nil {
+		return m, nil
+	}
+	state, err := m.file.Applied.decode()
+	if err != nil {
+		return nil, err
+	}
+	m.state = state
+	if m.file.Held != nil {
+		held, err := m.file.Held.decode()
+		if err != nil {
+			return nil, err
+		}
+		m.held = removals(state, held)
+	}
+	return m, nil
+}
+
+func (s *snapshot) decode() (*isthmusv1.DesiredState, error) {
+	state := &isthmusv1.DesiredState{}
+	if err := proto.Unmarshal(s.State, state); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "the desired state on disk cannot be read")
+	}
+	return state, nil
+}
+
+// current is the state to work by, nil before the first one, and how many removals are held back.
+func (m *memory) current() (state *isthmusv1.DesiredState, from snapshot, held int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.file.Applied == nil {
+		return nil, snapshot{}, 0
+	}
+	return m.state, *m.file.Applied, m.held
+}
+
+// newest is what the agent has, for the next pull.
+func (m *memory) newest() (epoch string, minIndex uint64, digest string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	last := m.file.Applied
+	if m.file.Held != nil {
+		last = m.file.Held
+	}
+	if last == nil {
+		return "", 0, ""
+	}
+	return last.Epoch, m.file.MinIndex, last.Digest
+}
+
+// receive takes an answer of the server and keeps it on disk before anybody works by it. changed tells whether the state to
+// work by, or what is held back, is another one now. An answer that goes back behind what was seen is refused.
+func (m *memory) receive(answer *isthmusv1.PullResponse, datacenter string) (changed bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	file := m.file
+	last := file.Applied
+	if file.Held != nil {
+		last = file.Held
+	}
+	sameEpoch := last != nil && last.Epoch == answer.GetEpoch()
+	switch {
+	case answer.GetEpoch() == "":
+		return false, fault.New(fault.Internal, "the server sent a state without an epoch")
+	case sameEpoch && answer.GetIndex() < file.MinIndex:
+		return false, fault.New(fault.Conflict, "the server sent index %d after %d of the same epoch", answer.GetIndex(), file.MinIndex)
+	case answer.GetState() == nil && !sameEpoch:
+		return false, fault.New(fault.Internal, "the server sent no state for an epoch that is new here")
+	}
+	if answer.GetState() == nil || sameEpoch && last.Digest == answer.GetDigest() {
+		m.file.MinIndex = answer.GetIndex() // in memory only: the next state brings it to disk
+		return false, nil
+	}
+	state := answer.GetState()
+	if state.GetDatacenter() != datacenter {
+		return false, fault.New(fault.Refused, "the server sent the state of datacenter %q to an agent of %q", state.GetDatacenter(), datacenter)
+	}
+	wire, err := proto.MarshalOptions{Deterministic: true}.Marshal(state)
+	if err != nil {
+		return false, fault.Wrap(fault.Internal, err, "encoding the desired state")
+	}
+	next := &snapshot{Epoch: answer.GetEpoch(), Index: answer.GetIndex(), Digest: answer.GetDigest(), State: wire}
+	held := 0
+	if file.Applied != nil && file.Applied.Epoch != next.Epoch && state.GetConfirmedEpoch() != next.Epoch {
+		held = removals(m.state, state)
+		if held <= max(1, things(m.state)/removalShare) {
+			held = 0
+		}
+	}
+	file.MinIndex = next.Index
+	file.Held = nil
+	if held > 0 {
+		file.Held = next
+	} else {
+		file.Applied = next
+	}
+	if err := writeJSON(m.path, file); err != nil {
+		return false, err
+	}
+	m.file, m.held = file, held
+	if held == 0 {
+		m.state = state
+	}
+	return true, nil
+}
+
+// things counts what a state has that could be removed: peerings, and services exported to a peer.
+func things(s *isthmusv1.DesiredState) int {
+	return len(wanted(s)) + len(exportsOf(s))
+}
+
+// removals counts what next would remove of what before has. (A peering without an item stays in Consul as an orphan; but
+// somebody who restores an old store shall hear of it just as well.)
+func removals(before, next *isthmusv1.DesiredState) int {
+	count := 0
+	remaining := wanted(next)
+	for id := range wanted(before) {
+		if !remaining[id] {
+			count++
+		}
+	}
+	exported := exportsOf(next)
+	for e := range exportsOf(before) {
+		if !exported[e] {
+			count++
+		}
+	}
+	return count
+}
+
+// wanted are the ids of the peering items that shall exist.
+func wanted(s *isthmusv1.DesiredState) map[string]bool {
+	out := map[string]bool{}
+	for _, item := range s.GetItems() {
+		peering := item.GetPeeringAcceptor() != nil && !item.GetPeeringAcceptor().GetDelete() ||
+			item.GetPeeringDialer() != nil && !item.GetPeeringDialer().GetDelete()
+		if peering {
+			out[item.GetId()] = true
+		}
+	}
+	return out
+}
+
+// export is one service offered to one peer.
+type export struct{ Namespace, Service, Peer string }
+
+func exportsOf(s *isthmusv1.DesiredState) map[export]bool {
+	out := map[export]bool{}
+	for _, item := range s.GetItems() {
+		for _, service := range item.GetExportedServices().GetServices() {
+			for _, peer := range service.GetPeers() {
+				out[export{namespaceOf(service.GetNamespace()), service.GetName(), peer}] = true
+			}
+		}
+	}
+	return out
+}
+
+// unknownItems are the ids of items that this binary does not know how to do.
+func unknownItems(s *isthmusv1.DesiredState) []string {
+	var out []string
+	for _, item := range s.GetItems() {
+		if !slices.Contains(features(), item.GetType()) {
+			out = append(out, item.GetId())
+		}
+	}
+	return out
+}

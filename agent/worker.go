@@ -1,0 +1,237 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"sync"
+	"time"
+
+	"isthmus/agent/consul"
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+const (
+	// pollEvery is how often live states of peerings are looked at: Consul computes them on read and wakes nobody.
+	pollEvery = 3 * time.Second
+	// pollSoon is how often while one is on its way. ACTIVE comes some 25 ms after a token is used.
+	pollSoon = 50 * time.Millisecond
+	// soonFor bounds that: a peer that does not answer is no reason to hurry for ever.
+	soonFor = 10 * time.Second
+	// inventoryEvery is how often facts are looked at that nothing tells of.
+	inventoryEvery = 15 * time.Second
+)
+
+// worker runs passes over the local Consul: one after the other, when something woke it or time is up.
+//
+//	check who Consul is ──▶ leader? ──▶ mesh ──▶ peerings ──▶ exports ──▶ inventory, services ──▶ report
+type worker struct {
+	agent *Agent
+	// wake has room for one.
+	wake chan struct{}
+
+	mu sync.Mutex
+	// leading is the context of the leadership, nil without.
+	leading context.Context //nolint:containedctx // the term of office, which ends before the agent does
+	resign  context.CancelFunc
+	// catalog: services may have changed.
+	catalog bool
+	held    error
+
+	// Of the passes alone.
+	campaign     *campaign
+	hurryUntil   time.Time
+	nextCatalog  time.Time
+	applied      snapshot
+	lastProblem  string
+	lastSelf     consul.Self
+	lastServices []consul.Service
+}
+
+func newWorker(a *Agent) *worker {
+	return &worker{agent: a, wake: make(chan struct{}, 1), catalog: true}
+}
+
+func (w *worker) kick() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// kickCatalog is kick for a change of services.
+func (w *worker) kickCatalog() {
+	w.mu.Lock()
+	w.catalog = true
+	w.mu.Unlock()
+	w.kick()
+}
+
+// run passes until ctx ends.
+func (w *worker) run(ctx context.Context) error {
+	defer w.stopCampaign()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.wake:
+		case <-timer.C:
+		}
+		timer.Reset(w.pass(ctx))
+	}
+}
+
+// pass looks at everything once, and tells when to look again at the latest.
+func (w *worker) pass(ctx context.Context) time.Duration {
+	a := w.agent
+	state, from, held := a.memory.current()
+	report := &isthmusv1.AgentReport{
+		Version: a.config.Version, Features: features(), Host: a.config.Host, Epoch: from.Epoch,
+		HeldRemovals: int32(held), UnknownItems: unknownItems(state), //nolint:gosec // far below 2^31
+	}
+	next := pollEvery
+	err := w.check(ctx, state)
+	if err == nil {
+		next, err = w.act(ctx, state, from)
+	}
+	if ctx.Err() != nil {
+		return next
+	}
+	report.Leader = w.term() != nil
+	report.AppliedDigest, report.AppliedIndex = w.applied.Digest, w.applied.Index
+	report.ErrorReason, report.Error = reasonOf(err), messageOf(err)
+	w.tell(err)
+	a.reporter.set(&isthmusv1.ReportRequest{Agent: report})
+	return next
+}
+
+// tell logs a problem when it comes and when it is over.
+func (w *worker) tell(err error) {
+	now := reasonOf(err)
+	switch {
+	case now == w.lastProblem:
+	case now == "":
+		w.agent.log.Info("the datacenter can be worked on again")
+	default:
+		w.agent.log.Warn("the datacenter cannot be worked on now", "reason", now, "error", err)
+	}
+	w.lastProblem = now
+}
+
+// check proves that Consul answers, that it is the datacenter that this agent is for, and that its token may read it.
+// Before that nothing is touched, the leader lock included.
+func (w *worker) check(ctx context.Context, state *isthmusv1.DesiredState) error {
+	self, err := w.agent.consul.Self(ctx)
+	if err != nil {
+		return err
+	}
+	if state == nil {
+		return nil // the server has not said yet what this datacenter is called
+	}
+	if self.Datacenter != state.GetConsulDatacenter() {
+		w.stopCampaign()
+		return because(fault.Refused, reasonWrongConsul,
+			"this agent is for Consul datacenter %s, and the Consul at its address is %s: nothing is touched there", state.GetConsulDatacenter(), self.Datacenter)
+	}
+	if self.Version != w.lastSelf.Version || self.Node != w.lastSelf.Node {
+		w.agent.log.Info("found Consul", "datacenter", self.Datacenter, "version", self.Version, "node", self.Node)
+	}
+	w.lastSelf = self
+	return w.agent.consul.CheckReads(ctx)
+}
+
+// act does what the leader does, and nothing otherwise.
+func (w *worker) act(ctx context.Context, state *isthmusv1.DesiredState, from snapshot) (time.Duration, error) {
+	if state == nil {
+		return pollEvery, nil
+	}
+	w.startCampaign(ctx)
+	term := w.term()
+	if term == nil {
+		w.applied = snapshot{}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return pollEvery, w.held
+	}
+	// What is in flight when the leadership ends, ends.
+	stop := context.AfterFunc(ctx, w.resignation())
+	defer stop()
+	return w.lead(term, state, from)
+}
+
+func (w *worker) lead(ctx context.Context, state *isthmusv1.DesiredState, from snapshot) (time.Duration, error) {
+	r, a := w.agent.reconciler, w.agent
+	errMesh := r.reconcileMesh(ctx, state)
+	peerings, settled, errPeerings := r.reconcilePeerings(ctx, state)
+	exports := r.reconcileExports(ctx, state)
+	report := &isthmusv1.ReportRequest{Peerings: peerings, Exports: exports}
+	errCatalog := w.lookAround(ctx, report)
+	if ctx.Err() != nil {
+		return 0, nil //nolint:nilerr // somebody else leads now, or the agent stops
+	}
+	a.reporter.set(report)
+	err := cmp.Or(errPeerings, errMesh, errCatalog)
+	if err == nil && w.applied.Digest != from.Digest {
+		a.log.Info("applied a desired state", "digest", from.Digest, "index", from.Index, "items", len(state.GetItems()),
+			"problems", problems(report))
+		w.applied = from
+		a.config.Hooks.applied(from.Digest, from.Index)
+	}
+	return w.next(settled), err
+}
+
+// next is soon while something is on its way, but not for ever.
+func (w *worker) next(settled bool) time.Duration {
+	now := time.Now()
+	switch {
+	case settled:
+		w.hurryUntil = time.Time{}
+		return pollEvery
+	case w.hurryUntil.IsZero():
+		w.hurryUntil = now.Add(soonFor)
+		return pollSoon
+	case now.Before(w.hurryUntil):
+		return pollSoon
+	}
+	return pollEvery
+}
+
+// lookAround adds inventory and services to a report when it is time, or when services changed.
+func (w *worker) lookAround(ctx context.Context, report *isthmusv1.ReportRequest) error {
+	w.mu.Lock()
+	catalog := w.catalog
+	w.catalog = false
+	w.mu.Unlock()
+	if !catalog && time.Now().Before(w.nextCatalog) {
+		return nil
+	}
+	r := w.agent.reconciler
+	services, _, err := r.consul.Services(ctx, consul.Query{})
+	if err == nil {
+		report.Services, err = r.servicesReport(ctx, services)
+	}
+	if err == nil {
+		report.Inventory, err = r.inventory(ctx, w.lastSelf, services)
+	}
+	if err != nil {
+		w.nextCatalog = time.Time{}
+		return err
+	}
+	w.nextCatalog = time.Now().Add(inventoryEvery)
+	return nil
+}
+
+func problems(r *isthmusv1.ReportRequest) int {
+	count := 0
+	for _, p := range r.GetPeerings().GetPeerings() {
+		if p.GetErrorReason() != "" {
+			count++
+		}
+	}
+	if r.GetExports().GetErrorReason() != "" {
+		count++
+	}
+	return count
+}

@@ -93,6 +93,10 @@ func membersOf(r resource.Reader, group *isthmusv1.PeeringGroup) ([]string, map[
 	}
 	var members []string
 	for dc := range resource.Select(r, spec.GetDatacenters(), spec.GetSelector()) {
+		if dc.GetDeleteTime() != nil {
+			// Its peerings have to go before it can.
+			continue
+		}
 		members = append(members, dc.GetName())
 		if hubs != nil && hub.Matches(dc.GetLabels()) {
 			hubs[dc.GetName()] = true

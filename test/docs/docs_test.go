@@ -51,7 +51,8 @@ var (
 	link   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	code   = regexp.MustCompile("`([^`\n]+)`")
 	path   = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.*-]+)+/?$`)
-	target = regexp.MustCompile("(?m)(?:^|[`$] ?)make ([a-z][a-z-]*)")
+	// In a span of code, or as a line of its own in a block.
+	target = regexp.MustCompile("(?m)(?:`|^\\$ |^)make ([a-z][a-z-]*)(?:`|$| +ARGS| +#)")
 )
 
 func TestLinksLeadSomewhere(t *testing.T) {

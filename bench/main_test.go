@@ -1,0 +1,137 @@
+package bench_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"isthmus/demo/consulrun"
+)
+
+// binary is the isthmus that is measured, built as `make build` does.
+var binary string
+
+// TestMain builds isthmus, and prints the table when all has been measured.
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "isthmus-bench-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	binary = filepath.Join(dir, "isthmus")
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o", binary, "isthmus/cmd/isthmus")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "building isthmus:", err)
+		return 1
+	}
+	code := m.Run()
+	printTable(ctx)
+	return code
+}
+
+// row is one line of the table.
+type row struct{ what, figure, aim string }
+
+var table struct {
+	sync.Mutex
+	rows []row
+}
+
+// record adds a figure to the table. A benchmark that Go runs again, with more iterations, replaces its own.
+func record(what, aim, format string, args ...any) {
+	table.Lock()
+	defer table.Unlock()
+	next := row{what, fmt.Sprintf(format, args...), aim}
+	if i := slices.IndexFunc(table.rows, func(r row) bool { return r.what == what }); i >= 0 {
+		table.rows[i] = next
+		return
+	}
+	table.rows = append(table.rows, next)
+}
+
+func printTable(ctx context.Context) {
+	if len(table.rows) == 0 {
+		return
+	}
+	fmt.Printf("\n%s\n\n| what | figure | aim |\n|---|---|---|\n", machine(ctx))
+	for _, r := range table.rows {
+		fmt.Printf("| %s | %s | %s |\n", r.what, r.figure, r.aim)
+	}
+	fmt.Println()
+}
+
+// machine says what the figures are worth.
+func machine(ctx context.Context) string {
+	parts := []string{fmt.Sprintf("%d × %s", runtime.NumCPU(), processor())}
+	if memory := field("/proc/meminfo", "MemTotal"); memory != "" {
+		var kib int
+		if _, err := fmt.Sscan(memory, &kib); err == nil {
+			parts = append(parts, fmt.Sprintf("%d GiB", (kib+1<<19)>>20))
+		}
+	}
+	parts = append(parts, runtime.GOOS+"/"+runtime.GOARCH, runtime.Version())
+	if path, err := consulrun.Binary(ctx); err == nil {
+		if out, err := exec.CommandContext(ctx, path, "version").Output(); err == nil {
+			first, _, _ := strings.Cut(string(out), "\n")
+			parts = append(parts, first)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func processor() string {
+	if name := field("/proc/cpuinfo", "model name"); name != "" {
+		return name
+	}
+	return runtime.GOARCH
+}
+
+// field is the first value of a key in one of Linux's "key: value" files; empty elsewhere.
+func field(path, key string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == key {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// times are measured durations.
+type times []time.Duration
+
+// at is a quantile: 0.5 is the median.
+func (t times) at(q float64) time.Duration {
+	sorted := slices.Sorted(slices.Values(t))
+	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
+}
+
+// report gives the figures to Go's output and to the table.
+func (t times) report(b *testing.B, what, aim string) {
+	b.Helper()
+	if len(t) == 0 {
+		return
+	}
+	b.ReportMetric(float64(t.at(0.5).Milliseconds()), "ms-median")
+	b.ReportMetric(float64(t.at(1).Milliseconds()), "ms-max")
+	record(what, aim, "%s median, %s worst of %d", t.at(0.5).Round(time.Millisecond), t.at(1).Round(time.Millisecond), len(t))
+}

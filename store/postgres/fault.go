@@ -11,12 +11,10 @@ import (
 
 // mapped makes a *fault.Error of what the driver says, by SQLSTATE.
 func mapped(ctx context.Context, err error) error {
-	var known *fault.Error
-	if errors.As(err, &known) {
+	if _, ok := errors.AsType[*fault.Error](err); ok {
 		return err
 	}
-	var e *pgconn.PgError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return mappedState(e)
 	}
 	switch {
@@ -25,8 +23,7 @@ func mapped(ctx context.Context, err error) error {
 	case errors.Is(err, context.Canceled), ctx.Err() != nil:
 		return fault.Wrap(fault.Canceled, err, "the request was canceled")
 	}
-	var connect *pgconn.ConnectError
-	if errors.As(err, &connect) {
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return fault.Wrap(fault.Unavailable, err, "PostgreSQL cannot be reached")
 	}
 	return fault.Wrap(fault.Unavailable, err, "the connection to PostgreSQL failed")

@@ -40,11 +40,12 @@ func TestStore(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
 	storetest.Run(t, storetest.Options{Replicas: true, ChildTest: "TestChild", New: func(t *testing.T) storetest.Database {
+		t.Helper()
 		url := server.Database(t)
 		return storetest.Database{
 			Target: url,
 			Open:   func(ctx context.Context) (storetest.Backend, error) { return openStore(ctx, url) },
-			Exec:   func(t *testing.T, query string) { execute(t, url, query) },
+			Exec:   func(t *testing.T, query string) { t.Helper(); execute(t, url, query) },
 		}
 	}})
 }

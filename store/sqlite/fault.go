@@ -12,8 +12,7 @@ import (
 
 // mapped makes a *fault.Error of what the driver says, by SQLite's code.
 func mapped(ctx context.Context, err error) error {
-	var known *fault.Error
-	if errors.As(err, &known) {
+	if _, ok := errors.AsType[*fault.Error](err); ok {
 		return err
 	}
 	switch {
@@ -22,8 +21,8 @@ func mapped(ctx context.Context, err error) error {
 	case errors.Is(err, context.Canceled), ctx.Err() != nil:
 		return fault.Wrap(fault.Canceled, err, "the request was canceled")
 	}
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
 		return fault.Wrap(fault.Internal, err, "the store failed")
 	}
 	// The low byte is the primary code, what is above it details it.

@@ -25,11 +25,13 @@ func openStore(ctx context.Context, dir string) (storetest.Backend, error) {
 func TestStore(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, storetest.Options{ChildTest: "TestChild", New: func(t *testing.T) storetest.Database {
+		t.Helper()
 		dir := t.TempDir()
 		return storetest.Database{
 			Target: dir,
 			Open:   func(ctx context.Context) (storetest.Backend, error) { return openStore(ctx, dir) },
 			Exec: func(t *testing.T, query string) {
+				t.Helper()
 				db, err := sql.Open("sqlite", filepath.Join(dir, sqlite.File)+"?_pragma=busy_timeout(5000)")
 				if err != nil {
 					t.Fatal(err)

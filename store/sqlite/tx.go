@@ -74,7 +74,7 @@ func (t *tx) finish() {
 
 // run runs one statement on the writing connection, whose statements stay prepared.
 func (d *database) run(ctx context.Context, s sqlstore.Statement) error {
-	prepared, err := d.prepare(ctx, s.SQL)
+	prepared, err := d.prepare(ctx, s.SQL) //nolint:sqlclosecheck // kept for the next run; Close closes it
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (d *database) prepare(ctx context.Context, text string) (*sql.Stmt, error) 
 	if s, ok := d.prepared[text]; ok {
 		return s, nil
 	}
-	s, err := d.conn.PrepareContext(ctx, text)
+	s, err := d.conn.PrepareContext(ctx, text) //nolint:sqlclosecheck // kept for the next run; Close closes it
 	if err != nil {
 		return nil, mapped(ctx, err)
 	}

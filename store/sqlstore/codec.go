@@ -102,7 +102,7 @@ func (c *codec) encode(p store.Put) (*put, error) {
 	}
 	var err error
 	if p.Part != store.PartStatus {
-		if out.spec, err = c.encodePart(o, k.spec); err != nil {
+		if err = encodePart(o, k.spec, &out.spec); err != nil {
 			return nil, err
 		}
 		labels, err := json.Marshal(o.GetLabels())
@@ -116,7 +116,7 @@ func (c *codec) encode(p store.Put) (*put, error) {
 		out.scope(k, o)
 	}
 	if p.Part != store.PartSpec {
-		if out.status, err = c.encodePart(o, k.status); err != nil {
+		if err = encodePart(o, k.status, &out.status); err != nil {
 			return nil, err
 		}
 	}
@@ -136,21 +136,23 @@ func (p *put) scope(k *kind, o resource.Object) {
 	}
 }
 
-func (c *codec) encodePart(o resource.Object, field protoreflect.FieldDescriptor) (any, error) {
+// encodePart sets a column to spec or status as JSON, if the object has it.
+func encodePart(o resource.Object, field protoreflect.FieldDescriptor, into *any) error {
 	r := o.ProtoReflect()
 	if !r.Has(field) {
-		return nil, nil
+		return nil
 	}
 	text, err := resource.CanonicalJSON(r.Get(field).Message().Interface())
 	if err != nil {
-		return nil, fault.Wrap(fault.Internal, err, "encoding the %s of %s %s", field.Name(), r.Descriptor().Name(), o.GetName())
+		return fault.Wrap(fault.Internal, err, "encoding the %s of %s %s", field.Name(), r.Descriptor().Name(), o.GetName())
 	}
 	if hasNUL(text) {
-		return nil, fault.Violated(fault.Violation{
+		return fault.Violated(fault.Violation{
 			Field: string(field.Name()), Reason: "NulCharacter", Message: "text with a NUL character (U+0000) cannot be stored",
 		})
 	}
-	return string(text), nil
+	*into = string(text)
+	return nil
 }
 
 // hasNUL tells whether a string in the JSON has U+0000, which PostgreSQL's jsonb refuses.
@@ -192,7 +194,7 @@ func (c *codec) decode(r *record) (o resource.Object, known bool, err error) {
 		text *string
 		into **timestamppb.Timestamp
 	}{{r.create, &m.CreateTime}, {r.update, &m.UpdateTime}, {r.delete, &m.DeleteTime}} {
-		if *t.into, err = parseTime(t.text); err != nil {
+		if err = parseTime(t.text, t.into); err != nil {
 			return nil, true, fault.Wrap(fault.Internal, err, "reading the times of %s %s", r.kind, r.name)
 		}
 	}
@@ -254,15 +256,17 @@ func timeText(t *timestamppb.Timestamp) any {
 
 func formatTime(t time.Time) string { return t.UTC().Format(timeFormat) }
 
-func parseTime(text *string) (*timestamppb.Timestamp, error) {
+// parseTime sets a time from its column, if there is one.
+func parseTime(text *string, into **timestamppb.Timestamp) error {
 	if text == nil {
-		return nil, nil
+		return nil
 	}
 	t, err := time.Parse(timeFormat, *text)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return timestamppb.New(t), nil
+	*into = timestamppb.New(t)
+	return nil
 }
 
 func sortedSet(names []string) []string {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -45,8 +46,7 @@ func scanEvent(scan func(...any) error) (*isthmusv1.Event, error) {
 		return nil, err
 	}
 	e.Name, e.Index = EventName(uint64(number)), uint64(index)
-	var err error
-	if e.CreateTime, err = parseTime(&created); err != nil {
+	if err := parseTime(&created, &e.CreateTime); err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "reading the time of event %s", e.GetName())
 	}
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(spec, e.Spec); err != nil {
@@ -72,11 +72,14 @@ func (s *Store) Secret(ctx context.Context, digest string) (store.Secret, error)
 		if err := scan(&secret.Digest, &secret.Kind, &secret.Body, &expires); err != nil {
 			return err
 		}
-		t, err := parseTime(expires)
-		if t != nil {
-			secret.ExpireTime = t.AsTime()
+		var at *timestamppb.Timestamp
+		if err := parseTime(expires, &at); err != nil {
+			return fault.Wrap(fault.Internal, err, "reading the end of secret %s", digest)
 		}
-		return err
+		if at != nil {
+			secret.ExpireTime = at.AsTime()
+		}
+		return nil
 	}})
 	if err != nil {
 		return store.Secret{}, err
@@ -149,11 +152,11 @@ func (s *Store) Observations(ctx context.Context, since time.Time) ([]store.Obse
 			return err
 		}
 		for text, into := range map[*string]*time.Time{&received: &o.ReceiveTime, &heard: &o.HeardTime} {
-			t, err := parseTime(text)
-			if err != nil {
+			var at *timestamppb.Timestamp
+			if err := parseTime(text, &at); err != nil {
 				return fault.Wrap(fault.Internal, err, "reading the times of the observation %s of %s", o.Part, o.Datacenter)
 			}
-			*into = t.AsTime()
+			*into = at.AsTime()
 		}
 		out = append(out, o)
 		return nil

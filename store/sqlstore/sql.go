@@ -93,12 +93,12 @@ func (b *bulk) text(size int) string {
 
 // queries are all of the store's SQL.
 type queries struct {
-	lock, shareLease, bump, notify                                   string
-	revision, get, list, load, changesAt, countAt, feed, feedObjects string
-	event, eventsForward, eventsBackward, secret                     string
-	observations, forget, forgetPart                                 string
-	acquire, release                                                 string
-	compactAt, compacted, compactChanges, compactSecrets, renew      string
+	lock, shareLease, bump, notify                              string
+	revision, get, list, load, countAt, feed, feedObjects       string
+	eventsForward, eventsBackward, secret                       string
+	observations, forget, forgetPart                            string
+	acquire, release                                            string
+	compactAt, compacted, compactChanges, compactSecrets, renew string
 
 	rows, claimHolders, referrers                  *bulk
 	putAll, putSpec, putStatus, deleteRows         *bulk

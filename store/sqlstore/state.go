@@ -107,7 +107,7 @@ func (s *state) apply(w *write) (err error) {
 	}
 	parts := map[store.Key]*change{}
 	for _, key := range w.deletes {
-		if err := s.delete(key, index, parts); err != nil {
+		if err := s.delete(key, parts); err != nil {
 			return err
 		}
 	}
@@ -178,7 +178,7 @@ func errForeign(key store.Key) error {
 		key.Kind, key.Name)
 }
 
-func (s *state) delete(key store.Key, index uint64, parts map[store.Key]*change) error {
+func (s *state) delete(key store.Key, parts map[store.Key]*change) error {
 	c := s.cell(key)
 	if !c.now.exists {
 		return fault.New(fault.NotFound, "%s %s does not exist", key.Kind, key.Name)

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -26,6 +27,9 @@ type Store struct {
 	end   context.CancelFunc
 	wake  chan struct{}
 	relay chan struct{}
+
+	closing sync.Once
+	closed  error
 
 	writes   *group[*write]
 	observes *group[[]store.Observation]
@@ -86,14 +90,14 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Close implements store.Keeper: what waits to be committed is committed first.
 func (s *Store) Close() error {
-	s.writes.close()
-	s.observes.close()
-	if s.life.Err() != nil {
-		return nil
-	}
-	s.end()
-	<-s.relay
-	return s.db.Close()
+	s.closing.Do(func() {
+		s.writes.close()
+		s.observes.close()
+		s.end()
+		<-s.relay
+		s.closed = s.db.Close()
+	})
+	return s.closed
 }
 
 // read runs statements at one state of the database.

@@ -158,8 +158,7 @@ func (s *Store) commitAll(writes []*write) error {
 
 // commitFault says what is known after a commit that failed.
 func commitFault(err error) error {
-	switch fault.CodeOf(err) {
-	case fault.Invalid, fault.Internal:
+	if code := fault.CodeOf(err); code == fault.Invalid || code == fault.Internal {
 		return err
 	}
 	return fault.Wrap(fault.Unavailable, err, "the store did not answer while it committed: the write may be stored, or not")

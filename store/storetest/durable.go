@@ -19,7 +19,8 @@ import (
 // childTarget names the environment variable that makes a test process the child of testKill.
 const childTarget = "ISTHMUS_STORETEST_TARGET"
 
-func testReopen(t *testing.T, f *fixture) {
+func testReopen(f *fixture) {
+	t := f.t
 	f.put(datacenter("dc1"), datacenter("dc2"), peering("dc1", "dc2"))
 	f.write(store.Write{Events: []*isthmusv1.Event{event("create", "Datacenter", "dc1")}})
 	before := f.revision()
@@ -36,17 +37,18 @@ func testReopen(t *testing.T, f *fixture) {
 	again.refused(fault.AlreadyExists, store.Write{Puts: puts(peering("dc2", "dc1"))})
 	again.refused(fault.Referenced, store.Write{Deletes: []store.Key{datacenterKey("dc1")}})
 	again.write(store.Write{Events: []*isthmusv1.Event{event("create", "Datacenter", "dc2")}})
-	checkChain(t, again, 2)
+	checkChain(again, 2)
 }
 
 // testKill kills a process that writes, again and again: all that it was told is stored, is, and the store opens.
-func testKill(t *testing.T, f *fixture) {
+func testKill(f *fixture) {
+	t := f.t
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
 	acknowledged := map[string]uint64{}
 	for round := range 3 {
-		killed(t, f, round, acknowledged)
+		killed(f, round, acknowledged)
 	}
 	again := f.on(open(f.ctx, t, f.db))
 	for name, index := range acknowledged {
@@ -70,11 +72,12 @@ func testKill(t *testing.T, f *fixture) {
 	if names < len(acknowledged) {
 		t.Fatalf("%d writes were acknowledged, the feed has %d", len(acknowledged), names)
 	}
-	checkChain(t, again, names)
+	checkChain(again, names)
 }
 
 // killed starts a writer, reads what is acknowledged to it, and kills it in the middle.
-func killed(t *testing.T, f *fixture, round int, acknowledged map[string]uint64) {
+func killed(f *fixture, round int, acknowledged map[string]uint64) {
+	t := f.t
 	cmd := exec.CommandContext(f.ctx, os.Args[0], "-test.run=^"+f.options.ChildTest+"$", "-test.v")
 	cmd.Env = append(os.Environ(), childTarget+"="+f.db.Target, childTarget+"_ROUND="+strconv.Itoa(round))
 	cmd.Stderr = os.Stderr
@@ -116,6 +119,7 @@ func killed(t *testing.T, f *fixture, round int, acknowledged map[string]uint64)
 // Child is the process that testKill kills: it writes and says what is stored. A package calls it from the test that
 // Options.ChildTest names; in the process of the tests themselves it is skipped.
 func Child(t *testing.T, open func(ctx context.Context, target string) (Backend, error)) {
+	t.Helper()
 	target := os.Getenv(childTarget)
 	if target == "" {
 		t.Skip("only for the child process of Kill")
@@ -136,14 +140,15 @@ func Child(t *testing.T, open func(ctx context.Context, target string) (Backend,
 				return
 			}
 			// One write each, so that a killed process leaves whole lines but for the last.
-			if _, err := os.Stdout.WriteString(fmt.Sprintf("stored %s %d\n", name, r.Index)); err != nil {
+			if _, err := fmt.Fprintf(os.Stdout, "stored %s %d\n", name, r.Index); err != nil {
 				return
 			}
 		}
 	})
 }
 
-func testTooOld(t *testing.T, f *fixture) {
+func testTooOld(f *fixture) {
+	t := f.t
 	f.put(datacenter("dc1"))
 	f.db.Exec(t, `UPDATE revision SET oldest = 9000`)
 	if err := f.Close(); err != nil {

@@ -3,9 +3,9 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -13,7 +13,8 @@ import (
 	"isthmus/store"
 )
 
-func testFeed(t *testing.T, f *fixture) {
+func testFeed(f *fixture) {
+	t := f.t
 	start := f.revision()
 	if feed := f.changes(start, 10); len(feed.Changes) != 0 || feed.Reload || feed.More || feed.Revision != start {
 		t.Fatalf("the feed of a fresh store is %+v", feed)
@@ -63,7 +64,8 @@ func testFeed(t *testing.T, f *fixture) {
 	}
 }
 
-func testFeedLimit(t *testing.T, f *fixture) {
+func testFeedLimit(f *fixture) {
+	t := f.t
 	since := f.revision()
 	f.put(datacenter("a"))
 	f.put(datacenter("b"), datacenter("c"), datacenter("d"))
@@ -149,16 +151,15 @@ func writeMany(f *fixture, backends []Backend, writers, rounds int) map[string]u
 	})
 	all := map[string]uint64{}
 	for _, mine := range acknowledged {
-		for name, index := range mine {
-			all[name] = index
-		}
+		maps.Copy(all, mine)
 	}
 	return all
 }
 
-func testTail(t *testing.T, f *fixture) { tailWriters(t, f, []Backend{f.Backend}) }
+func testTail(f *fixture) { tailWriters(f, []Backend{f.Backend}) }
 
-func tailWriters(t *testing.T, f *fixture, backends []Backend) {
+func tailWriters(f *fixture, backends []Backend) {
+	t := f.t
 	const writers, rounds, readers = 8, 60, 2
 	start := f.revision()
 	type result struct {
@@ -189,7 +190,8 @@ func tailWriters(t *testing.T, f *fixture, backends []Backend) {
 	}
 }
 
-func testCompaction(t *testing.T, f *fixture) {
+func testCompaction(f *fixture) {
+	t := f.t
 	start := f.revision()
 	for i := range 20 {
 		f.put(datacenter(number("dc", i)))
@@ -223,7 +225,8 @@ func testCompaction(t *testing.T, f *fixture) {
 	}
 }
 
-func testEpoch(t *testing.T, f *fixture) {
+func testEpoch(f *fixture) {
+	t := f.t
 	before := f.put(datacenter("dc1"))
 	after, err := f.Restored(f.ctx)
 	if err != nil || after.Epoch == before.Epoch || after.Index != before.Index {
@@ -241,7 +244,8 @@ func testEpoch(t *testing.T, f *fixture) {
 	}
 }
 
-func testWake(t *testing.T, f *fixture) {
+func testWake(f *fixture) {
+	t := f.t
 	for drained := false; !drained; {
 		select {
 		case <-f.Wake():
@@ -257,7 +261,8 @@ func testWake(t *testing.T, f *fixture) {
 	}
 }
 
-func testReplicas(t *testing.T, f *fixture) {
+func testReplicas(f *fixture) {
+	t := f.t
 	second := f.on(open(f.ctx, t, f.db))
 	r := f.put(datacenter("dc1"))
 	select {
@@ -291,6 +296,7 @@ func testReplicas(t *testing.T, f *fixture) {
 	second.put(datacenter("last"))
 }
 
-func testReplicaTail(t *testing.T, f *fixture) {
-	tailWriters(t, f, []Backend{f.Backend, open(f.ctx, t, f.db)})
+func testReplicaTail(f *fixture) {
+	t := f.t
+	tailWriters(f, []Backend{f.Backend, open(f.ctx, t, f.db)})
 }

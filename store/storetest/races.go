@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"testing"
 
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -14,7 +13,8 @@ import (
 )
 
 // testBatch has writes that arrive together, of which some fail: each gets its own outcome, and none the other's.
-func testBatch(t *testing.T, f *fixture) {
+func testBatch(f *fixture) {
+	t := f.t
 	const n = 60
 	f.put(datacenter("dc1"))
 	results := make([]store.Revision, n)
@@ -49,11 +49,12 @@ func testBatch(t *testing.T, f *fixture) {
 	if at := f.revision().Index; at != 1+n/4 {
 		t.Fatalf("%d accepted writes moved the index to %d", n/4, at)
 	}
-	checkChain(t, f, n/4)
+	checkChain(f, n/4)
 }
 
 // testRequireRace counts up a resource with check-and-set from many writers: none is lost.
-func testRequireRace(t *testing.T, f *fixture) {
+func testRequireRace(f *fixture) {
+	t := f.t
 	const writers, rounds = 8, 12
 	f.put(datacenter("counter"))
 	concurrently(writers, func(int) {
@@ -85,7 +86,8 @@ func testRequireRace(t *testing.T, f *fixture) {
 }
 
 // testClaimRace lets both directions of each pair race.
-func testClaimRace(t *testing.T, f *fixture) {
+func testClaimRace(f *fixture) {
+	t := f.t
 	const n = 6
 	var all []resource.Object
 	for i := range n {
@@ -120,7 +122,8 @@ func testClaimRace(t *testing.T, f *fixture) {
 }
 
 // testDeleteRace lets the deletion of a datacenter race with peerings that refer to it: never both.
-func testDeleteRace(t *testing.T, f *fixture) {
+func testDeleteRace(f *fixture) {
+	t := f.t
 	for round := range 15 {
 		a, b := number("a", round), number("b", round)
 		f.put(datacenter(a), datacenter(b))
@@ -146,7 +149,8 @@ func testDeleteRace(t *testing.T, f *fixture) {
 	}
 }
 
-func testCancellation(t *testing.T, f *fixture) {
+func testCancellation(f *fixture) {
+	t := f.t
 	ended, cancel := context.WithCancel(f.ctx)
 	cancel()
 	before := f.revision()
@@ -204,7 +208,8 @@ func testCancellation(t *testing.T, f *fixture) {
 	}
 }
 
-func testClosed(t *testing.T, f *fixture) {
+func testClosed(f *fixture) {
+	t := f.t
 	f.put(datacenter("dc1"))
 	// Writes that are on their way when it closes are stored or fail, never both.
 	outcome := make([]error, 16)

@@ -3,8 +3,8 @@ package storetest
 import (
 	"bytes"
 	"context"
+	"strings"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"isthmus/fault"
@@ -13,7 +13,8 @@ import (
 )
 
 // checkChain reads all events and proves their chain.
-func checkChain(t *testing.T, f *fixture, n int) []*isthmusv1.Event {
+func checkChain(f *fixture, n int) []*isthmusv1.Event {
+	t := f.t
 	t.Helper()
 	events, err := f.Events(f.ctx, store.EventQuery{Limit: 10_000})
 	if err != nil || len(events) != n {
@@ -37,7 +38,8 @@ func broken(events []*isthmusv1.Event) int {
 	return -1
 }
 
-func testEvents(t *testing.T, f *fixture) {
+func testEvents(f *fixture) {
+	t := f.t
 	at := event("create", "Datacenter", "dc1")
 	at.CreateTime = instant()
 	f.write(store.Write{Puts: puts(datacenter("dc1")), Events: []*isthmusv1.Event{at, event("create", "Datacenter", "<ünïcødé> & \"more\"")}})
@@ -45,7 +47,7 @@ func testEvents(t *testing.T, f *fixture) {
 	concurrently(8, func(i int) {
 		f.write(store.Write{Puts: puts(datacenter(number("dc", i))), Events: []*isthmusv1.Event{event("create", "Datacenter", number("dc", i))}})
 	})
-	events := checkChain(t, f, 11)
+	events := checkChain(f, 11)
 	if first := events[0]; first.GetName() != "000000000001" || first.GetIndex() != 1 || !first.GetCreateTime().AsTime().Equal(instant().AsTime()) || first.GetSpec().GetTarget() != "dc1" {
 		t.Fatalf("the first event is %v", first)
 	}
@@ -65,7 +67,8 @@ func testEvents(t *testing.T, f *fixture) {
 	}
 }
 
-func testEventQueries(t *testing.T, f *fixture) {
+func testEventQueries(f *fixture) {
+	t := f.t
 	for i := range 10 {
 		kind := []string{"Datacenter", "Peering"}[i%2]
 		f.write(store.Write{Events: []*isthmusv1.Event{event("update", kind, number("x", i/4))}})
@@ -76,11 +79,11 @@ func testEventQueries(t *testing.T, f *fixture) {
 		if err != nil {
 			t.Fatalf("Events: %v", err)
 		}
-		out := ""
+		var out strings.Builder
 		for _, e := range events {
-			out += e.GetName()[10:]
+			out.WriteString(e.GetName()[10:])
 		}
-		return out
+		return out.String()
 	}
 	for want, q := range map[string]store.EventQuery{
 		"010203":     {Limit: 3},
@@ -98,7 +101,8 @@ func testEventQueries(t *testing.T, f *fixture) {
 	}
 }
 
-func testSecrets(t *testing.T, f *fixture) {
+func testSecrets(f *fixture) {
+	t := f.t
 	get := func(digest string) []byte {
 		t.Helper()
 		s, err := f.Secret(f.ctx, digest)
@@ -145,7 +149,8 @@ func testSecrets(t *testing.T, f *fixture) {
 	}
 }
 
-func testObservations(t *testing.T, f *fixture) {
+func testObservations(f *fixture) {
+	t := f.t
 	base := time.Date(2030, 1, 1, 0, 0, 0, 1, time.UTC)
 	o := func(dc, part, body string, seconds int) store.Observation {
 		at := base.Add(time.Duration(seconds) * time.Second)
@@ -211,7 +216,8 @@ func testObservations(t *testing.T, f *fixture) {
 	}
 }
 
-func testLeases(t *testing.T, f *fixture) {
+func testLeases(f *fixture) {
+	t := f.t
 	acquire := func(holder string, ttl time.Duration) (store.Lease, error) {
 		return f.Acquire(f.ctx, "controller", holder, ttl)
 	}
@@ -261,7 +267,8 @@ func testLeases(t *testing.T, f *fixture) {
 	}
 }
 
-func testLeaseRace(t *testing.T, f *fixture) {
+func testLeaseRace(f *fixture) {
+	t := f.t
 	var holders atomic.Int32
 	concurrently(16, func(i int) {
 		_, err := f.Acquire(f.ctx, "controller", number("h", i), time.Minute)
@@ -278,7 +285,8 @@ func testLeaseRace(t *testing.T, f *fixture) {
 	}
 }
 
-func testFences(t *testing.T, f *fixture) {
+func testFences(f *fixture) {
+	t := f.t
 	a, err := f.Acquire(f.ctx, "controller", "a", time.Minute)
 	if err != nil {
 		t.Fatal(err)

@@ -24,8 +24,9 @@ func same(t *testing.T, what string, got, want proto.Message) {
 	}
 }
 
-func testReadAndWrite(t *testing.T, f *fixture) {
-	f.absent(resource.KindDatacenter, "dc1")
+func testReadAndWrite(f *fixture) {
+	t := f.t
+	f.absent("dc1")
 	start := f.revision()
 	if start.Epoch == "" || start.Index != 0 {
 		t.Fatalf("a fresh store is at %+v", start)
@@ -55,14 +56,15 @@ func testReadAndWrite(t *testing.T, f *fixture) {
 	if r = f.write(store.Write{Deletes: []store.Key{datacenterKey("dc1")}}); r.Index != 2 {
 		t.Fatalf("the second write is at %+v", r)
 	}
-	f.absent(resource.KindDatacenter, "dc1")
+	f.absent("dc1")
 	f.refused(fault.NotFound, store.Write{Deletes: []store.Key{datacenterKey("dc1")}})
 	if r = f.write(store.Write{}); r.Index != 2 {
 		t.Fatalf("an empty write is at %+v", r)
 	}
 }
 
-func testParts(t *testing.T, f *fixture) {
+func testParts(f *fixture) {
+	t := f.t
 	dc := datacenter("dc1")
 	dc.Status = &isthmusv1.DatacenterStatus{Agent: "online"}
 	f.put(dc)
@@ -101,7 +103,8 @@ func testParts(t *testing.T, f *fixture) {
 	same(t, "after clearing the status", f.get(resource.KindDatacenter, "dc1"), cleared)
 }
 
-func testUIDs(t *testing.T, f *fixture) {
+func testUIDs(f *fixture) {
+	t := f.t
 	dc := datacenter("dc1")
 	for _, part := range []store.Part{store.PartSpec, store.PartStatus} {
 		f.refused(fault.NotFound, store.Write{Puts: []store.Put{{Object: dc, Part: part}}})
@@ -121,7 +124,8 @@ func testUIDs(t *testing.T, f *fixture) {
 	}
 }
 
-func testPreconditions(t *testing.T, f *fixture) {
+func testPreconditions(f *fixture) {
+	t := f.t
 	key := datacenterKey("dc1")
 	require := func(r store.Require) store.Write {
 		return store.Write{Requires: []store.Require{r}, Puts: puts(datacenter("dc2"))}
@@ -131,7 +135,7 @@ func testPreconditions(t *testing.T, f *fixture) {
 	f.write(store.Write{Requires: []store.Require{{Key: key, Absent: true}}, Puts: puts(datacenter("dc1"))})
 	f.refused(fault.AlreadyExists, require(store.Require{Key: key, Absent: true}))
 	f.refused(fault.Conflict, require(store.Require{Key: key, Index: 7}))
-	f.absent(resource.KindDatacenter, "dc2")
+	f.absent("dc2")
 	if at := f.revision().Index; at != 1 {
 		t.Fatalf("refused writes moved the index to %d", at)
 	}
@@ -140,11 +144,12 @@ func testPreconditions(t *testing.T, f *fixture) {
 	f.write(store.Write{Requires: []store.Require{{Key: key, Index: 1}}})
 }
 
-func testClaims(t *testing.T, f *fixture) {
+func testClaims(f *fixture) {
+	t := f.t
 	f.put(datacenter("dc1"), datacenter("dc2"), datacenter("dc3"))
 	f.put(peering("dc1", "dc2"))
 	second := peering("dc2", "dc1")
-	if e := f.refused(fault.AlreadyExists, store.Write{Puts: puts(second)}); !strings.Contains(e.Message, "dc1-dc2") {
+	if e := f.refusal(fault.AlreadyExists, store.Write{Puts: puts(second)}); !strings.Contains(e.Message, "dc1-dc2") {
 		t.Fatalf("the error does not name the holder: %v", e)
 	}
 	// Given up and taken in one write.
@@ -162,15 +167,16 @@ func testClaims(t *testing.T, f *fixture) {
 	f.refused(fault.AlreadyExists, store.Write{Puts: puts(peering("dc3", "dc2"))})
 }
 
-func testReferences(t *testing.T, f *fixture) {
+func testReferences(f *fixture) {
+	t := f.t
 	f.put(datacenter("dc1"))
-	e := f.refused(fault.Invalid, store.Write{Puts: puts(peering("dc1", "dc2"))})
+	e := f.refusal(fault.Invalid, store.Write{Puts: puts(peering("dc1", "dc2"))})
 	if len(e.Violations) != 1 || e.Violations[0].Field != "spec.dialer" {
 		t.Fatalf("violations: %+v", e.Violations)
 	}
 	// What refers and what is referred to, in one write, in any order.
 	f.put(peering("dc1", "dc2"), datacenter("dc2"))
-	e = f.refused(fault.Referenced, store.Write{Deletes: []store.Key{datacenterKey("dc2")}})
+	e = f.refusal(fault.Referenced, store.Write{Deletes: []store.Key{datacenterKey("dc2")}})
 	if len(e.Violations) != 1 || !strings.Contains(e.Violations[0].Message, "dc1-dc2") {
 		t.Fatalf("violations: %+v", e.Violations)
 	}
@@ -192,7 +198,8 @@ func testReferences(t *testing.T, f *fixture) {
 	}
 }
 
-func testPaging(t *testing.T, f *fixture) {
+func testPaging(f *fixture) {
+	t := f.t
 	names := []string{"a", "a-b", "a0", "ab", "b", "b-1", "ba", "z"}
 	for _, name := range names {
 		f.put(datacenter(name))
@@ -224,7 +231,8 @@ func testPaging(t *testing.T, f *fixture) {
 }
 
 // testOddText stores what databases like to change.
-func testOddText(t *testing.T, f *fixture) {
+func testOddText(f *fixture) {
+	t := f.t
 	for i, text := range []string{
 		"", " ", "it's", `"quoted"`, `back\slash`, `\u0000`, "<b>&amp;</b>", "ünïcødé 日本 🎉", "line\nbreak\ttab", "\u2028", "null", "$1 ?", strings.Repeat("x", 100_000),
 	} {
@@ -242,7 +250,8 @@ func testOddText(t *testing.T, f *fixture) {
 	f.refused(fault.Invalid, store.Write{Puts: puts(p)})
 }
 
-func testAtomic(t *testing.T, f *fixture) {
+func testAtomic(f *fixture) {
+	t := f.t
 	before := f.revision()
 	f.refused(fault.NotFound, store.Write{
 		Puts: puts(datacenter("dc1")), Deletes: []store.Key{datacenterKey("no-such")},
@@ -251,7 +260,7 @@ func testAtomic(t *testing.T, f *fixture) {
 	f.refused(fault.AlreadyExists, store.Write{
 		Puts: append(puts(datacenter("dc1"), datacenter("dc2"), peering("dc1", "dc2")), puts(peering("dc2", "dc1"))...),
 	})
-	f.absent(resource.KindDatacenter, "dc1")
+	f.absent("dc1")
 	if _, err := f.Secret(f.ctx, "d"); fault.CodeOf(err) != fault.NotFound {
 		t.Fatalf("the secret of a refused write: %v", err)
 	}
@@ -262,7 +271,8 @@ func testAtomic(t *testing.T, f *fixture) {
 }
 
 // testManyRows writes more than one statement takes, in each way that rows are written.
-func testManyRows(t *testing.T, f *fixture) {
+func testManyRows(f *fixture) {
+	t := f.t
 	const n = 777
 	var all []resource.Object
 	for i := range n {
@@ -311,7 +321,8 @@ func testManyRows(t *testing.T, f *fixture) {
 }
 
 // testUnknownFields plays a newer isthmus.
-func testUnknownFields(t *testing.T, f *fixture) {
+func testUnknownFields(f *fixture) {
+	t := f.t
 	f.put(datacenter("dc1"), datacenter("dc2"))
 	f.db.Exec(t, `UPDATE resources SET shape = 'newer', spec = '{"runtime":"vm","consulDatacenter":"dc1","invention":{"a":1}}' WHERE name = 'dc1'`)
 	f.db.Exec(t, `UPDATE resources SET shape = 'older' WHERE name = 'dc2'`)
@@ -319,8 +330,10 @@ func testUnknownFields(t *testing.T, f *fixture) {
 	want.Index = 1
 	same(t, "a row with an unknown field", f.get(resource.KindDatacenter, "dc1"), want)
 	for _, w := range []store.Write{
-		{Puts: []store.Put{{Object: want, Part: store.PartStatus}}}, {Puts: []store.Put{{Object: want, Part: store.PartSpec}}},
-		{Puts: puts(want)}, {Deletes: []store.Key{datacenterKey("dc1")}},
+		{Puts: []store.Put{{Object: want, Part: store.PartStatus}}},
+		{Puts: []store.Put{{Object: want, Part: store.PartSpec}}},
+		{Puts: puts(want)},
+		{Deletes: []store.Key{datacenterKey("dc1")}},
 	} {
 		f.refused(fault.Refused, w)
 	}
@@ -333,7 +346,8 @@ func testUnknownFields(t *testing.T, f *fixture) {
 	same(t, "a row of another shape", f.get(resource.KindDatacenter, "dc2"), other)
 }
 
-func testUnknownKind(t *testing.T, f *fixture) {
+func testUnknownKind(f *fixture) {
+	t := f.t
 	r := f.put(datacenter("dc1"))
 	f.db.Exec(t, `INSERT INTO resources (kind, name, uid, labels, generation, "index", spec, shape, datacenters)
 		VALUES ('Invention', 'new', 'u', '{}', 1, 2, '{}', 'newer', '[]')`)
@@ -349,7 +363,8 @@ func testUnknownKind(t *testing.T, f *fixture) {
 	f.refused(fault.Referenced, store.Write{Deletes: []store.Key{datacenterKey("dc1")}})
 }
 
-func testViews(t *testing.T, f *fixture) {
+func testViews(f *fixture) {
+	t := f.t
 	f.put(datacenter("dc1"), datacenter("dc2"), peering("dc1", "dc2"),
 		&isthmusv1.Gateway{Name: "gw", Uid: "g", Spec: &isthmusv1.GatewaySpec{Datacenter: "dc1", WanAddress: "192.0.2.1:8443"}})
 	// Each of these fails when the view does not show the row.

@@ -5,6 +5,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -50,7 +51,7 @@ type Options struct {
 // Run runs all cases.
 func Run(t *testing.T, o Options) {
 	t.Helper()
-	cases := map[string]func(*testing.T, *fixture){
+	cases := map[string]func(*fixture){
 		"ReadAndWrite": testReadAndWrite, "Parts": testParts, "Preconditions": testPreconditions, "UIDs": testUIDs,
 		"Claims": testClaims, "References": testReferences, "Paging": testPaging, "OddText": testOddText, "Atomic": testAtomic,
 		"ManyRows": testManyRows, "UnknownFields": testUnknownFields, "UnknownKind": testUnknownKind, "Batch": testBatch,
@@ -70,7 +71,7 @@ func Run(t *testing.T, o Options) {
 			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 			t.Cleanup(cancel)
 			db := o.New(t)
-			run(t, &fixture{t: t, ctx: ctx, options: o, db: db, Backend: open(ctx, t, db)})
+			run(&fixture{t: t, ctx: ctx, options: o, db: db, Backend: open(ctx, t, db)})
 		})
 	}
 }
@@ -119,13 +120,20 @@ func (f *fixture) put(objects ...resource.Object) store.Revision {
 	return f.write(store.Write{Puts: puts(objects...)})
 }
 
-func (f *fixture) refused(code fault.Code, w store.Write) *fault.Error {
+func (f *fixture) refused(code fault.Code, w store.Write) {
+	f.t.Helper()
+	_ = f.refusal(code, w)
+}
+
+// refusal is refused, with the error to look at.
+func (f *fixture) refusal(code fault.Code, w store.Write) *fault.Error {
 	f.t.Helper()
 	r, err := f.Write(f.ctx, w)
-	if fault.CodeOf(err) != code {
+	var e *fault.Error
+	if !errors.As(err, &e) || e.Code != code {
 		f.t.Fatalf("Write: %v (%s), want %s; revision %v", err, fault.CodeOf(err), code, r)
 	}
-	return err.(*fault.Error)
+	return e
 }
 
 func (f *fixture) get(kind, name string) resource.Object {
@@ -137,10 +145,10 @@ func (f *fixture) get(kind, name string) resource.Object {
 	return o
 }
 
-func (f *fixture) absent(kind, name string) {
+func (f *fixture) absent(name string) {
 	f.t.Helper()
-	if _, _, err := f.Get(f.ctx, store.Key{Kind: kind, Name: name}); fault.CodeOf(err) != fault.NotFound {
-		f.t.Fatalf("Get %s %s: %v, want NotFound", kind, name, err)
+	if _, _, err := f.Get(f.ctx, datacenterKey(name)); fault.CodeOf(err) != fault.NotFound {
+		f.t.Fatalf("Get %s: %v, want NotFound", name, err)
 	}
 }
 

@@ -52,43 +52,43 @@ type process struct {
 }
 
 // Start gives a server that ends with the test. Without one on this machine the test is skipped, in CI it fails.
-func Start(t testing.TB) *Server {
-	t.Helper()
+func Start(tb testing.TB) *Server {
+	tb.Helper()
 	if given := os.Getenv(EnvURL); given != "" {
 		base, err := url.Parse(given)
 		if err != nil {
-			t.Fatalf("%s is not a URL", EnvURL)
+			tb.Fatalf("%s is not a URL", EnvURL)
 		}
 		return &Server{base: *base}
 	}
 	bin, err := find()
 	if err != nil {
 		if os.Getenv("CI") == "true" {
-			t.Fatalf("PostgreSQL is needed in CI: %v", err)
+			tb.Fatalf("PostgreSQL is needed in CI: %v", err)
 		}
-		t.Skipf("no PostgreSQL to test with: %v (install postgresql, or set %s)", err, EnvURL)
+		tb.Skipf("no PostgreSQL to test with: %v (install postgresql, or set %s)", err, EnvURL)
 	}
 	p := &process{bin: bin}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := p.remove(); err != nil {
-			t.Errorf("ending PostgreSQL: %v", err)
+			tb.Errorf("ending PostgreSQL: %v", err)
 		}
 	})
-	if err := p.create(t.Context()); err != nil {
-		t.Fatalf("making a PostgreSQL cluster: %v", err)
+	if err := p.create(tb.Context()); err != nil {
+		tb.Fatalf("making a PostgreSQL cluster: %v", err)
 	}
 	s := &Server{own: p, base: url.URL{
 		Scheme: "postgres", User: url.User(superuser), RawQuery: url.Values{"host": {p.dir}, "port": {"5432"}}.Encode(),
 	}}
-	s.Restart(t)
+	s.Restart(tb)
 	return s
 }
 
 // find looks for the server's programs on PATH and where Debian has them; the newest wins.
 func find() (string, error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			path = real
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			path = target
 		}
 		if dir := filepath.Dir(path); executable(filepath.Join(dir, "postgres")) {
 			return dir, nil
@@ -163,19 +163,19 @@ func (p *process) command(ctx context.Context, program string, args ...string) *
 }
 
 // Restart starts the server, after a Crash or anew.
-func (s *Server) Restart(t testing.TB) {
-	t.Helper()
+func (s *Server) Restart(tb testing.TB) {
+	tb.Helper()
 	if s.own == nil {
-		t.Skipf("the server that %s names is not ours to restart", EnvURL)
+		tb.Skipf("the server that %s names is not ours to restart", EnvURL)
 	}
 	if err := s.own.start(); err != nil {
-		t.Fatalf("starting PostgreSQL: %v", err)
+		tb.Fatalf("starting PostgreSQL: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), readyTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), readyTimeout)
 	defer cancel()
 	if err := s.ready(ctx); err != nil {
 		log, _ := os.ReadFile(filepath.Join(s.own.dir, "log")) // only helps to see why
-		t.Fatalf("PostgreSQL does not become ready: %v\n%s", err, log)
+		tb.Fatalf("PostgreSQL does not become ready: %v\n%s", err, log)
 	}
 }
 
@@ -219,14 +219,14 @@ func (s *Server) ready(ctx context.Context) error {
 }
 
 // Crash ends the server as a power cut would: nothing is written any more.
-func (s *Server) Crash(t testing.TB) {
-	t.Helper()
+func (s *Server) Crash(tb testing.TB) {
+	tb.Helper()
 	if s.own == nil {
-		t.Skipf("the server that %s names is not ours to crash", EnvURL)
+		tb.Skipf("the server that %s names is not ours to crash", EnvURL)
 	}
 	// The whole process group: the server's children would live on for a while.
 	if err := syscall.Kill(-s.own.cmd.Process.Pid, syscall.SIGKILL); err != nil {
-		t.Fatalf("killing PostgreSQL: %v", err)
+		tb.Fatalf("killing PostgreSQL: %v", err)
 	}
 	<-s.own.exited
 }
@@ -265,18 +265,18 @@ func (s *Server) url(database string) string {
 }
 
 // Database makes an empty database and returns its URL; it goes with the test.
-func (s *Server) Database(t testing.TB) string {
-	t.Helper()
+func (s *Server) Database(tb testing.TB) string {
+	tb.Helper()
 	name := "isthmus_" + string(bytes.ReplaceAll([]byte(uuid.NewString()), []byte("-"), nil))
-	s.admin(t, "CREATE DATABASE "+name+" TEMPLATE template0")
-	t.Cleanup(func() { s.admin(t, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") })
+	s.admin(tb, "CREATE DATABASE "+name+" TEMPLATE template0")
+	tb.Cleanup(func() { s.admin(tb, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") })
 	return s.url(name)
 }
 
 // admin runs one statement outside of the test's databases.
-func (s *Server) admin(t testing.TB, statement string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), readyTimeout)
+func (s *Server) admin(tb testing.TB, statement string) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), readyTimeout)
 	defer cancel()
 	at := s.url("postgres")
 	if s.own == nil {
@@ -284,10 +284,10 @@ func (s *Server) admin(t testing.TB, statement string) {
 	}
 	conn, err := pgx.Connect(ctx, at)
 	if err != nil {
-		t.Fatalf("connecting to PostgreSQL: %v", err)
+		tb.Fatalf("connecting to PostgreSQL: %v", err)
 	}
 	_, err = conn.Exec(ctx, statement)
 	if err := errors.Join(err, conn.Close(ctx)); err != nil {
-		t.Errorf("%s: %v", statement, err)
+		tb.Errorf("%s: %v", statement, err)
 	}
 }

@@ -48,9 +48,9 @@ func documents(t *testing.T) map[string]string {
 func made(name string) bool { return name == "bin" || name == "third_party" }
 
 var (
-	link   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	code   = regexp.MustCompile("`([^`\n]+)`")
-	path   = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.*-]+)+/?$`)
+	link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	code = regexp.MustCompile("`([^`\n]+)`")
+	path = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.*-]+)+/?$`)
 	// In a span of code, or as a line of its own in a block.
 	target = regexp.MustCompile("(?m)(?:`|^\\$ |^)make ([a-z][a-z-]*)(?:`|$| +ARGS| +#)")
 )

@@ -3,15 +3,10 @@ package plan
 import (
 	"slices"
 
+	"isthmus/peering"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 )
-
-// Agent kinds, as in AgentSpec.kind.
-const kindAgent = "agent"
-
-// untrusted is the trust of an agent that nobody seals to.
-const untrusted = "none"
 
 // Trusted are the agents of a datacenter that others may seal to, in order of their names. The server only proposes
 // them: every agent verifies each up to the fleet key that it has pinned.
@@ -22,7 +17,7 @@ func Trusted(r resource.Reader, datacenter string) []*isthmusv1.TrustedAgent {
 	var out []*isthmusv1.TrustedAgent
 	for a := range resource.AllTouching[*isthmusv1.Agent](r, resource.KindAgent, datacenter) {
 		trust := a.GetStatus().GetTrust()
-		if a.GetDeleteTime() != nil || a.GetSpec().GetKind() != kindAgent || trust == "" || trust == untrusted {
+		if a.GetDeleteTime() != nil || a.GetSpec().GetKind() != resource.AgentKindAgent || trust == "" || trust == resource.TrustNone {
 			continue
 		}
 		out = append(out, &isthmusv1.TrustedAgent{
@@ -39,7 +34,7 @@ func acceptor(r resource.Reader, p *isthmusv1.Peering) *isthmusv1.PeeringAccepto
 		Uid: p.GetUid(), Peering: p.GetName(), PeerName: spec.GetAcceptorPeerName(),
 		Dialer: spec.GetDialer(), ExternalDialer: spec.GetExternalDialer(),
 		Generation:              token.GetGeneration(),
-		TokenStored:             tokenServes(token, recipients),
+		TokenStored:             peering.Stored(token, ageRecipients(recipients)),
 		Recipients:              recipients,
 		ServerExternalAddresses: spec.GetServerExternalAddresses(),
 		Delete:                  p.GetDeleteTime() != nil,
@@ -56,36 +51,18 @@ func dialer(r resource.Reader, p *isthmusv1.Peering) *isthmusv1.PeeringDialer {
 		AcceptorPeerId: p.GetStatus().GetAcceptor().GetPeerId(),
 		Delete:         p.GetDeleteTime() != nil,
 	}
-	if entry := newest(token); entry != nil && !out.GetDelete() {
-		out.SecretDigest = entry.GetSecretDigest()
+	if !out.GetDelete() {
+		out.SecretDigest = peering.Waiting(token)
 	}
 	return out
 }
 
-// newest is the ledger's entry of the generation that agents obey; nil while no agent has claimed it.
-func newest(token *isthmusv1.TokenStatus) *isthmusv1.TokenEntry {
-	i := slices.IndexFunc(token.GetLedger(), func(e *isthmusv1.TokenEntry) bool {
-		return e.GetGeneration() == token.GetGeneration()
-	})
-	if i < 0 || token.GetGeneration() == 0 {
-		return nil
+func ageRecipients(agents []*isthmusv1.TrustedAgent) []string {
+	out := make([]string, 0, len(agents))
+	for _, a := range agents {
+		out = append(out, a.GetAttestation().GetAgeRecipient())
 	}
-	return token.GetLedger()[i]
-}
-
-// tokenServes tells whether nothing is left for the acceptor to make: the token of this generation was used, or is stored
-// and every agent of the dialer can open it.
-func tokenServes(token *isthmusv1.TokenStatus, recipients []*isthmusv1.TrustedAgent) bool {
-	entry := newest(token)
-	switch {
-	case entry == nil || entry.GetMakeTime() == nil:
-		return false
-	case entry.GetUseTime() != nil:
-		return true
-	}
-	return !slices.ContainsFunc(recipients, func(t *isthmusv1.TrustedAgent) bool {
-		return !slices.Contains(entry.GetRecipients(), t.GetAttestation().GetAgeRecipient())
-	})
+	return out
 }
 
 // peers are the datacenters that have a peering with this one, sorted.

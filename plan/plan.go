@@ -22,21 +22,15 @@ func Features() []string {
 	return []string{TypePeeringAcceptor, TypePeeringDialer, TypeExportedServices, TypeMesh}
 }
 
-// DriftCorrect and DriftReport say what an agent does about changes that somebody makes to isthmus's part.
-const (
-	DriftCorrect = "correct"
-	DriftReport  = "report"
-)
-
 // For is everything that one datacenter shall be. Items that need a feature outside of features are left out and
 // returned by their ids: the agent is too old for them and keeps what exists. A datacenter that is not declared has
 // nothing but an empty export list, so that what was exported under an earlier declaration goes.
 func For(r resource.Reader, datacenter string, features []string) (state *isthmusv1.DesiredState, omitted []string) {
-	state = &isthmusv1.DesiredState{Datacenter: datacenter, ConsulDatacenter: datacenter, Drift: DriftCorrect}
+	state = &isthmusv1.DesiredState{Datacenter: datacenter, ConsulDatacenter: datacenter, Drift: resource.DriftCorrect}
 	if dc, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, datacenter); ok {
 		state.ConsulDatacenter = cmp.Or(dc.GetSpec().GetConsulDatacenter(), datacenter)
 		state.ConsulPartition = dc.GetSpec().GetConsulPartition()
-		state.Drift = cmp.Or(dc.GetSpec().GetDrift(), DriftCorrect)
+		state.Drift = cmp.Or(dc.GetSpec().GetDrift(), resource.DriftCorrect)
 		state.ConfirmedEpoch = dc.GetStatus().GetConfirmedEpoch()
 	}
 	for _, item := range items(r, datacenter) {

@@ -64,14 +64,14 @@ func itemOf(t *testing.T, f *resourcetest.Fleet, datacenter, kind string) *isthm
 func TestPeeringItems(t *testing.T) {
 	t.Parallel()
 	made := &isthmusv1.TokenEntry{
-		Generation: 2, Attempt: 1, MakeTime: noon, SecretDigest: "d2", Recipients: []string{"age-dc2-a", "age-dc2-b"},
+		Generation: 2, Attempt: 1, MakeTime: noon, Outcome: "made", SecretDigest: "d2", Recipients: []string{"age-dc2-a", "age-dc2-b"},
 	}
 	forOne := proto.CloneOf(made)
 	forOne.Recipients = []string{"age-dc2-a"}
 	usedByOne := proto.CloneOf(forOne)
-	usedByOne.UseTime = noon
+	usedByOne.UseTime, usedByOne.Outcome = noon, "used"
 	claimed := &isthmusv1.TokenEntry{Generation: 2, Attempt: 1}
-	old := &isthmusv1.TokenEntry{Generation: 1, Attempt: 1, MakeTime: noon, SecretDigest: "d1", UseTime: noon}
+	old := &isthmusv1.TokenEntry{Generation: 1, Attempt: 1, MakeTime: noon, SecretDigest: "d1", UseTime: noon, Outcome: "used"}
 	for _, tt := range []struct {
 		name    string
 		peering *isthmusv1.Peering
@@ -83,7 +83,7 @@ func TestPeeringItems(t *testing.T) {
 		{"claimed", peering(2, claimed, old), false, ""},
 		{"stored", peering(2, made, old), true, "d2"},
 		{"an agent came that cannot open it", peering(2, forOne), false, "d2"},
-		{"it came after the token was used", peering(2, usedByOne), true, "d2"},
+		{"it came after the token was used, which is of no use any more", peering(2, usedByOne), true, ""},
 		{"a new one asked for", peering(3, made, old), false, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -106,7 +106,7 @@ func TestPeeringItems(t *testing.T) {
 
 func TestDeletionIsAnItem(t *testing.T) {
 	t.Parallel()
-	p := peering(1, &isthmusv1.TokenEntry{Generation: 1, MakeTime: noon, SecretDigest: "d1"})
+	p := peering(1, &isthmusv1.TokenEntry{Generation: 1, MakeTime: noon, Outcome: "made", SecretDigest: "d1"})
 	p.DeleteTime = noon
 	f := fleet(p)
 	acceptor := itemOf(t, f, "dc1", plan.TypePeeringAcceptor).GetPeeringAcceptor()

@@ -21,7 +21,7 @@ func Exports(r resource.Reader, datacenter string) *isthmusv1.ExportedServices {
 	peers := neighbours(r, datacenter)
 	services := map[serviceKey]*merged{}
 	for export := range resource.All[*isthmusv1.ServiceExport](r, resource.KindServiceExport) {
-		if export.GetDeleteTime() != nil || !chosen(export.GetSpec().GetDatacenters(), export.GetSpec().GetSelector(), dc) {
+		if export.GetDeleteTime() != nil || !resource.Chooses(export.GetSpec().GetDatacenters(), export.GetSpec().GetSelector())(dc) {
 			continue
 		}
 		names := consumers(export.GetSpec().GetConsumers(), peers)
@@ -42,26 +42,7 @@ func Exports(r resource.Reader, datacenter string) *isthmusv1.ExportedServices {
 
 // Exporters are the datacenters that an export chooses, in order of their names. Names that do not exist are left out.
 func Exporters(r resource.Reader, export *isthmusv1.ServiceExport) iter.Seq[*isthmusv1.Datacenter] {
-	return func(yield func(*isthmusv1.Datacenter) bool) {
-		if names := export.GetSpec().GetDatacenters(); len(names) > 0 {
-			for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
-				dc, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, name)
-				if ok && !yield(dc) {
-					return
-				}
-			}
-			return
-		}
-		selector, err := resource.ParseSelector(export.GetSpec().GetSelector())
-		if err != nil {
-			return
-		}
-		for dc := range resource.All[*isthmusv1.Datacenter](r, resource.KindDatacenter) {
-			if selector.Matches(dc.GetLabels()) && !yield(dc) {
-				return
-			}
-		}
-	}
+	return resource.Select(r, export.GetSpec().GetDatacenters(), export.GetSpec().GetSelector())
 }
 
 type serviceKey struct{ namespace, name string }
@@ -103,25 +84,13 @@ func neighbours(r resource.Reader, datacenter string) []neighbour {
 // whether the other operator is there.
 func consumers(c *isthmusv1.ExportConsumers, peers []neighbour) []string {
 	names := slices.Clone(c.GetPeers())
-	if len(c.GetDatacenters()) == 0 && c.GetSelector() == "" {
-		return names
-	}
+	chooses := resource.Chooses(c.GetDatacenters(), c.GetSelector())
 	for _, peer := range peers {
-		if chosen(c.GetDatacenters(), c.GetSelector(), peer.datacenter) {
+		if chooses(peer.datacenter) {
 			names = append(names, peer.peerName)
 		}
 	}
 	return names
-}
-
-// chosen tells whether names or a selector choose a datacenter. A selector that does not parse was refused when it was
-// written; one that an older version let in chooses nothing.
-func chosen(names []string, selector string, dc *isthmusv1.Datacenter) bool {
-	if len(names) > 0 {
-		return slices.Contains(names, dc.GetName())
-	}
-	parsed, err := resource.ParseSelector(selector)
-	return err == nil && parsed.Matches(dc.GetLabels())
 }
 
 func list(services map[serviceKey]*merged) []*isthmusv1.ExportedService {

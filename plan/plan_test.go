@@ -35,7 +35,7 @@ func agent(name, datacenter, trust string) *isthmusv1.Agent {
 	}
 }
 
-func peering(generation int32, ledger ...*isthmusv1.TokenEntry) *isthmusv1.Peering {
+func peered(generation int32, ledger ...*isthmusv1.TokenEntry) *isthmusv1.Peering {
 	return &isthmusv1.Peering{
 		Name: "dc1-dc2", Uid: "u1",
 		Spec:   &isthmusv1.PeeringSpec{Acceptor: "dc1", Dialer: "dc2"},
@@ -78,13 +78,13 @@ func TestPeeringItems(t *testing.T) {
 		stored  bool
 		digest  string
 	}{
-		{"no token asked for", peering(0), false, ""},
-		{"asked for", peering(1), false, ""},
-		{"claimed", peering(2, claimed, old), false, ""},
-		{"stored", peering(2, made, old), true, "d2"},
-		{"an agent came that cannot open it", peering(2, forOne), false, "d2"},
-		{"it came after the token was used, which is of no use any more", peering(2, usedByOne), true, ""},
-		{"a new one asked for", peering(3, made, old), false, ""},
+		{"no token asked for", peered(0), false, ""},
+		{"asked for", peered(1), false, ""},
+		{"claimed", peered(2, claimed, old), false, ""},
+		{"stored", peered(2, made, old), true, "d2"},
+		{"an agent came that cannot open it", peered(2, forOne), false, "d2"},
+		{"it came after the token was used, which is of no use any more", peered(2, usedByOne), true, ""},
+		{"a new one asked for", peered(3, made, old), false, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -106,7 +106,7 @@ func TestPeeringItems(t *testing.T) {
 
 func TestDeletionIsAnItem(t *testing.T) {
 	t.Parallel()
-	p := peering(1, &isthmusv1.TokenEntry{Generation: 1, MakeTime: noon, Outcome: "made", SecretDigest: "d1"})
+	p := peered(1, &isthmusv1.TokenEntry{Generation: 1, MakeTime: noon, Outcome: "made", SecretDigest: "d1"})
 	p.DeleteTime = noon
 	f := fleet(p)
 	acceptor := itemOf(t, f, "dc1", plan.TypePeeringAcceptor).GetPeeringAcceptor()
@@ -118,7 +118,7 @@ func TestDeletionIsAnItem(t *testing.T) {
 
 func TestAgentsTooOldAreNotGivenWhatTheyCannotDo(t *testing.T) {
 	t.Parallel()
-	state, omitted := plan.For(fleet(peering(1)), "dc1", []string{plan.TypeExportedServices})
+	state, omitted := plan.For(fleet(peered(1)), "dc1", []string{plan.TypeExportedServices})
 	if len(state.GetItems()) != 1 || state.GetItems()[0].GetType() != plan.TypeExportedServices {
 		t.Errorf("items %v, want the exports alone", state.GetItems())
 	}
@@ -129,11 +129,11 @@ func TestAgentsTooOldAreNotGivenWhatTheyCannotDo(t *testing.T) {
 
 func TestMesh(t *testing.T) {
 	t.Parallel()
-	if item := itemOf(t, fleet(peering(1)), "dc1", plan.TypeMesh); item != nil {
+	if item := itemOf(t, fleet(peered(1)), "dc1", plan.TypeMesh); item != nil {
 		t.Errorf("nobody said anything of gateways, and yet %v", item)
 	}
 	for _, through := range []bool{true, false} {
-		p := peering(1)
+		p := peered(1)
 		p.Spec.ThroughGateways = &through
 		if got := itemOf(t, fleet(p), "dc2", plan.TypeMesh).GetMesh().GetPeerThroughMeshGateways(); got != through {
 			t.Errorf("through gateways %v, want %v", got, through)
@@ -161,7 +161,7 @@ func TestAffectedMissesNobody(t *testing.T) {
 		case 1:
 			i := rapid.IntRange(0, 2).Draw(t, "acceptor")
 			j := rapid.IntRange(i+1, 3).Draw(t, "dialer")
-			p := peering(rapid.Int32Range(0, 2).Draw(t, "generation"))
+			p := peered(rapid.Int32Range(0, 2).Draw(t, "generation"))
 			p.Name = names[i] + "-" + names[j]
 			p.Uid, p.Spec.Acceptor, p.Spec.Dialer = p.Name, names[i], names[j]
 			return p

@@ -3,6 +3,7 @@ package resource
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -63,9 +64,11 @@ type Column struct {
 	Wide bool
 }
 
-// Kinds are all kinds, in the order in which apply creates them (what is referred to comes first).
-func Kinds() []Kind {
-	return []Kind{
+// registry is the table of kinds, and the same by name. It is asked for with every object.
+//
+//nolint:gochecknoglobals // a constant, which Go can only compute: nobody changes it
+var registry = sync.OnceValues(func() ([]Kind, map[string]Kind) {
+	rows := []Kind{
 		datacenterKind(),
 		gatewayKind(),
 		peeringGroupKind(),
@@ -75,11 +78,26 @@ func Kinds() []Kind {
 		agentKind(),
 		apiTokenKind(),
 	}
+	byName := make(map[string]Kind, len(rows))
+	for _, k := range rows {
+		byName[k.Name] = k
+	}
+	return rows, byName
+})
+
+// Kinds are all kinds, in the order in which apply creates them (what is referred to comes first).
+func Kinds() []Kind {
+	rows, _ := registry()
+	return slices.Clone(rows)
 }
 
 // KindNamed finds a kind by its name (Datacenter), plural, singular or short word, in any case.
 func KindNamed(name string) (Kind, bool) {
-	for _, k := range Kinds() {
+	rows, byName := registry()
+	if k, ok := byName[name]; ok {
+		return k, true
+	}
+	for _, k := range rows {
 		if equalFold(name, k.Name, k.Plural, k.Singular, k.Short) {
 			return k, true
 		}

@@ -32,11 +32,10 @@ const (
 // MaxNameLength is what DNS allows for one label, and Consul for a peer's name.
 const MaxNameLength = 63
 
-var (
-	nameForm = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
-	// ValidName says it in words, for messages.
-	nameRule = "lower-case letters, digits and '-', beginning and ending with a letter or digit, at most 63 characters"
-)
+var nameForm = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+
+// nameRule says in words, for messages, what ValidName allows.
+const nameRule = "lower-case letters, digits and '-', beginning and ending with a letter or digit, at most 63 characters"
 
 // ValidName tells whether a string is a DNS label, as names of resources and of Consul's peers are.
 func ValidName(s string) bool { return len(s) <= MaxNameLength && nameForm.MatchString(s) }

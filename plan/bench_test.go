@@ -1,0 +1,54 @@
+package plan_test
+
+import (
+	"fmt"
+	"testing"
+
+	"isthmus/peering"
+	"isthmus/plan"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/resource/resourcetest"
+)
+
+// large is a fleet of n datacenters with an agent each, one group of all of them, and an export of one service.
+func large(n int) (*resourcetest.Fleet, *isthmusv1.PeeringGroup) {
+	group := &isthmusv1.PeeringGroup{Name: "mesh", Spec: &isthmusv1.PeeringGroupSpec{Shape: "full-mesh", Selector: "env=prod"}}
+	f := resourcetest.New(group, &isthmusv1.ServiceExport{Name: "web", Spec: &isthmusv1.ServiceExportSpec{
+		Service: "web", Selector: "env=prod", Consumers: &isthmusv1.ExportConsumers{Selector: "env=prod"},
+	}})
+	for i := range n {
+		name := fmt.Sprintf("dc%03d", i)
+		f.Put(datacenter(name, "prod"), agent(name+"-a", name, "fleet"))
+	}
+	return f, group
+}
+
+// BenchmarkExpandMesh expands a full mesh of 100 datacenters: 4,950 peerings.
+func BenchmarkExpandMesh(b *testing.B) {
+	f, group := large(100)
+	b.ReportAllocs()
+	for b.Loop() {
+		if x := peering.Expand(f, group); len(x.Create) != 4950 {
+			b.Fatal(len(x.Create))
+		}
+	}
+}
+
+// BenchmarkPlanMesh plans all 100 datacenters of a full mesh, and digests the plans.
+func BenchmarkPlanMesh(b *testing.B) {
+	f, group := large(100)
+	for _, p := range peering.Expand(f, group).Create {
+		p.Uid = p.GetName()
+		f.Put(p)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		for dc := range resource.All[*isthmusv1.Datacenter](f, resource.KindDatacenter) {
+			state, _ := plan.For(f, dc.GetName(), plan.Features())
+			if len(state.GetItems()) != 100 || plan.Digest(state) == "" {
+				b.Fatal(len(state.GetItems()))
+			}
+		}
+	}
+}

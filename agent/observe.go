@@ -36,8 +36,8 @@ func (r *reconciler) observe(items []item, results []result, all []consul.Peerin
 	}
 	for _, p := range all {
 		uid := uidOf(p)
-		if wanted[uid] && uid != "" {
-			continue
+		if wanted[uid] && uid != "" || p.Deleting {
+			continue // reported above, or going
 		}
 		o := r.observeOne(p)
 		o.Uid, o.Origin = uid, originForeign
@@ -57,7 +57,8 @@ func (r *reconciler) observeItem(it item, res result, all []consul.Peering) *ist
 	there := false
 	var at *consul.Peering
 	for _, p := range all {
-		if uidOf(p) != it.uid {
+		// One that is being deleted has no Meta any more.
+		if uidOf(p) != it.uid && (!p.Deleting || p.Name != it.peerName) {
 			continue
 		}
 		there = true

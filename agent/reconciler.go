@@ -158,6 +158,9 @@ func (r *reconciler) reconcileItem(ctx context.Context, it item, all []consul.Pe
 			return result{acted: true}
 		}
 	}
+	if at != nil && at.Deleting {
+		return result{acted: true} // Consul is at it, and has dropped its Meta
+	}
 	if at != nil && uidOf(*at) != it.uid {
 		if it.remove {
 			return result{} // ours is gone, if it ever was
@@ -177,8 +180,6 @@ func (r *reconciler) reconcileItem(ctx context.Context, it item, all []consul.Pe
 
 func (r *reconciler) act(ctx context.Context, it item, at *consul.Peering) (acted bool, err error) {
 	switch {
-	case at != nil && at.Deleting:
-		return true, nil // Consul is at it
 	case at != nil && (it.remove || at.Dialer != (it.role == roleDialer)):
 		// To go, or of the other role, which is fixed per name.
 		return true, r.remove(ctx, it, *at)

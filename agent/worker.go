@@ -14,10 +14,12 @@ import (
 const (
 	// pollEvery is how often live states of peerings are looked at: Consul computes them on read and wakes nobody.
 	pollEvery = 3 * time.Second
-	// pollSoon is how often while one is on its way. ACTIVE comes some 25 ms after a token is used.
+	// pollSoon is how soon one that is on its way is looked at again; each time it takes twice as long, up to pollEvery.
+	// ACTIVE comes some 25 ms after a token is used, or up to 5 s, when Consul's own limiter had other work before.
 	pollSoon = 50 * time.Millisecond
-	// soonFor bounds that: a peer that does not answer is no reason to hurry for ever.
-	soonFor = 10 * time.Second
+	// pollSlow bounds the doubling for as long as Consul may well take.
+	pollSlow = 800 * time.Millisecond
+	soonFor  = 15 * time.Second
 	// inventoryEvery is how often facts are looked at that nothing tells of.
 	inventoryEvery = 15 * time.Second
 )
@@ -41,6 +43,7 @@ type worker struct {
 	// Of the passes alone.
 	campaign     *campaign
 	hurryUntil   time.Time
+	hurry        time.Duration
 	nextCatalog  time.Time
 	applied      snapshot
 	lastProblem  string
@@ -49,7 +52,7 @@ type worker struct {
 }
 
 func newWorker(a *Agent) *worker {
-	return &worker{agent: a, wake: make(chan struct{}, 1), catalog: true}
+	return &worker{agent: a, wake: make(chan struct{}, 1), catalog: true, hurry: pollSoon}
 }
 
 func (w *worker) kick() {
@@ -187,15 +190,16 @@ func (w *worker) next(settled bool) time.Duration {
 	now := time.Now()
 	switch {
 	case settled:
-		w.hurryUntil = time.Time{}
+		w.hurryUntil, w.hurry = time.Time{}, pollSoon
 		return pollEvery
 	case w.hurryUntil.IsZero():
 		w.hurryUntil = now.Add(soonFor)
-		return pollSoon
-	case now.Before(w.hurryUntil):
-		return pollSoon
+	case now.After(w.hurryUntil):
+		return pollEvery
 	}
-	return pollEvery
+	soon := w.hurry
+	w.hurry = min(2*w.hurry, pollSlow)
+	return soon
 }
 
 // lookAround adds inventory and services to a report when it is time, or when services changed.

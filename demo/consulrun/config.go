@@ -37,9 +37,12 @@ func (s *Server) writeConfig() error {
 		// Stopping one server is an outage here, not its retirement.
 		"skip_leave_on_interrupt": true, "leave_on_terminate": false,
 		"disable_update_check": true,
-		"performance":          map[string]any{"raft_multiplier": 1},
-		"connect":              map[string]any{"enabled": true},
-		"peering":              map[string]any{"enabled": true},
+		// One server has no distances to measure; and until the first peering, every write takes from the budget (one in
+		// five seconds) with which Consul begins peerings' streams.
+		"disable_coordinates": true,
+		"performance":         map[string]any{"raft_multiplier": 1},
+		"connect":             map[string]any{"enabled": true},
+		"peering":             map[string]any{"enabled": true},
 		"acl": map[string]any{
 			"enabled": true, "default_policy": "deny", "enable_token_persistence": false,
 			"tokens": map[string]any{"initial_management": s.ManagementToken, "agent": s.ManagementToken},

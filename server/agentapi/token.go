@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"isthmus/fault"
 	"isthmus/peering"
@@ -249,7 +248,7 @@ func (s *Service) fetch(ctx context.Context, caller auth.Caller, digest string) 
 func dialedWith(v *snapshot.View, caller auth.Caller, digest string) (*isthmusv1.Peering, error) {
 	for p := range resource.AllTouching[*isthmusv1.Peering](v, resource.KindPeering, caller.Datacenter) {
 		if p.GetSpec().GetDialer() == caller.Datacenter && p.GetDeleteTime() == nil && digest != "" &&
-			strings.EqualFold(peering.Waiting(p.GetStatus().GetToken()), digest) {
+			peering.Waiting(p.GetStatus().GetToken()) == digest {
 			return p, nil
 		}
 	}

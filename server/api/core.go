@@ -27,6 +27,8 @@ const indexHeader = "x-isthmus-index"
 type Core struct {
 	Store    store.Store
 	Snapshot *snapshot.Snapshot
+	// Stopping is closed when the server shuts down: blocking queries answer then.
+	Stopping <-chan struct{}
 	Log      hclog.Logger
 	Now      func() time.Time
 }

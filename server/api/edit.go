@@ -72,6 +72,9 @@ type batch struct {
 	edits []*edit
 	// force accepts what a limit stands against.
 	force bool
+	// secrets are stored and spent ones deleted, together with the edits.
+	secrets []store.Secret
+	spent   []string
 	// expansion is what groups do because of the edits; filled in by the check.
 	expansion []*isthmusv1.Change
 }
@@ -90,8 +93,9 @@ func (c *Core) submit(ctx context.Context, dryRun bool, build func(v *snapshot.V
 			if dryRun {
 				return b, v, nil
 			}
-			if v, err = c.write(ctx, b); err == nil {
-				return b, v, nil
+			var written *snapshot.View
+			if written, err = c.write(ctx, b); err == nil {
+				return b, written, nil
 			}
 		}
 		if !worthAnotherLook(err, b) {
@@ -126,7 +130,7 @@ func worthAnotherLook(err error, b *batch) bool {
 
 // write stores what changes.
 func (c *Core) write(ctx context.Context, b *batch) (*snapshot.View, error) {
-	w := store.Write{}
+	w := store.Write{Secrets: b.secrets, DeleteSecrets: b.spent}
 	for _, e := range b.edits {
 		if !e.changes() {
 			continue

@@ -2,10 +2,14 @@ package api
 
 import (
 	"context"
+	"fmt"
 
 	"isthmus/fault"
+	"isthmus/peering"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
+	"isthmus/seal"
+	"isthmus/store"
 	"isthmus/store/snapshot"
 )
 
@@ -60,4 +64,67 @@ func (s *PeeringService) RotatePeering(ctx context.Context, r *isthmusv1.RotateP
 		return &batch{edits: []*edit{{kind: resource.KindOf(before), before: before, after: after, index: r.GetIndex(), action: "rotate",
 			message: "a new token was asked for"}}}, nil
 	}))
+}
+
+// ImportPeering implements the RPC.
+func (s *PeeringService) ImportPeering(ctx context.Context, r *isthmusv1.ImportPeeringRequest) (*isthmusv1.Peering, error) {
+	payload := r.GetPayload()
+	body, err := seal.Encode(payload)
+	if err != nil {
+		return nil, err
+	}
+	secret := store.Secret{Digest: seal.Digest(payload), Kind: payload.GetKind(), Body: body, ExpireTime: payload.GetExpireTime().AsTime()}
+	return one[*isthmusv1.Peering](s.submit(ctx, false, func(v *snapshot.View) (*batch, error) {
+		before, err := existing(v, resource.KindPeering, r.GetName(), 0)
+		if err != nil {
+			return nil, err
+		}
+		after := resource.Clone(before).(*isthmusv1.Peering) //nolint:forcetypeassert // the kind's type is fixed by the registry.
+		if err := checkImport(after, payload); err != nil {
+			return nil, err
+		}
+		if after.Status == nil {
+			after.Status = &isthmusv1.PeeringStatus{}
+		}
+		token := peering.Token{
+			Generation: payload.GetGeneration(), Agent: peering.Operator, SecretDigest: secret.Digest,
+			Recipients: payload.GetRecipients(), ExpireTime: secret.ExpireTime,
+		}
+		old := after.GetStatus().GetToken()
+		if after.Status.Token, err = peering.Imported(old, token, s.Now()); err != nil {
+			return nil, err
+		}
+		return &batch{
+			edits: []*edit{{kind: resource.KindOf(before), before: before, after: after, action: "import", status: true,
+				message: fmt.Sprintf("token generation %d of %s", payload.GetGeneration(), after.GetSpec().GetExternalAcceptor())}},
+			secrets: []store.Secret{secret}, spent: peering.Spent(old, after.GetStatus().GetToken()),
+		}, nil
+	}))
+}
+
+// checkImport refuses a payload that the dialer's agents would refuse, as far as that can be seen from outside.
+func checkImport(p *isthmusv1.Peering, payload *isthmusv1.SealedPayload) error {
+	wrong := func(field, format string, args ...any) error {
+		return fault.Violated(fault.Violation{Field: "payload." + field, Reason: "Invalid", Message: fmt.Sprintf(format, args...)})
+	}
+	switch {
+	case p.GetSpec().GetExternalAcceptor() == "":
+		return fault.New(fault.Refused, "Peering %q has the acceptor %s, whose agent makes the token; only that of an externalAcceptor is brought in",
+			p.GetName(), p.GetSpec().GetAcceptor())
+	case p.GetDeleteTime() != nil:
+		return fault.New(fault.Refused, "Peering %q is being deleted", p.GetName())
+	case payload.GetKind() != seal.KindPeeringToken:
+		return wrong("kind", "is %q; expected %q", payload.GetKind(), seal.KindPeeringToken)
+	case payload.GetFrom() != seal.Operator:
+		return wrong("from", "is %q; expected %q", payload.GetFrom(), seal.Operator)
+	case payload.GetUid() != p.GetUid():
+		return wrong("uid", "is not the uid of Peering %q", p.GetName())
+	case payload.GetToDatacenter() != p.GetSpec().GetDialer():
+		return wrong("toDatacenter", "is %q; the dialer is %q", payload.GetToDatacenter(), p.GetSpec().GetDialer())
+	case payload.GetExpireTime().CheckValid() != nil || payload.GetCreateTime().CheckValid() != nil:
+		return wrong("expireTime", "is not a time")
+	case len(payload.GetRecipients()) == 0 || len(payload.GetCiphertext()) == 0 || len(payload.GetSignature()) == 0:
+		return wrong("recipients", "the payload is not sealed to anybody, or not signed")
+	}
+	return nil
 }

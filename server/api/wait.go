@@ -81,6 +81,9 @@ func ask[T any](ctx context.Context, c *Core, q query, a answer[T]) (T, error) {
 		case <-timeout.C:
 			setIndex(ctx, v.Revision().Index)
 			return result, err
+		case <-c.Stopping:
+			setIndex(ctx, v.Revision().Index)
+			return result, err
 		case <-changed:
 		}
 		v = c.Snapshot.View()

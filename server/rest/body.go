@@ -8,13 +8,21 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"time"
 
 	"isthmus/fault"
 )
 
-// limitBody reads the whole body, so that what is too large is refused before anything looks at it.
+// bodyTimeout is how long a body may take to arrive.
+const bodyTimeout = time.Minute
+
+// limitBody reads the whole body, so that what is too large or too slow is refused before anything looks at it. The
+// server's own ReadTimeout cannot be used: it would end blocking queries as well.
 func limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		connection := http.NewResponseController(w)
+		// A connection without deadlines (a test's recorder) has nothing to wait for.
+		_ = connection.SetReadDeadline(time.Now().Add(bodyTimeout))
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 		if err != nil {
 			var tooLarge *http.MaxBytesError
@@ -25,6 +33,7 @@ func limitBody(next http.Handler) http.Handler {
 			writeError(w, fault.Wrap(fault.Invalid, err, "the body could not be read to its end"))
 			return
 		}
+		_ = connection.SetReadDeadline(time.Time{})
 		replaceBody(r, body)
 		next.ServeHTTP(w, r)
 	})

@@ -1,0 +1,86 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+
+	"isthmus/fault"
+	"isthmus/identity"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/store/snapshot"
+)
+
+// suffixLength of a made-up name: 40 bits tell apart all tokens that a fleet will ever have.
+const suffixLength = 8
+
+// APITokenService serves APITokens.
+type APITokenService struct {
+	isthmusv1.UnimplementedAPITokenServiceServer
+	*Core
+}
+
+// ListAPITokens implements the RPC.
+func (s *APITokenService) ListAPITokens(ctx context.Context, r *isthmusv1.ListRequest) (*isthmusv1.ListAPITokensResponse, error) {
+	items, next, err := list[*isthmusv1.APIToken](ctx, s.Core, resource.KindAPIToken, r)
+	if err != nil {
+		return nil, err
+	}
+	return &isthmusv1.ListAPITokensResponse{ApiTokens: items, NextPageToken: next}, nil
+}
+
+// GetAPIToken implements the RPC.
+func (s *APITokenService) GetAPIToken(ctx context.Context, r *isthmusv1.GetRequest) (*isthmusv1.APIToken, error) {
+	return get[*isthmusv1.APIToken](ctx, s.Core, resource.KindAPIToken, r)
+}
+
+// CreateAPIToken implements the RPC.
+func (s *APITokenService) CreateAPIToken(ctx context.Context, r *isthmusv1.CreateAPITokenRequest) (*isthmusv1.CreateAPITokenResponse, error) {
+	sent := r.GetApiToken()
+	if sent == nil {
+		return nil, fault.New(fault.Invalid, "there is no APIToken in the request")
+	}
+	sent = resource.Clone(sent)
+	if sent.GetName() == "" {
+		sent.Name = sent.GetSpec().GetRole() + "-" + strings.ToLower(rand.Text()[:suffixLength])
+	}
+	if end := sent.GetSpec().GetExpireTime(); end != nil && !s.Now().Before(end.AsTime()) {
+		return nil, fault.Violated(fault.Violation{Field: "spec.expireTime", Reason: "Expired", Message: "is over"})
+	}
+	secret, hash, err := identity.NewAPISecret(sent.GetName())
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "making an API token")
+	}
+	token, err := one[*isthmusv1.APIToken](s.submit(ctx, false, func(v *snapshot.View) (*batch, error) {
+		e, err := creation(v, sent)
+		if err != nil {
+			return nil, err
+		}
+		e.after.(*isthmusv1.APIToken).Status = &isthmusv1.APITokenStatus{State: stateActive, SecretHash: hash} //nolint:forcetypeassert // creation keeps the type.
+		e.message = "role " + sent.GetSpec().GetRole()
+		return &batch{edits: []*edit{e}}, nil
+	}))
+	if err != nil {
+		return nil, err
+	}
+	return &isthmusv1.CreateAPITokenResponse{ApiToken: token, Secret: secret}, nil
+}
+
+// DeleteAPIToken implements the RPC. The last admin stays: nobody could let anybody in any more.
+func (s *APITokenService) DeleteAPIToken(ctx context.Context, r *isthmusv1.DeleteRequest) (*isthmusv1.DeleteResponse, error) {
+	v := s.Snapshot.View()
+	if t, ok := resource.Lookup[*isthmusv1.APIToken](v, resource.KindAPIToken, r.GetName()); ok && t.GetSpec().GetRole() == resource.RoleAdmin {
+		admins := 0
+		for other := range resource.All[*isthmusv1.APIToken](v, resource.KindAPIToken) {
+			end := other.GetSpec().GetExpireTime()
+			if other.GetSpec().GetRole() == resource.RoleAdmin && (end == nil || s.Now().Before(end.AsTime())) {
+				admins++
+			}
+		}
+		if admins <= 1 && !r.GetForce() {
+			return nil, fault.New(fault.Refused, "%s is the last admin token: without it nobody can manage API tokens; create another one first, or use force", r.GetName())
+		}
+	}
+	return remove(ctx, s.Core, resource.KindAPIToken, r)
+}

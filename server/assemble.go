@@ -1,0 +1,164 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/test/bufconn"
+
+	"isthmus/fault"
+	"isthmus/openapi"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/server/agentapi"
+	"isthmus/server/api"
+	"isthmus/server/auth"
+	"isthmus/server/observation"
+	"isthmus/server/request"
+	"isthmus/server/rest"
+)
+
+const (
+	// maxMessage is the largest gRPC message: a desired state of many thousand items.
+	maxMessage = 16 << 20
+	// keepaliveTime and keepaliveTimeout find out that an agent is cut off while its Pull is open.
+	keepaliveTime    = 10 * time.Second
+	keepaliveTimeout = 5 * time.Second
+	// minPing is the least time between an agent's own pings.
+	minPing = 5 * time.Second
+
+	// readTimeout is for a request's head (package rest bounds the body), idleTimeout between requests. An answer may take
+	// as long as a blocking query waits, with its jitter.
+	readTimeout  = 20 * time.Second
+	idleTimeout  = 2 * time.Minute
+	writeTimeout = 12 * time.Minute
+	// maxHeader: a request has a token and little else.
+	maxHeader = 32 << 10
+)
+
+// assemble puts the services together: one set, behind the same interceptors, served to the network and to REST.
+func (s *Server) assemble(ctx context.Context) error {
+	own, err := s.grpcCertificate()
+	if err != nil {
+		return err
+	}
+	fingerprint, err := rootFingerprint(own.current.Load())
+	if err != nil {
+		return err
+	}
+	registry := newRegistry(s.store, s.snapshot, s.controller.Leading)
+	observer := request.NewObserver(s.log.Named("request"), s.config.Now, registry)
+	guard := auth.NewGuard(s.snapshot, s.ca.Pool(), s.config.RenewalWindow, s.config.Now)
+	options := []grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(observer.Unary, guard.Unary),
+		grpc.ChainStreamInterceptor(observer.Stream, guard.Stream),
+		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
+	}
+	s.grpcServer = grpc.NewServer(append(options,
+		grpc.Creds(credentials.NewTLS(serverTLS(own, tls.RequestClientCert))),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
+	)...)
+	s.innerServer = grpc.NewServer(options...)
+	for _, g := range []*grpc.Server{s.grpcServer, s.innerServer} {
+		s.register(g, fingerprint)
+	}
+	s.registerAgents(s.grpcServer)
+	return s.assembleREST(ctx, rest.Options{
+		Ready: s.ready, Metrics: registry, OpenAPI: openapi.Document(), Log: s.log.Named("rest"),
+	})
+}
+
+func (s *Server) grpcCertificate() (*certificate, error) {
+	renew := ownCertificate(s.ca, grpcHosts(s.config, s.grpcListener.Addr()), s.config.Now)
+	if s.config.GRPCCertFile != "" {
+		renew = fileCertificate(s.config.GRPCCertFile, s.config.GRPCKeyFile)
+	}
+	c, err := newCertificate(renew, s.log)
+	if err != nil {
+		return nil, err
+	}
+	s.certificates = append(s.certificates, c)
+	return c, nil
+}
+
+// register adds what operators and programs call.
+func (s *Server) register(g *grpc.Server, fingerprint string) {
+	core := &api.Core{
+		Store: s.store, Snapshot: s.snapshot, Stopping: s.stopping, Log: s.log.Named("api"), Now: s.config.Now,
+	}
+	isthmusv1.RegisterServerServiceServer(g, &api.ServerService{
+		Core: core, Version: s.config.Version, GRPCAddress: s.advertised, CAFingerprint: fingerprint,
+	})
+	isthmusv1.RegisterDatacenterServiceServer(g, &api.DatacenterService{Core: core, Observations: s.observations})
+	isthmusv1.RegisterGatewayServiceServer(g, &api.GatewayService{Core: core})
+	isthmusv1.RegisterPeeringServiceServer(g, &api.PeeringService{Core: core})
+	isthmusv1.RegisterPeeringGroupServiceServer(g, &api.PeeringGroupService{Core: core})
+	isthmusv1.RegisterServiceExportServiceServer(g, &api.ServiceExportService{Core: core})
+	isthmusv1.RegisterJoinTokenServiceServer(g, &api.JoinTokenService{Core: core, Address: s.advertised, CAFingerprint: fingerprint})
+	isthmusv1.RegisterAgentServiceServer(g, &api.AgentService{Core: core, Forget: func(ctx context.Context, datacenter, agent string) error {
+		return s.observations.Forget(ctx, datacenter, observation.AgentPart(agent))
+	}})
+	isthmusv1.RegisterAPITokenServiceServer(g, &api.APITokenService{Core: core})
+	isthmusv1.RegisterEventServiceServer(g, &api.EventService{Core: core, Journal: s.store})
+}
+
+// registerAgents adds what agents call, and what is of use on the network only.
+func (s *Server) registerAgents(g *grpc.Server) {
+	isthmusv1.RegisterSyncServiceServer(g, &agentapi.Service{
+		Store: s.store, Journal: s.store, Vault: s.store, Snapshot: s.snapshot, Observations: s.observations,
+		Planner: s.planner, CA: s.ca, Stopping: s.stopping, Now: s.config.Now, Log: s.log.Named("agents"),
+	})
+	healthv1.RegisterHealthServer(g, health.NewServer())
+	reflection.Register(g)
+}
+
+func (s *Server) assembleREST(ctx context.Context, options rest.Options) error {
+	s.inside = bufconn.Listen(bufconnSize)
+	conn, err := grpc.NewClient("passthrough:///inside",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.inside.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)))
+	if err != nil {
+		return fault.Wrap(fault.Internal, err, "connecting REST to the services")
+	}
+	s.insideConn, options.Conn = conn, conn
+	options.TLS = s.config.HTTPCertFile != ""
+	handler, err := rest.New(ctx, options)
+	if err != nil {
+		return fault.Wrap(fault.Internal, err, "setting up REST")
+	}
+	s.httpServer = &http.Server{
+		Handler: handler, MaxHeaderBytes: maxHeader,
+		ReadHeaderTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		ErrorLog: s.log.Named("rest").StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
+	}
+	if !options.TLS {
+		return nil
+	}
+	c, err := newCertificate(fileCertificate(s.config.HTTPCertFile, s.config.HTTPKeyFile), s.log)
+	if err != nil {
+		return err
+	}
+	s.certificates = append(s.certificates, c)
+	s.httpServer.TLSConfig = serverTLS(c, tls.NoClientCert)
+	return nil
+}
+
+// ready tells why the server cannot serve: the store does not answer, or the snapshot cannot follow it.
+func (s *Server) ready(ctx context.Context) error {
+	if err := s.store.Ping(ctx); err != nil {
+		return err
+	}
+	return s.snapshot.Catchup(ctx)
+}

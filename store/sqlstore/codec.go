@@ -129,7 +129,11 @@ func (p *put) scope(k *kind, o resource.Object) {
 		p.datacenters = sortedSet(k.Datacenters(o))
 	}
 	if k.Claims != nil {
-		p.claims = k.Claims(o)
+		for _, claim := range k.Claims(o) {
+			if !slices.Contains(p.claims, claim) {
+				p.claims = append(p.claims, claim)
+			}
+		}
 	}
 	if k.References != nil {
 		p.references = k.References(o)

@@ -100,7 +100,8 @@ func parseIdentity(data []byte) (*Identity, error) {
 		return nil, fault.New(fault.Invalid, "it is of version %d", form.Version)
 	}
 	i := &Identity{Attestation: &isthmusv1.Attestation{}, Address: form.Address, CAFingerprint: form.CAFingerprint}
-	if err := protojson.Unmarshal(form.Attestation, i.Attestation); err != nil {
+	// A newer isthmus may have written more; what is signed is checked below.
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(form.Attestation, i.Attestation); err != nil {
 		return nil, err
 	}
 	var err error
@@ -115,7 +116,8 @@ func parseIdentity(data []byte) (*Identity, error) {
 	if !public.Equal(ed25519.PublicKey(i.Attestation.GetIdentityKey())) || i.age.Recipient().String() != i.Attestation.GetAgeRecipient() {
 		return nil, fault.New(fault.Invalid, "its keys are not the ones that it attests")
 	}
-	return i, VerifyAttestation(i.Attestation)
+	// Whether it came in time is for the server to say: an agent that hears so ends with a reason of its own.
+	return i, checkAttestation(i.Attestation)
 }
 
 // Save writes the identity into a data directory that has none yet.
@@ -143,6 +145,16 @@ func (i *Identity) Agent() string { return i.Attestation.GetAgent() }
 
 // Datacenter is the one that the agent was made for.
 func (i *Identity) Datacenter() string { return i.Attestation.GetGrant().GetDatacenter() }
+
+func (i *Identity) name() AgentName {
+	return AgentName{Name: i.Agent(), Datacenter: i.Datacenter(), Kind: i.Attestation.GetGrant().GetKind()}
+}
+
+// String is the agent's name: no log shows its keys by mistake.
+func (i *Identity) String() string { return i.Agent() }
+
+// GoString is the agent's name, too.
+func (i *Identity) GoString() string { return i.Agent() }
 
 // FleetKey is the pinned public fleet key; empty when the join token was minted without it. Such an agent takes nothing
 // from others until it is told the fleet key on its own host.
@@ -224,7 +236,7 @@ func (i *Identity) credential(certificate, ca string) (Credential, error) {
 		return bad("the server's certificate is for another key than this agent's")
 	}
 	who, err := AgentFromCertificate(leaf)
-	if err != nil || who.Name != i.Agent() || who.Datacenter != i.Datacenter() {
+	if err != nil || who != i.name() {
 		return bad("the server's certificate names another agent than %s in %s", i.Agent(), i.Datacenter())
 	}
 	pool := x509.NewCertPool()

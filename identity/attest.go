@@ -29,6 +29,13 @@ const (
 	KindGateway = "gateway"
 )
 
+const (
+	// operator is who the fleet key itself signs for: see seal.Operator.
+	operator = "operator"
+	// maxRecipient is twice an age X25519 recipient's text.
+	maxRecipient = 128
+)
+
 func grantStatement(g *isthmusv1.JoinGrant) *Statement {
 	return NewStatement("join-grant").Text(g.GetName()).Text(g.GetKind()).Text(g.GetDatacenter()).
 		Bytes(g.GetOneTimeKey()).Time(g.GetExpireTime()).Number(int64(g.GetMaxUses())).Bytes(g.GetFleetKey())
@@ -72,9 +79,22 @@ func VerifyGrant(g *isthmusv1.JoinGrant, fleet ed25519.PublicKey) error {
 	return nil
 }
 
-// VerifyAttestation checks an attestation by itself: its keys are keys, and the grant's one-time key signed them. It says
-// nothing of who made the grant: see VerifyTrusted.
+// VerifyAttestation checks an attestation by itself: its keys are keys, and the grant's one-time key signed them while the
+// grant was good, by the agent's clock. It says nothing of who made the grant: see VerifyTrusted.
 func VerifyAttestation(a *isthmusv1.Attestation) error {
+	if err := checkAttestation(a); err != nil {
+		return err
+	}
+	if made, end := a.GetCreateTime().AsTime(), a.GetGrant().GetExpireTime().AsTime(); !made.Before(end) {
+		return refuse(fault.Denied, ReasonTokenExpired, "attestation.createTime",
+			"agent %s attested its keys at %s, but its join token expired at %s: make another one, and look at the clock of the agent's host",
+			a.GetAgent(), made.Format(time.RFC3339), end.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// checkAttestation is VerifyAttestation without a look at any time.
+func checkAttestation(a *isthmusv1.Attestation) error {
 	bad := func(field, format string, args ...any) error {
 		return refuse(fault.Denied, ReasonBadAttestation, "attestation."+field, format, args...)
 	}
@@ -86,8 +106,12 @@ func VerifyAttestation(a *isthmusv1.Attestation) error {
 		return bad("grant.oneTimeKey", "the one-time key is not an Ed25519 public key of 32 bytes")
 	case g.GetKind() != KindAgent && g.GetKind() != KindGateway:
 		return bad("grant.kind", "the kind is neither agent nor gateway")
-	case !resource.ValidName(g.GetDatacenter()) || !resource.ValidName(a.GetAgent()):
-		return bad("agent", "agent and datacenter must be DNS labels")
+	case !resource.ValidName(g.GetDatacenter()) || !resource.ValidName(a.GetAgent()) || a.GetAgent() == operator:
+		return bad("agent", "agent and datacenter must be DNS labels, and no agent is called %s", operator)
+	case a.GetCreateTime().CheckValid() != nil || g.GetExpireTime().CheckValid() != nil:
+		return bad("createTime", "the times must be times")
+	case len(a.GetAgeRecipient()) > maxRecipient:
+		return bad("ageRecipient", "the recipient is not an age X25519 recipient (age1…)")
 	case !attestationStatement(a).Verify(g.GetOneTimeKey(), a.GetSignature()):
 		return bad("signature", "the attestation of %s does not carry the signature of its join token's key", a.GetAgent())
 	}
@@ -146,5 +170,5 @@ func TrustOf(a *isthmusv1.Attestation, p *isthmusv1.Approval) string {
 // Fingerprint shows an agent's keys to people: SHA256:… over agent, kind, datacenter, identity key and recipient. The agent
 // logs the same one on its host.
 func Fingerprint(a *isthmusv1.Attestation) string {
-	return fingerprint(keysDigest(a))
+	return formatFingerprint(keysDigest(a))
 }

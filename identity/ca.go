@@ -34,6 +34,9 @@ const (
 // uriScheme of agents' names in certificates: isthmus://agent/<datacenter>/<name>.
 const uriScheme = "isthmus"
 
+// maxCSR bounds what is parsed for a stranger: a request for an Ed25519 key has some 150 bytes.
+const maxCSR = 16 << 10
+
 // serialBits is how long random serial numbers are: CA/Browser Forum asks for at least 64.
 const serialBits = 127
 
@@ -102,7 +105,9 @@ func (c *CA) KeyPEM() ([]byte, error) {
 func (c *CA) Fingerprint() string { return CertificateFingerprint(c.certificate) }
 
 // CertificateFingerprint is SHA256:… of a certificate, in base64 without padding.
-func CertificateFingerprint(certificate *x509.Certificate) string { return fingerprint(certificate.Raw) }
+func CertificateFingerprint(certificate *x509.Certificate) string {
+	return fingerprint(certificate.Raw)
+}
 
 // Pool trusts this CA alone.
 func (c *CA) Pool() *x509.CertPool {
@@ -152,6 +157,9 @@ func (c *CA) Issue(csr []byte, who AgentName, now time.Time) (Issued, error) {
 func CSRKey(csr []byte) (ed25519.PublicKey, error) {
 	bad := func() (ed25519.PublicKey, error) {
 		return nil, refuse(fault.Invalid, ReasonCSRMismatch, "csr", "the certificate request is not one of an Ed25519 key, signed by it")
+	}
+	if len(csr) > maxCSR {
+		return bad()
 	}
 	request, err := x509.ParseCertificateRequest(csr)
 	if err != nil || request.CheckSignature() != nil {
@@ -246,7 +254,7 @@ func VerifyClient(leaf *x509.Certificate, pool *x509.CertPool, now time.Time, wi
 	case now.Before(leaf.NotBefore):
 		return AgentName{}, false, refuse(fault.Unauthenticated, ReasonBadCertificate, "certificate",
 			"the certificate of %s begins at %s: a clock is wrong", who.Name, leaf.NotBefore.Format(time.RFC3339))
-	case now.After(leaf.NotAfter.Add(window)):
+	case !now.Before(leaf.NotAfter.Add(window)):
 		return AgentName{}, true, refuse(fault.Unauthenticated, ReasonCertificateTooOld, "certificate",
 			"the certificate of %s ended at %s, too long ago to be renewed: enrol again with another join token, in an empty data directory",
 			who.Name, leaf.NotAfter.Format(time.RFC3339))

@@ -7,6 +7,7 @@ import (
 
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 // CheckEnrolment is the server's decision about an agent that wants in: nil, or the first of these refusals.
@@ -39,9 +40,7 @@ func CheckEnrolment(a *isthmusv1.Attestation, csr []byte, stored *isthmusv1.Join
 		return refuse(fault.Denied, ReasonTokenUsed, "attestation.grant.maxUses", "the join token has been used up (%d of %d): make another one",
 			stored.GetStatus().GetUses(), grant.GetMaxUses())
 	}
-	// A name is the datacenter's, as far as 63 characters allow, and random characters.
-	prefix := a.GetAgent()[:max(0, strings.LastIndexByte(a.GetAgent(), '-'))]
-	if prefix == "" || !strings.HasPrefix(grant.GetDatacenter(), prefix) {
+	if !namedAfter(a.GetAgent(), grant.GetDatacenter()) {
 		return refuse(fault.Denied, ReasonWrongDatacenter, "attestation.agent", "agent %s is not named after datacenter %s, which its join token is for",
 			a.GetAgent(), grant.GetDatacenter())
 	}
@@ -53,6 +52,13 @@ func CheckEnrolment(a *isthmusv1.Attestation, csr []byte, stored *isthmusv1.Join
 		return refuse(fault.Denied, ReasonCSRMismatch, "csr", "the certificate request is for another key than the attested one")
 	}
 	return nil
+}
+
+// namedAfter tells whether an agent's name is a datacenter's and random characters, or the beginning of a datacenter's that
+// is too long for that.
+func namedAfter(agent, datacenter string) bool {
+	prefix := agent[:max(0, strings.LastIndexByte(agent, '-'))]
+	return prefix == datacenter || len(agent) == resource.MaxNameLength && prefix != "" && strings.HasPrefix(datacenter, prefix)
 }
 
 // SameAgent tells whether an attestation is the one that an agent enrolled with: asking again after a lost answer is not a

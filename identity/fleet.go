@@ -8,6 +8,8 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"regexp"
+	"strings"
 
 	"isthmus/fault"
 	"isthmus/secretfile"
@@ -40,17 +42,32 @@ func LoadFleetKey(path string) (*FleetKey, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "%s is not a fleet key: make one with isthmus fleet init", path)
 	}
-	return &FleetKey{private: private}, nil
+	k := &FleetKey{private: private}
+	// A key that was typed in from paper with one mistake is a key, too, but one that no agent has ever heard of.
+	if said := fleetComment.FindSubmatch(data); said != nil && string(said[1]) != k.ID() {
+		return nil, fault.New(fault.Refused, "%s is damaged: it says that it holds fleet key %s, but holds %s; take it from your copy", path, said[1], k.ID())
+	}
+	return k, nil
 }
+
+// fleetComment is the line above the key.
+var fleetComment = regexp.MustCompile(`(?m)^# isthmus fleet key (SHA256:\S+)`)
 
 // Save writes it to a file of mode 0600 that must not be there yet: overwriting a fleet key loses the fleet.
 func (k *FleetKey) Save(path string) error {
-	data, err := formatPrivateKey(k.private)
+	key, err := formatPrivateKey(k.private)
 	if err != nil {
 		return err
 	}
-	return secretfile.Create(path, data)
+	comment := "# isthmus fleet key " + k.ID() + "\n# Keep a copy in a safe place, and never on a server.\n"
+	return secretfile.Create(path, append([]byte(comment), key...))
 }
+
+// String is the ID: no log shows the key by mistake.
+func (k *FleetKey) String() string { return k.ID() }
+
+// GoString is the ID, too.
+func (k *FleetKey) GoString() string { return k.ID() }
 
 // Public is the half that agents pin.
 func (k *FleetKey) Public() ed25519.PublicKey {
@@ -66,9 +83,26 @@ func (k *FleetKey) ID() string { return KeyID(k.Public()) }
 // KeyID names a public key for people, as ssh does: SHA256:… in base64 without padding.
 func KeyID(key ed25519.PublicKey) string { return fingerprint(key) }
 
+// fingerprintPrefix names the hash, as ssh does.
+const fingerprintPrefix = "SHA256:"
+
 func fingerprint(data []byte) string {
 	sum := sha256.Sum256(data)
-	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
+	return formatFingerprint(sum[:])
+}
+
+func formatFingerprint(sum []byte) string {
+	return fingerprintPrefix + base64.RawStdEncoding.EncodeToString(sum)
+}
+
+// parseFingerprint reads what formatFingerprint wrote.
+func parseFingerprint(text string) (sum []byte, ok bool) {
+	encoded, ok := strings.CutPrefix(text, fingerprintPrefix)
+	if !ok {
+		return nil, false
+	}
+	sum, err := base64.RawStdEncoding.Strict().DecodeString(encoded)
+	return sum, err == nil && formatFingerprint(sum) == text && len(sum) == sha256.Size
 }
 
 func parsePrivateKey(data []byte) (ed25519.PrivateKey, error) {

@@ -64,6 +64,12 @@ func (k *ServerKey) Save(path string) error {
 	return secretfile.Create(path, pem.EncodeToMemory(&pem.Block{Type: pemServerKey, Bytes: k.raw}))
 }
 
+// String hides the key: no log shows it by mistake.
+func (k *ServerKey) String() string { return "server key" }
+
+// GoString hides it, too.
+func (k *ServerKey) GoString() string { return k.String() }
+
 // Seal encrypts for this key. The label says what it is; Open must say the same.
 func (k *ServerKey) Seal(label string, plaintext []byte) ([]byte, error) {
 	nonce := make([]byte, k.aead.NonceSize(), k.aead.NonceSize()+len(plaintext)+k.aead.Overhead())
@@ -122,7 +128,9 @@ func ParseAPISecret(secret string) (name string, hash []byte, err error) {
 }
 
 // SameHash compares two hashes in a time that tells nothing.
-func SameHash(a, b []byte) bool { return len(a) == sha256.Size && subtle.ConstantTimeCompare(a, b) == 1 }
+func SameHash(a, b []byte) bool {
+	return len(a) == sha256.Size && subtle.ConstantTimeCompare(a, b) == 1
+}
 
 func hashSecret(secret string) []byte {
 	sum := sha256.Sum256([]byte(secret))

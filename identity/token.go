@@ -1,17 +1,17 @@
 package identity
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/fault"
@@ -27,14 +27,22 @@ const (
 	MaxTTL = 30 * 24 * time.Hour
 )
 
-// tokenPrefix names the kind of string and the version of its form.
+// The text of a join token is one line: a prefix with the version of its form, then base64url of
+//
+//	length of all of it (2 bytes, big endian)
+//	fields as a Statement has them: address, SHA-256 of the CA, one-time seed, name, kind, datacenter, expiry, uses, fleet
+//	key, fleet signature, one-time key's signature over the join-token statement
+//
+// The length stands first so that a token which was cut off is told from one that was changed.
 const (
 	tokenWord   = "isthmus-join-"
 	tokenPrefix = tokenWord + "1."
+	tokenHeader = 2
+	// maxToken bounds what is parsed: twice a token with the longest names.
+	maxToken = 2048
+	// maxAddress is the longest DNS name with a port.
+	maxAddress = 253 + len(":65535")
 )
-
-// maxToken bounds what is parsed as a token.
-const maxToken = 4096
 
 // JoinToken lets one agent (or as many as it says) enrol. It holds a private key: a secret.
 type JoinToken struct {
@@ -109,16 +117,25 @@ func (o MintOptions) check() error {
 	if o.Uses < 1 {
 		add("uses", "%d is not at least 1", o.Uses)
 	}
-	if _, port, err := net.SplitHostPort(o.Address); err != nil || port == "" {
+	if !validAddress(o.Address) {
 		add("address", "%q is not the host:port of the server's gRPC API", o.Address)
 	}
-	if !strings.HasPrefix(o.CAFingerprint, "SHA256:") {
-		add("caFingerprint", "%q is not a fingerprint (SHA256:…)", o.CAFingerprint)
+	if _, ok := parseFingerprint(o.CAFingerprint); !ok {
+		add("caFingerprint", "%q is not a fingerprint: SHA256: and 43 characters of base64", o.CAFingerprint)
 	}
 	if len(v) > 0 {
 		return fault.Violated(v...)
 	}
 	return nil
+}
+
+func validAddress(address string) bool {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || host == "" || len(address) > maxAddress || strings.ContainsAny(host, " \t\r\n/@?#") {
+		return false
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
 }
 
 // tokenStatement covers what the grant does not: where the token leads.
@@ -129,73 +146,85 @@ func tokenStatement(t *JoinToken) *Statement {
 
 // String is the token as people carry it: one line. It is a secret.
 func (t *JoinToken) String() string {
-	grant, err := proto.MarshalOptions{Deterministic: true}.Marshal(t.Grant)
-	if err != nil {
-		panic("identity: encoding a grant: " + err.Error())
-	}
-	var out []byte
-	for _, field := range [][]byte{
-		grant, []byte(t.Address), []byte(t.CAFingerprint), t.OneTimeKey.Seed(), tokenStatement(t).Sign(t.OneTimeKey),
-	} {
-		out = binary.AppendUvarint(out, uint64(len(field)))
-		out = append(out, field...)
-	}
-	return tokenPrefix + base64.RawURLEncoding.EncodeToString(out)
+	g := t.Grant
+	ca, _ := parseFingerprint(t.CAFingerprint)
+	body := new(Statement).Text(t.Address).Bytes(ca).Bytes(t.OneTimeKey.Seed()).
+		Text(g.GetName()).Text(g.GetKind()).Text(g.GetDatacenter()).Time(g.GetExpireTime()).Number(int64(g.GetMaxUses())).
+		Bytes(g.GetFleetKey()).Bytes(g.GetSignature()).
+		Bytes(tokenStatement(t).Sign(t.OneTimeKey)).bytes
+	return tokenPrefix + base64.RawURLEncoding.EncodeToString(append(
+		binary.BigEndian.AppendUint16(nil, uint16(tokenHeader+len(body))), body...)) //nolint:gosec // below maxToken
 }
 
-// ParseJoinToken reads a token and checks that nothing of it was changed. It does not look at the clock: see Expired.
-// Refusals have the reasons NotAToken, TokenVersion, TokenTruncated and TokenTampered. No error holds any part of the token.
+// ParseJoinToken reads a token and checks that nothing of it was changed; space around it is ignored. It does not look at
+// the clock: see Expired. Refusals have the reasons NotAToken, TokenVersion, TokenTruncated and TokenTampered. No error holds
+// any part of the token.
 func ParseJoinToken(text string) (*JoinToken, error) {
-	text = strings.TrimSpace(text)
-	bad := func(reason, format string, args ...any) (*JoinToken, error) {
-		return nil, refuse(fault.Invalid, reason, "joinToken", format, args...)
-	}
-	if !strings.HasPrefix(text, tokenWord) || len(text) > maxToken {
-		return bad(ReasonNotAToken, "this is not a join token: one begins with %s", tokenPrefix)
-	}
-	encoded, ok := strings.CutPrefix(text, tokenPrefix)
-	if !ok {
-		return bad(ReasonTokenVersion, "this join token is of a version that this isthmus does not know: use the same version on both sides")
-	}
-	data, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	body, err := tokenBody(strings.TrimSpace(text))
 	if err != nil {
-		return bad(ReasonTokenTampered, "the join token is damaged: it has characters that no token has")
+		return nil, err
 	}
-	fields, ok := splitFields(data)
-	if !ok {
-		return bad(ReasonTokenTruncated, "the join token is cut off: copy all of it")
-	}
-	t := &JoinToken{Grant: &isthmusv1.JoinGrant{}, Address: string(fields[1]), CAFingerprint: string(fields[2])}
-	if err := proto.Unmarshal(fields[0], t.Grant); err != nil || len(fields[3]) != ed25519.SeedSize {
-		return bad(ReasonTokenTampered, "the join token is damaged: copy it again")
-	}
-	t.OneTimeKey = ed25519.NewKeyFromSeed(fields[3])
+	r := reader{rest: body}
+	t := &JoinToken{Address: r.text(), CAFingerprint: formatFingerprint(r.sized(sha256.Size))}
+	t.OneTimeKey = ed25519.NewKeyFromSeed(r.sized(ed25519.SeedSize))
 	public, _ := t.OneTimeKey.Public().(ed25519.PublicKey)
-	if !bytes.Equal(public, t.Grant.GetOneTimeKey()) || !tokenStatement(t).Verify(public, fields[4]) || t.String() != text {
-		return bad(ReasonTokenTampered, "the join token was changed after it was made: get another one")
+	t.Grant = &isthmusv1.JoinGrant{Name: r.text(), Kind: r.text(), Datacenter: r.text(), OneTimeKey: public, ExpireTime: r.time()}
+	uses := r.number()
+	t.Grant.MaxUses = int32(uses) //nolint:gosec // compared below
+	t.Grant.FleetKey, t.Grant.Signature = r.bytes(), r.bytes()
+	signature := r.bytes()
+	switch {
+	case r.bad || len(r.rest) > 0 || int64(t.Grant.GetMaxUses()) != uses:
+		return nil, badToken(ReasonTokenTampered, "the join token is damaged: copy it again, as one line")
+	case !tokenStatement(t).Verify(public, signature) || !validAddress(t.Address):
+		return nil, badToken(ReasonTokenTampered, "the join token was changed after it was made: get another one")
 	}
 	if len(t.Grant.GetFleetKey())+len(t.Grant.GetSignature()) > 0 {
 		if err := VerifyGrant(t.Grant, t.Grant.GetFleetKey()); err != nil {
-			return bad(ReasonTokenTampered, "the join token does not carry the fleet key's signature: get another one")
+			return nil, badToken(ReasonTokenTampered, "the join token does not carry the fleet key's signature: get another one")
 		}
 	}
 	return t, nil
 }
 
-// tokenFields is how many parts a token has.
-const tokenFields = 5
-
-func splitFields(data []byte) ([][]byte, bool) {
-	fields := make([][]byte, 0, tokenFields)
-	for range tokenFields {
-		length, n := binary.Uvarint(data)
-		if n <= 0 || length > uint64(len(data)-n) {
-			return nil, false
+// tokenBody is what the text of a token encodes, without prefix and length.
+func tokenBody(text string) ([]byte, error) {
+	encoded, ok := strings.CutPrefix(text, tokenPrefix)
+	switch {
+	case strings.HasPrefix(text, apiPrefix):
+		return nil, badToken(ReasonNotAToken, "this is an API token, not a join token: isthmus join-token create makes one")
+	case !ok && strings.HasPrefix(text, tokenWord) && len(text) > len(tokenWord):
+		if digits := strings.TrimLeft(text[len(tokenWord):], "0123456789"); digits == "" {
+			return nil, badToken(ReasonTokenTruncated, "the join token is cut off: copy all of it")
 		}
-		fields = append(fields, data[n:n+int(length)])
-		data = data[n+int(length):]
+		return nil, badToken(ReasonTokenVersion, "this join token is of a version that this isthmus does not know: use the same version on both sides")
+	case !ok && text != "" && strings.HasPrefix(tokenPrefix, text):
+		return nil, badToken(ReasonTokenTruncated, "the join token is cut off: copy all of it")
+	case !ok || len(text) > maxToken:
+		return nil, badToken(ReasonNotAToken, "this is not a join token: one begins with %s", tokenPrefix)
 	}
-	return fields, len(data) == 0
+	const first = 4 // characters that hold the first 3 bytes
+	if len(encoded) < first {
+		return nil, badToken(ReasonTokenTruncated, "the join token is cut off: copy all of it")
+	}
+	head, err := base64.RawURLEncoding.DecodeString(encoded[:first])
+	if err != nil {
+		return nil, badToken(ReasonTokenTampered, "the join token is damaged: it has characters that no token has")
+	}
+	length := int(binary.BigEndian.Uint16(head))
+	if len(encoded) < base64.RawURLEncoding.EncodedLen(length) && base64.RawURLEncoding.EncodedLen(length) <= maxToken {
+		return nil, badToken(ReasonTokenTruncated, "the join token is cut off: copy all of it")
+	}
+	// Strict, and without the line breaks that the decoder would skip: a token has one form.
+	data, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	if err != nil || strings.ContainsAny(encoded, "\r\n") || len(data) != length {
+		return nil, badToken(ReasonTokenTampered, "the join token is damaged: copy it again, as one line")
+	}
+	return data[tokenHeader:], nil
+}
+
+func badToken(reason, format string, args ...any) error {
+	return refuse(fault.Invalid, reason, "joinToken", format, args...)
 }
 
 // Expired tells whether the token's time is over.

@@ -4,10 +4,21 @@
 // Owns: sealing, opening, and every reason to refuse. Does not own: whose keys are whose (identity), what a secret means
 // (agent), where ciphertext is kept (store). Start reading at Seal and Open.
 //
-//	Seal:  plaintext ─age─▶ ciphertext ─┐
-//	       kind, uid, from, to, generation, attempt, times, recipients ─┴─ signed by the maker's identity key
+//	Seal:  heading = kind, uid, from, to, generation, attempt, times, recipients
+//	       SHA-256 of the heading and plaintext ─age─▶ ciphertext ─┐
+//	       heading ────────────────────────────────────────────────┴─ signed by the maker's identity key
 //	Open:  maker attested up to the pinned fleet key → of the right datacenter → signature → exactly what was expected
-//	       → not expired → sealed to this agent → plaintext
+//	       → not expired → sealed to this agent → sealed under this very heading → plaintext
+//
+// The heading is inside of the ciphertext, too, since a signature alone lets others sign what they cannot read: an agent of
+// another datacenter, together with a hostile server, could pass on somebody else's token as its own.
+//
+// What is signed and hashed, as identity.Statement encodes it:
+//
+//	heading         kind, uid, from, from datacenter, to datacenter, generation, attempt, create time, expire time, recipients
+//	sealed-payload  the maker signs: heading, SHA-256 of the ciphertext
+//	sealed-content  hashed, what stands before the plaintext: heading
+//	sealed-digest   hashed, the payload's name: SHA-256 of the sealed-payload, the signature
 package seal
 
 import (
@@ -40,6 +51,8 @@ const (
 	MaxPlaintext  = 1 << 20
 	maxCiphertext = MaxPlaintext + 64<<10
 	maxRecipients = 256
+	// maxEncoded: besides the ciphertext, the recipients (62 characters each) and some names.
+	maxEncoded = maxCiphertext + maxRecipients*128
 )
 
 // clockSkew is how far two hosts' clocks may be apart.
@@ -60,6 +73,8 @@ const (
 	ReasonNotForUs        = "NotForUs"
 	ReasonTooLarge        = "TooLarge"
 	ReasonUndecipherable  = "Undecipherable"
+	// ReasonWrongContent: what is inside was sealed by somebody else, or for something else, than the payload says.
+	ReasonWrongContent = "WrongContent"
 )
 
 // Draft is what a payload says of itself.
@@ -83,19 +98,24 @@ func Seal(d Draft, signer ed25519.PrivateKey, recipients []string, plaintext []b
 		return nil, fault.New(fault.Refused, "nobody to seal to: %s has no agent that is trusted up to the fleet key", d.ToDatacenter)
 	case len(recipients) > maxRecipients:
 		return nil, fault.New(fault.TooLarge, "%d recipients are more than %d", len(recipients), maxRecipients)
+	case d.Kind == "" || d.UID == "" || d.From == "" || d.ToDatacenter == "" || d.Generation < 0 || d.TTL <= 0:
+		return nil, fault.New(fault.Invalid, "a payload needs a kind, a uid, a maker, a destination, a generation and a time to live")
+	case len(signer) != ed25519.PrivateKeySize:
+		return nil, fault.New(fault.Invalid, "there is no key to sign with")
 	case len(plaintext) > MaxPlaintext:
 		return nil, fault.New(fault.TooLarge, "%d bytes are more than can be sealed (%d)", len(plaintext), MaxPlaintext)
-	}
-	ciphertext, err := encrypt(recipients, plaintext)
-	if err != nil {
-		return nil, err
 	}
 	p := &isthmusv1.SealedPayload{
 		Kind: d.Kind, Uid: d.UID, From: d.From, FromDatacenter: d.FromDatacenter, ToDatacenter: d.ToDatacenter,
 		Generation: d.Generation, Attempt: d.Attempt,
 		CreateTime: timestamppb.New(now), ExpireTime: timestamppb.New(now.Add(d.TTL)),
-		Recipients: slices.Clone(recipients), Ciphertext: ciphertext,
+		Recipients: slices.Clone(recipients),
 	}
+	ciphertext, err := encrypt(recipients, append(contentHash(p), plaintext...))
+	if err != nil {
+		return nil, err
+	}
+	p.Ciphertext = ciphertext
 	p.Signature = statement(p).Sign(signer)
 	return p, nil
 }
@@ -123,13 +143,21 @@ func encrypt(recipients []string, plaintext []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// heading is everything that a payload says of its content.
+func heading(purpose string, p *isthmusv1.SealedPayload) *identity.Statement {
+	return identity.NewStatement(purpose).Text(p.GetKind()).Text(p.GetUid()).Text(p.GetFrom()).
+		Text(p.GetFromDatacenter()).Text(p.GetToDatacenter()).Number(int64(p.GetGeneration())).Number(int64(p.GetAttempt())).
+		Time(p.GetCreateTime()).Time(p.GetExpireTime()).Texts(p.GetRecipients())
+}
+
 // statement is what the maker signs: everything, the ciphertext by its hash.
 func statement(p *isthmusv1.SealedPayload) *identity.Statement {
 	hash := sha256.Sum256(p.GetCiphertext())
-	return identity.NewStatement("sealed-payload").Text(p.GetKind()).Text(p.GetUid()).Text(p.GetFrom()).
-		Text(p.GetFromDatacenter()).Text(p.GetToDatacenter()).Number(int64(p.GetGeneration())).Number(int64(p.GetAttempt())).
-		Time(p.GetCreateTime()).Time(p.GetExpireTime()).Texts(p.GetRecipients()).Bytes(hash[:])
+	return heading("sealed-payload", p).Bytes(hash[:])
 }
+
+// contentHash stands before the plaintext.
+func contentHash(p *isthmusv1.SealedPayload) []byte { return heading("sealed-content", p).Digest() }
 
 // Digest names a payload in the store and in desired states: SHA-256 (hex) over everything, the signature included.
 func Digest(p *isthmusv1.SealedPayload) string {
@@ -147,7 +175,7 @@ func Encode(p *isthmusv1.SealedPayload) ([]byte, error) {
 
 // Decode reads what Encode made.
 func Decode(data []byte) (*isthmusv1.SealedPayload, error) {
-	if len(data) > maxCiphertext+maxRecipients*128 {
+	if len(data) > maxEncoded {
 		return nil, refuse(ReasonTooLarge, "a sealed payload of %d bytes is larger than any can be", len(data))
 	}
 	p := &isthmusv1.SealedPayload{}
@@ -187,9 +215,16 @@ func Open(p *isthmusv1.SealedPayload, want Expect, senders []*isthmusv1.TrustedA
 	if !slices.Contains(p.GetRecipients(), opener.Recipient().String()) {
 		return nil, refuse(ReasonNotForUs, "the payload is not sealed to this agent's key")
 	}
-	plaintext, err := decrypt(p.GetCiphertext(), opener)
+	content, err := decrypt(p.GetCiphertext(), opener)
 	if err != nil {
 		return nil, refuse(ReasonUndecipherable, "the payload does not open with this agent's key, although it says so")
+	}
+	if len(content) > sha256.Size+MaxPlaintext {
+		return nil, refuse(ReasonTooLarge, "the payload holds more than any can")
+	}
+	plaintext, ok := bytes.CutPrefix(content, contentHash(p))
+	if !ok {
+		return nil, refuse(ReasonWrongContent, "what is in the payload was sealed for something else than %s says", p.GetFrom())
 	}
 	return plaintext, nil
 }
@@ -248,7 +283,7 @@ func decrypt(ciphertext []byte, opener *age.X25519Identity) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return io.ReadAll(io.LimitReader(r, MaxPlaintext+1))
+	return io.ReadAll(io.LimitReader(r, sha256.Size+MaxPlaintext+1))
 }
 
 // refuse is a fault with one reason.

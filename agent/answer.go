@@ -14,8 +14,7 @@ import (
 // fromServer turns what an RPC failed with into a fault with the server's code, message and reasons. refused is why the
 // server's certificate was not believed, when that is why no connection came about.
 func fromServer(err, refused error, doing string) error {
-	var own *fault.Error
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*fault.Error](err); ok {
 		return own
 	}
 	st := status.Convert(err)

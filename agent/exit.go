@@ -54,8 +54,7 @@ func ExitCode(err error) int {
 	if err == nil {
 		return 0
 	}
-	var e *exitError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*exitError](err); ok {
 		return int(e.exit)
 	}
 	return int(ExitFailure)

@@ -263,13 +263,13 @@ func (h *hub) Report(ctx context.Context, r *isthmusv1.ReportRequest) (*isthmusv
 			seen = &isthmusv1.ReportRequest{}
 			h.reports[key] = seen
 		}
-		proto.Merge(clear(seen, r), r)
+		proto.Merge(without(seen, r), r)
 	}
 	return &isthmusv1.ReportResponse{}, nil
 }
 
-// clear takes out of seen what r replaces.
-func clear(seen, r *isthmusv1.ReportRequest) *isthmusv1.ReportRequest {
+// without takes out of seen what r replaces.
+func without(seen, r *isthmusv1.ReportRequest) *isthmusv1.ReportRequest {
 	if r.GetAgent() != nil {
 		seen.Agent = nil
 	}

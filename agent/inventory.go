@@ -16,13 +16,13 @@ func (r *reconciler) inventory(ctx context.Context, self consul.Self, services [
 		ConsulDatacenter: self.Datacenter, ConsulVersion: self.Version,
 		AclEnabled: self.ACL, TlsEnabled: self.TLS, GossipEncrypted: self.Gossip,
 		ConnectEnabled: self.Connect, PeeringEnabled: self.Peering,
-		WanMembers: int32(self.WANMembers), Services: countOwn(services), //nolint:gosec // far below 2^31
+		WanMembers: int32(self.WANMembers), Services: countOwn(services),
 	}
 	leader, servers, err := r.consul.Raft(ctx)
 	if err != nil {
 		return nil, err
 	}
-	report.Leader, report.Servers = leader, int32(servers) //nolint:gosec // far below 2^31
+	report.Leader, report.Servers = leader, int32(servers)
 	if self.Connect != nil && *self.Connect {
 		ca, err := r.consul.MeshCA(ctx)
 		if err != nil {

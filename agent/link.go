@@ -83,7 +83,7 @@ func (l *link) reconnect() error {
 	l.conn = conn
 	l.mu.Unlock()
 	if before != nil {
-		before.Close() //nolint:errcheck,gosec // what was in flight on it is asked again
+		before.Close() // what was in flight on it is asked again
 	}
 	return nil
 }
@@ -91,7 +91,7 @@ func (l *link) reconnect() error {
 func (l *link) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conn.Close() //nolint:errcheck,gosec // nothing was left to write
+	l.conn.Close() // nothing was left to write
 }
 
 // call runs one RPC on the connection of now.

@@ -14,7 +14,7 @@ import (
 // process, however it ends.
 func lockDir(dir string) (*os.File, error) {
 	path := filepath.Join(dir, fileLock)
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the agent's own directory
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "opening %s", path)
 	}

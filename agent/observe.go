@@ -103,7 +103,7 @@ func (r *reconciler) done(it item, at *consul.Peering) record {
 func (r *reconciler) observeOne(p consul.Peering) *isthmusv1.ObservedPeering {
 	o := &isthmusv1.ObservedPeering{
 		PeerName: p.Name, State: p.State, PeerId: p.PeerID, Heartbeat: r.heartbeat(p),
-		ImportedServices: int32(p.Imported), ExportedServices: int32(p.Exported), //nolint:gosec // far below 2^31
+		ImportedServices: int32(p.Imported), ExportedServices: int32(p.Exported),
 	}
 	if p.Deleting {
 		o.State = consul.StateDeleting // Consul shows the former state for a moment

@@ -2,11 +2,11 @@ package agent
 
 import (
 	"context"
+	"maps"
 	"sync"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/hashicorp/go-hclog"
+	"google.golang.org/protobuf/proto"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -87,9 +87,7 @@ func (r *reporter) flush(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.round == round {
-		for name, digest := range digests {
-			r.sent[name] = digest
-		}
+		maps.Copy(r.sent, digests)
 	}
 	r.log.Debug("reported", "parts", len(digests))
 	return nil

@@ -41,14 +41,13 @@ type worker struct {
 	held    error
 
 	// Of the passes alone.
-	campaign     *campaign
-	hurryUntil   time.Time
-	hurry        time.Duration
-	nextCatalog  time.Time
-	applied      snapshot
-	lastProblem  string
-	lastSelf     consul.Self
-	lastServices []consul.Service
+	campaign    *campaign
+	hurryUntil  time.Time
+	hurry       time.Duration
+	nextCatalog time.Time
+	applied     snapshot
+	lastProblem string
+	lastSelf    consul.Self
 }
 
 func newWorker(a *Agent) *worker {
@@ -92,7 +91,7 @@ func (w *worker) pass(ctx context.Context) time.Duration {
 	state, from, held := a.memory.current()
 	report := &isthmusv1.AgentReport{
 		Version: a.config.Version, Features: features(), Host: a.config.Host, Epoch: from.Epoch,
-		HeldRemovals: int32(held), UnknownItems: unknownItems(state), //nolint:gosec // far below 2^31
+		HeldRemovals: int32(held), UnknownItems: unknownItems(state),
 	}
 	next := pollEvery
 	err := w.check(ctx, state)
@@ -113,9 +112,9 @@ func (w *worker) pass(ctx context.Context) time.Duration {
 // tell logs a problem when it comes and when it is over.
 func (w *worker) tell(err error) {
 	now := reasonOf(err)
-	switch {
-	case now == w.lastProblem:
-	case now == "":
+	switch now {
+	case w.lastProblem:
+	case "":
 		w.agent.log.Info("the datacenter can be worked on again")
 	default:
 		w.agent.log.Warn("the datacenter cannot be worked on now", "reason", now, "error", err)

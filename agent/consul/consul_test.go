@@ -222,8 +222,10 @@ func TestSelfAndInventory(t *testing.T) {
 	c.Register("web", "api")
 	c.Do(http.MethodPut, "/v1/catalog/register", map[string]any{
 		"Node": "gw", "Address": "10.9.9.9",
-		"Service": map[string]any{"Kind": "mesh-gateway", "ID": "gw1", "Service": "mesh-gateway", "Port": 8443,
-			"TaggedAddresses": map[string]any{"wan": map[string]any{"Address": "192.0.2.1", "Port": 443}}},
+		"Service": map[string]any{
+			"Kind": "mesh-gateway", "ID": "gw1", "Service": "mesh-gateway", "Port": 8443,
+			"TaggedAddresses": map[string]any{"wan": map[string]any{"Address": "192.0.2.1", "Port": 443}},
+		},
 		"Check": map[string]any{"CheckID": "gw", "Name": "gw", "Status": "critical", "ServiceID": "gw1"},
 	}, nil)
 	// Over the unix socket, with the token out of a file.

@@ -184,8 +184,10 @@ func (c *Client) Replication(ctx context.Context) (Replication, error) {
 		if err != nil {
 			return err
 		}
-		out = Replication{Enabled: status.Enabled, Running: status.Running, Source: status.SourceDatacenter,
-			Healthy: status.Enabled && status.LastSuccess.After(status.LastError)}
+		out = Replication{
+			Enabled: status.Enabled, Running: status.Running, Source: status.SourceDatacenter,
+			Healthy: status.Enabled && status.LastSuccess.After(status.LastError),
+		}
 		return nil
 	})
 	return out, err
@@ -245,8 +247,10 @@ func (c *Client) Instances(ctx context.Context, service, peer string) ([]Instanc
 		o.Peer = peer
 		list, _, err := a.Health().Service(service, "", false, o)
 		for _, e := range list {
-			i := Instance{ID: e.Service.ID, Node: e.Node.Node, Address: e.Service.Address, Port: e.Service.Port,
-				Meta: e.Service.Meta, Health: e.Checks.AggregatedStatus()}
+			i := Instance{
+				ID: e.Service.ID, Node: e.Node.Node, Address: e.Service.Address, Port: e.Service.Port,
+				Meta: e.Service.Meta, Health: e.Checks.AggregatedStatus(),
+			}
 			if i.Address == "" {
 				i.Address = e.Node.Address
 			}

@@ -67,8 +67,7 @@ func ReasonOf(err error) Reason {
 	if err == nil {
 		return ""
 	}
-	var p *Problem
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*Problem](err); ok {
 		return p.Reason
 	}
 	return Other

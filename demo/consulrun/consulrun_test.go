@@ -35,7 +35,7 @@ func TestBinaryIsThePinnedOne(t *testing.T) {
 	if err := os.MkdirAll(filepath.Dir(want), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(want, []byte("#!/bin/sh\n"), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(want, []byte("#!/bin/sh\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	got, err := consulrun.Binary(t.Context())

@@ -26,7 +26,7 @@ type process struct {
 }
 
 func startProcess(logFile, binary string, args ...string) (*process, error) {
-	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // the caller's own directory
+	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "opening %s", logFile)
 	}
@@ -34,7 +34,7 @@ func startProcess(logFile, binary string, args ...string) (*process, error) {
 	if err != nil {
 		return nil, errors.Join(fault.Wrap(fault.Internal, err, "reading %s", logFile), log.Close())
 	}
-	cmd := exec.Command(binary, args...) //nolint:gosec,noctx // Stop ends it, not a context: it must be able to end gracefully
+	cmd := exec.Command(binary, args...) //nolint:noctx // Stop ends it, not a context: it must be able to end gracefully
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = attributes()
 	p := &process{cmd: cmd, logFile: logFile, logStart: logStart, done: make(chan struct{})}

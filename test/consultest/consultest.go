@@ -45,7 +45,7 @@ func StartWith(t testing.TB, options consulrun.Options) *Cluster {
 // shortDir is t.TempDir with a path that a unix socket's 108 bytes have room for.
 func shortDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "consul")
+	dir, err := os.MkdirTemp("", "consul") //nolint:usetesting // t.TempDir has the test's name in it, which is too long
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -201,7 +201,7 @@ func (x *expander) compare(p *isthmusv1.Peering) {
 	next := resource.Clone(p)
 	next.Spec.ThroughGateways = nil
 	if through != nil {
-		next.Spec.ThroughGateways = proto.Bool(*through)
+		next.Spec.ThroughGateways = new(*through)
 	}
 	x.Update = append(x.Update, next)
 }

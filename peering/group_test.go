@@ -97,7 +97,7 @@ func TestExpandChanges(t *testing.T) {
 		t.Errorf("no rest: %+v", x)
 	}
 	through := mesh()
-	through.Spec.ThroughGateways = proto.Bool(false)
+	through.Spec.ThroughGateways = new(false)
 	if x := peering.Expand(f, through); len(x.Update) != 3 || x.Update[0].GetSpec().ThroughGateways == nil || len(x.Create) != 0 {
 		t.Errorf("through gateways: %+v", x)
 	}

@@ -48,15 +48,15 @@ func SpecDigest(o Object) string { return Digest(Spec(o)) }
 // Diff lists the fields of labels and spec that differ between two versions of an object, in order of their paths, with
 // their values as JSON. Nil stands for an object that is not there. A list is compared as a whole.
 func Diff(before, after Object) []*isthmusv1.FieldChange {
-	old, new := leaves(before), leaves(after)
+	was, is := leaves(before), leaves(after)
 	var changes []*isthmusv1.FieldChange
-	for field, value := range old {
-		if new[field] != value {
-			changes = append(changes, &isthmusv1.FieldChange{Field: field, Before: value, After: new[field]})
+	for field, value := range was {
+		if is[field] != value {
+			changes = append(changes, &isthmusv1.FieldChange{Field: field, Before: value, After: is[field]})
 		}
 	}
-	for field, value := range new {
-		if _, both := old[field]; !both {
+	for field, value := range is {
+		if _, both := was[field]; !both {
 			changes = append(changes, &isthmusv1.FieldChange{Field: field, After: value})
 		}
 	}

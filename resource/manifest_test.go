@@ -60,7 +60,7 @@ func TestParseManifests(t *testing.T) {
 		}},
 		&isthmusv1.Peering{Name: "dc1-dc2", Spec: &isthmusv1.PeeringSpec{
 			Acceptor: "dc1", Dialer: "dc2", AcceptorPeerName: "dc2", DialerPeerName: "dc1",
-			ThroughGateways: proto.Bool(false), TokenGeneration: 2,
+			ThroughGateways: new(false), TokenGeneration: 2,
 		}},
 	}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {

@@ -66,12 +66,28 @@ func Create(path string, data []byte) error {
 	if err := Write(temp, data); err != nil {
 		return err
 	}
+	return errors.Join(place(temp, path), ignoreGone(os.Remove(temp)), syncDir(filepath.Dir(path)))
+}
+
+// place gives a file a name that must be free.
+func place(temp, path string) error {
 	// A link, unlike a rename, fails when the name is taken.
 	err := os.Link(temp, path)
-	if errors.Is(err, fs.ErrExist) {
-		err = fault.Wrap(fault.AlreadyExists, err, "%s is there already, and is not overwritten", path)
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) {
+		// Some file systems of volumes (SMB, FAT) have no links: there, two that create at once are not told apart.
+		if _, err = os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			err = os.Rename(temp, path)
+		} else if err == nil {
+			err = fs.ErrExist
+		}
 	}
-	return errors.Join(err, ignoreGone(os.Remove(temp)), syncDir(filepath.Dir(path)))
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return fault.Wrap(fault.AlreadyExists, err, "%s is there already, and is not overwritten", path)
+	case err != nil:
+		return fault.Wrap(fault.Internal, err, "writing %s", path)
+	}
+	return nil
 }
 
 // Read reads a secret, and refuses one that others may read as well: a Refused fault that says how to mend it. A missing

@@ -64,7 +64,7 @@ func (c *credentials) fleetKey(shown []*isthmusv1.TrustedAgent) (ed25519.PublicK
 	}
 	if c.fleetID == "" {
 		return nil, because(fault.Refused, reasonNoFleetKey,
-			"agent %s enrolled with a join token that was minted without the fleet key, so that it can prove nobody: start it with --fleet-key ID (isthmus fleet show tells the id)", c.name())
+			"agent %s enrolled with a join token that was minted without the fleet key, so that it can prove nobody: start it with --fleet-id ID (isthmus fleet show tells the id)", c.name())
 	}
 	for _, t := range shown {
 		for _, key := range [][]byte{t.GetAttestation().GetGrant().GetFleetKey(), t.GetApproval().GetFleetKey()} {

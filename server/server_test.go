@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
 
 	"isthmus/server"
 )
@@ -27,6 +29,16 @@ type node struct {
 	dir   string
 	// stop ends the server in an orderly way and waits for it.
 	stop func()
+
+	once sync.Once
+	conn *grpc.ClientConn
+}
+
+// shared is one gRPC connection for many calls.
+func (n *node) shared() *grpc.ClientConn {
+	n.t.Helper()
+	n.once.Do(func() { n.conn = n.grpc() })
+	return n.conn
 }
 
 // start runs a server on SQLite in a new directory.

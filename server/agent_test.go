@@ -1,0 +1,536 @@
+package server_test
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"isthmus/identity"
+	"isthmus/peering"
+	"isthmus/plan"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/seal"
+)
+
+// world is as much of many Consul clusters as a peering needs: a token connects the end that made it with the one that uses
+// it, once.
+type world struct {
+	mu      sync.Mutex
+	tokens  int
+	current map[string]string // peer id → the token that may still be used
+	ends    map[string]map[string]*end
+	exports map[string]*isthmusv1.ExportedServices
+	changed chan struct{}
+}
+
+// end is one end of a peering in a Consul.
+type end struct {
+	uid, peerID, state, role string
+	generation               int32
+	outcome                  string
+}
+
+func newWorld() *world {
+	return &world{
+		current: map[string]string{}, ends: map[string]map[string]*end{}, exports: map[string]*isthmusv1.ExportedServices{},
+		changed: make(chan struct{}),
+	}
+}
+
+// change runs f on the world and tells everybody who looks at it.
+func (w *world) change(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+func (w *world) watch() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.changed
+}
+
+func (w *world) of(dc string) map[string]*end {
+	if w.ends[dc] == nil {
+		w.ends[dc] = map[string]*end{}
+	}
+	return w.ends[dc]
+}
+
+// generate is GenerateToken.
+func (w *world) generate(dc, peer, uid string, generation int32) (token string) {
+	w.change(func() {
+		w.tokens++
+		e := w.of(dc)[peer]
+		if e == nil {
+			e = &end{uid: uid, role: "acceptor", state: peering.StatePending, peerID: fmt.Sprintf("id-%d", w.tokens)}
+			w.of(dc)[peer] = e
+		}
+		e.generation = generation
+		token = fmt.Sprintf("%s/%d", e.peerID, w.tokens)
+		w.current[e.peerID] = token
+	})
+	return token
+}
+
+// establish is Establish.
+func (w *world) establish(dc, peer, uid, token string, generation int32) (outcome string) {
+	w.change(func() {
+		outcome = peering.OutcomeRefused
+		for _, ends := range w.ends {
+			for _, other := range ends {
+				if other.role == "acceptor" && w.current[other.peerID] == token {
+					delete(w.current, other.peerID)
+					other.state = peering.StateActive
+					outcome = peering.OutcomeUsed
+					w.of(dc)[peer] = &end{uid: uid, role: "dialer", state: peering.StateActive, peerID: other.peerID}
+				}
+			}
+		}
+		if e := w.of(dc)[peer]; e != nil {
+			e.generation, e.outcome = generation, outcome
+		} else {
+			w.of(dc)[peer] = &end{uid: uid, role: "dialer", generation: generation, outcome: outcome}
+		}
+	})
+	return outcome
+}
+
+// wipe forgets everything that a datacenter's Consul knows.
+func (w *world) wipe(dc string) { w.change(func() { delete(w.ends, dc) }) }
+
+func (w *world) active(dc string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, e := range w.ends[dc] {
+		if e.state == peering.StateActive {
+			n++
+		}
+	}
+	return n
+}
+
+// agent is a small agent: real keys, real connections, and the world in place of Consul.
+type agent struct {
+	t     testing.TB
+	world *world
+	dc    string
+	id    *identity.Identity
+	cred  identity.Credential
+	fleet *identity.FleetKey
+	conn  *grpc.ClientConn
+	sync  isthmusv1.SyncServiceClient
+
+	mu    sync.Mutex
+	pulls int
+	// quiet: reports are not sent.
+	quiet bool
+	stop  func()
+}
+
+// fleetKey makes the fleet key of a test.
+func fleetKey(t testing.TB) *identity.FleetKey {
+	t.Helper()
+	key, err := identity.NewFleetKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// joinToken mints a join token, as the CLI does, and registers it.
+func (n *node) joinToken(fleet *identity.FleetKey, dc string, uses int32) *identity.JoinToken {
+	n.t.Helper()
+	info := n.server()
+	token, err := identity.MintJoinToken(fleet, identity.MintOptions{
+		Datacenter: dc, Uses: uses, Address: info.GetGrpcAddress(), CAFingerprint: info.GetCaFingerprint(),
+	}, time.Now())
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	_, err = isthmusv1.NewJoinTokenServiceClient(n.grpc()).CreateJoinToken(n.as(n.token), &isthmusv1.CreateJoinTokenRequest{
+		JoinToken: &isthmusv1.JoinToken{Name: token.Grant.GetName(), Spec: &isthmusv1.JoinTokenSpec{Grant: token.Grant}},
+	})
+	if err != nil {
+		n.t.Fatalf("registering a join token: %v", err)
+	}
+	return token
+}
+
+// server asks what a client needs to know, which needs no pinned CA: REST on loopback is plain.
+func (n *node) server() *isthmusv1.ServerInfo {
+	n.t.Helper()
+	f := n.want(200, n.call("GET", "/v1/server", "")).fields(n.t)
+	return &isthmusv1.ServerInfo{
+		GrpcAddress: f["grpcAddress"].(string), CaFingerprint: f["caFingerprint"].(string), Epoch: f["epoch"].(string),
+	}
+}
+
+// grpc connects to the server without a client certificate.
+func (n *node) grpc() *grpc.ClientConn {
+	n.t.Helper()
+	return n.dial(nil)
+}
+
+// as is a context that carries an API token.
+func (n *node) as(token string) context.Context {
+	return metadata.AppendToOutgoingContext(n.t.Context(), "authorization", "Bearer "+token)
+}
+
+func (n *node) dial(certificate *tls.Certificate) *grpc.ClientConn {
+	n.t.Helper()
+	return dial(n.t, n.GRPCAddr(), n.server().GetCaFingerprint(), certificate)
+}
+
+func dial(t testing.TB, address, fingerprint string, certificate *tls.Certificate) *grpc.ClientConn {
+	t.Helper()
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := identity.PinnedTLS(fingerprint, host, time.Now)
+	if certificate != nil {
+		config.Certificates = []tls.Certificate{*certificate}
+	}
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(config)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// enrol enrols an agent; it does nothing until run.
+func (n *node) enrol(w *world, fleet *identity.FleetKey, dc string) *agent {
+	n.t.Helper()
+	return n.enrolWith(w, fleet, n.joinToken(fleet, dc, 1))
+}
+
+func (n *node) enrolWith(w *world, fleet *identity.FleetKey, token *identity.JoinToken) *agent {
+	n.t.Helper()
+	id, err := identity.NewIdentity(token, time.Now())
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	a := &agent{t: n.t, world: w, dc: token.Grant.GetDatacenter(), id: id, fleet: fleet, stop: func() {}}
+	answer, err := isthmusv1.NewSyncServiceClient(dial(n.t, token.Address, token.CAFingerprint, nil)).Enrol(n.t.Context(), a.enrolment())
+	if err != nil {
+		n.t.Fatalf("enrolling: %v", err)
+	}
+	if a.cred, err = id.Accept(n.t.TempDir(), answer.GetCertificate(), answer.GetCa()); err != nil {
+		n.t.Fatalf("accepting the certificate: %v", err)
+	}
+	a.connect(token.Address)
+	return a
+}
+
+func (a *agent) enrolment() *isthmusv1.EnrolRequest {
+	a.t.Helper()
+	csr, err := a.id.CSR()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return &isthmusv1.EnrolRequest{Attestation: a.id.Attestation, Csr: csr, Version: "test", Features: plan.Features(), Host: "h"}
+}
+
+func (a *agent) connect(address string) {
+	a.t.Helper()
+	a.conn = dial(a.t, address, a.id.CAFingerprint, &a.cred.Certificate)
+	a.sync = isthmusv1.NewSyncServiceClient(a.conn)
+}
+
+// run pulls, does and reports until the test ends or stop is called.
+func (a *agent) run() *agent {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a.loop(ctx)
+	}()
+	a.stop = func() {
+		cancel()
+		<-done
+	}
+	a.t.Cleanup(func() { a.stop() })
+	return a
+}
+
+// loop keeps one Pull open, and does its part whenever the state or the world has changed.
+func (a *agent) loop(ctx context.Context) {
+	states := make(chan *isthmusv1.PullResponse)
+	go a.pulling(ctx, states)
+	var state *isthmusv1.PullResponse
+	for {
+		changed := a.world.watch()
+		if state != nil {
+			a.reconcile(ctx, state)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case state = <-states:
+		case <-changed:
+		}
+	}
+}
+
+func (a *agent) pulling(ctx context.Context, states chan<- *isthmusv1.PullResponse) {
+	request := &isthmusv1.PullRequest{Version: "test", Features: plan.Features()}
+	for ctx.Err() == nil {
+		response, err := a.sync.Pull(ctx, request)
+		if err != nil {
+			pause(ctx, 20*time.Millisecond)
+			continue
+		}
+		a.mu.Lock()
+		a.pulls++
+		a.mu.Unlock()
+		request.Epoch, request.MinIndex, request.Have = response.GetEpoch(), response.GetIndex(), response.GetDigest()
+		if response.GetState() == nil {
+			continue
+		}
+		select {
+		case states <- response:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// pause waits; for what is tried again, never for what a test expects.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+func (a *agent) reconcile(ctx context.Context, state *isthmusv1.PullResponse) {
+	for _, item := range state.GetState().GetItems() {
+		var err error
+		switch item.GetType() {
+		case plan.TypePeeringAcceptor:
+			err = a.accept(ctx, item.GetPeeringAcceptor())
+		case plan.TypePeeringDialer:
+			err = a.dialOut(ctx, item.GetPeeringDialer())
+		case plan.TypeExportedServices:
+			a.world.mu.Lock()
+			a.world.exports[a.dc] = item.GetExportedServices()
+			a.world.mu.Unlock()
+		}
+		if err != nil && ctx.Err() == nil && status.Code(err) != codes.Aborted && status.Code(err) != codes.NotFound {
+			a.t.Logf("%s: %s: %v", a.dc, item.GetId(), err)
+		}
+	}
+	if err := a.report(ctx, state); err != nil && ctx.Err() == nil {
+		a.t.Logf("%s: report: %v", a.dc, err)
+	}
+}
+
+func (a *agent) accept(ctx context.Context, p *isthmusv1.PeeringAcceptor) error {
+	if p.GetDelete() {
+		a.drop(p.GetPeerName(), p.GetUid())
+		return nil
+	}
+	if p.GetGeneration() == 0 || p.GetTokenStored() || len(p.GetRecipients()) == 0 {
+		return nil
+	}
+	var recipients []string
+	for _, t := range p.GetRecipients() {
+		if err := identity.VerifyTrusted(t, a.fleet.Public()); err != nil {
+			return err
+		}
+		recipients = append(recipients, t.GetAttestation().GetAgeRecipient())
+	}
+	claim, err := a.sync.ClaimToken(ctx, &isthmusv1.ClaimTokenRequest{Uid: p.GetUid(), Generation: p.GetGeneration()})
+	if err != nil {
+		return err
+	}
+	token := a.world.generate(a.dc, p.GetPeerName(), p.GetUid(), p.GetGeneration())
+	payload, err := seal.Seal(seal.Draft{
+		Kind: seal.KindPeeringToken, UID: p.GetUid(), From: a.id.Agent(), FromDatacenter: a.dc, ToDatacenter: p.GetDialer(),
+		Generation: p.GetGeneration(), Attempt: claim.GetAttempt(), TTL: time.Hour,
+	}, a.id.Signer(), recipients, []byte(token), time.Now())
+	if err != nil {
+		return err
+	}
+	_, err = a.sync.StoreToken(ctx, &isthmusv1.StoreTokenRequest{Payload: payload})
+	return err
+}
+
+func (a *agent) dialOut(ctx context.Context, p *isthmusv1.PeeringDialer) error {
+	if p.GetDelete() {
+		a.drop(p.GetPeerName(), p.GetUid())
+		return nil
+	}
+	a.world.mu.Lock()
+	var have int32
+	if e := a.world.of(a.dc)[p.GetPeerName()]; e != nil {
+		have = e.generation
+	}
+	a.world.mu.Unlock()
+	if p.GetSecretDigest() == "" || have >= p.GetGeneration() {
+		return nil
+	}
+	got, err := a.sync.FetchSecrets(ctx, &isthmusv1.FetchSecretsRequest{Digests: []string{p.GetSecretDigest()}})
+	if err != nil {
+		return err
+	}
+	token, err := seal.Open(got.GetPayloads()[0], seal.Expect{
+		Kind: seal.KindPeeringToken, UID: p.GetUid(), FromDatacenter: p.GetAcceptor(), ToDatacenter: a.dc, Generation: p.GetGeneration(),
+	}, p.GetSenders(), a.fleet.Public(), a.id.Opener(), time.Now())
+	if err != nil {
+		return err
+	}
+	a.world.establish(a.dc, p.GetPeerName(), p.GetUid(), string(token), p.GetGeneration())
+	return nil
+}
+
+// drop removes an end, as Consul does: the other one turns TERMINATED.
+func (a *agent) drop(peer, uid string) {
+	a.world.mu.Lock()
+	e := a.world.of(a.dc)[peer]
+	a.world.mu.Unlock()
+	if e == nil || e.uid != uid {
+		return
+	}
+	a.world.change(func() {
+		delete(a.world.of(a.dc), peer)
+		for _, ends := range a.world.ends {
+			for _, other := range ends {
+				if other.peerID == e.peerID {
+					other.state = peering.StateTerminated
+				}
+			}
+		}
+	})
+}
+
+func (a *agent) report(ctx context.Context, state *isthmusv1.PullResponse) error {
+	a.mu.Lock()
+	quiet := a.quiet
+	a.mu.Unlock()
+	if quiet {
+		return nil
+	}
+	r := &isthmusv1.ReportRequest{
+		Agent: &isthmusv1.AgentReport{
+			Leader: true, Version: "test", Features: plan.Features(), Host: "h",
+			AppliedDigest: state.GetDigest(), AppliedIndex: state.GetIndex(), Epoch: state.GetEpoch(),
+		},
+		Inventory: &isthmusv1.InventoryReport{
+			ConsulDatacenter: a.dc, ConsulVersion: "1.20.6", Servers: 1, Leader: "s1", PeeringEnabled: proto.Bool(true),
+			Gateways: []*isthmusv1.ObservedGateway{{ServiceId: "mesh-gateway", WanAddress: "192.0.2.1:8443", LanAddress: "10.0.0.1:8443", Health: "passing"}},
+		},
+		Services: &isthmusv1.ServicesReport{Services: []*isthmusv1.CatalogService{{Name: "web", Instances: 1, Healthy: 1}}},
+		Peerings: &isthmusv1.PeeringsReport{}, Exports: &isthmusv1.ExportsReport{},
+	}
+	for _, item := range state.GetState().GetItems() {
+		switch item.GetType() {
+		case plan.TypePeeringAcceptor:
+			p := item.GetPeeringAcceptor()
+			r.Peerings.Peerings = append(r.Peerings.Peerings, a.observe(p.GetPeerName(), p.GetUid(), "acceptor", p.GetDelete()))
+		case plan.TypePeeringDialer:
+			p := item.GetPeeringDialer()
+			r.Peerings.Peerings = append(r.Peerings.Peerings, a.observe(p.GetPeerName(), p.GetUid(), "dialer", p.GetDelete()))
+		case plan.TypeExportedServices:
+			for _, s := range item.GetExportedServices().GetServices() {
+				r.Exports.Exports = append(r.Exports.Exports, &isthmusv1.ObservedExport{
+					Name: s.GetName(), Namespace: s.GetNamespace(), Peers: s.GetPeers(), State: "applied",
+				})
+			}
+		}
+	}
+	_, err := a.sync.Report(ctx, r)
+	return err
+}
+
+func (a *agent) observe(peer, uid, role string, deleting bool) *isthmusv1.ObservedPeering {
+	a.world.mu.Lock()
+	defer a.world.mu.Unlock()
+	o := &isthmusv1.ObservedPeering{Uid: uid, PeerName: peer, Role: role, Origin: "own"}
+	e := a.world.of(a.dc)[peer]
+	if e == nil || e.uid != uid {
+		o.Deleted = deleting
+		return o
+	}
+	o.State, o.PeerId, o.Generation, o.Outcome = e.state, e.peerID, e.generation, e.outcome
+	if e.state == peering.StateActive {
+		o.Heartbeat = peering.HeartbeatFresh
+	}
+	return o
+}
+
+// eventually polls until a condition holds, and fails with what it saw last.
+func eventually(t testing.TB, what string, holds func() (bool, string)) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	seen := ""
+	for time.Now().Before(deadline) {
+		ok, saw := holds()
+		if ok {
+			return
+		}
+		seen = saw
+		pause(t.Context(), 5*time.Millisecond)
+	}
+	t.Fatalf("%s did not come about: %s", what, seen)
+}
+
+// peering reads a Peering.
+func (n *node) peering(name string) *isthmusv1.Peering {
+	n.t.Helper()
+	p, err := isthmusv1.NewPeeringServiceClient(n.shared()).GetPeering(n.as(n.token), &isthmusv1.GetRequest{Name: name})
+	if err != nil && status.Code(err) != codes.NotFound {
+		n.t.Fatal(err)
+	}
+	return p
+}
+
+// becomes waits for a verdict.
+func (n *node) becomes(name, verdict string) *isthmusv1.Peering {
+	n.t.Helper()
+	var p *isthmusv1.Peering
+	eventually(n.t, name+" "+verdict, func() (bool, string) {
+		p = n.peering(name)
+		return p.GetStatus().GetVerdict() == verdict, p.GetStatus().String()
+	})
+	return p
+}
+
+// gone waits until a Peering is gone.
+func (n *node) gone(name string) {
+	n.t.Helper()
+	eventually(n.t, name+" gone", func() (bool, string) {
+		p := n.peering(name)
+		return p == nil, p.GetStatus().String()
+	})
+}
+
+// reason is the first reason that an error carries.
+func reason(err error) string {
+	for _, d := range status.Convert(err).Details() {
+		if v, ok := d.(interface {
+			GetFieldViolations() []*errdetails.BadRequest_FieldViolation
+		}); ok && len(v.GetFieldViolations()) > 0 {
+			return v.GetFieldViolations()[0].GetReason()
+		}
+	}
+	return ""
+}

@@ -1,0 +1,120 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"isthmus/peering"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// pair is two datacenters with agents, and the Peering dc1-dc2 of both.
+func pair(t *testing.T) (n *node, w *world, a1, a2 *agent) {
+	t.Helper()
+	n, w = start(t), newWorld()
+	fleet := fleetKey(t)
+	a1, a2 = n.enrol(w, fleet, "dc1").run(), n.enrol(w, fleet, "dc2").run()
+	n.apply(datacenters("dc1", "dc2") + "---\nkind: Peering\nname: dc1-dc2\nspec: {acceptor: dc1, dialer: dc2}\n")
+	return n, w, a1, a2
+}
+
+func TestPeeringBecomesHealthy(t *testing.T) {
+	t.Parallel()
+	n, w, a1, a2 := pair(t)
+	p := n.becomes("dc1-dc2", peering.VerdictHealthy)
+	token := p.GetStatus().GetToken()
+	if token.GetGeneration() != 1 || token.GetReason() != peering.ReasonCreated {
+		t.Errorf("token: %v", token)
+	}
+	entry := token.GetLedger()[0]
+	if entry.GetMadeBy() != a1.id.Agent() || entry.GetDeliveredTo() != a2.id.Agent() || entry.GetUsedBy() != a2.id.Agent() || entry.GetOutcome() != peering.OutcomeUsed {
+		t.Errorf("ledger: %v", entry)
+	}
+	if w.tokens != 1 {
+		t.Errorf("%d tokens were minted for one peering", w.tokens)
+	}
+	events := n.want(http.StatusOK, n.call(http.MethodGet, "/v1/events?kind=Peering&target=dc1-dc2", "")).body
+	for _, action := range []string{"create", "rotate", "claim", "mint", "read-secret", "transition"} {
+		if !strings.Contains(events, `"`+action+`"`) {
+			t.Errorf("no event %s in %s", action, events)
+		}
+	}
+}
+
+func TestPeeringRotates(t *testing.T) {
+	t.Parallel()
+	n, _, _, _ := pair(t)
+	n.becomes("dc1-dc2", peering.VerdictHealthy)
+	n.want(http.StatusOK, n.call(http.MethodPost, "/v1/peerings/dc1-dc2:rotate", "{}"))
+	eventually(t, "a second token in use", func() (bool, string) {
+		p := n.peering("dc1-dc2")
+		entry := peering.Current(p.GetStatus().GetToken())
+		return entry.GetGeneration() == 2 && entry.GetOutcome() == peering.OutcomeUsed && p.GetStatus().GetVerdict() == peering.VerdictHealthy, p.GetStatus().String()
+	})
+}
+
+func TestPeeringIsDeletedAtBothEnds(t *testing.T) {
+	t.Parallel()
+	n, w, _, _ := pair(t)
+	n.becomes("dc1-dc2", peering.VerdictHealthy)
+	got := n.want(http.StatusOK, n.call(http.MethodDelete, "/v1/peerings/dc1-dc2", "")).fields(t)
+	if got["outcome"] != "deleting" {
+		t.Errorf("outcome: %v", got)
+	}
+	n.gone("dc1-dc2")
+	if w.active("dc1")+w.active("dc2") != 0 {
+		t.Error("an end is left in Consul")
+	}
+}
+
+func TestPeeringComesBackAfterAWipe(t *testing.T) {
+	t.Parallel()
+	n, w, _, _ := pair(t)
+	n.becomes("dc1-dc2", peering.VerdictHealthy)
+	w.wipe("dc2")
+	eventually(t, "healthy with another token", func() (bool, string) {
+		p := n.peering("dc1-dc2")
+		return p.GetStatus().GetToken().GetGeneration() == 2 && p.GetStatus().GetVerdict() == peering.VerdictHealthy, p.GetStatus().String()
+	})
+	if got := n.peering("dc1-dc2").GetStatus().GetToken().GetReason(); got != peering.ReasonDialerWiped {
+		t.Errorf("reason %s", got)
+	}
+}
+
+func TestMeshOfGroup(t *testing.T) {
+	t.Parallel()
+	n, w := start(t), newWorld()
+	fleet := fleetKey(t)
+	n.apply(datacenters("dc1", "dc2", "dc3") + `---
+kind: PeeringGroup
+name: demo
+spec: {shape: full-mesh, selector: env=demo}
+---
+kind: ServiceExport
+name: web
+spec: {service: web, datacenters: [dc1], consumers: {selector: env=demo}}
+`)
+	for _, dc := range []string{"dc1", "dc2", "dc3"} {
+		n.enrol(w, fleet, dc).run()
+	}
+	for _, name := range []string{"demo-dc1-dc2", "demo-dc1-dc3", "demo-dc2-dc3"} {
+		n.becomes(name, peering.VerdictHealthy)
+	}
+	groups := isthmusv1.NewPeeringGroupServiceClient(n.shared())
+	eventually(t, "3 healthy peerings in the group", func() (bool, string) {
+		g, err := groups.GetPeeringGroup(n.as(n.token), &isthmusv1.GetRequest{Name: "demo"})
+		return err == nil && g.GetStatus().GetHealthy() == 3 && g.GetStatus().GetPeerings() == 3, g.String()
+	})
+	exports := isthmusv1.NewServiceExportServiceClient(n.shared())
+	eventually(t, "the export applied", func() (bool, string) {
+		e, err := exports.GetServiceExport(n.as(n.token), &isthmusv1.GetRequest{Name: "web"})
+		return err == nil && e.GetStatus().GetApplied() == 1, e.String()
+	})
+	eventually(t, "what agents saw of dc1", func() (bool, string) {
+		d, err := isthmusv1.NewDatacenterServiceClient(n.shared()).GetDatacenter(n.as(n.token), &isthmusv1.GetRequest{Name: "dc1"})
+		g, gErr := isthmusv1.NewGatewayServiceClient(n.shared()).GetGateway(n.as(n.token), &isthmusv1.GetRequest{Name: "dc1-mesh-gateway"})
+		return err == nil && gErr == nil && d.GetStatus().GetAgent() == "online" && d.GetStatus().GetConsulVersion() == "1.20.6" &&
+			g.GetSpec().GetSource() == "discovered", d.String() + g.String()
+	})
+}

@@ -282,7 +282,7 @@ func TestConverges(t *testing.T) {
 		w := newWorld(t)
 		crash := rapid.IntRange(0, 6)
 		start := w.now
-		for range rapid.IntRange(0, 60).Draw(t, "rounds") {
+		for range rapid.IntRange(0, 40).Draw(t, "rounds") {
 			w.disturb(rapid.SampledFrom(disturbances()).Draw(t, "disturbance"))
 			for range rapid.IntRange(1, 5).Draw(t, "for") {
 				w.round(crash.Draw(t, "acceptor crashes"), crash.Draw(t, "dialer crashes"))

@@ -26,21 +26,38 @@ func Next(p *isthmusv1.Peering, e Evidence, now time.Time) *isthmusv1.PeeringSta
 		Acceptor: v.acceptor.next(old.GetAcceptor()), Dialer: v.dialer.next(old.GetDialer()),
 		Token: v.nextToken(verdict.Verdict),
 	}
+	if unchanged(old, next) {
+		return old
+	}
 	if next.GetVerdict() != old.GetVerdict() || next.GetVerdictSince() == nil {
 		next.VerdictSince = timestamppb.New(now)
 	}
 	next.Conditions = resource.SetCondition(old.GetConditions(), conditionOf(verdict), now)
-	if old != nil && proto.Equal(old, next) {
-		return old
-	}
 	return next
 }
 
-// next is what is shown of an end. What an agent saw last stays when nothing newer is known.
+// unchanged compares what Next works out; all else in a status follows from it. Parts that did not change are the same
+// pointers: the controller asks for thousands of peerings, and most of the time this is the answer.
+func unchanged(old, next *isthmusv1.PeeringStatus) bool {
+	return old != nil && resource.FindCondition(old.GetConditions(), ConditionReady) != nil &&
+		next.GetState() == old.GetState() && next.GetVerdict() == old.GetVerdict() &&
+		next.GetReason() == old.GetReason() && next.GetMessage() == old.GetMessage() &&
+		next.GetAcceptor() == old.GetAcceptor() && next.GetDialer() == old.GetDialer() && next.GetToken() == old.GetToken()
+}
+
+// next is what is shown of an end: old itself when nothing changes. What an agent saw last stays when nothing newer is known.
 func (e end) next(old *isthmusv1.PeeringEnd) *isthmusv1.PeeringEnd {
 	if e.external {
 		return nil
 	}
+	out := e.seenNow(old)
+	if old != nil && proto.Equal(old, out) {
+		return old
+	}
+	return out
+}
+
+func (e end) seenNow(old *isthmusv1.PeeringEnd) *isthmusv1.PeeringEnd {
 	if e.Report == nil {
 		out := &isthmusv1.PeeringEnd{}
 		if old != nil {

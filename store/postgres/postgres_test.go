@@ -2,13 +2,20 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
 
 	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/store"
 	"isthmus/store/postgres"
 	"isthmus/store/storetest"
 	"isthmus/test/pgtest"
@@ -51,6 +58,69 @@ func TestStore(t *testing.T) {
 }
 
 func TestChild(t *testing.T) { storetest.Child(t, openStore) } //nolint:paralleltest // it is a process of its own
+
+// TestCrash pulls PostgreSQL's plug while eight writers write: what was acknowledged is there when it is back, and the
+// store goes on by itself.
+func TestCrash(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	st, err := openStore(t.Context(), server.Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	write := func(name string) (store.Revision, error) {
+		return st.Write(t.Context(), store.Write{Puts: []store.Put{{
+			Object: &isthmusv1.Datacenter{Name: name, Uid: name, Spec: &isthmusv1.DatacenterSpec{Runtime: "vm"}}, Part: store.PartAll,
+		}}})
+	}
+	var acknowledged sync.Map
+	var count atomic.Int32
+	var writers sync.WaitGroup
+	for i := range 8 {
+		writers.Go(func() {
+			for n := 0; ; n++ {
+				name := fmt.Sprintf("w%d-%d", i, n)
+				r, err := write(name)
+				if err != nil {
+					if code := fault.CodeOf(err); code != fault.Unavailable && code != fault.Timeout {
+						t.Errorf("writing during the crash: %v", err)
+					}
+					return
+				}
+				acknowledged.Store(name, r.Index)
+				count.Add(1)
+			}
+		})
+	}
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for count.Load() < 200 {
+		<-poll.C
+	}
+	server.Crash(t)
+	writers.Wait()
+	server.Restart(t)
+	for tries := 0; ; tries++ {
+		if _, err := write("after"); err == nil {
+			break
+		} else if tries > 100 {
+			t.Fatalf("the store does not recover: %v", err)
+		}
+		<-poll.C
+	}
+	acknowledged.Range(func(name, index any) bool {
+		o, _, err := st.Get(t.Context(), store.Key{Kind: resource.KindDatacenter, Name: name.(string)})
+		if err != nil || o.GetIndex() != index.(uint64) {
+			t.Errorf("%v was acknowledged at %v: %v, %v", name, index, o, err)
+		}
+		return true
+	})
+}
 
 func TestAddressIsNotQuoted(t *testing.T) {
 	t.Parallel()

@@ -296,7 +296,7 @@ func parseNames(text []byte) ([]string, error) {
 	}
 	var names []string
 	if err := json.Unmarshal(text, &names); err != nil {
-		return nil, fmt.Errorf("names of datacenters: %w", err)
+		return nil, fault.Wrap(fault.Internal, err, "reading the names of datacenters")
 	}
 	return names, nil
 }

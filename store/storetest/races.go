@@ -52,6 +52,39 @@ func testBatch(f *fixture) {
 	checkChain(f, n/4)
 }
 
+// testPoison has a write among others that the database itself refuses, beyond what is checked before: it fails alone.
+func testPoison(f *fixture) {
+	t := f.t
+	const poison = 77
+	bad := func(name string) *isthmusv1.Datacenter {
+		dc := datacenter(name)
+		dc.Generation = poison
+		return dc
+	}
+	f.put(bad("first"))
+	f.db.Exec(t, fmt.Sprintf(`CREATE UNIQUE INDEX poison ON resources (generation) WHERE generation = %d`, poison))
+	for round := range 5 {
+		errs := make([]error, 16)
+		concurrently(len(errs), func(i int) {
+			dc := datacenter(fmt.Sprintf("p%d-%d", round, i))
+			if i == 7 {
+				dc.Generation = poison
+			}
+			_, errs[i] = f.Write(f.ctx, store.Write{Puts: puts(dc), Events: []*isthmusv1.Event{event("create", "Datacenter", dc.GetName())}})
+		})
+		for i, err := range errs {
+			want := fault.Code("")
+			if i == 7 {
+				want = fault.Internal
+			}
+			if fault.CodeOf(err) != want {
+				t.Fatalf("round %d, write %d: %v, want %q", round, i, err, want)
+			}
+		}
+	}
+	checkChain(f, 5*15)
+}
+
 // testRequireRace counts up a resource with check-and-set from many writers: none is lost.
 func testRequireRace(f *fixture) {
 	t := f.t

@@ -26,6 +26,8 @@
 //	     TokenRefused, TokenExpired, RecipientsChanged (not used yet) · AcceptorWiped, DialerWiped, PeerTerminated (used)
 //	     RotationRequested (at any time)
 //
+// After a restore of the store, the next generation is the one after the highest that an agent reports: agents never go back.
+//
 // A verdict, from the first line that holds:
 //
 //	deleting   somebody deleted the Peering; it goes when both ends are reported gone (Gone)

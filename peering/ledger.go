@@ -164,7 +164,7 @@ func Imported(token *isthmusv1.TokenStatus, t Token, now time.Time) (*isthmusv1.
 		next = proto.CloneOf(token)
 	}
 	if next.GetGeneration() != t.Generation {
-		raise(next, ReasonImported, now)
+		raise(next, next.GetGeneration(), ReasonImported, now)
 	}
 	next, _, err := Claimed(next, Claim{Generation: t.Generation, Agent: t.Agent}, now)
 	if err != nil {

@@ -332,6 +332,22 @@ func TestBeginning(t *testing.T) {
 	}
 }
 
+// After a restore of the store the agents are ahead of it, and refuse to go back.
+func TestGenerationAfterRestore(t *testing.T) {
+	t.Parallel()
+	p := established()
+	p.Spec.TokenGeneration = 1
+	e := evidence(active(), active())
+	e.Acceptor.Report.Generation, e.Dialer.Report.Generation = 6, 7
+	if g := peering.Next(p, e, start.Add(later)).GetToken().GetGeneration(); g != 8 {
+		t.Errorf("generation %d; want 8", g)
+	}
+	e.Dialer.Report.Generation = 1<<31 - 1
+	if g := peering.Next(p, e, start.Add(later)).GetToken().GetGeneration(); g != 7 {
+		t.Errorf("generation %d; want 7: the other is nonsense", g)
+	}
+}
+
 func TestExternalPeers(t *testing.T) {
 	t.Parallel()
 	outward := func(p *isthmusv1.Peering, e *peering.Evidence) {
@@ -370,7 +386,7 @@ func TestExternalPeers(t *testing.T) {
 		},
 		{name: "we dial, and hear them", change: inward, report: active(), verdict: "healthy", reason: "Healthy"},
 		{
-			name: "no token of theirs yet", change: inward, report: none(),
+			name: "no token of theirs yet", change: inward, report: &isthmusv1.ObservedPeering{Uid: "u"},
 			also:    func(p *isthmusv1.Peering, _ *peering.Evidence) { p.Status.Token = &isthmusv1.TokenStatus{} },
 			verdict: "pending", reason: "WaitingForToken", raised: "Created",
 		},

@@ -70,20 +70,35 @@ func (v view) nextToken(verdict string) *isthmusv1.TokenStatus {
 	if token != nil {
 		next = proto.CloneOf(token)
 	}
-	raise(next, reason, v.now)
+	raise(next, v.reached(next), reason, v.now)
 	next.SpecGeneration = v.GetSpec().GetTokenGeneration()
 	return next
 }
 
-// raise moves on to the next generation. The token before it, if nobody used it, ends here.
-func raise(token *isthmusv1.TokenStatus, reason string, now time.Time) {
+// maxGeneration keeps what a broken agent reports from ending all generations.
+const maxGeneration = 1 << 30
+
+// reached is the highest generation that anybody knows of. After a restore of the store it is the agents' one: they refuse
+// to go back.
+func (v view) reached(token *isthmusv1.TokenStatus) int32 {
+	out := token.GetGeneration()
+	for _, e := range v.ends() {
+		if g := e.Report.GetGeneration(); g < maxGeneration {
+			out = max(out, g)
+		}
+	}
+	return out
+}
+
+// raise moves on to the generation after one that was reached. The token before it, if nobody used it, ends here.
+func raise(token *isthmusv1.TokenStatus, reached int32, reason string, now time.Time) {
 	if e := Current(token); waiting(e) || (e != nil && e.GetOutcome() == "") {
 		e.Outcome = OutcomeSuperseded
 		if expired(e, now) {
 			e.Outcome = OutcomeExpired
 		}
 	}
-	token.Generation++
+	token.Generation = reached + 1
 	token.Raises++
 	token.Reason, token.RequestTime = reason, timestamppb.New(now)
 }

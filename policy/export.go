@@ -80,7 +80,7 @@ func neighbours(r resource.Reader, datacenter string) []neighbour {
 	return out
 }
 
-// consumers are the peers' names that an export goes to. External peers are taken as they are named: isthmus cannot see
+// consumers are the peers' names that an export goes to, sorted, each once. External peers are taken as they are named: isthmus cannot see
 // whether the other operator is there.
 func consumers(c *isthmusv1.ExportConsumers, peers []neighbour) []string {
 	names := slices.Clone(c.GetPeers())
@@ -90,7 +90,8 @@ func consumers(c *isthmusv1.ExportConsumers, peers []neighbour) []string {
 			names = append(names, peer.peerName)
 		}
 	}
-	return names
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func list(services map[serviceKey]*merged) []*isthmusv1.ExportedService {

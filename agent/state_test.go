@@ -1,0 +1,127 @@
+package agent_test
+
+import (
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"isthmus/agent"
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
+func answer(epoch string, index uint64, state *isthmusv1.DesiredState) *isthmusv1.PullResponse {
+	return &isthmusv1.PullResponse{Epoch: epoch, Index: index, Digest: resource.Digest(state), State: state}
+}
+
+// fleetOf is a state with n peerings and the service web exported to each.
+func fleetOf(n int) *isthmusv1.DesiredState {
+	s := &isthmusv1.DesiredState{Datacenter: "dc1", ConsulDatacenter: "dc1"}
+	web := &isthmusv1.ExportedService{Name: "web"}
+	for i := range n {
+		uid := string(rune('a' + i))
+		s.Items = append(s.Items, &isthmusv1.DesiredItem{
+			Id: "peering-acceptor/" + uid, Type: "peering-acceptor", PeeringAcceptor: &isthmusv1.PeeringAcceptor{Uid: uid, PeerName: uid},
+		})
+		web.Peers = append(web.Peers, uid)
+	}
+	s.Items = append(s.Items, exports(web))
+	return s
+}
+
+func TestMemoryRefusesWhatGoesBack(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	m, err := agent.OpenMemory(dir)
+	need(t, err)
+	if state, _, _ := m.Current(); state != nil {
+		t.Fatal("a new agent has a state")
+	}
+	for _, tt := range []struct {
+		name    string
+		answer  *isthmusv1.PullResponse
+		changed bool
+		code    fault.Code
+	}{
+		{"no state before the first", &isthmusv1.PullResponse{Epoch: "e1", Index: 1}, false, fault.Internal},
+		{"the first", answer("e1", 5, fleetOf(3)), true, ""},
+		{"older", answer("e1", 4, fleetOf(2)), false, fault.Conflict},
+		{"no epoch", answer("", 9, fleetOf(2)), false, fault.Internal},
+		{"unchanged", &isthmusv1.PullResponse{Epoch: "e1", Index: 8, Digest: resource.Digest(fleetOf(3))}, false, ""},
+		{"older than the unchanged", answer("e1", 7, fleetOf(2)), false, fault.Conflict},
+		{"of another datacenter", answer("e1", 9, &isthmusv1.DesiredState{Datacenter: "dc2"}), false, fault.Refused},
+		{"newer", answer("e1", 9, fleetOf(4)), true, ""},
+	} {
+		changed, err := m.Receive(tt.answer, "dc1")
+		if changed != tt.changed || fault.CodeOf(err) != tt.code {
+			t.Fatalf("%s: %v, %v", tt.name, changed, err)
+		}
+	}
+	again, err := agent.OpenMemory(dir)
+	need(t, err)
+	state, digest, _ := again.Current()
+	if !proto.Equal(state, fleetOf(4)) || digest != resource.Digest(fleetOf(4)) {
+		t.Fatalf("after a restart: %v", state)
+	}
+	if epoch, index, have := again.Newest(); epoch != "e1" || index != 9 || have != digest {
+		t.Fatalf("after a restart it pulls with %s, %d, %s", epoch, index, have)
+	}
+}
+
+func TestMemoryHoldsARestoredStateThatRemovesTooMuch(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	m, err := agent.OpenMemory(dir)
+	need(t, err)
+	receive := func(a *isthmusv1.PullResponse) {
+		t.Helper()
+		_, err := m.Receive(a, "dc1")
+		need(t, err)
+	}
+	works := func(n, held int) {
+		t.Helper()
+		state, _, gotHeld := m.Current()
+		if len(state.GetItems()) != n+1 || gotHeld != held {
+			t.Fatalf("works by %d peerings and holds %d; want %d and %d", len(state.GetItems())-1, gotHeld, n, held)
+		}
+	}
+	receive(answer("e1", 100, fleetOf(8)))
+	receive(answer("e1", 101, fleetOf(4)))
+	works(4, 0) // within one epoch the operator said so
+	receive(answer("e1", 102, fleetOf(8)))
+	receive(answer("e2", 3, fleetOf(6)))
+	works(6, 0) // 4 of 16: a quarter
+	receive(answer("e3", 3, fleetOf(2)))
+	works(6, 8)
+	if epoch, index, have := m.Newest(); epoch != "e3" || index != 3 || have != resource.Digest(fleetOf(2)) {
+		t.Fatalf("pulls with %s, %d, %s: it would be sent the same again", epoch, index, have)
+	}
+	m, err = agent.OpenMemory(dir)
+	need(t, err)
+	works(6, 8) // a restart forgets nothing
+	receive(answer("e3", 4, fleetOf(3)))
+	works(6, 6)
+	confirmed := fleetOf(3)
+	confirmed.ConfirmedEpoch = "e3"
+	receive(answer("e3", 5, confirmed))
+	works(3, 0)
+}
+
+func TestMemoryKeepsWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	m, err := agent.OpenMemory(dir)
+	need(t, err)
+	state := fleetOf(1)
+	future := []byte{0xa2, 0x06, 0x03, 'n', 'e', 'w'} // field 100, which no message has today
+	state.ProtoReflect().SetUnknown(future)
+	_, err = m.Receive(answer("e1", 1, state), "dc1")
+	need(t, err)
+	m, err = agent.OpenMemory(dir)
+	need(t, err)
+	got, _, _ := m.Current()
+	if string(got.ProtoReflect().GetUnknown()) != string(future) {
+		t.Fatal("a field of a later version was lost on disk")
+	}
+}

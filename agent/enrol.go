@@ -94,6 +94,9 @@ func (a *Agent) identity(token *identity.JoinToken) (*identity.Identity, error) 
 	if id, err = identity.NewIdentity(token, a.config.Now()); err != nil {
 		return nil, err
 	}
+	if _, err := newCredentials(id, a.config.FleetKey); err != nil {
+		return nil, err // before there is anything on disk
+	}
 	return id, id.Save(a.config.DataDir)
 }
 

@@ -51,6 +51,9 @@ type hub struct {
 	renews   int
 	// refuse answers every call with this error; fetch replaces what FetchSecrets finds.
 	refuse error
+	// gone is an agent that was deleted; now is the hub's clock.
+	gone   string
+	now    func() time.Time
 	fetch  func(digest string) *isthmusv1.SealedPayload
 	server *grpc.Server
 }
@@ -64,7 +67,7 @@ func newHub(t *testing.T) *hub {
 	h := &hub{
 		t: t, ca: ca, fleet: fleet, epoch: "e1", changed: make(chan struct{}), states: map[string]*isthmusv1.DesiredState{},
 		agents: map[string]*isthmusv1.TrustedAgent{}, secrets: map[string]*isthmusv1.SealedPayload{}, claims: map[string]int32{},
-		reports: map[string]*isthmusv1.ReportRequest{},
+		reports: map[string]*isthmusv1.ReportRequest{}, now: time.Now,
 	}
 	h.start("127.0.0.1:0")
 	t.Cleanup(func() { h.stop() })
@@ -73,7 +76,7 @@ func newHub(t *testing.T) *hub {
 
 func (h *hub) start(address string) {
 	h.t.Helper()
-	certificate, err := h.ca.ServerCertificate([]string{"127.0.0.1"}, time.Now())
+	certificate, err := h.ca.ServerCertificate([]string{"127.0.0.1"}, h.now())
 	need(h.t, err)
 	listener, err := new(net.ListenConfig).Listen(h.t.Context(), "tcp", address)
 	need(h.t, err)
@@ -128,7 +131,10 @@ func (h *hub) caller(ctx context.Context) (identity.AgentName, error) {
 	if len(chain) == 0 {
 		return identity.AgentName{}, fault.New(fault.Unauthenticated, "no certificate")
 	}
-	who, _, err := identity.VerifyClient(chain[0], h.ca.Pool(), time.Now(), 90*24*time.Hour)
+	who, _, err := identity.VerifyClient(chain[0], h.ca.Pool(), h.now(), 90*24*time.Hour)
+	if err == nil && who.Name == h.gone {
+		err = refusedFor(fault.Denied, identity.ReasonAgentDeleted)
+	}
 	return who, err
 }
 
@@ -144,7 +150,7 @@ func (h *hub) Enrol(_ context.Context, r *isthmusv1.EnrolRequest) (*isthmusv1.En
 	}
 	h.enrols++
 	h.agents[a.GetAgent()] = &isthmusv1.TrustedAgent{Attestation: a}
-	issued, err := h.ca.Issue(r.GetCsr(), identity.AgentName{Name: a.GetAgent(), Datacenter: a.GetGrant().GetDatacenter(), Kind: "agent"}, time.Now())
+	issued, err := h.ca.Issue(r.GetCsr(), identity.AgentName{Name: a.GetAgent(), Datacenter: a.GetGrant().GetDatacenter(), Kind: "agent"}, h.now())
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +162,7 @@ func (h *hub) Renew(ctx context.Context, r *isthmusv1.RenewRequest) (*isthmusv1.
 	if err != nil {
 		return nil, err
 	}
-	issued, err := h.ca.Issue(r.GetCsr(), who, time.Now())
+	issued, err := h.ca.Issue(r.GetCsr(), who, h.now())
 	if err != nil {
 		return nil, err
 	}

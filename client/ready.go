@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"fmt"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -16,101 +17,50 @@ type Readiness struct {
 	Message string
 }
 
-// unknown is a state that nobody has reported (yet). It never counts as ready.
+// conditionReady is the type of the condition with which every kind sums itself up.
+const conditionReady = "Ready"
+
+// unknown is what nobody has reported (yet). It never counts as ready.
 const unknown = "unknown"
 
-// Judge reads a resource's status. A kind that has nothing to become ready for is ready at once.
+// Judge reads a resource's status. A kind that has nothing to become ready for (what is only registered) is ready at once.
 func Judge(o resource.Object) Readiness {
-	if o.GetDeleteTime() != nil {
-		r := Readiness{State: Deleting, Message: "it is being deleted"}
-		if p, ok := o.(*isthmusv1.Peering); ok && p.GetStatus().GetMessage() != "" {
-			r.Message = p.GetStatus().GetMessage()
-		}
-		return r
-	}
+	var r Readiness
+	var conditions []*isthmusv1.Condition
 	switch o := o.(type) {
 	case *isthmusv1.Datacenter:
-		return judgeDatacenter(o)
+		r.State, conditions = cmp.Or(o.GetStatus().GetAgent(), unknown), o.GetStatus().GetConditions()
 	case *isthmusv1.Peering:
-		return judgePeering(o)
+		r.State, conditions = cmp.Or(o.GetStatus().GetVerdict(), unknown), o.GetStatus().GetConditions()
 	case *isthmusv1.PeeringGroup:
-		return judgePeeringGroup(o)
+		r.State, conditions = ratio(o.GetStatus().GetHealthy(), o.GetStatus().GetPeerings(), "healthy"), o.GetStatus().GetConditions()
 	case *isthmusv1.ServiceExport:
-		return judgeServiceExport(o)
+		r.State, conditions = ratio(o.GetStatus().GetApplied(), o.GetStatus().GetDatacenters(), "applied"), o.GetStatus().GetConditions()
+	default:
+		return Readiness{Ready: true, State: "stored"}
 	}
-	return Readiness{Ready: true, State: "stored"}
-}
-
-func judgeDatacenter(o *isthmusv1.Datacenter) Readiness {
-	r := Readiness{State: orUnknown(o.GetStatus().GetAgent())}
-	r.Ready = r.State == "online"
-	if bad := firstFalse(o.GetStatus().GetConditions()); bad != nil {
-		r.Ready = false
-		r.Message = bad.GetMessage()
-	}
-	if !r.Ready && r.Message == "" {
-		r.Message = "no agent of it is heard of"
-		if o.GetStatus().GetAgents() == 0 {
-			r.Message = "no agent has enrolled: isthmus join-token create --datacenter " + o.GetName()
-		}
+	ready := condition(conditions)
+	switch {
+	case o.GetDeleteTime() != nil:
+		r.State, r.Message = Deleting, cmp.Or(ready.GetMessage(), "it is being deleted")
+	case ready == nil:
+		r.State, r.Message = unknown, "nothing is known of it yet"
+	case ready.GetStatus() == resource.ConditionTrue:
+		r.Ready = true
+	default:
+		r.Message = ready.GetMessage()
 	}
 	return r
 }
 
-func judgePeering(o *isthmusv1.Peering) Readiness {
-	status := o.GetStatus()
-	r := Readiness{State: orUnknown(status.GetVerdict()), Message: status.GetMessage()}
-	if r.Ready = r.State == "healthy"; r.Ready {
-		r.Message = ""
-	}
-	return r
-}
+func ratio(n, of int32, what string) string { return fmt.Sprintf("%d/%d %s", n, of, what) }
 
-func judgePeeringGroup(o *isthmusv1.PeeringGroup) Readiness {
-	status := o.GetStatus()
-	if len(status.GetConditions()) == 0 {
-		return Readiness{State: unknown, Message: "it has not been expanded yet"}
-	}
-	r := Readiness{State: fmt.Sprintf("%d/%d healthy", status.GetHealthy(), status.GetPeerings())}
-	r.Ready = status.GetHealthy() == status.GetPeerings()
-	if bad := firstFalse(status.GetConditions()); bad != nil {
-		r.Ready = false
-		r.Message = bad.GetMessage()
-	}
-	return r
-}
-
-func judgeServiceExport(o *isthmusv1.ServiceExport) Readiness {
-	status := o.GetStatus()
-	if len(status.GetConditions()) == 0 {
-		return Readiness{State: unknown, Message: "it has not been planned yet"}
-	}
-	r := Readiness{State: fmt.Sprintf("%d/%d applied", status.GetApplied(), status.GetDatacenters())}
-	r.Ready = status.GetApplied() == status.GetDatacenters()
-	for _, p := range status.GetPlacements() {
-		if p.GetState() != "applied" {
-			r.Message = fmt.Sprintf("%s: %s", p.GetDatacenter(), orUnknown(p.GetState()))
-			if p.GetMessage() != "" {
-				r.Message += ": " + p.GetMessage()
-			}
-			break
-		}
-	}
-	return r
-}
-
-func firstFalse(conditions []*isthmusv1.Condition) *isthmusv1.Condition {
+// condition finds the one that sums up; nil when the controller has not been there yet.
+func condition(conditions []*isthmusv1.Condition) *isthmusv1.Condition {
 	for _, c := range conditions {
-		if c.GetStatus() == "false" {
+		if c.GetType() == conditionReady {
 			return c
 		}
 	}
 	return nil
-}
-
-func orUnknown(s string) string {
-	if s == "" {
-		return unknown
-	}
-	return s
 }

@@ -31,16 +31,16 @@ func stages(t *testing.T, lists map[string][]string) *client.Client {
 
 func TestWaitIncludesTheGroupsPeerings(t *testing.T) {
 	t.Parallel()
-	const peering = `{"name":"demo-dc1-dc2","status":{"group":"demo","verdict":%q,"message":"m"}},{"name":"other","status":{"verdict":"failing"}}`
+	const peering = `{"name":"demo-dc1-dc2","status":{"group":"demo","verdict":%[1]q,"conditions":[{"type":"Ready","status":%[2]q,"message":"m"}]}},{"name":"other","status":{"verdict":"failing"}}`
 	c := stages(t, map[string][]string{
 		"peering-groups": {
 			`{"peeringGroups":[{"name":"demo"}]}`,
 			`{"peeringGroups":[{"name":"demo","status":{"conditions":[{"type":"Ready","status":"true"}],"peerings":1,"healthy":1}}]}`,
 		},
 		"peerings": {
-			`{"peerings":[` + fmt.Sprintf(peering, "pending") + `]}`,
-			`{"peerings":[` + fmt.Sprintf(peering, "unknown") + `]}`,
-			`{"peerings":[` + fmt.Sprintf(peering, "healthy") + `]}`,
+			`{"peerings":[` + fmt.Sprintf(peering, "pending", "false") + `]}`,
+			`{"peerings":[` + fmt.Sprintf(peering, "unknown", "unknown") + `]}`,
+			`{"peerings":[` + fmt.Sprintf(peering, "healthy", "true") + `]}`,
 		},
 	})
 	last := map[string]client.Readiness{}
@@ -56,7 +56,7 @@ func TestWaitIncludesTheGroupsPeerings(t *testing.T) {
 
 func TestWaitTellsWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	c := stages(t, map[string][]string{"peerings": {`{"peerings":[{"name":"a","status":{"verdict":"stale","message":"no heartbeat"}}]}`}})
+	c := stages(t, map[string][]string{"peerings": {`{"peerings":[{"name":"a","status":{"verdict":"stale","conditions":[{"type":"Ready","status":"false","message":"no heartbeat"}]}}]}`}})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	seen := map[string]string{}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+
+	"isthmus/demo"
+	"isthmus/fault"
+	"isthmus/resource"
+)
+
+func (p Program) demoCommand() *cobra.Command {
+	config := demo.Config{Now: p.Now}
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Peer real Consul datacenters on this machine, and show it",
+		Long: `Start an isthmus server and real Consul servers (separate datacenters with TLS, gossip encryption and ACLs, on loopback), an agent
+for each, peer them all with each other, and discover a service of dc1 from the others. It runs until Ctrl-C, then ends every process
+that it started and leaves no files.
+
+Consul is the one that ISTHMUS_CONSUL_BIN names, the one on PATH, or the one that make consul builds.`,
+		Example: `  isthmus demo
+  isthmus demo --exit --datacenters 4`,
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().BoolVar(&config.Exit, "exit", false, "end when all is shown; exit code 0 only when all is healthy")
+	cmd.Flags().IntVar(&config.Datacenters, "datacenters", demo.DefaultDatacenters, fmt.Sprintf("how many, %d to %d", demo.MinDatacenters, demo.MaxDatacenters))
+	cmd.Flags().StringVar(&config.Keep, "keep", "", "keep data, logs and configuration in this new directory")
+	cmd.ValidArgsFunction = cobra.NoFileCompletions
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if config.Executable, err = os.Executable(); err != nil {
+			return fault.Wrap(fault.Internal, err, "find this program")
+		}
+		view := p.newProgress()
+		config.Log = hclog.NewNullLogger()
+		config.Progress = view.set
+		config.Ready = func(r demo.Result) error {
+			view.finish()
+			return p.showDemo(r, config.Exit)
+		}
+		announced := context.AfterFunc(cmd.Context(), func() { p.note("\nEnding every process…") })
+		defer announced()
+		err = demo.Run(cmd.Context(), config)
+		view.finish()
+		if errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
+			return &exitStatus{code: exitError} // Ctrl-C before it was ready: nothing to explain
+		}
+		return err
+	}
+	return cmd
+}
+
+// showDemo shows what the demo has come to.
+func (p Program) showDemo(r demo.Result, ends bool) error {
+	kind, err := kindArgument(resource.KindPeering)
+	if err != nil {
+		return err
+	}
+	objects := make([]resource.Object, 0, len(r.Peerings))
+	for _, peering := range r.Peerings {
+		objects = append(objects, peering)
+	}
+	p.printf("\nPeerings\n")
+	if err := p.objectTable(kind, objects, false); err != nil {
+		return err
+	}
+	p.printf("\nService discovery, asked of each Consul: /v1/health/service/%s?peer=dc1\n", demo.Service)
+	var rows [][]string
+	for _, d := range r.Discovered {
+		rows = append(rows, []string{d.Datacenter, d.Service, d.Peer, d.Node, d.Address, d.Status})
+	}
+	if err := p.table([]string{"ASKED IN", "SERVICE", "FROM PEER", "NODE", "ADDRESS", "HEALTH"}, rows); err != nil {
+		return err
+	}
+	p.printf("\nFrom apply to all healthy: %.1f s\n", r.Healthy.Seconds())
+	if ends {
+		return nil
+	}
+	p.printf(`
+REST:  %[1]s/v1
+Login: the API token in %[2]s
+
+  export ISTHMUS_ADDR=%[1]s ISTHMUS_TOKEN_FILE=%[2]s
+  isthmus status
+  curl -H "Authorization: Bearer $(cat %[2]s)" %[1]s/v1/peerings
+
+Data and logs: %[3]s
+Ctrl-C ends it all.
+`, r.Address, r.TokenFile, r.Dir)
+	return nil
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"isthmus/client"
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
+// describedEvents is how many of a resource's newest events are shown with it.
+const describedEvents = 10
+
+func (p Program) describeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "describe KIND NAME",
+		Short:   "Show all about one resource: spec, status, evidence and events",
+		Example: `  isthmus describe peering demo-dc1-dc2`,
+		Args:    cobra.ExactArgs(2),
+	}
+	conn := p.connectionOf(cmd)
+	cmd.ValidArgsFunction = conn.completeKindAndName(resource.Kinds())
+	cmd.RunE = conn.run(func(ctx context.Context, c *client.Client, args []string) error {
+		kind, err := kindArgument(args[0])
+		if err != nil {
+			return err
+		}
+		o, err := c.Get(ctx, kind, args[1])
+		if err != nil {
+			return err
+		}
+		events, err := c.Events(ctx, client.EventOptions{Kind: kind.Name, Target: o.GetName(), Last: describedEvents})
+		if err != nil && fault.CodeOf(err) != fault.Denied {
+			return err
+		}
+		return p.describe(kind, o, events)
+	})
+	return cmd
+}
+
+func (p Program) describe(kind resource.Kind, o resource.Object, events []*isthmusv1.Event) error {
+	p.printf("%s %s\n\n", kind.Name, o.GetName())
+	p.describeMetadata(o)
+	status := proto.Clone(resource.Status(o))
+	sections := []func() error{
+		func() error { return p.section("Spec", resource.Spec(o)) },
+		func() error { return p.describePeering(o) },
+		func() error { return p.section("Status", withoutTables(status)) },
+		func() error { return p.describeConditions(resource.Status(o)) },
+		func() error { return p.describeEvents(events) },
+	}
+	for _, section := range sections {
+		if err := section(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p Program) describeMetadata(o resource.Object) {
+	row := func(title, value string) { p.printf("%-12s %s\n", title+":", value) }
+	var labels []string
+	for _, key := range slices.Sorted(maps.Keys(o.GetLabels())) {
+		labels = append(labels, key+"="+o.GetLabels()[key])
+	}
+	if len(labels) > 0 {
+		row("Labels", strings.Join(labels, ", "))
+	}
+	row("UID", o.GetUid())
+	row("Generation", fmt.Sprint(o.GetGeneration()))
+	row("Index", fmt.Sprint(o.GetIndex()))
+	row("Created", p.when(o.GetCreateTime()))
+	row("Updated", p.when(o.GetUpdateTime()))
+	if o.GetDeleteTime() != nil {
+		row("Deleting", "since "+p.when(o.GetDeleteTime()))
+	}
+}
+
+// when is a time as it is written in JSON, and how long ago that is.
+func (p Program) when(t *timestamppb.Timestamp) string {
+	if t == nil {
+		return "-"
+	}
+	at := t.AsTime().UTC()
+	age := p.Now().Sub(at).Round(time.Second)
+	if age < 0 {
+		return fmt.Sprintf("%s (in %s)", at.Format(time.RFC3339), -age)
+	}
+	return fmt.Sprintf("%s (%s ago)", at.Format(time.RFC3339), age)
+}
+
+// section writes a message as YAML under a title; an empty one is left out.
+func (p Program) section(title string, m proto.Message) error {
+	text, err := messageYAML(m, 2)
+	if err != nil || len(bytes.TrimSpace(text)) == 0 {
+		return err
+	}
+	p.printf("\n%s:\n", title)
+	return p.write(text)
+}
+
+// withoutTables takes out of a status what is shown in tables.
+func withoutTables(status proto.Message) proto.Message {
+	clearField := func(m protoreflect.Message, name protoreflect.Name) {
+		if field := m.Descriptor().Fields().ByName(name); field != nil && m.IsValid() {
+			m.Clear(field)
+		}
+	}
+	clearField(status.ProtoReflect(), "conditions")
+	if peering, ok := status.(*isthmusv1.PeeringStatus); ok && peering != nil {
+		peering.Acceptor, peering.Dialer = nil, nil
+		if peering.Token != nil {
+			peering.Token.Ledger = nil
+		}
+	}
+	return status
+}
+
+func (p Program) describeConditions(status proto.Message) error {
+	conditioned, ok := status.(interface {
+		GetConditions() []*isthmusv1.Condition
+	})
+	if !ok || len(conditioned.GetConditions()) == 0 {
+		return nil
+	}
+	var rows [][]string
+	for _, c := range conditioned.GetConditions() {
+		rows = append(rows, []string{c.GetType(), c.GetStatus(), c.GetReason(), p.when(c.GetLastTransitionTime()), c.GetMessage()})
+	}
+	return p.titledTable("Conditions", []string{"TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"}, rows)
+}
+
+func (p Program) titledTable(title string, header []string, rows [][]string) error {
+	p.printf("\n%s:\n", title)
+	return p.table(header, rows)
+}
+
+// describePeering shows the evidence of both ends side by side, and the ledger of tokens.
+func (p Program) describePeering(o resource.Object) error {
+	peering, ok := o.(*isthmusv1.Peering)
+	if !ok {
+		return nil
+	}
+	status := peering.GetStatus()
+	var rows [][]string
+	for _, end := range []struct {
+		role string
+		*isthmusv1.PeeringEnd
+		external string
+	}{
+		{"acceptor", status.GetAcceptor(), peering.GetSpec().GetExternalAcceptor()},
+		{"dialer", status.GetDialer(), peering.GetSpec().GetExternalDialer()},
+	} {
+		if end.external != "" {
+			rows = append(rows, []string{end.role, end.external, "-", "not seen: external", "-", "-", "-", "-"})
+			continue
+		}
+		rows = append(rows, []string{
+			end.role, dash(end.GetDatacenter()), dash(end.GetState()), seenText(end.PeeringEnd), dash(end.GetHeartbeat()),
+			fmt.Sprintf("%d/%d", end.GetImportedServices(), end.GetExportedServices()), dash(end.GetPeerId()),
+			dash(strings.TrimPrefix(end.GetErrorReason()+" "+end.GetError(), " ")),
+		})
+	}
+	header := []string{"END", "DATACENTER", "STATE", "SEEN", "HEARTBEAT", "IMPORTED/EXPORTED", "PEER-ID", "ERROR"}
+	if err := p.titledTable("Ends", header, rows); err != nil || len(status.GetToken().GetLedger()) == 0 {
+		return err
+	}
+	rows = nil
+	for _, e := range status.GetToken().GetLedger() {
+		rows = append(rows, []string{
+			fmt.Sprint(e.GetGeneration()), dash(e.GetOutcome()), by(e.GetMadeBy(), e.GetMakeTime()),
+			by(e.GetDeliveredTo(), e.GetDeliverTime()), by(e.GetUsedBy(), e.GetUseTime()),
+		})
+	}
+	return p.titledTable("Tokens", []string{"GENERATION", "OUTCOME", "MADE", "DELIVERED", "USED"}, rows)
+}
+
+func seenText(end *isthmusv1.PeeringEnd) string {
+	if end.GetSeen() {
+		return "yes"
+	}
+	return "no"
+}
+
+// by tells who did something, and when.
+func by(who string, at *timestamppb.Timestamp) string {
+	if who == "" {
+		return "-"
+	}
+	return who + " " + at.AsTime().UTC().Format(time.RFC3339)
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func (p Program) describeEvents(events []*isthmusv1.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	p.printf("\nEvents:\n")
+	return p.eventTable(events, true)
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"isthmus/fault"
+)
+
+// printProblem writes an error for people: the message, each violation on a line of its own, and a hint where there is a
+// next step that everybody needs.
+func (p Program) printProblem(err error) {
+	var e *fault.Error
+	if !errors.As(err, &e) || e.Code == fault.Internal {
+		fmt.Fprintf(p.Err, "Error: %s\n", err)
+		return
+	}
+	// What an error with violations says is its first violation, mostly: say everything once.
+	violations := slices.DeleteFunc(slices.Clone(e.Violations), func(v fault.Violation) bool { return v.Message == e.Message })
+	switch {
+	case len(violations) == 0:
+		fmt.Fprintf(p.Err, "Error: %s\n", withCause(err, e))
+	case !strings.HasPrefix(e.Message, violations[0].Field+": "):
+		fmt.Fprintf(p.Err, "Error: %s\n", withCause(err, e))
+		printViolations(p.Err, violations)
+	case len(violations) == 1:
+		fmt.Fprintf(p.Err, "Error: %s\n", e.Message)
+	default:
+		fmt.Fprintf(p.Err, "Error: %d problems\n", len(violations))
+		printViolations(p.Err, violations)
+	}
+	if e.Code == fault.Unauthenticated {
+		fmt.Fprintln(p.Err, "Name a file with an API token in ISTHMUS_TOKEN_FILE; the server's first start wrote one to admin.token in its data directory.")
+	}
+}
+
+// withCause is the whole error: what was being done, the message, and, since what fails here fails on the user's own
+// machine, the cause.
+func withCause(err error, e *fault.Error) string {
+	if e.Cause == nil {
+		return e.Message
+	}
+	return err.Error()
+}
+
+func printViolations(w io.Writer, violations []fault.Violation) {
+	for _, v := range violations {
+		if v.Field == "" {
+			fmt.Fprintf(w, "  %s\n", v.Message)
+			continue
+		}
+		fmt.Fprintf(w, "  %s: %s\n", v.Field, v.Message)
+	}
+}
+
+// readAtMost reads all of r, and refuses more than limit bytes.
+func readAtMost(r io.Reader, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("it is larger than %d bytes", limit)
+	}
+	return data, nil
+}

@@ -1,0 +1,248 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
+
+	"isthmus/client"
+	"isthmus/demo/consulrun"
+	"isthmus/fault"
+	"isthmus/identity"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// How many datacenters a demo has. With one there is nothing to peer; more than eight Consul servers need more than a
+// laptop.
+const (
+	MinDatacenters     = 2
+	MaxDatacenters     = 8
+	DefaultDatacenters = 3
+)
+
+const (
+	// startTimeout is for a server or an agent of isthmus, ten times what a busy machine with two cores needs.
+	startTimeout = 60 * time.Second
+	// healthyTimeout is for everything from apply to healthy.
+	healthyTimeout = 3 * time.Minute
+	// pollInterval is how often what cannot be waited for is asked for.
+	pollInterval = 100 * time.Millisecond
+)
+
+// Service is what dc1 offers to all others.
+const Service = "web"
+
+// Config says how the demo runs.
+type Config struct {
+	// Executable is the isthmus binary that the children run.
+	Executable string
+	// Datacenters is how many there are: MinDatacenters to MaxDatacenters.
+	Datacenters int
+	// Keep is a directory, empty or missing, that everything is written to and that stays; empty: a temporary one that goes.
+	Keep string
+	// Exit ends the demo when it has shown everything; otherwise it runs until ctx ends.
+	Exit bool
+	// Progress is told how each step comes along. Calls may come from several goroutines.
+	Progress func(step, state, message string, done bool)
+	// Ready gets the result when everything is healthy.
+	Ready func(Result) error
+	// Log gets what happens to the Consul servers.
+	Log hclog.Logger
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// Result is what the demo shows at its end.
+type Result struct {
+	// Address and TokenFile are how to log in.
+	Address   string
+	TokenFile string
+	// Dir holds data and logs.
+	Dir      string
+	Peerings []*isthmusv1.Peering
+	// Discovered are the answers of the other datacenters' Consul when asked for the service.
+	Discovered []Discovery
+	// Healthy is how long it took from apply until everything was healthy.
+	Healthy time.Duration
+}
+
+// Discovery is one instance of a service of another datacenter, as Consul itself answers.
+type Discovery struct {
+	Datacenter string
+	Service    string
+	Peer       string
+	Node       string
+	Address    string
+	Status     string
+}
+
+// Run plays the whole demo. When it returns, everything that it started has ended, and its files are gone unless
+// Config.Keep asks for them. The error is nil only when everything became healthy.
+func Run(ctx context.Context, c Config) (err error) {
+	if c.Datacenters < MinDatacenters || c.Datacenters > MaxDatacenters {
+		return fault.New(fault.Invalid, "a demo has %d to %d datacenters, not %d", MinDatacenters, MaxDatacenters, c.Datacenters)
+	}
+	binary, err := consulrun.Binary(ctx)
+	if err != nil {
+		return err
+	}
+	dir, remove, err := makeDir(c.Keep)
+	if err != nil {
+		return err
+	}
+	d := &demo{Config: c, dir: dir, consul: binary}
+	defer func() { err = errors.Join(err, d.stop(), remove()) }()
+	if err := d.play(ctx); err != nil {
+		return err
+	}
+	if c.Exit {
+		return nil
+	}
+	return d.watchOver(ctx)
+}
+
+// makeDir makes the directory, and tells how to take it away again.
+func makeDir(keep string) (dir string, remove func() error, err error) {
+	if keep == "" {
+		dir, err = os.MkdirTemp("", "isthmus-demo-")
+		if err != nil {
+			return "", nil, fault.Wrap(fault.Internal, err, "make a directory for the demo")
+		}
+		return dir, func() error { return os.RemoveAll(dir) }, nil
+	}
+	dir, err = filepath.Abs(keep)
+	if err != nil {
+		return "", nil, fault.Wrap(fault.Invalid, err, "make %s", keep)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", nil, fault.Wrap(fault.Invalid, err, "make %s", keep)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", nil, fault.Wrap(fault.Invalid, err, "look into %s", keep)
+	}
+	if len(entries) > 0 {
+		return "", nil, fault.New(fault.Refused, "%s is not empty: name a directory that is, or one that does not exist", keep)
+	}
+	return dir, func() error { return nil }, nil
+}
+
+// demo is a demo that runs.
+type demo struct {
+	Config
+	dir    string
+	consul string
+
+	server    *process
+	client    *client.Client
+	tokenFile string
+	fleet     *identity.FleetKey
+
+	mu      sync.Mutex
+	consuls map[string]*consulrun.Server
+	agents  map[string]*process
+}
+
+// play runs the steps. What does not depend on each other happens at the same time.
+func (d *demo) play(ctx context.Context) error {
+	d.consuls, d.agents = map[string]*consulrun.Server{}, map[string]*process{}
+	steps, stepsCtx := errgroup.WithContext(ctx)
+	steps.Go(func() error {
+		return d.step("isthmus server", func() (string, error) { return d.startServer(stepsCtx) })
+	})
+	// Starting a Consul server is CPU work, mostly.
+	starting := make(chan struct{}, max(2, runtime.NumCPU()))
+	for _, dc := range datacenters(d.Datacenters) {
+		steps.Go(func() error {
+			d.Progress("Consul "+dc, "waiting", "", false)
+			select {
+			case starting <- struct{}{}:
+			case <-stepsCtx.Done():
+				return stepsCtx.Err()
+			}
+			defer func() { <-starting }()
+			return d.step("Consul "+dc, func() (string, error) { return d.startConsul(stepsCtx, dc) })
+		})
+	}
+	if err := steps.Wait(); err != nil {
+		return err
+	}
+	agents, agentsCtx := errgroup.WithContext(ctx)
+	for _, dc := range datacenters(d.Datacenters) {
+		agents.Go(func() error {
+			return d.step("agent "+dc, func() (string, error) { return d.startAgent(agentsCtx, dc) })
+		})
+	}
+	if err := agents.Wait(); err != nil {
+		return err
+	}
+	return d.connect(ctx)
+}
+
+// step does one step and shows how it comes along.
+func (d *demo) step(name string, do func() (string, error)) error {
+	d.Progress(name, "starting", "", false)
+	said, err := do()
+	if err != nil {
+		d.Progress(name, "failed", "", false)
+		return err
+	}
+	d.Progress(name, said, "", true)
+	return nil
+}
+
+// watchOver waits for ctx to end. A child that ends before is an error.
+func (d *demo) watchOver(ctx context.Context) error {
+	ended := make(chan *process)
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	children := []*process{d.server}
+	for _, agent := range d.agents {
+		children = append(children, agent)
+	}
+	for _, child := range children {
+		go func() {
+			select {
+			case <-child.done:
+			case <-watching.Done():
+				return
+			}
+			select {
+			case ended <- child:
+			case <-watching.Done():
+			}
+		}()
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case child := <-ended:
+		return child.ended()
+	}
+}
+
+// stop ends everything, agents first: they would only complain.
+func (d *demo) stop() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var stopping errgroup.Group
+	for _, agent := range d.agents {
+		stopping.Go(agent.stop)
+	}
+	err := stopping.Wait()
+	if d.server != nil {
+		err = errors.Join(err, d.server.stop())
+	}
+	var consuls errgroup.Group
+	for _, consul := range d.consuls {
+		consuls.Go(consul.Stop)
+	}
+	return errors.Join(err, consuls.Wait())
+}

@@ -47,11 +47,16 @@ func enrolled(tb testing.TB, ca *identity.CA) (dir string, i *identity.Identity,
 
 func issue(tb testing.TB, ca *identity.CA, i *identity.Identity, name string, now time.Time) string {
 	tb.Helper()
+	return issueAs(tb, ca, i, identity.AgentName{Name: name, Datacenter: i.Datacenter(), Kind: identity.KindAgent}, now)
+}
+
+func issueAs(tb testing.TB, ca *identity.CA, i *identity.Identity, who identity.AgentName, now time.Time) string {
+	tb.Helper()
 	csr, err := i.CSR()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	issued, err := ca.Issue(csr, identity.AgentName{Name: name, Datacenter: i.Datacenter(), Kind: identity.KindAgent}, now)
+	issued, err := ca.Issue(csr, who, now)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -121,6 +126,8 @@ func TestAcceptRefusesWhatIsNotTheAgents(t *testing.T) {
 		"another issuer": {issue(t, other, i, i.Agent(), noon), own},
 		"another key":    {issue(t, ca, stranger, i.Agent(), noon), own},
 		"another agent":  {issue(t, ca, i, "dc1-other", noon), own},
+		"a gateway":      {issueAs(t, ca, i, identity.AgentName{Name: i.Agent(), Datacenter: "dc1", Kind: identity.KindGateway}, noon), own},
+		"elsewhere":      {issueAs(t, ca, i, identity.AgentName{Name: i.Agent(), Datacenter: "dc2", Kind: identity.KindAgent}, noon), own},
 		"no certificate": {"", own},
 		"no CA":          {issue(t, ca, i, i.Agent(), noon), ""},
 	} {
@@ -148,7 +155,8 @@ func TestClientCertificatesOverTime(t *testing.T) {
 		{"a day less a minute", 24*time.Hour - time.Minute, false, ""},
 		{"25 hours", 25 * time.Hour, true, ""},
 		{"89 days", 89 * 24 * time.Hour, true, ""},
-		{"92 days", 92 * 24 * time.Hour, true, identity.ReasonCertificateTooOld},
+		{"91 days less a second", 91*24*time.Hour - time.Second, true, ""},
+		{"91 days", 91 * 24 * time.Hour, true, identity.ReasonCertificateTooOld},
 		{"an hour before", -time.Hour, false, identity.ReasonBadCertificate},
 	} {
 		who, expired, err := identity.VerifyClient(c.Leaf(), ca.Pool(), noon.Add(tt.after), window)

@@ -153,7 +153,7 @@ func (t *JoinToken) String() string {
 		Bytes(g.GetFleetKey()).Bytes(g.GetSignature()).
 		Bytes(tokenStatement(t).Sign(t.OneTimeKey)).bytes
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString(append(
-		binary.BigEndian.AppendUint16(nil, uint16(tokenHeader+len(body))), body...)) //nolint:gosec // below maxToken
+		binary.BigEndian.AppendUint16(nil, uint16(tokenHeader+len(body))), body...))
 }
 
 // ParseJoinToken reads a token and checks that nothing of it was changed; space around it is ignored. It does not look at
@@ -170,7 +170,7 @@ func ParseJoinToken(text string) (*JoinToken, error) {
 	public, _ := t.OneTimeKey.Public().(ed25519.PublicKey)
 	t.Grant = &isthmusv1.JoinGrant{Name: r.text(), Kind: r.text(), Datacenter: r.text(), OneTimeKey: public, ExpireTime: r.time()}
 	uses := r.number()
-	t.Grant.MaxUses = int32(uses) //nolint:gosec // compared below
+	t.Grant.MaxUses = int32(uses)
 	t.Grant.FleetKey, t.Grant.Signature = r.bytes(), r.bytes()
 	signature := r.bytes()
 	switch {

@@ -94,7 +94,7 @@ func place(temp, path string) error {
 // file is a NotFound fault, and fs.ErrNotExist.
 func Read(path string) (_ []byte, err error) {
 	// What is checked is what is read: the open file, not its name.
-	file, err := os.Open(path) //nolint:gosec // the path is the operator's
+	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.Wrap(fault.NotFound, err, "there is no file %s", path)
 	}

@@ -1,11 +1,27 @@
 package store
 
 import (
+	"fmt"
+	"strconv"
+
 	"google.golang.org/protobuf/proto"
 
+	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 )
+
+// EventName is an event's name: its number in the log with 12 digits, so that names sort as the log does.
+func EventName(number uint64) string { return fmt.Sprintf("%012d", number) }
+
+// EventNumber is the number that an event's name stands for: NotFound when it is no event's name.
+func EventNumber(name string) (uint64, error) {
+	number, err := strconv.ParseUint(name, 10, 63)
+	if err != nil || EventName(number) != name {
+		return 0, fault.New(fault.NotFound, "%s %s does not exist", KindEvent, name)
+	}
+	return number, nil
+}
 
 // EventHash is the hash of an event in the audit log's chain: over all of it (the hash before it included) but the hash
 // itself. Whoever holds the log can compute it again: an event that was changed, added or taken out shows.

@@ -10,16 +10,22 @@ import (
 	"isthmus/store"
 	"isthmus/store/snapshot"
 	"isthmus/store/sqlite"
+	"isthmus/store/sqlstore"
 	"isthmus/store/storetest"
 )
 
-// BenchmarkOpen loads 4,950 healthy peerings of 100 datacenters, and says what they take in memory.
-func BenchmarkOpen(b *testing.B) {
+// mesh is a store with 4,950 healthy peerings of 100 datacenters, and the last of them.
+func mesh(b *testing.B) (*sqlstore.Store, resource.Object) {
+	b.Helper()
 	st, err := sqlite.Open(b.Context(), b.TempDir(), hclog.NewNullLogger())
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer st.Close() //nolint:errcheck // the benchmark is over
+	b.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			b.Error(err)
+		}
+	})
 	w := store.Write{}
 	for _, o := range storetest.Mesh(4_950) {
 		w.Puts = append(w.Puts, store.Put{Object: o, Part: store.PartAll})
@@ -27,47 +33,40 @@ func BenchmarkOpen(b *testing.B) {
 	if _, err := st.Write(b.Context(), w); err != nil {
 		b.Fatal(err)
 	}
-	w = store.Write{}
-	var s *snapshot.Snapshot
-	heap := func() uint64 {
+	return st, resource.Clone(w.Puts[len(w.Puts)-1].Object)
+}
+
+// BenchmarkOpen loads the mesh, and says what it takes in memory.
+func BenchmarkOpen(b *testing.B) {
+	st, _ := mesh(b)
+	heap := func() float64 {
 		runtime.GC()
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
+		return float64(m.HeapAlloc)
 	}
 	before := heap()
+	var s *snapshot.Snapshot
 	for b.Loop() {
+		var err error
 		if s, err = snapshot.Open(b.Context(), st, hclog.NewNullLogger()); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(heap()-before)/(1<<20), "MiB")
+	b.ReportMetric((heap()-before)/(1<<20), "MiB")
 	runtime.KeepAlive(s)
 }
 
-// BenchmarkChange is one write of a status to the view that has it, among 4,950 peerings.
+// BenchmarkChange is one write of a status to the view that has it, among the mesh.
 func BenchmarkChange(b *testing.B) {
-	st, err := sqlite.Open(b.Context(), b.TempDir(), hclog.NewNullLogger())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer st.Close() //nolint:errcheck // the benchmark is over
-	mesh := storetest.Mesh(4_950)
-	w := store.Write{}
-	for _, o := range mesh {
-		w.Puts = append(w.Puts, store.Put{Object: o, Part: store.PartAll})
-	}
-	if _, err := st.Write(b.Context(), w); err != nil {
-		b.Fatal(err)
-	}
+	st, last := mesh(b)
 	s, err := snapshot.Open(b.Context(), st, hclog.NewNullLogger())
 	if err != nil {
 		b.Fatal(err)
 	}
-	last := mesh[len(mesh)-1]
 	for b.Loop() {
-		if _, err := st.Write(b.Context(), store.Write{Puts: []store.Put{{Object: resource.Clone(last), Part: store.PartStatus}}}); err != nil {
+		if _, err := st.Write(b.Context(), store.Write{Puts: []store.Put{{Object: last, Part: store.PartStatus}}}); err != nil {
 			b.Fatal(err)
 		}
 		if err := s.Catchup(b.Context()); err != nil {

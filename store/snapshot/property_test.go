@@ -227,7 +227,7 @@ func sameObjects(a, b []resource.Object) bool {
 func TestSnapshotIsTheStore(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(t.TempDir(), "store")
+		dir, err := os.MkdirTemp(t.TempDir(), "store") //nolint:usetesting // one for each run of many, in the test's own
 		if err != nil {
 			rt.Fatal(err)
 		}

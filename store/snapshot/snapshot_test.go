@@ -256,7 +256,11 @@ func TestOutage(t *testing.T) {
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()
 	for st.tries.Load() < 3 {
-		<-poll.C
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			t.Fatal("the store is not tried again")
+		}
 	}
 	if _, ok := s.View().Get(resource.KindDatacenter, "a"); !ok {
 		t.Fatal("the last known state is gone")
@@ -266,7 +270,9 @@ func TestOutage(t *testing.T) {
 		t.Fatalf("after the outage: %v", err)
 	}
 	cancel()
-	<-done
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Fatalf("Run: %v", err)
+	}
 }
 
 func TestFollower(t *testing.T) {

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -131,7 +130,7 @@ func (s *state) record(w *write, index uint64, parts map[store.Key]*change) {
 	}
 	if len(w.events) > 0 {
 		s.output.changes = append(s.output.changes, []any{
-			int64(index), store.KindEvent, EventName(s.events), "", string(store.OperationPut), string(store.PartAll), "[]",
+			int64(index), store.KindEvent, store.EventName(s.events), "", string(store.OperationPut), string(store.PartAll), "[]",
 		})
 	}
 	for _, digest := range w.drops {
@@ -150,7 +149,7 @@ func (s *state) record(w *write, index uint64, parts map[store.Key]*change) {
 func (s *state) append(e *event, index uint64) {
 	s.events++
 	entry := &isthmusv1.Event{
-		Name: EventName(s.events), Index: index, CreateTime: timestamppb.New(e.time), Spec: e.spec,
+		Name: store.EventName(s.events), Index: index, CreateTime: timestamppb.New(e.time), Spec: e.spec,
 		Status: &isthmusv1.EventStatus{PreviousHash: s.chainHead},
 	}
 	s.chainHead = store.EventHash(entry)
@@ -159,9 +158,6 @@ func (s *state) append(e *event, index uint64) {
 		e.spec.GetKind(), e.spec.GetTarget(), e.text, entry.GetStatus().GetPreviousHash(), s.chainHead,
 	})
 }
-
-// EventName is an event's name: its number with 12 digits.
-func EventName(number uint64) string { return fmt.Sprintf("%012d", number) }
 
 // dirty tells whether there is anything to write.
 func (s *state) dirty() bool {

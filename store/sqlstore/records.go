@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"math"
-	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -45,7 +44,7 @@ func scanEvent(scan func(...any) error) (*isthmusv1.Event, error) {
 	if err := scan(&number, &index, &created, &spec, &e.Status.PreviousHash, &e.Status.Hash); err != nil {
 		return nil, err
 	}
-	e.Name, e.Index = EventName(uint64(number)), uint64(index)
+	e.Name, e.Index = store.EventName(uint64(number)), uint64(index)
 	if err := parseTime(&created, &e.CreateTime); err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "reading the time of event %s", e.GetName())
 	}
@@ -53,15 +52,6 @@ func scanEvent(scan func(...any) error) (*isthmusv1.Event, error) {
 		return nil, fault.Wrap(fault.Internal, err, "reading event %s", e.GetName())
 	}
 	return e, nil
-}
-
-// EventNumber is the number that an event's name stands for: NotFound when it is no event's name.
-func EventNumber(name string) (uint64, error) {
-	number, err := strconv.ParseUint(name, 10, 63)
-	if err != nil || EventName(number) != name {
-		return 0, fault.New(fault.NotFound, "Event %s does not exist", name)
-	}
-	return number, nil
 }
 
 // Secret implements store.Vault.

@@ -51,9 +51,17 @@ func testEvents(f *fixture) {
 	if first := events[0]; first.GetName() != "000000000001" || first.GetIndex() != 1 || !first.GetCreateTime().AsTime().Equal(instant().AsTime()) || first.GetSpec().GetTarget() != "dc1" {
 		t.Fatalf("the first event is %v", first)
 	}
-	for _, e := range events {
+	for i, e := range events {
 		if e.GetCreateTime() == nil {
 			t.Fatalf("an event without a time: %v", e)
+		}
+		if number, err := store.EventNumber(e.GetName()); err != nil || number != uint64(i+1) {
+			t.Fatalf("the number of %s is %d: %v", e.GetName(), number, err)
+		}
+	}
+	for _, name := range []string{"", "1", "x", "-00000000001", "0000000000012"} {
+		if _, err := store.EventNumber(name); fault.CodeOf(err) != fault.NotFound {
+			t.Fatalf("%q is an event: %v", name, err)
 		}
 	}
 	f.db.Exec(t, `UPDATE events SET spec = '{"actor":"somebody else"}' WHERE number = 5`)

@@ -27,6 +27,9 @@ func same(t *testing.T, what string, got, want proto.Message) {
 func testReadAndWrite(f *fixture) {
 	t := f.t
 	f.absent("dc1")
+	if err := f.Ping(f.ctx); err != nil {
+		t.Fatalf("Ping: %v", err)
+	}
 	start := f.revision()
 	if start.Epoch == "" || start.Index != 0 {
 		t.Fatalf("a fresh store is at %+v", start)

@@ -103,16 +103,15 @@ func (w *waiter) watch(ctx context.Context, c *Client, kind resource.Kind) {
 	}
 }
 
-// judge looks at all targets, tells the observer what is new, and returns whether all are reached.
+// judge looks at all targets, tells the observer what is new, and returns whether all are reached. Before every kind was
+// listed once, it says nothing, so that observers hear of targets in their order.
 func (w *waiter) judge() bool {
-	all := len(w.lists) == len(w.kinds())
+	if len(w.lists) < len(w.kinds()) {
+		return false
+	}
+	all := true
 	for _, t := range w.withOwned() {
-		list, listed := w.lists[t.Kind.Name]
-		if !listed {
-			all = false
-			continue
-		}
-		r := judgeTarget(t, list[t.Name])
+		r := judgeTarget(t, w.lists[t.Kind.Name][t.Name])
 		all = all && r.Ready
 		key := t.Kind.Name + "/" + t.Name
 		if shown, ok := w.shown[key]; !ok || shown != r {
@@ -152,7 +151,7 @@ func judgeTarget(t Target, o resource.Object) Readiness {
 	case t.Gone:
 		return Readiness{State: Deleting, Message: Judge(o).Message}
 	case o == nil:
-		return Readiness{State: "missing", Message: "it is not there (yet)"}
+		return Readiness{State: "missing", Message: "it is not there yet"}
 	}
 	return Judge(o)
 }

@@ -72,7 +72,7 @@ func TestWaitTellsWhatIsMissing(t *testing.T) {
 	if fault.CodeOf(err) != fault.Canceled {
 		t.Errorf("got %v", err)
 	}
-	for name, want := range map[string]string{"a": "false stale no heartbeat", "b": "false missing it is not there (yet)", "c": "true deleted "} {
+	for name, want := range map[string]string{"a": "false stale no heartbeat", "b": "false missing it is not there yet", "c": "true deleted "} {
 		if seen[name] != want {
 			t.Errorf("%s: got %q", name, seen[name])
 		}

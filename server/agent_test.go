@@ -38,8 +38,6 @@ type world struct {
 // end is one end of a peering in a Consul.
 type end struct {
 	uid, peerID, state, role string
-	generation               int32
-	outcome                  string
 }
 
 func newWorld() *world {
@@ -72,7 +70,7 @@ func (w *world) of(dc string) map[string]*end {
 }
 
 // generate is GenerateToken.
-func (w *world) generate(dc, peer, uid string, generation int32) (token string) {
+func (w *world) generate(dc, peer, uid string) (token string) {
 	w.change(func() {
 		w.tokens++
 		e := w.of(dc)[peer]
@@ -80,7 +78,6 @@ func (w *world) generate(dc, peer, uid string, generation int32) (token string) 
 			e = &end{uid: uid, role: "acceptor", state: peering.StatePending, peerID: fmt.Sprintf("id-%d", w.tokens)}
 			w.of(dc)[peer] = e
 		}
-		e.generation = generation
 		token = fmt.Sprintf("%s/%d", e.peerID, w.tokens)
 		w.current[e.peerID] = token
 	})
@@ -88,7 +85,7 @@ func (w *world) generate(dc, peer, uid string, generation int32) (token string) 
 }
 
 // establish is Establish.
-func (w *world) establish(dc, peer, uid, token string, generation int32) (outcome string) {
+func (w *world) establish(dc, peer, uid, token string) (outcome string) {
 	w.change(func() {
 		outcome = peering.OutcomeRefused
 		for _, ends := range w.ends {
@@ -100,11 +97,6 @@ func (w *world) establish(dc, peer, uid, token string, generation int32) (outcom
 					w.of(dc)[peer] = &end{uid: uid, role: "dialer", state: peering.StateActive, peerID: other.peerID}
 				}
 			}
-		}
-		if e := w.of(dc)[peer]; e != nil {
-			e.generation, e.outcome = generation, outcome
-		} else {
-			w.of(dc)[peer] = &end{uid: uid, role: "dialer", generation: generation, outcome: outcome}
 		}
 	})
 	return outcome
@@ -140,7 +132,27 @@ type agent struct {
 	pulls int
 	// quiet: reports are not sent.
 	quiet bool
+	// did is what it did of each peering, which outlives its Consul's memory.
+	did map[string]deed
 	stop  func()
+}
+
+// deed is the last token that an agent made or used, and what came of it.
+type deed struct {
+	generation int32
+	outcome    string
+}
+
+func (a *agent) remember(uid string, d deed) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.did[uid] = d
+}
+
+func (a *agent) remembered(uid string) deed {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.did[uid]
 }
 
 // fleetKey makes the fleet key of a test.
@@ -156,14 +168,18 @@ func fleetKey(t testing.TB) *identity.FleetKey {
 // joinToken mints a join token, as the CLI does, and registers it.
 func (n *node) joinToken(fleet *identity.FleetKey, dc string, uses int32) *identity.JoinToken {
 	n.t.Helper()
+	return n.joinTokenFor(fleet, identity.MintOptions{Datacenter: dc, Uses: uses}, time.Now())
+}
+
+func (n *node) joinTokenFor(fleet *identity.FleetKey, o identity.MintOptions, now time.Time) *identity.JoinToken {
+	n.t.Helper()
 	info := n.server()
-	token, err := identity.MintJoinToken(fleet, identity.MintOptions{
-		Datacenter: dc, Uses: uses, Address: info.GetGrpcAddress(), CAFingerprint: info.GetCaFingerprint(),
-	}, time.Now())
+	o.Address, o.CAFingerprint = info.GetGrpcAddress(), info.GetCaFingerprint()
+	token, err := identity.MintJoinToken(fleet, o, now)
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	_, err = isthmusv1.NewJoinTokenServiceClient(n.grpc()).CreateJoinToken(n.as(n.token), &isthmusv1.CreateJoinTokenRequest{
+	_, err = isthmusv1.NewJoinTokenServiceClient(n.shared()).CreateJoinToken(n.as(n.token), &isthmusv1.CreateJoinTokenRequest{
 		JoinToken: &isthmusv1.JoinToken{Name: token.Grant.GetName(), Spec: &isthmusv1.JoinTokenSpec{Grant: token.Grant}},
 	})
 	if err != nil {
@@ -221,13 +237,19 @@ func (n *node) enrol(w *world, fleet *identity.FleetKey, dc string) *agent {
 	return n.enrolWith(w, fleet, n.joinToken(fleet, dc, 1))
 }
 
+// enrolAt enrols at a time of the server's clock.
+func (n *node) enrolAt(now time.Time, fleet *identity.FleetKey, dc, kind string) *agent {
+	n.t.Helper()
+	return n.enrolWith(newWorld(), fleet, n.joinTokenFor(fleet, identity.MintOptions{Datacenter: dc, Kind: kind}, now))
+}
+
 func (n *node) enrolWith(w *world, fleet *identity.FleetKey, token *identity.JoinToken) *agent {
 	n.t.Helper()
 	id, err := identity.NewIdentity(token, time.Now())
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	a := &agent{t: n.t, world: w, dc: token.Grant.GetDatacenter(), id: id, fleet: fleet, stop: func() {}}
+	a := &agent{t: n.t, world: w, dc: token.Grant.GetDatacenter(), id: id, fleet: fleet, stop: func() {}, did: map[string]deed{}}
 	answer, err := isthmusv1.NewSyncServiceClient(dial(n.t, token.Address, token.CAFingerprint, nil)).Enrol(n.t.Context(), a.enrolment())
 	if err != nil {
 		n.t.Fatalf("enrolling: %v", err)
@@ -362,7 +384,8 @@ func (a *agent) accept(ctx context.Context, p *isthmusv1.PeeringAcceptor) error 
 	if err != nil {
 		return err
 	}
-	token := a.world.generate(a.dc, p.GetPeerName(), p.GetUid(), p.GetGeneration())
+	token := a.world.generate(a.dc, p.GetPeerName(), p.GetUid())
+	a.remember(p.GetUid(), deed{generation: p.GetGeneration()})
 	payload, err := seal.Seal(seal.Draft{
 		Kind: seal.KindPeeringToken, UID: p.GetUid(), From: a.id.Agent(), FromDatacenter: a.dc, ToDatacenter: p.GetDialer(),
 		Generation: p.GetGeneration(), Attempt: claim.GetAttempt(), TTL: time.Hour,
@@ -379,13 +402,7 @@ func (a *agent) dialOut(ctx context.Context, p *isthmusv1.PeeringDialer) error {
 		a.drop(p.GetPeerName(), p.GetUid())
 		return nil
 	}
-	a.world.mu.Lock()
-	var have int32
-	if e := a.world.of(a.dc)[p.GetPeerName()]; e != nil {
-		have = e.generation
-	}
-	a.world.mu.Unlock()
-	if p.GetSecretDigest() == "" || have >= p.GetGeneration() {
+	if p.GetSecretDigest() == "" || a.remembered(p.GetUid()).generation >= p.GetGeneration() {
 		return nil
 	}
 	got, err := a.sync.FetchSecrets(ctx, &isthmusv1.FetchSecretsRequest{Digests: []string{p.GetSecretDigest()}})
@@ -398,7 +415,9 @@ func (a *agent) dialOut(ctx context.Context, p *isthmusv1.PeeringDialer) error {
 	if err != nil {
 		return err
 	}
-	a.world.establish(a.dc, p.GetPeerName(), p.GetUid(), string(token), p.GetGeneration())
+	outcome := a.world.establish(a.dc, p.GetPeerName(), p.GetUid(), string(token))
+	a.remember(p.GetUid(), deed{p.GetGeneration(), outcome})
+	a.world.change(func() {})
 	return nil
 }
 
@@ -464,13 +483,14 @@ func (a *agent) report(ctx context.Context, state *isthmusv1.PullResponse) error
 func (a *agent) observe(peer, uid, role string, deleting bool) *isthmusv1.ObservedPeering {
 	a.world.mu.Lock()
 	defer a.world.mu.Unlock()
-	o := &isthmusv1.ObservedPeering{Uid: uid, PeerName: peer, Role: role, Origin: "own"}
+	did := a.remembered(uid)
+	o := &isthmusv1.ObservedPeering{Uid: uid, PeerName: peer, Role: role, Origin: "own", Generation: did.generation, Outcome: did.outcome}
 	e := a.world.of(a.dc)[peer]
 	if e == nil || e.uid != uid {
 		o.Deleted = deleting
 		return o
 	}
-	o.State, o.PeerId, o.Generation, o.Outcome = e.state, e.peerID, e.generation, e.outcome
+	o.State, o.PeerId = e.state, e.peerID
 	if e.state == peering.StateActive {
 		o.Heartbeat = peering.HeartbeatFresh
 	}

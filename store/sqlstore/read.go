@@ -88,7 +88,7 @@ func (s *Store) changesAfter(ctx context.Context, since store.Revision, limit in
 			return err
 		}},
 		Statement{SQL: s.sql.feedObjects, Args: args, Row: s.visit(func(o resource.Object) error {
-			objects[store.Key{Kind: resource.KindOf(o).Name, Name: o.GetName()}] = o
+			objects[store.Key{Kind: string(o.ProtoReflect().Descriptor().Name()), Name: o.GetName()}] = o
 			return nil
 		})})
 	if err != nil {

@@ -162,18 +162,25 @@ func (p *process) command(ctx context.Context, program string, args ...string) *
 	return cmd
 }
 
+// errEnded is for a server that ends while it starts.
+var errEnded = errors.New("the server has ended")
+
 // Restart starts the server, after a Crash or anew.
 func (s *Server) Restart(tb testing.TB) {
 	tb.Helper()
 	if s.own == nil {
 		tb.Skipf("the server that %s names is not ours to restart", EnvURL)
 	}
-	if err := s.own.start(); err != nil {
-		tb.Fatalf("starting PostgreSQL: %v", err)
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), readyTimeout)
 	defer cancel()
-	if err := s.ready(ctx); err != nil {
+	err := errEnded
+	// After a crash the dead server's children, which see its death a moment later, keep a new one out.
+	for errors.Is(err, errEnded) && ctx.Err() == nil {
+		if err = s.own.start(); err == nil {
+			err = s.ready(ctx)
+		}
+	}
+	if err != nil {
 		log, _ := os.ReadFile(filepath.Join(s.own.dir, "log")) // only helps to see why
 		tb.Fatalf("PostgreSQL does not become ready: %v\n%s", err, log)
 	}
@@ -210,7 +217,7 @@ func (s *Server) ready(ctx context.Context) error {
 		}
 		select {
 		case <-s.own.exited:
-			return errors.New("it has ended")
+			return errEnded
 		case <-ctx.Done():
 			return err
 		case <-poll.C:
@@ -224,8 +231,7 @@ func (s *Server) Crash(tb testing.TB) {
 	if s.own == nil {
 		tb.Skipf("the server that %s names is not ours to crash", EnvURL)
 	}
-	// The whole process group: the server's children would live on for a while.
-	if err := syscall.Kill(-s.own.cmd.Process.Pid, syscall.SIGKILL); err != nil {
+	if err := s.own.cmd.Process.Kill(); err != nil {
 		tb.Fatalf("killing PostgreSQL: %v", err)
 	}
 	<-s.own.exited
@@ -244,7 +250,7 @@ func (p *process) remove() error {
 			select {
 			case <-p.exited:
 			case <-timer.C:
-				err = errors.Join(err, syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL))
+				err = errors.Join(err, p.cmd.Process.Kill())
 				<-p.exited
 			}
 			if err != nil && !errors.Is(err, os.ErrProcessDone) {

@@ -153,29 +153,24 @@ type demo struct {
 // play runs the steps. What does not depend on each other happens at the same time.
 func (d *demo) play(ctx context.Context) error {
 	d.consuls, d.agents = map[string]*consulrun.Server{}, map[string]*process{}
+	names := datacenters(d.Datacenters)
+	d.Progress("isthmus server", "starting", "", false)
+	for _, dc := range names {
+		d.Progress("Consul "+dc, "waiting", "", false)
+	}
 	steps, stepsCtx := errgroup.WithContext(ctx)
 	steps.Go(func() error {
 		return d.step("isthmus server", func() (string, error) { return d.startServer(stepsCtx) })
 	})
-	// Starting a Consul server is CPU work, mostly.
-	starting := make(chan struct{}, max(2, runtime.NumCPU()))
-	for _, dc := range datacenters(d.Datacenters) {
-		steps.Go(func() error {
-			d.Progress("Consul "+dc, "waiting", "", false)
-			select {
-			case starting <- struct{}{}:
-			case <-stepsCtx.Done():
-				return stepsCtx.Err()
-			}
-			defer func() { <-starting }()
-			return d.step("Consul "+dc, func() (string, error) { return d.startConsul(stepsCtx, dc) })
-		})
-	}
+	steps.Go(func() error { return d.startConsuls(stepsCtx, names) })
 	if err := steps.Wait(); err != nil {
 		return err
 	}
+	for _, dc := range names {
+		d.Progress("agent "+dc, "starting", "", false)
+	}
 	agents, agentsCtx := errgroup.WithContext(ctx)
-	for _, dc := range datacenters(d.Datacenters) {
+	for _, dc := range names {
 		agents.Go(func() error {
 			return d.step("agent "+dc, func() (string, error) { return d.startAgent(agentsCtx, dc) })
 		})
@@ -186,9 +181,21 @@ func (d *demo) play(ctx context.Context) error {
 	return d.connect(ctx)
 }
 
-// step does one step and shows how it comes along.
+// startConsuls starts as many Consul servers at a time as there are processors: starting one is computing, mostly.
+func (d *demo) startConsuls(ctx context.Context, names []string) error {
+	consuls, ctx := errgroup.WithContext(ctx)
+	consuls.SetLimit(max(2, runtime.NumCPU()))
+	for _, dc := range names {
+		consuls.Go(func() error {
+			d.Progress("Consul "+dc, "starting", "", false)
+			return d.step("Consul "+dc, func() (string, error) { return d.startConsul(ctx, dc) })
+		})
+	}
+	return consuls.Wait()
+}
+
+// step does one step and shows what came of it.
 func (d *demo) step(name string, do func() (string, error)) error {
-	d.Progress(name, "starting", "", false)
 	said, err := do()
 	if err != nil {
 		d.Progress(name, "failed", "", false)

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
-	"strings"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -58,15 +58,37 @@ Exit codes: 10 wrong datacenter, 11 join token expired, 12 used up, 13 not valid
 }
 
 func (s *agentSettings) flags(flags *pflag.FlagSet) {
-	flags.StringVar(&s.DataDir, "data-dir", "", "directory of the agent's keys, certificate and last desired state (default isthmus/agent below $XDG_DATA_HOME or ~/.local/share)")
+	s.reachFlags(flags)
 	flags.StringVar(&s.joinTokenFile, "join-token-file", "", "file with the join token, needed only to enrol; the token itself can be in $ISTHMUS_JOIN_TOKEN")
-	flags.StringVar(&s.ServerAddress, "server-address", "", "host:port of the server's gRPC API, in place of the one in the join token")
 	flags.StringVar(&s.FleetKey, "fleet-id", "", "the fleet (SHA256:…, see isthmus fleet show) that this agent shall belong to (default: the join token's)")
 	flags.DurationVar(&s.EnrolTimeout, "enrol-timeout", 0, "give up when no server answers within this time (5m); 0: never")
-	flags.StringSliceVar(&s.consulServers, "consul-servers", nil, "addresses of Consul's servers, to find the leader (default: those in the catalog)")
 	flags.StringVar(&s.Host, "host", "", "name of this machine in reports (default: its host name)")
 	s.logging = logFlags(flags)
 	flags.String(configFlag, "", "YAML file with settings; the keys are these flags' names in lowerCamelCase")
+}
+
+// reachFlags are those that say who the agent is, and how it reaches others.
+func (s *agentSettings) reachFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&s.DataDir, "data-dir", "", "directory of the agent's keys, certificate and last desired state (default isthmus/agent below $XDG_DATA_HOME or ~/.local/share)")
+	flags.StringVar(&s.ServerAddress, "server-address", "", "host:port of the server's gRPC API, in place of the one in the join token")
+	flags.StringSliceVar(&s.consulServers, "consul-servers", nil, "addresses of Consul's servers, to find the leader (default: those in the catalog)")
+}
+
+// config is what the agent package needs, Consul's own environment variables included.
+func (s *agentSettings) config(p Program, log hclog.Logger) (agent.Config, error) {
+	c := s.Config
+	var err error
+	if c.DataDir == "" {
+		if c.DataDir, err = p.dataDir("agent"); err != nil {
+			return c, err
+		}
+	}
+	if c.Consul, err = consul.FromEnv(p.Env); err != nil {
+		return c, err
+	}
+	c.Consul.Servers = s.consulServers
+	c.Version, c.Log, c.Now = versionOf(), log, p.Now
+	return c, nil
 }
 
 func (p Program) runAgent(ctx context.Context, s agentSettings) error {
@@ -74,29 +96,23 @@ func (p Program) runAgent(ctx context.Context, s agentSettings) error {
 	if err != nil {
 		return err
 	}
-	if s.DataDir == "" {
-		if s.DataDir, err = p.dataDir("agent"); err != nil {
-			return err
-		}
-	}
-	token, inEnvironment := p.Env("ISTHMUS_JOIN_TOKEN")
-	if s.joinTokenFile != "" {
-		token, err = readSecretFile(s.joinTokenFile, p, "the join token")
-		if errors.Is(err, fs.ErrNotExist) {
-			// An agent that has enrolled needs it no more. One that has not says so.
-			log.Debug("there is no join token", "file", s.joinTokenFile)
-		} else if err != nil {
-			return err
-		}
-	} else if !inEnvironment {
-		token = ""
-	}
-	if s.Consul, err = consul.FromEnv(p.Env); err != nil {
+	config, err := s.config(p, log)
+	if err != nil {
 		return err
 	}
-	s.Consul.Servers = s.consulServers
-	s.JoinToken, s.Version, s.Log, s.Now = strings.TrimSpace(token), versionOf(), log, p.Now
-	a, err := agent.New(s.Config)
+	if s.joinTokenFile == "" {
+		config.JoinToken, _ = p.Env("ISTHMUS_JOIN_TOKEN")
+	} else {
+		config.JoinToken, err = readSecretFile(s.joinTokenFile, p, "the join token")
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err != nil {
+			// An agent that has enrolled needs it no more. One that has not says so.
+			log.Debug("there is no join token", "file", s.joinTokenFile)
+		}
+	}
+	a, err := agent.New(config)
 	if err != nil {
 		return err
 	}

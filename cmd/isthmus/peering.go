@@ -5,8 +5,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"isthmus/agent"
 	"isthmus/client"
 	"isthmus/fault"
 	"isthmus/identity"
@@ -22,7 +25,7 @@ const importTTL = 24 * time.Hour
 func (p Program) peeringCommand() *cobra.Command {
 	return group("peering", "Peerings, and what to do to them",
 		p.listCommand("list", "Show peerings with their verdicts", resource.KindPeering),
-		p.peeringRotateCommand(), p.peeringImportCommand())
+		p.peeringRotateCommand(), p.peeringTokenCommand(), p.peeringImportCommand())
 }
 
 func (p Program) peeringRotateCommand() *cobra.Command {
@@ -41,6 +44,52 @@ func (p Program) peeringRotateCommand() *cobra.Command {
 		p.printf("Peering %s: token generation %d asked for\n", args[0], rotated.GetSpec().GetTokenGeneration())
 		return nil
 	})
+	return cmd
+}
+
+func (p Program) peeringTokenCommand() *cobra.Command {
+	var (
+		settings agentSettings
+		request  agent.TokenRequest
+		out      string
+	)
+	flags := pflag.NewFlagSet("peering token", pflag.ContinueOnError)
+	settings.reachFlags(flags)
+	documentEnvironment(flags)
+	cmd := &cobra.Command{
+		Use:   "token NAME --recipient age1… | --plain",
+		Short: "Make the peering token for an external dialer, on the acceptor agent's host",
+		Long: `Make the peering token of a peering with an externalDialer, for the other operator. This runs on the host of the acceptor's agent,
+with that agent's data directory and Consul settings: the server never gets the token, but the audit log tells that it was made,
+and for whom. With --recipient it is encrypted to the other operator's age key; with --plain whoever reads it can use it.`,
+		Example: `  isthmus peering token dc1-acme --recipient age1… --data-dir /var/lib/isthmus-agent --out acme.token.age`,
+		Args:    cobra.ExactArgs(1),
+	}
+	cmd.Flags().StringVar(&request.Recipient, "recipient", "", "age recipient (age1…) of the other operator")
+	cmd.Flags().BoolVar(&request.Plain, "plain", false, "do not encrypt the token")
+	cmd.Flags().StringVar(&out, "out", "", "write the token into this new file, which only you can read, instead of printing it")
+	cmd.Flags().AddFlagSet(flags)
+	cmd.ValidArgsFunction = cobra.NoFileCompletions
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := p.settle(flags); err != nil {
+			return err
+		}
+		config, err := settings.config(p, hclog.NewNullLogger())
+		if err != nil {
+			return err
+		}
+		sink, err := p.openSecretSink(out)
+		if err != nil {
+			return err
+		}
+		request.Peering = args[0]
+		token, err := agent.ExternalToken(cmd.Context(), config, request)
+		if err != nil {
+			sink.abandon()
+			return err
+		}
+		return sink.give(token)
+	}
 	return cmd
 }
 

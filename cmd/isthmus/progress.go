@@ -11,6 +11,9 @@ import (
 	"golang.org/x/term"
 )
 
+// redrawEvery is how often running times are brought up to date.
+const redrawEvery = 200 * time.Millisecond
+
 // maxLiveRows keeps the live view within a small terminal; what is done makes room for what is not.
 const maxLiveRows = 18
 
@@ -25,6 +28,8 @@ type progress struct {
 	rows []*progressRow
 	// drawn is how many lines the live view has now.
 	drawn int
+	// clock lets the times of what is not done run on, between changes.
+	clock *time.Timer
 }
 
 type progressRow struct {
@@ -54,9 +59,22 @@ func (g *progress) set(what, state, message string, done bool) {
 	row.state, row.message, row.done = state, message, done
 	if g.live {
 		g.draw(false)
+		if g.clock == nil {
+			g.clock = time.AfterFunc(redrawEvery, g.tick)
+		}
 		return
 	}
 	fmt.Fprintf(g.program.Err, "%6.1fs  %s: %s\n", g.program.Now().Sub(g.start).Seconds(), what, stateAndMessage(row, false))
+}
+
+// tick draws again until finish.
+func (g *progress) tick() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.clock != nil {
+		g.draw(false)
+		g.clock.Reset(redrawEvery)
+	}
 }
 
 func (g *progress) row(what string) *progressRow {
@@ -87,7 +105,9 @@ func (g *progress) missing() []string {
 func (g *progress) finish() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.live && g.drawn > 0 {
+	if g.clock != nil {
+		g.clock.Stop()
+		g.clock = nil
 		g.draw(true)
 		g.drawn = 0
 	}

@@ -118,9 +118,12 @@ func texts() []struct {
 // lacks finds the missing permission in: Permission denied: token with AccessorID '…' lacks permission 'peering:write' on "x".
 var lacks = regexp.MustCompile(`lacks permission '([a-z_-]+):([a-z]+)'(?: on "([^"]*)")?`)
 
-// rule writes a permission as it would stand in a policy. Consul names some resources otherwise in errors than in rules.
+// rule writes a permission as it would stand in a policy. Consul names some resources otherwise in errors than in rules, and
+// complains of reading first where isthmus has to write as well.
 func rule(resource, level, name string) string {
 	switch resource {
+	case "peering", "mesh":
+		return resource + ` = "write"`
 	case "agent", "node", "service", "session", "event", "query":
 		return resource + `_prefix "" { policy = "` + level + `" }`
 	case "key":

@@ -133,8 +133,8 @@ type agent struct {
 	// quiet: reports are not sent.
 	quiet bool
 	// did is what it did of each peering, which outlives its Consul's memory.
-	did map[string]deed
-	stop  func()
+	did  map[string]deed
+	stop func()
 }
 
 // deed is the last token that an agent made or used, and what came of it.

@@ -202,10 +202,10 @@ func TestCredentialsThatAreNoGood(t *testing.T) {
 	}
 	other := start(t)
 	for name, value := range map[string]string{
-		"no token":               "Bearer ",
-		"another scheme":         "Basic abc",
-		"nonsense":               "Bearer nonsense",
-		"another server's token": "Bearer " + other.token,
+		"no token":                   "Bearer ",
+		"another scheme":             "Basic abc",
+		"nonsense":                   "Bearer nonsense",
+		"another server's token":     "Bearer " + other.token,
 		"a token with a changed end": "Bearer " + n.token[:len(n.token)-1] + map[bool]string{true: "A", false: "B"}[n.token[len(n.token)-1] != 'A'],
 	} {
 		if err := get(raw(value)); status.Code(err) != codes.Unauthenticated {

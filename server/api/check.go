@@ -145,16 +145,17 @@ func checkClaims(next *prospect, e *edit) []problem {
 	}
 	claims := e.kind.Claims(e.after)
 	var out []problem
+	told := map[string]bool{}
 	for _, datacenter := range e.kind.Datacenters(e.after) {
 		for other := range next.Touching(e.kind.Name, datacenter) {
-			if other.GetName() == e.name() {
+			if other.GetName() == e.name() || told[other.GetName()] {
 				continue
 			}
-			for _, held := range e.kind.Claims(other) {
-				if slices.Contains(claims, held) {
-					claims = slices.DeleteFunc(claims, func(c resource.Claim) bool { return c == held })
-					out = append(out, problem{fault.AlreadyExists, e.at(claimed(e.kind.Name, other.GetName(), held))})
-				}
+			i := slices.IndexFunc(claims, func(c resource.Claim) bool { return slices.Contains(e.kind.Claims(other), c) })
+			if i >= 0 {
+				// One of its claims is enough to say: a second peering of a pair takes the first one's names, too.
+				told[other.GetName()] = true
+				out = append(out, problem{fault.AlreadyExists, e.at(claimed(e.kind.Name, other.GetName(), claims[i]))})
 			}
 		}
 	}

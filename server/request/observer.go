@@ -19,8 +19,13 @@ import (
 	"isthmus/fault"
 )
 
-// Header carries the request id to the client.
-const Header = "x-request-id"
+// Headers of answers.
+const (
+	// Header carries the request id to the client.
+	Header = "x-request-id"
+	// FaultHeader carries the fault's code, which is finer than gRPC's.
+	FaultHeader = "x-isthmus-fault"
+)
 
 // Observer sees every call go in and come out.
 type Observer struct {
@@ -55,6 +60,10 @@ func (o *Observer) Unary(ctx context.Context, req any, info *grpc.UnaryServerInf
 	// A failure to set the header (the stream is gone) shows when the answer is sent.
 	_ = grpc.SetHeader(ctx, metadata.Pairs(Header, ID(ctx)))
 	resp, err := call(func() (any, error) { return next(ctx, req) })
+	var f *fault.Error
+	if errors.As(err, &f) {
+		_ = grpc.SetHeader(ctx, metadata.Pairs(FaultHeader, string(f.Code)))
+	}
 	if err = done(err); err != nil {
 		return nil, err
 	}

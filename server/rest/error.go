@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"isthmus/fault"
+	"isthmus/server/request"
 )
 
 // carrier separates the message of a decoding error from its violations: generated code keeps nothing of such an error
@@ -46,14 +47,17 @@ func uncarry(st *status.Status) *status.Status {
 }
 
 func handleError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
+	httpCode := 0
 	if md, ok := runtime.ServerMetadataFromContext(ctx); ok {
+		if code := md.HeaderMD.Get(request.FaultHeader); len(code) > 0 {
+			httpCode = fault.Code(code[0]).HTTP()
+		}
 		for key, values := range md.HeaderMD {
 			if name, ok := outgoingHeader(key); ok && len(values) > 0 {
 				w.Header().Set(name, values[0])
 			}
 		}
 	}
-	httpCode := 0
 	var routing *runtime.HTTPStatusError
 	if errors.As(err, &routing) {
 		httpCode, err = routing.HTTPStatus, routing.Err

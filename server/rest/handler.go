@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -45,8 +44,8 @@ func New(ctx context.Context, o Options) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/v1/", limitBody(hyphens(gateway)))
-	mux.Handle("POST /v1/apply", limitBody(manifests(gateway)))
+	mux.Handle("/v1/", limitBody(query(gateway)))
+	mux.Handle("POST /v1/apply", limitBody(manifests(query(gateway))))
 	mux.Handle("GET /v1/openapi.json", document(o.OpenAPI))
 	mux.Handle("GET /healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeText(w, http.StatusOK, "ok\n")
@@ -112,25 +111,6 @@ func secure(next http.Handler, tls bool) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		if tls {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// hyphens lets query parameters be written as flags are: ?min-index= for minIndex.
-func hyphens(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		query := r.URL.Query()
-		changed := false
-		for key, values := range query {
-			if strings.Contains(key, "-") {
-				delete(query, key)
-				query[strings.ReplaceAll(key, "-", "_")] = values
-				changed = true
-			}
-		}
-		if changed {
-			r.URL.RawQuery = query.Encode()
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -196,9 +197,7 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
 
 func cloneValues(v url.Values) url.Values {
 	out := make(url.Values, len(v)+1)
-	for key, values := range v {
-		out[key] = values
-	}
+	maps.Copy(out, v)
 	return out
 }
 
@@ -220,12 +219,10 @@ func (c *Client) transportError(ctx context.Context, err error) error {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fault.Wrap(fault.Timeout, ctx.Err(), "%s did not answer in time", c.base)
 	}
-	var unknown x509.UnknownAuthorityError
-	if errors.As(err, &unknown) {
+	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
 		return fault.Wrap(fault.Unavailable, err, "the certificate of %s is of an unknown authority: name its CA certificate with ISTHMUS_CACERT", c.base)
 	}
-	var inner *url.Error
-	if errors.As(err, &inner) {
+	if inner, ok := errors.AsType[*url.Error](err); ok {
 		err = inner.Err // the URL and method say nothing that the message does not
 	}
 	return fault.Wrap(fault.Unavailable, err, "cannot reach the server at %s (ISTHMUS_ADDR)", c.base)

@@ -267,11 +267,11 @@ func (c *Client) Services(ctx context.Context, datacenter string) (*isthmusv1.Li
 
 // pathOf is the path of a kind's collection, or of one resource in it.
 func pathOf(kind resource.Kind, name ...string) string {
-	path := "/v1/" + kind.Plural
+	segments := []string{"/v1", kind.Plural}
 	for _, n := range name {
-		path += "/" + url.PathEscape(n)
+		segments = append(segments, url.PathEscape(n))
 	}
-	return path
+	return strings.Join(segments, "/")
 }
 
 // fieldOf is the member of a list's answer that holds the resources: peering-groups → peeringGroups.

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -133,16 +134,12 @@ func (a answer[T]) next(last uint64) uint64 {
 
 // Retriable tells whether the same request may succeed later without anybody changing it.
 func Retriable(err error) bool {
-	switch fault.CodeOf(err) {
-	case fault.Unavailable, fault.Busy, fault.Timeout:
-		return true
-	}
-	return false
+	return slices.Contains([]fault.Code{fault.Unavailable, fault.Busy, fault.Timeout}, fault.CodeOf(err))
 }
 
 // rest pauses, with jitter of a quarter; false means that ctx ended.
 func rest(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause + rand.N(pause/4+1))
+	timer := time.NewTimer(pause + rand.N(pause/4+1)) //nolint:gosec // jitter
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -184,9 +181,7 @@ func (c *Client) Events(ctx context.Context, options EventOptions) ([]*isthmusv1
 			break
 		}
 	}
-	for i, j := 0, len(out)-1; i < j; i, j = i+1, j-1 {
-		out[i], out[j] = out[j], out[i]
-	}
+	slices.Reverse(out)
 	return out, nil
 }
 

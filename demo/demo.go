@@ -43,6 +43,9 @@ const Service = "web"
 type Config struct {
 	// Executable is the isthmus binary that the children run.
 	Executable string
+	// HTTPAddr and GRPCAddr are where the server listens if nobody else does: its usual addresses, so that the demo's
+	// address is the one in all examples.
+	HTTPAddr, GRPCAddr string
 	// Datacenters is how many there are: MinDatacenters to MaxDatacenters.
 	Datacenters int
 	// Keep is a directory, empty or missing, that everything is written to and that stays; empty: a temporary one that goes.

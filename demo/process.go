@@ -42,11 +42,11 @@ type launch struct {
 }
 
 func start(l launch) (*process, error) {
-	log, err := os.OpenFile(l.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // below the demo's own directory
+	log, err := os.OpenFile(l.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "open the log of %s", l.name)
 	}
-	cmd := exec.Command(l.binary, l.args...) //nolint:gosec,noctx // stop ends it, not a context: it must be able to end gracefully
+	cmd := exec.Command(l.binary, l.args...) //nolint:noctx // stop ends it, not a context: it must be able to end gracefully
 	cmd.Env = append(os.Environ(), l.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if l.out != nil {

@@ -19,7 +19,6 @@ import (
 	"isthmus/identity"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
-	"isthmus/server"
 )
 
 // startServer runs isthmus server on the usual ports, or on free ones when these are taken, and logs in.
@@ -56,7 +55,7 @@ func (d *demo) startServer(ctx context.Context) (string, error) {
 // launchServer starts the child and returns the URL of its REST API.
 func (d *demo) launchServer(ctx context.Context, dir string) (string, error) {
 	var problems error
-	for _, addr := range serverAddresses(ctx) {
+	for _, addr := range d.serverAddresses(ctx) {
 		first := newFirstLine()
 		child, err := start(launch{
 			name: "isthmus server", binary: d.Executable, logFile: filepath.Join(d.dir, "server.log"), out: first,
@@ -82,10 +81,10 @@ func (d *demo) launchServer(ctx context.Context, dir string) (string, error) {
 
 type serverAddress struct{ http, grpc string }
 
-// serverAddresses are what to try: where a server listens by default, if nobody does (somebody may until the child tries),
-// and else any free ports.
-func serverAddresses(ctx context.Context) []serverAddress {
-	usual := serverAddress{http: server.DefaultHTTPAddr, grpc: server.DefaultGRPCAddr}
+// serverAddresses are what to try: the usual ones, if nobody listens there (somebody may until the child tries), and else any
+// free ports.
+func (d *demo) serverAddresses(ctx context.Context) []serverAddress {
+	usual := serverAddress{http: d.HTTPAddr, grpc: d.GRPCAddr}
 	free := serverAddress{http: "127.0.0.1:0", grpc: "127.0.0.1:0"}
 	for _, addr := range []string{usual.http, usual.grpc} {
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)

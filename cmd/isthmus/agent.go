@@ -53,7 +53,7 @@ Exit codes: 10 wrong datacenter, 11 join token expired, 12 used up, 13 not valid
 		}
 		return p.runAgent(cmd.Context(), s)
 	}
-	cmd.AddCommand(p.agentPolicyCommand(), p.listCommand("list", "Show agents", resource.KindAgent), p.agentApproveCommand())
+	cmd.AddCommand(p.agentPolicyCommand(), p.listCommand("Show agents", resource.KindAgent), p.agentApproveCommand())
 	return cmd
 }
 

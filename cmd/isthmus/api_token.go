@@ -14,7 +14,7 @@ import (
 
 func (p Program) apiTokenCommand() *cobra.Command {
 	return group("api-token", "Tokens with which people and programs use the API",
-		p.apiTokenCreateCommand(), p.listCommand("list", "Show API tokens, never their secrets", resource.KindAPIToken), p.apiTokenRevokeCommand())
+		p.apiTokenCreateCommand(), p.listCommand("Show API tokens, never their secrets", resource.KindAPIToken), p.apiTokenRevokeCommand())
 }
 
 func (p Program) apiTokenCreateCommand() *cobra.Command {
@@ -80,9 +80,9 @@ func (p Program) apiTokenRevokeCommand() *cobra.Command {
 }
 
 // listCommand is isthmus get for one kind, under the command that people look for it.
-func (p Program) listCommand(use, short, kindName string) *cobra.Command {
+func (p Program) listCommand(short, kindName string) *cobra.Command {
 	g := getter{program: p}
-	cmd := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "list", Short: short, Args: cobra.NoArgs}
 	g.form = outputFlag(cmd, formTable, formWide, formJSON, formYAML)
 	cmd.Flags().StringVarP(&g.selector, "selector", "l", "", "only what has these labels: env=prod,region in (eu,us),!old")
 	cmd.Flags().BoolVarP(&g.watch, "watch", "w", false, "go on and show what changes")

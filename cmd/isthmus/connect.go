@@ -73,7 +73,7 @@ func readSecretFile(path string, p Program, what string) (string, error) {
 		data, err = readAtMost(p.In, maxSecretFile)
 	} else {
 		var file *os.File
-		if file, err = os.Open(path); err == nil { //nolint:gosec // the user names the file
+		if file, err = os.Open(path); err == nil {
 			defer func() { _ = file.Close() }()
 			data, err = readAtMost(file, maxSecretFile)
 		}

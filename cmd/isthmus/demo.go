@@ -12,10 +12,11 @@ import (
 	"isthmus/demo"
 	"isthmus/fault"
 	"isthmus/resource"
+	"isthmus/server"
 )
 
 func (p Program) demoCommand() *cobra.Command {
-	config := demo.Config{Now: p.Now}
+	config := demo.Config{Now: p.Now, HTTPAddr: server.DefaultHTTPAddr, GRPCAddr: server.DefaultGRPCAddr}
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Peer real Consul datacenters on this machine, and show it",

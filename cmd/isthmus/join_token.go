@@ -17,7 +17,7 @@ import (
 
 func (p Program) joinTokenCommand() *cobra.Command {
 	return group("join-token", "Tokens with which agents enrol",
-		p.joinTokenCreateCommand(), p.joinTokenInspectCommand(), p.listCommand("list", "Show join tokens, never their secrets", resource.KindJoinToken))
+		p.joinTokenCreateCommand(), p.joinTokenInspectCommand(), p.listCommand("Show join tokens, never their secrets", resource.KindJoinToken))
 }
 
 // joinTokenCreator is isthmus join-token create.
@@ -138,8 +138,14 @@ func (p Program) showJoinToken(ctx context.Context, conn *connection, token *ide
 		expires += ": EXPIRED"
 	}
 	for _, row := range [][2]string{
-		{"Name", grant.GetName()}, {"Kind", grant.GetKind()}, {"Datacenter", grant.GetDatacenter()}, {"Expires", expires},
-		{"Uses", fmt.Sprint(grant.GetMaxUses())}, {"Trust", trust}, {"Server", token.Address}, {"Server CA", token.CAFingerprint},
+		{"Name", grant.GetName()},
+		{"Kind", grant.GetKind()},
+		{"Datacenter", grant.GetDatacenter()},
+		{"Expires", expires},
+		{"Uses", fmt.Sprint(grant.GetMaxUses())},
+		{"Trust", trust},
+		{"Server", token.Address},
+		{"Server CA", token.CAFingerprint},
 		{"State", p.joinTokenState(ctx, conn, grant.GetName())},
 	} {
 		p.printf("%-12s %s\n", row[0]+":", row[1])
@@ -154,13 +160,14 @@ func (p Program) joinTokenState(ctx context.Context, conn *connection, name stri
 		return "not known: " + err.Error()
 	}
 	registered, err := client.Lookup[*isthmusv1.JoinToken](ctx, c, name)
-	switch fault.CodeOf(err) {
-	case "":
+	if err == nil {
 		status := registered.GetStatus()
 		return fmt.Sprintf("%s, used %d of %d times", status.GetState(), status.GetUses(), registered.GetSpec().GetGrant().GetMaxUses())
-	case fault.NotFound:
+	}
+	if fault.CodeOf(err) == fault.NotFound {
 		return "the server at " + c.Address() + " does not know it"
-	case fault.Unauthenticated:
+	}
+	if fault.CodeOf(err) == fault.Unauthenticated {
 		return "not known: no API token to ask the server with"
 	}
 	return "not known: " + err.Error()

@@ -17,7 +17,7 @@ import (
 	isthmus "isthmus/cmd/isthmus"
 )
 
-var update = flag.Bool("update", false, "write golden files and docs/cli.md instead of comparing") //nolint:gochecknoglobals // a flag of the test binary
+var update = flag.Bool("update", false, "write golden files and docs/cli.md instead of comparing")
 
 // result is what a run of the program left.
 type result struct {

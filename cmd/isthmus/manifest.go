@@ -78,7 +78,7 @@ func readManifest(p Program, path string) ([]byte, error) {
 	var err error
 	if path == "-" {
 		data, err = readAtMost(p.In, resource.MaxManifests)
-	} else if data, err = os.ReadFile(path); err == nil && len(data) > resource.MaxManifests { //nolint:gosec // the user names the file
+	} else if data, err = os.ReadFile(path); err == nil && len(data) > resource.MaxManifests {
 		err = fmt.Errorf("it is larger than %d bytes", resource.MaxManifests)
 	}
 	if err != nil {

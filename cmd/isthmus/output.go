@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,13 +34,11 @@ func (c *choice) String() string { return c.value }
 func (c *choice) Type() string   { return strings.Join(c.of, "|") }
 
 func (c *choice) Set(value string) error {
-	for _, word := range c.of {
-		if value == word {
-			c.value = value
-			return nil
-		}
+	if !slices.Contains(c.of, value) {
+		return fmt.Errorf("expected one of %s", strings.Join(c.of, ", "))
 	}
-	return fmt.Errorf("expected one of %s", strings.Join(c.of, ", "))
+	c.value = value
+	return nil
 }
 
 // choiceFlag adds a flag that takes one of a few words; the first is the default.

@@ -24,7 +24,7 @@ const importTTL = 24 * time.Hour
 
 func (p Program) peeringCommand() *cobra.Command {
 	return group("peering", "Peerings, and what to do to them",
-		p.listCommand("list", "Show peerings with their verdicts", resource.KindPeering),
+		p.listCommand("Show peerings with their verdicts", resource.KindPeering),
 		p.peeringRotateCommand(), p.peeringTokenCommand(), p.peeringImportCommand())
 }
 

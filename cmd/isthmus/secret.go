@@ -20,7 +20,7 @@ func (p Program) openSecretSink(path string) (*secretSink, error) {
 	if path == "" {
 		return &secretSink{program: p}, nil
 	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the user names the file
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fault.Wrap(fault.Refused, err, "make a file for the secret")
 	}

@@ -98,7 +98,7 @@ type setting struct {
 
 // readSettings reads a settings file: a YAML mapping of keys to single values, or lists of them.
 func readSettings(path string, flags *pflag.FlagSet) ([]setting, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "read the settings in %s", path)
 	}
@@ -157,20 +157,17 @@ func settingsIn(path string, mapping *yaml.Node, flags *pflag.FlagSet) ([]settin
 
 // scalars are the values of a node that is a scalar or a list of them.
 func scalars(node *yaml.Node) ([]string, bool) {
-	switch node.Kind {
-	case yaml.ScalarNode:
+	if node.Kind == yaml.ScalarNode {
 		return []string{node.Value}, true
-	case yaml.SequenceNode:
-		values := []string{}
-		for _, item := range node.Content {
-			if item.Kind != yaml.ScalarNode {
-				return nil, false
-			}
-			values = append(values, item.Value)
-		}
-		return values, true
 	}
-	return nil, false
+	values := []string{}
+	for _, item := range node.Content {
+		if item.Kind != yaml.ScalarNode {
+			return nil, false
+		}
+		values = append(values, item.Value)
+	}
+	return values, node.Kind == yaml.SequenceNode
 }
 
 func sortedKeys[V any](m map[string]V) []string {

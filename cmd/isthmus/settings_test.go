@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,9 +106,7 @@ func TestTokenSources(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			env := map[string]string{"ISTHMUS_ADDR": environment["ISTHMUS_ADDR"]}
-			for key, value := range test.environment {
-				env[key] = value
-			}
+			maps.Copy(env, test.environment)
 			got := run(t, env, "", append([]string{"get", "datacenters"}, test.args...)...)
 			if got.code != test.code || !strings.Contains(got.err, test.want) {
 				t.Errorf("code %d, %s", got.code, got.err)

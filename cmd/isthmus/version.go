@@ -8,7 +8,7 @@ import (
 )
 
 // version is set by the linker: see the Makefile.
-var version = "" //nolint:gochecknoglobals // the linker can only set a variable
+var version = ""
 
 // versionOf is the version that this program was built as: what the linker was told, else what the Go tool knows.
 func versionOf() string {

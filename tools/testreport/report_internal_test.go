@@ -56,6 +56,7 @@ func TestWhatIsNoSuccess(t *testing.T) {
 	const (
 		passed  = `{"Action":"pass","Package":"example/a","Test":"TestA"}` + "\n"
 		skipped = `{"Action":"skip","Package":"example/a","Test":"TestB"}` + "\n"
+		said    = `{"Action":"output","Package":"example/a","Test":"TestB","Output":"    a_test.go:4: only for the child\n"}` + "\n"
 	)
 	for _, c := range []struct {
 		name    string
@@ -66,6 +67,7 @@ func TestWhatIsNoSuccess(t *testing.T) {
 		{"all passed", passed, true, true},
 		{"a skip where it is allowed", passed + skipped, false, true},
 		{"a skip where it is not", passed + skipped, true, false},
+		{"a test for another place", passed + said + skipped, true, true},
 		{"nothing ran", "", false, false},
 		{"a package that failed outside of its tests", passed + `{"Action":"fail","Package":"example/a"}` + "\n", false, false},
 	} {

@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -223,7 +224,7 @@ func (s *Server) startFailure() error {
 }
 
 // ready asks for one thing of each subsystem that later calls need: Raft's leader, ACLs (the catalog is empty to a token
-// that does not resolve), and the mesh CA, without which no peering token can be made.
+// that does not resolve), the mesh CA, without which no peering token can be made, and the listener for peers.
 func (s *Server) ready(ctx context.Context) error {
 	var leader string
 	if err := s.call(ctx, s.ManagementToken, http.MethodGet, "/v1/status/leader", nil, &leader); err != nil {
@@ -233,14 +234,29 @@ func (s *Server) ready(ctx context.Context) error {
 	if err := s.call(ctx, s.ManagementToken, http.MethodGet, "/v1/catalog/service/consul", nil, &nodes); err != nil {
 		return err
 	}
-	var roots struct{ ActiveRootID string }
+	var roots struct{ ActiveRootID, TrustDomain string }
 	if err := s.call(ctx, s.ManagementToken, http.MethodGet, "/v1/connect/ca/roots", nil, &roots); err != nil {
 		return err
 	}
 	if leader == "" || len(nodes) == 0 || roots.ActiveRootID == "" {
 		return fault.New(fault.Unavailable, "leader %q, %d servers in the catalog, mesh CA root %q", leader, len(nodes), roots.ActiveRootID)
 	}
-	return nil
+	return s.acceptsPeers(ctx, roots.TrustDomain)
+}
+
+// acceptsPeers shakes hands as a peer does. A new server refuses the name for some seconds, until the mesh CA has given it a
+// certificate for it.
+func (s *Server) acceptsPeers(ctx context.Context, trustDomain string) error {
+	dialer := tls.Dialer{Config: &tls.Config{
+		ServerName:         "server." + s.Datacenter + ".peering." + trustDomain,
+		NextProtos:         []string{"h2"},
+		InsecureSkipVerify: true, //nolint:gosec // only whether it answers to the name is asked
+	}}
+	conn, err := dialer.DialContext(ctx, "tcp", loopback(s.ports.grpcTLS()))
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, err, "the listener for peers does not answer yet")
+	}
+	return conn.Close()
 }
 
 // Stop ends the server: gracefully, or by force after ten seconds. The ports are given back; the data stays. Stopping a

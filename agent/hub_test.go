@@ -52,8 +52,10 @@ type hub struct {
 	// refuse answers every call with this error; fetch replaces what FetchSecrets finds.
 	refuse error
 	// gone is an agent that was deleted; now is the hub's clock.
-	gone   string
-	now    func() time.Time
+	gone string
+	now  func() time.Time
+	// pulled is called with each answer to a Pull.
+	pulled func()
 	fetch  func(digest string) *isthmusv1.SealedPayload
 	server *grpc.Server
 }
@@ -188,6 +190,11 @@ func (h *hub) Pull(ctx context.Context, r *isthmusv1.PullRequest) (*isthmusv1.Pu
 		answer.Digest = resource.Digest(state)
 		if answer.GetDigest() != r.GetHave() || answer.GetEpoch() != r.GetEpoch() {
 			answer.State = proto.CloneOf(state)
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			if h.pulled != nil {
+				h.pulled()
+			}
 			return answer, nil
 		}
 		select {

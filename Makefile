@@ -45,8 +45,9 @@ check: ## Formatting, lint, generated files, protos, modules
 	@tools/check
 
 .PHONY: generate
-generate: ## Generate Go from the protos, and the OpenAPI document
+generate: ## Generate Go from the protos, the OpenAPI document, the reference of commands
 	@tools/generate
+	@go test ./cmd/isthmus -run TestReferenceIsCurrent -update
 
 .PHONY: format
 format: ## Format Go and protos

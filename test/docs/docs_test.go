@@ -52,7 +52,9 @@ var (
 	code = regexp.MustCompile("`([^`\n]+)`")
 	path = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.*-]+)+/?$`)
 	// In a span of code, or as a line of its own in a block.
-	target = regexp.MustCompile("(?m)(?:`|^\\$ |^)make ([a-z][a-z-]*)(?:`|$| +ARGS| +#)")
+	target  = regexp.MustCompile("(?m)(?:`|^\\$ |^)make ([a-z][a-z-]*)(?:`|$| +ARGS| +#)")
+	setting = regexp.MustCompile(`(?m)^(?:# )?([a-z][A-Za-z]+): \S+$`)
+	capital = regexp.MustCompile(`[A-Z]+[a-z]*`)
 )
 
 func TestLinksLeadSomewhere(t *testing.T) {
@@ -100,6 +102,31 @@ func TestTargetsOfMakeExist(t *testing.T) {
 		for _, match := range target.FindAllStringSubmatch(text, -1) {
 			if !strings.Contains(string(makefile), "\n"+match[1]+": ##") {
 				t.Errorf("%s says make %s, which is no target", document, match[1])
+			}
+		}
+	}
+}
+
+// The keys of settings files are flags; commented ones count.
+func TestKeysOfSettingsFilesAreFlags(t *testing.T) {
+	t.Parallel()
+	reference, err := os.ReadFile(filepath.Join(root, "docs", "cli.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(root, "deploy", "*", "*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no settings files: %v", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range setting.FindAllStringSubmatch(string(text), -1) {
+			flag := "--" + strings.ToLower(capital.ReplaceAllString(match[1], "-$0"))
+			if !strings.Contains(string(reference), flag) {
+				t.Errorf("%s sets %s, and there is no flag %s", filepath.Base(file), match[1], flag)
 			}
 		}
 	}

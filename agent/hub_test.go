@@ -54,6 +54,8 @@ type hub struct {
 	// gone is an agent that was deleted; now is the hub's clock.
 	gone string
 	now  func() time.Time
+	// hold keeps stored tokens from the dialers until release.
+	hold bool
 	// pulled is called with each answer to a Pull.
 	pulled func()
 	fetch  func(digest string) *isthmusv1.SealedPayload
@@ -249,18 +251,49 @@ func (h *hub) StoreToken(ctx context.Context, r *isthmusv1.StoreTokenRequest) (*
 	h.edit(func() {
 		h.secrets[digest] = r.GetPayload()
 		h.stored = append(h.stored, r.GetPayload())
-		for _, s := range h.states {
-			for _, item := range s.GetItems() {
-				if a := item.GetPeeringAcceptor(); a.GetUid() == r.GetUid() && a.GetGeneration() == r.GetGeneration() {
-					a.TokenStored = true
-				}
-				if d := item.GetPeeringDialer(); d.GetUid() == r.GetUid() && d.GetGeneration() == r.GetGeneration() {
-					d.SecretDigest = digest
-				}
-			}
-		}
+		h.show(r.GetPayload())
 	})
 	return &isthmusv1.StoreTokenResponse{Digest: digest}, nil
+}
+
+// show writes a stored token into the states, as the plan would. h.mu is held.
+func (h *hub) show(p *isthmusv1.SealedPayload) {
+	for _, s := range h.states {
+		for _, item := range s.GetItems() {
+			if a := item.GetPeeringAcceptor(); a.GetUid() == p.GetUid() && a.GetGeneration() == p.GetGeneration() {
+				a.TokenStored = true
+			}
+			if d := item.GetPeeringDialer(); d.GetUid() == p.GetUid() && d.GetGeneration() == p.GetGeneration() && !h.hold {
+				d.SecretDigest = seal.Digest(p)
+			}
+		}
+	}
+}
+
+// release shows what was held.
+func (h *hub) release() {
+	h.edit(func() {
+		h.hold = false
+		for _, p := range h.stored {
+			h.show(p)
+		}
+	})
+}
+
+// operators is the digest of a token that an operator brought in, signed with the fleet key.
+func (h *hub) operators(token, uid, from, to string, generation int32) string {
+	h.t.Helper()
+	var recipients []string
+	for _, a := range h.trusted(to) {
+		recipients = append(recipients, a.GetAttestation().GetAgeRecipient())
+	}
+	p, err := seal.Seal(seal.Draft{
+		Kind: seal.KindPeeringToken, UID: uid, From: seal.Operator, FromDatacenter: from, ToDatacenter: to,
+		Generation: generation, Attempt: 1, TTL: time.Hour,
+	}, h.fleet.Signer(), recipients, []byte(token), time.Now())
+	need(h.t, err)
+	h.edit(func() { h.secrets[seal.Digest(p)] = p })
+	return seal.Digest(p)
 }
 
 func (h *hub) Report(ctx context.Context, r *isthmusv1.ReportRequest) (*isthmusv1.ReportResponse, error) {

@@ -33,6 +33,7 @@ type Observer struct {
 	now      func() time.Time
 	requests *prometheus.CounterVec
 	latency  *prometheus.HistogramVec
+	inFlight *prometheus.GaugeVec
 }
 
 // NewObserver makes an Observer whose metrics are in registry.
@@ -50,7 +51,11 @@ func NewObserver(log hclog.Logger, now func() time.Time, registry prometheus.Reg
 			Buckets: prometheus.ExponentialBuckets(0.0005, 3, 10),
 		}, []string{"rpc"}),
 	}
-	registry.MustRegister(o.requests, o.latency)
+	o.inFlight = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "isthmus_requests_in_flight",
+		Help: "Calls that are being answered, those that wait for a change included, by RPC.",
+	}, []string{"rpc"})
+	registry.MustRegister(o.requests, o.latency, o.inFlight)
 	return o
 }
 
@@ -81,11 +86,12 @@ func (o *Observer) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamSe
 func (o *Observer) begin(ctx context.Context, method string) (_ context.Context, done func(error) error) {
 	info := &Info{ID: uuid.NewString()}
 	start := o.now()
-	ctx = WithInfo(ctx, info)
-	return ctx, func(err error) error {
+	rpc := strings.TrimPrefix(method, "/")
+	o.inFlight.WithLabelValues(rpc).Inc()
+	return WithInfo(ctx, info), func(err error) error {
+		o.inFlight.WithLabelValues(rpc).Dec()
 		elapsed := o.now().Sub(start)
 		err = o.visible(info, method, err)
-		rpc := strings.TrimPrefix(method, "/")
 		code := status.Code(err)
 		o.requests.WithLabelValues(rpc, code.String()).Inc()
 		o.latency.WithLabelValues(rpc).Observe((elapsed - time.Duration(info.waited.Load())).Seconds())

@@ -1,0 +1,162 @@
+package server_test
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// index is what an answer says it is true at.
+func (a answer) index(t testing.TB) uint64 {
+	t.Helper()
+	n, err := strconv.ParseUint(a.header.Get("X-Isthmus-Index"), 10, 64)
+	if err != nil {
+		t.Fatalf("X-Isthmus-Index: %v", err)
+	}
+	return n
+}
+
+// later runs a request in the background.
+func (n *node) later(path string) <-chan answer {
+	out := make(chan answer, 1)
+	go func() { out <- n.call(http.MethodGet, path, "") }()
+	return out
+}
+
+// settle reads a path until nothing that controllers write is on its way any more, and gives the index.
+func (n *node) settle(path string) uint64 {
+	n.t.Helper()
+	for {
+		at := n.want(http.StatusOK, n.call(http.MethodGet, path, "")).index(n.t)
+		again := n.want(http.StatusOK, n.call(http.MethodGet, path+"?index="+strconv.FormatUint(at, 10)+"&wait=100ms", "")).index(n.t)
+		if at == again {
+			return at
+		}
+	}
+}
+
+func arrives(t *testing.T, what string, c <-chan answer) answer {
+	t.Helper()
+	select {
+	case a := <-c:
+		return a
+	case <-time.After(patience):
+		t.Fatalf("%s: no answer", what)
+		return answer{}
+	}
+}
+
+func TestBlockingQueries(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.apply(datacenters("dc1", "dc2"))
+	at := "?index=" + strconv.FormatUint(n.settle("/v1/datacenters"), 10)
+	label := func(name, value string) {
+		n.want(http.StatusOK, n.call(http.MethodPatch, "/v1/datacenters/"+name, `{"labels":{"v":"`+value+`"}}`))
+	}
+	for _, c := range []struct {
+		what, path string
+		wake       func()
+		status     int
+	}{
+		{"one resource", "/v1/datacenters/dc1" + at, func() { label("dc1", "1") }, http.StatusOK},
+		{"a list", "/v1/datacenters" + at, func() { label("dc2", "1") }, http.StatusOK},
+		{"one that is not there yet", "/v1/peering-groups/g" + at, func() {
+			n.apply("kind: PeeringGroup\nname: g\nspec: {shape: full-mesh, selector: none=x}\n")
+		}, http.StatusOK},
+		{"an empty list", "/v1/gateways" + at, func() {
+			n.apply("kind: Gateway\nname: gw\nspec: {datacenter: dc1, wanAddress: \"192.0.2.1:8443\"}\n")
+		}, http.StatusOK},
+		{"a deletion", "/v1/gateways/gw?index=" + strconv.FormatUint(n.settle("/v1/gateways")+100, 10), func() {}, http.StatusOK},
+	} {
+		answered := n.later(c.path + "&wait=5m")
+		c.wake()
+		if a := arrives(t, c.what, answered); a.status != c.status {
+			t.Errorf("%s: %d %s", c.what, a.status, a.body)
+		}
+	}
+	now := strconv.FormatUint(n.settle("/v1/gateways"), 10)
+	gone := n.later("/v1/gateways/gw?wait=5m&index=" + now)
+	empty := n.later("/v1/gateways?wait=5m&index=" + now)
+	n.want(http.StatusOK, n.call(http.MethodDelete, "/v1/gateways/gw", ""))
+	if a := arrives(t, "a deleted one", gone); a.status != http.StatusNotFound || a.index(t) == 0 {
+		t.Errorf("a deleted one: %d %s", a.status, a.body)
+	}
+	if a := arrives(t, "a list that got shorter", empty); len(a.fields(t)["gateways"].([]any)) != 0 {
+		t.Errorf("a list that got shorter: %s", a.body)
+	}
+}
+
+// What a query does not cover does not wake it.
+func TestBlockingQueriesSleepOn(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.apply(datacenters("dc1", "dc2"))
+	now := strconv.FormatUint(n.settle("/v1/datacenters"), 10)
+	one := n.later("/v1/datacenters/dc1?wait=300ms&index=" + now)
+	chosen := n.later("/v1/datacenters?selector=region%3Deu&wait=300ms&index=" + now)
+	n.want(http.StatusOK, n.call(http.MethodPatch, "/v1/datacenters/dc2", `{"labels":{"v":"1"}}`))
+	before := n.settle("/v1/datacenters")
+	a := arrives(t, "another's change", one)
+	if got := a.fields(t)["index"].(string); got > now {
+		t.Errorf("woken at %s by another's change at %d", got, before)
+	}
+	if a := arrives(t, "a change outside of the selector", chosen); len(a.fields(t)["datacenters"].([]any)) != 0 {
+		t.Errorf("chosen: %s", a.body)
+	}
+}
+
+func TestMinIndexAndWait(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	at := n.apply(datacenters("dc1")).index(t)
+	for _, spelling := range []string{"min-index", "minIndex", "min_index"} {
+		n.want(http.StatusOK, n.call(http.MethodGet, "/v1/datacenters/dc1?"+spelling+"="+strconv.FormatUint(at, 10), ""))
+	}
+	// An index of the future, as after a restore of the store, is answered at once: the client starts over.
+	n.want(http.StatusOK, n.call(http.MethodGet, "/v1/datacenters?wait=5m&index=999999", ""))
+}
+
+func TestEventsFollow(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.apply(datacenters("dc1"))
+	all := n.want(http.StatusOK, n.call(http.MethodGet, "/v1/events", ""))
+	events := all.fields(t)["events"].([]any)
+	last := events[len(events)-1].(map[string]any)["name"].(string)
+	next := n.later("/v1/events?wait=5m&after=" + last + "&index=" + strconv.FormatUint(all.index(t), 10))
+	n.apply(datacenters("dc2"))
+	a := arrives(t, "an event", next)
+	if len(a.fields(t)["events"].([]any)) == 0 {
+		t.Errorf("woken without an event: %s", a.body)
+	}
+	n.want(http.StatusOK, n.call(http.MethodGet, "/v1/events/"+last, ""))
+	n.want(http.StatusNotFound, n.call(http.MethodGet, "/v1/events/999999999999", ""))
+	newest := n.want(http.StatusOK, n.call(http.MethodGet, "/v1/events?descending=true&pageSize=1", "")).fields(t)
+	if newest["events"].([]any)[0].(map[string]any)["name"].(string) <= last {
+		t.Errorf("newest first: %v", newest)
+	}
+	older := n.want(http.StatusOK, n.call(http.MethodGet, "/v1/events?descending=true&pageSize=1&pageToken="+newest["nextPageToken"].(string), "")).fields(t)
+	if older["events"].([]any)[0].(map[string]any)["name"].(string) >= newest["events"].([]any)[0].(map[string]any)["name"].(string) {
+		t.Errorf("the page after: %v", older)
+	}
+}
+
+// A server that stops answers blocking queries instead of cutting them off.
+func TestBlockingQueryEndsWithTheServer(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.apply(datacenters("dc1"))
+	answered := n.later("/v1/datacenters?wait=5m&index=" + strconv.FormatUint(n.settle("/v1/datacenters"), 10))
+	// The query is at the server when its request has been counted in; stopping earlier would refuse the connection.
+	eventually(t, "the query at the server", func() (bool, string) {
+		a := n.call(http.MethodGet, "/metrics", "")
+		return strings.Contains(a.body, `isthmus_requests_in_flight{rpc="isthmus.v1.DatacenterService/ListDatacenters"} 1`), a.body
+	})
+	n.stop()
+	if a := arrives(t, "a blocking query at the end", answered); a.status != http.StatusOK {
+		t.Errorf("a blocking query at the end: %d %s", a.status, a.body)
+	}
+}

@@ -56,7 +56,11 @@ func (a *applier) run(ctx context.Context, c *client.Client, _ []string) error {
 	if err != nil {
 		return err
 	}
-	answer, err := c.Apply(ctx, set.text, client.ApplyOptions{DryRun: a.dryRun, Force: a.force})
+	text, err := set.text()
+	if err != nil {
+		return err
+	}
+	answer, err := c.Apply(ctx, text, client.ApplyOptions{DryRun: a.dryRun, Force: a.force})
 	if err != nil {
 		return set.relocate(err)
 	}

@@ -25,8 +25,19 @@ type result struct {
 	out, err string
 }
 
-// run runs one command line in surroundings that the test gives.
+// run runs one command line in surroundings that the test gives, at a time that stands still.
 func run(t *testing.T, environment map[string]string, stdin string, args ...string) result {
+	t.Helper()
+	return runAt(t, func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }, environment, stdin, args...)
+}
+
+// runNow is run at the present time, for what a real server judges.
+func runNow(t *testing.T, environment map[string]string, stdin string, args ...string) result {
+	t.Helper()
+	return runAt(t, time.Now, environment, stdin, args...)
+}
+
+func runAt(t *testing.T, now func() time.Time, environment map[string]string, stdin string, args ...string) result {
 	t.Helper()
 	var out, errs bytes.Buffer
 	program := isthmus.Program{
@@ -35,7 +46,7 @@ func run(t *testing.T, environment map[string]string, stdin string, args ...stri
 			value, ok := environment[name]
 			return value, ok
 		},
-		Now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) },
+		Now: now,
 	}
 	// A command that should have refused, and serves instead, must not do so until the test binary times out.
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

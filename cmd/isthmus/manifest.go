@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -15,22 +14,15 @@ import (
 	"isthmus/resource"
 )
 
-// manifestSet is what the -f flags name, as the one text that is sent.
+// manifestSet is what the -f flags name, read.
 type manifestSet struct {
-	text      []byte
 	manifests []resource.Manifest
-	files     []manifestFile
+	// sources are the files that the manifests stand in.
+	sources []string
 }
 
-// manifestFile is where one file stands in the text of a set.
-type manifestFile struct {
-	name string
-	// Numbers of its first document and line in the set, from 1.
-	document, line int
-}
-
-// readManifests reads files, directories (their *.yaml, *.yml and *.json) and, for "-", standard input. The manifests are
-// parsed here already, so that errors name the file.
+// readManifests reads files, directories (their *.yaml, *.yml and *.json) and, for "-", standard input. They are parsed here
+// already, so that errors name the file.
 func readManifests(p Program, names []string) (*manifestSet, error) {
 	paths, err := manifestPaths(names)
 	if err != nil {
@@ -38,32 +30,38 @@ func readManifests(p Program, names []string) (*manifestSet, error) {
 	}
 	set := &manifestSet{}
 	var problems []fault.Violation
-	line := 1
 	for _, path := range paths {
 		data, err := readManifest(p, path)
 		if err != nil {
 			return nil, err
 		}
 		manifests, err := resource.ParseManifests(sourceName(path), data)
-		var invalid *fault.Error
-		if errors.As(err, &invalid) && len(invalid.Violations) > 0 {
+		if invalid, ok := errors.AsType[*fault.Error](err); ok && len(invalid.Violations) > 0 {
 			problems = append(problems, invalid.Violations...)
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		set.files = append(set.files, manifestFile{name: sourceName(path), document: len(set.manifests) + 1, line: line})
-		set.manifests = append(set.manifests, manifests...)
-		data = append(bytes.TrimRight(data, "\n"), "\n---\n"...)
-		set.text = append(set.text, data...)
-		line += bytes.Count(data, []byte("\n"))
+		for _, m := range manifests {
+			set.manifests = append(set.manifests, m)
+			set.sources = append(set.sources, sourceName(path))
+		}
 	}
 	problems = append(problems, set.duplicates()...)
 	if len(problems) > 0 {
 		return nil, fault.Violated(problems...)
 	}
 	return set, nil
+}
+
+// text is the set as one text of documents, in its order.
+func (s *manifestSet) text() ([]byte, error) {
+	objects := make([]resource.Object, 0, len(s.manifests))
+	for _, m := range s.manifests {
+		objects = append(objects, m.Object)
+	}
+	return resource.FormatManifests(objects...)
 }
 
 func sourceName(path string) string {
@@ -123,49 +121,37 @@ func (s *manifestSet) duplicates() []fault.Violation {
 	var problems []fault.Violation
 	first := map[string]string{}
 	for i, m := range s.manifests {
-		file, _, _ := s.locate(i+1, 0)
 		key := resource.KindOf(m.Object).Name + " " + m.Object.GetName()
-		if other, twice := first[key]; twice && other != file {
+		if other, twice := first[key]; twice {
 			problems = append(problems, m.Locate(fault.Violation{
 				Field: "name", Reason: resource.ReasonDuplicate, Message: fmt.Sprintf("%s is there twice: in %s too", key, other),
 			}))
 		}
-		first[key] = file
+		first[key] = s.sources[i]
 	}
 	return problems
 }
 
-// locate translates a document and a line of the set into those of a file.
-func (s *manifestSet) locate(document, line int) (file string, documentInFile, lineInFile int) {
-	at := s.files[0]
-	for _, f := range s.files {
-		if f.document <= document {
-			at = f
-		}
-	}
-	return at.name, document - at.document + 1, line - at.line + 1
-}
-
-// relocate lets a server's violations name files instead of places in what was sent.
+// relocate lets a server's violations name the place in the user's files instead of that in the text that was sent.
 func (s *manifestSet) relocate(err error) error {
-	var e *fault.Error
-	if !errors.As(err, &e) || len(e.Violations) == 0 {
+	e, ok := errors.AsType[*fault.Error](err)
+	if !ok || len(e.Violations) == 0 {
 		return err
 	}
 	located := *e
 	located.Violations = slices.Clone(e.Violations)
-	place := regexp.MustCompile(`^document (\d+), line (\d+)`)
+	place := regexp.MustCompile(`^document (\d+), line \d+: (.*)$`)
 	for i, v := range located.Violations {
 		found := place.FindStringSubmatch(v.Field)
 		if found == nil {
 			continue
 		}
-		document, _ := strconv.Atoi(found[1])
-		line, _ := strconv.Atoi(found[2])
-		file, document, line := s.locate(document, line)
-		old := v.Field
-		located.Violations[i].Field = fmt.Sprintf("%s: document %d, line %d%s", file, document, line, v.Field[len(found[0]):])
-		located.Message = strings.Replace(located.Message, old, located.Violations[i].Field, 1)
+		document, err := strconv.Atoi(found[1])
+		if err != nil || document < 1 || document > len(s.manifests) {
+			continue
+		}
+		located.Violations[i].Field = s.manifests[document-1].Locate(fault.Violation{Field: found[2]}).Field
+		located.Message = strings.Replace(located.Message, v.Field, located.Violations[i].Field, 1)
 	}
 	return &located
 }

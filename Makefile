@@ -52,7 +52,8 @@ generate: ## Generate Go from the protos, the OpenAPI document, the reference of
 .PHONY: format
 format: ## Format Go and protos
 	@"$$(tools/tool lint)" fmt
-	@tools/protodeps/print && "$$(tools/tool buf)" format --write proto
+	@go run ./tools/protodeps third_party/proto
+	@"$$(tools/tool buf)" format --write proto
 
 .PHONY: bench
 bench: ## Measure what the README states, and print one table

@@ -534,6 +534,16 @@ func (n *node) becomes(name, verdict string) *isthmusv1.Peering {
 	return p
 }
 
+// uses waits until a Peering is healthy with the token of a generation in use.
+func (n *node) uses(name string, generation int32) {
+	n.t.Helper()
+	eventually(n.t, name+" healthy with another token", func() (bool, string) {
+		s := n.peering(name).GetStatus()
+		entry := peering.Current(s.GetToken())
+		return entry.GetGeneration() == generation && entry.GetOutcome() == peering.OutcomeUsed && s.GetVerdict() == peering.VerdictHealthy, s.String()
+	})
+}
+
 // gone waits until a Peering is gone.
 func (n *node) gone(name string) {
 	n.t.Helper()

@@ -70,7 +70,7 @@ func (l *leader) agentStatus(a *isthmusv1.Agent) *isthmusv1.AgentStatus {
 		next.Version, next.Features, next.Host = report.GetVersion(), report.GetFeatures(), report.GetHost()
 	}
 	next.Leader = report.GetLeader() && next.GetLiveness() != resource.LivenessOffline
-	next.Conditions = resource.SetCondition(next.GetConditions(), agentReady(next.GetLiveness(), report), l.now())
+	next.Conditions = resource.SetCondition(a, next.GetConditions(), agentReady(next.GetLiveness(), report), l.now())
 	return next
 }
 

@@ -84,7 +84,7 @@ func (l *leader) datacenterStatus(v *snapshot.View, d *isthmusv1.Datacenter) *is
 	if seen, ok := l.Observations.Get(d.GetName(), observation.PartPeerings); ok {
 		next.ForeignPeerings = foreign(seen.Peerings)
 	}
-	next.Conditions = resource.SetCondition(next.GetConditions(), l.datacenterReady(v, d, next, leading), l.now())
+	next.Conditions = resource.SetCondition(d, next.GetConditions(), l.datacenterReady(v, d, next, leading), l.now())
 	return next
 }
 

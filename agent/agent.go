@@ -27,9 +27,10 @@ import (
 )
 
 const (
-	// minPause and maxPause bound the pauses between calls of a server that does not answer.
+	// minPause and maxPause bound the mean pause between calls of a server that does not answer; each is random between
+	// nothing and twice that, so that a fleet does not come back in step.
 	minPause = 500 * time.Millisecond
-	maxPause = 30 * time.Second
+	maxPause = 15 * time.Second
 )
 
 // Config is everything that an agent can be told.

@@ -21,9 +21,9 @@ const (
 	driftReport = "report"
 	// itemsAtOnce bounds how many peerings are worked on at the same time. Most of it is waiting for one Consul.
 	itemsAtOnce = 8
-	// itemMinPause and itemMaxPause bound the pause after a peering's call failed.
+	// itemMinPause and itemMaxPause bound the mean pause after a peering's call failed.
 	itemMinPause = 500 * time.Millisecond
-	itemMaxPause = 30 * time.Second
+	itemMaxPause = 15 * time.Second
 )
 
 // hub is what reconcilers need of the server. Errors are *fault.Error; Conflict and Refused mean that the state which the

@@ -10,9 +10,9 @@ import (
 const (
 	// watchWait is how long one blocking query waits: Consul's own default.
 	watchWait = 5 * time.Minute
-	// watchMinBackoff and watchMaxBackoff bound the pause after an error.
+	// watchMinBackoff and watchMaxBackoff bound the mean pause after an error. Consul is near, and nobody else asks it so often.
 	watchMinBackoff = 200 * time.Millisecond
-	watchMaxBackoff = 15 * time.Second
+	watchMaxBackoff = 2 * time.Second
 )
 
 // Fetch does one blocking read and gives its index.

@@ -45,6 +45,8 @@ func Judge(o resource.Object) Readiness {
 		r.State, r.Message = Deleting, cmp.Or(ready.GetMessage(), "it is being deleted")
 	case ready == nil:
 		r.State, r.Message = unknown, "nothing is known of it yet"
+	case ready.GetObservedGeneration() < o.GetGeneration():
+		r.Message = "its latest change has not been looked at yet"
 	case ready.GetStatus() == resource.ConditionTrue:
 		r.Ready = true
 	default:

@@ -11,6 +11,7 @@ import (
 
 	"isthmus/client"
 	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
 // stages answers lists with one stage after the other.
@@ -76,5 +77,21 @@ func TestWaitTellsWhatIsMissing(t *testing.T) {
 		if seen[name] != want {
 			t.Errorf("%s: got %q", name, seen[name])
 		}
+	}
+}
+
+// A status that was written before the latest change says nothing of it.
+func TestJudgeWantsAStatusOfTheLatestGeneration(t *testing.T) {
+	t.Parallel()
+	export := &isthmusv1.ServiceExport{Generation: 2, Status: &isthmusv1.ServiceExportStatus{
+		Datacenters: 1, Applied: 1,
+		Conditions: []*isthmusv1.Condition{{Type: "Ready", Status: "true", ObservedGeneration: 1}},
+	}}
+	if r := client.Judge(export); r.Ready || r.Message == "" {
+		t.Errorf("got %+v", r)
+	}
+	export.Status.Conditions[0].ObservedGeneration = 2
+	if r := client.Judge(export); !r.Ready || r.State != "1/1 applied" {
+		t.Errorf("got %+v", r)
 	}
 }

@@ -54,7 +54,7 @@ func Datacenter(dc *isthmusv1.Datacenter, e Evidence, now time.Time) *isthmusv1.
 		next.ForeignPeerings = foreign(e.Peerings)
 	}
 	for _, c := range []*isthmusv1.Condition{ready(dc, next, e), current(e), held(dc, e)} {
-		next.Conditions = resource.SetCondition(next.GetConditions(), c, now)
+		next.Conditions = resource.SetCondition(dc, next.GetConditions(), c, now)
 	}
 	return next
 }

@@ -261,7 +261,7 @@ func GroupStatus(x Expansion, now time.Time) *isthmusv1.PeeringGroupStatus {
 	if len(x.Delete) > 0 {
 		next.AllowedDeletions = old.GetAllowedDeletions()
 	}
-	next.Conditions = resource.SetCondition(old.GetConditions(), x.condition(next), now)
+	next.Conditions = resource.SetCondition(x.Group, old.GetConditions(), x.condition(next), now)
 	if old != nil && proto.Equal(old, next) {
 		return old
 	}

@@ -32,7 +32,7 @@ func Next(p *isthmusv1.Peering, e Evidence, now time.Time) *isthmusv1.PeeringSta
 	if next.GetVerdict() != old.GetVerdict() || next.GetVerdictSince() == nil {
 		next.VerdictSince = timestamppb.New(now)
 	}
-	next.Conditions = resource.SetCondition(old.GetConditions(), conditionOf(verdict), now)
+	next.Conditions = resource.SetCondition(p, old.GetConditions(), conditionOf(verdict), now)
 	return next
 }
 

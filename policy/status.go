@@ -51,7 +51,7 @@ func ExportStatus(r resource.Reader, export *isthmusv1.ServiceExport, reports Ex
 		return cmp.Compare(rank(a.GetState()), rank(b.GetState()))
 	})
 	next.Placements = placements[:min(len(placements), maxPlacements)]
-	next.Conditions = resource.SetCondition(export.GetStatus().GetConditions(), ready(next), now)
+	next.Conditions = resource.SetCondition(export, export.GetStatus().GetConditions(), ready(next), now)
 	return next
 }
 

@@ -17,10 +17,12 @@ const (
 	ConditionUnknown = "unknown"
 )
 
-// SetCondition returns conds with c in it, in place of the one of its type. The transition time is kept when the status is
-// what it was, and is now otherwise; c's own is ignored. Neither conds nor c is changed.
-func SetCondition(conds []*isthmusv1.Condition, c *isthmusv1.Condition, now time.Time) []*isthmusv1.Condition {
+// SetCondition returns conds with c in it, in place of the one of its type, as what is true of o's present generation. The
+// transition time is kept when the status is what it was, and is now otherwise; c's own is ignored. Nothing that is passed
+// is changed.
+func SetCondition(o Object, conds []*isthmusv1.Condition, c *isthmusv1.Condition, now time.Time) []*isthmusv1.Condition {
 	next := proto.CloneOf(c)
+	next.ObservedGeneration = o.GetGeneration()
 	next.LastTransitionTime = timestamppb.New(now)
 	out := slices.Clone(conds)
 	for i, old := range out {

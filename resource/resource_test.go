@@ -300,13 +300,15 @@ func TestDigest(t *testing.T) {
 func TestSetCondition(t *testing.T) {
 	t.Parallel()
 	start := time.Unix(1000, 0)
-	first := resource.SetCondition(nil, &isthmusv1.Condition{Type: "Ready", Status: "false", Reason: "A"}, start)
-	same := resource.SetCondition(first, &isthmusv1.Condition{Type: "Ready", Status: "false", Reason: "B"}, start.Add(time.Hour))
+	dc := &isthmusv1.Datacenter{Generation: 1}
+	first := resource.SetCondition(dc, nil, &isthmusv1.Condition{Type: "Ready", Status: "false", Reason: "A"}, start)
+	same := resource.SetCondition(dc, first, &isthmusv1.Condition{Type: "Ready", Status: "false", Reason: "B"}, start.Add(time.Hour))
 	if c := resource.FindCondition(same, "Ready"); c.GetReason() != "B" || !c.GetLastTransitionTime().AsTime().Equal(start) {
 		t.Error(c)
 	}
-	turned := resource.SetCondition(same, &isthmusv1.Condition{Type: "Ready", Status: "true"}, start.Add(time.Hour))
-	if c := turned[0]; len(turned) != 1 || !c.GetLastTransitionTime().AsTime().Equal(start.Add(time.Hour)) {
+	dc.Generation = 2
+	turned := resource.SetCondition(dc, same, &isthmusv1.Condition{Type: "Ready", Status: "true"}, start.Add(time.Hour))
+	if c := turned[0]; len(turned) != 1 || c.GetObservedGeneration() != 2 || !c.GetLastTransitionTime().AsTime().Equal(start.Add(time.Hour)) {
 		t.Error(turned)
 	}
 	if first[0].GetReason() != "A" {

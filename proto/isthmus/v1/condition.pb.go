@@ -36,6 +36,8 @@ type Condition struct {
 	Message string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
 	// When status last changed.
 	LastTransitionTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last_transition_time,json=lastTransitionTime,proto3" json:"last_transition_time,omitempty"`
+	// The generation of the resource that it is true of. When the resource has a later one, nobody has looked since.
+	ObservedGeneration int32 `protobuf:"varint,6,opt,name=observed_generation,json=observedGeneration,proto3" json:"observed_generation,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -105,18 +107,26 @@ func (x *Condition) GetLastTransitionTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Condition) GetObservedGeneration() int32 {
+	if x != nil {
+		return x.ObservedGeneration
+	}
+	return 0
+}
+
 var File_isthmus_v1_condition_proto protoreflect.FileDescriptor
 
 const file_isthmus_v1_condition_proto_rawDesc = "" +
 	"\n" +
 	"\x1aisthmus/v1/condition.proto\x12\n" +
-	"isthmus.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd4\x01\n" +
+	"isthmus.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x02\n" +
 	"\tCondition\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x123\n" +
 	"\x06status\x18\x02 \x01(\tB\x1b\xbaH\x18r\x16R\x04trueR\x05falseR\aunknownR\x06status\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
 	"\amessage\x18\x04 \x01(\tR\amessage\x12L\n" +
-	"\x14last_transition_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x12lastTransitionTimeB$Z\"isthmus/proto/isthmus/v1;isthmusv1b\x06proto3"
+	"\x14last_transition_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x12lastTransitionTime\x12/\n" +
+	"\x13observed_generation\x18\x06 \x01(\x05R\x12observedGenerationB$Z\"isthmus/proto/isthmus/v1;isthmusv1b\x06proto3"
 
 var (
 	file_isthmus_v1_condition_proto_rawDescOnce sync.Once

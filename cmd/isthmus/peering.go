@@ -118,6 +118,9 @@ to the dialer's agents, whose keys are checked up to the fleet key; the server s
 		if err != nil {
 			return err
 		}
+		if err := peering.CheckConsulToken(token); err != nil {
+			return err
+		}
 		target, err := client.Lookup[*isthmusv1.Peering](ctx, c, args[0])
 		if err != nil {
 			return err

@@ -101,11 +101,17 @@ func (f *Fleet) Run(args ...string) (out, problem string, code int) {
 // RunWith is Run with something on standard input.
 func (f *Fleet) RunWith(in string, args ...string) (out, problem string, code int) {
 	f.t.Helper()
+	return f.runEnv(nil, in, args...)
+}
+
+func (f *Fleet) runEnv(env []string, in string, args ...string) (out, problem string, code int) {
+	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Env = append(os.Environ(),
 		"ISTHMUS_ADDR=http://"+f.http, "ISTHMUS_TOKEN_FILE="+f.path("server", "admin.token"), "ISTHMUS_FLEET_KEY="+f.path("fleet.key"))
+	cmd.Env = append(cmd.Env, env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(in), &stdout, &stderr
 	err := cmd.Run()

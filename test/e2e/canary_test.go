@@ -153,7 +153,7 @@ func (f *Fleet) fetch(path string) []byte {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	defer answer.Body.Close() //nolint:errcheck // it was read to its end
+	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
 	if err != nil {
 		f.t.Fatal(err)

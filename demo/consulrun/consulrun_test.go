@@ -13,6 +13,7 @@ import (
 
 	"isthmus/demo/consulrun"
 	"isthmus/fault"
+	"isthmus/test/consultest"
 )
 
 func TestBinaryIsThePinnedOne(t *testing.T) {
@@ -50,7 +51,9 @@ func TestBinaryIsThePinnedOne(t *testing.T) {
 
 func start(t *testing.T, datacenter string) *consulrun.Server {
 	t.Helper()
-	s, err := consulrun.Start(t.Context(), consulrun.Options{Dir: t.TempDir(), Datacenter: datacenter, UnixSocket: true})
+	s, err := consulrun.Start(t.Context(), consulrun.Options{
+		Binary: consultest.Binary(t), Dir: t.TempDir(), Datacenter: datacenter, UnixSocket: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

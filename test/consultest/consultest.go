@@ -1,5 +1,5 @@
 // Package consultest gives tests real Consul servers, one call each. It is demo/consulrun for *testing.T: the server ends
-// with the test, and a test without a Consul fails rather than being skipped.
+// with the test. Where there is no Consul, a test is skipped with the reason, but for CI, where it fails.
 //
 // Does not own: the server itself (demo/consulrun). Start reading at Start.
 package consultest
@@ -30,6 +30,9 @@ func StartWith(t testing.TB, options consulrun.Options) *Cluster {
 	if options.Dir == "" {
 		options.Dir = shortDir(t)
 	}
+	if options.Binary == "" {
+		options.Binary = Binary(t)
+	}
 	s, err := consulrun.Start(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
@@ -40,6 +43,21 @@ func StartWith(t testing.TB, options consulrun.Options) *Cluster {
 		}
 	})
 	return &Cluster{Server: s, t: t}
+}
+
+// Binary is the consul to run. Without one the test is skipped, but for CI (CI=true), where it fails.
+func Binary(t testing.TB) string {
+	t.Helper()
+	binary, err := consulrun.Binary(t.Context())
+	switch {
+	case err == nil:
+		return binary
+	case os.Getenv("CI") == "true":
+		t.Fatal(err)
+	default:
+		t.Skip(err)
+	}
+	return ""
 }
 
 // shortDir is t.TempDir with a path that a unix socket's 108 bytes have room for.

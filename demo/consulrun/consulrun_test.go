@@ -165,7 +165,8 @@ func TestStoppedServersLeaveNothingBehind(t *testing.T) {
 func TestStartSaysWhatConsulSaid(t *testing.T) {
 	t.Parallel()
 	_, err := consulrun.Start(t.Context(), consulrun.Options{
-		Dir: t.TempDir(), Datacenter: "dc3", Config: map[string]any{"no_such_setting": true},
+		Binary: consultest.Binary(t),
+		Dir:    t.TempDir(), Datacenter: "dc3", Config: map[string]any{"no_such_setting": true},
 	})
 	if err == nil || !strings.Contains(err.Error(), "no_such_setting") {
 		t.Fatalf("got %v", err)

@@ -15,7 +15,6 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
 	"isthmus/identity"
 	"isthmus/peering"
@@ -454,7 +453,7 @@ func (a *agent) report(ctx context.Context, state *isthmusv1.PullResponse) error
 			AppliedDigest: state.GetDigest(), AppliedIndex: state.GetIndex(), Epoch: state.GetEpoch(),
 		},
 		Inventory: &isthmusv1.InventoryReport{
-			ConsulDatacenter: a.dc, ConsulVersion: "1.20.6", Servers: 1, Leader: "s1", PeeringEnabled: proto.Bool(true),
+			ConsulDatacenter: a.dc, ConsulVersion: "1.20.6", Servers: 1, Leader: "s1", PeeringEnabled: new(true),
 			Gateways: []*isthmusv1.ObservedGateway{{ServiceId: "mesh-gateway", WanAddress: "192.0.2.1:8443", LanAddress: "10.0.0.1:8443", Health: "passing"}},
 		},
 		Services: &isthmusv1.ServicesReport{Services: []*isthmusv1.CatalogService{{Name: "web", Instances: 1, Healthy: 1}}},

@@ -37,7 +37,7 @@ func golden(t *testing.T, name string, a answer) {
 	got := regexp.MustCompile(`index \d+`).ReplaceAllString(out.String(), "index N")
 	path := filepath.Join("testdata", name+".json")
 	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil { //nolint:gosec // a golden file is no secret.
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return

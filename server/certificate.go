@@ -69,7 +69,7 @@ func ownCertificate(ca *identity.CA, hosts []string, now func() time.Time) func(
 		if present != nil {
 			life := present.Leaf.NotAfter.Sub(present.Leaf.NotBefore)
 			if now().Before(present.Leaf.NotBefore.Add(life * 2 / 3)) {
-				return nil, nil //nolint:nilnil // the present one is good.
+				return nil, nil
 			}
 		}
 		next, err := ca.ServerCertificate(hosts, now())
@@ -90,7 +90,7 @@ func fileCertificate(certFile, keyFile string) func(*tls.Certificate) (*tls.Cert
 			seen[i] = info.ModTime()
 		}
 		if seen == last {
-			return nil, nil //nolint:nilnil // the present one is good.
+			return nil, nil
 		}
 		next, err := tls.LoadX509KeyPair(certFile, keyFile)
 		if err != nil {

@@ -155,7 +155,7 @@ func TestEveryRPCWithEveryRole(t *testing.T) {
 
 // isRefusal tells a refusal of the guard from an error of the service, which refuses enrolments too.
 func isRefusal(err error) bool {
-	switch status.Code(err) {
+	switch status.Code(err) { //nolint:exhaustive // the others are errors of the services.
 	case codes.Unauthenticated:
 		return true
 	case codes.PermissionDenied:

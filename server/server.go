@@ -196,8 +196,8 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, c := range s.certificates {
 		group.Go(func() error { return c.run(background) })
 	}
-	group.Go(func() error { return s.grpcServer.Serve(s.grpcListener) })
-	group.Go(func() error { return s.innerServer.Serve(s.inside) })
+	group.Go(func() error { return served(s.grpcServer.Serve(s.grpcListener)) })
+	group.Go(func() error { return served(s.innerServer.Serve(s.inside)) })
 	group.Go(s.serveHTTP)
 	select {
 	case <-ctx.Done():
@@ -212,6 +212,14 @@ func (s *Server) Run(ctx context.Context) error {
 // endedBy takes an error for an orderly end when ctx is over.
 func endedBy(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
+		return nil //nolint:nilerr // the end was asked for.
+	}
+	return err
+}
+
+// served takes the error of a server that was stopped before it served for an orderly end.
+func served(err error) error {
+	if errors.Is(err, grpc.ErrServerStopped) {
 		return nil
 	}
 	return err

@@ -84,6 +84,7 @@ func startIn(t testing.TB, dir string, change ...func(*server.Config)) *node {
 }
 
 func logger(t testing.TB) hclog.Logger {
+	t.Helper()
 	if os.Getenv("ISTHMUS_TEST_LOG") == "" {
 		return hclog.NewNullLogger()
 	}

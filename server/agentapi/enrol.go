@@ -139,8 +139,10 @@ func (s *Service) reissue(ctx context.Context, old *isthmusv1.Agent, csr []byte,
 		return err
 	}
 	if !key.Equal(keyOf(old)) {
-		return &fault.Error{Code: fault.Denied, Message: "the certificate request is for another key than the one that the agent enrolled with",
-			Violations: []fault.Violation{{Field: "csr", Reason: identity.ReasonCSRMismatch, Message: "is for another key than the agent's"}}}
+		return &fault.Error{
+			Code: fault.Denied, Message: "the certificate request is for another key than the one that the agent enrolled with",
+			Violations: []fault.Violation{{Field: "csr", Reason: identity.ReasonCSRMismatch, Message: "is for another key than the agent's"}},
+		}
 	}
 	issued, err := s.CA.Issue(csr, identity.AgentName{Name: old.GetName(), Datacenter: old.GetSpec().GetDatacenter(), Kind: old.GetSpec().GetKind()}, s.Now())
 	if err != nil {

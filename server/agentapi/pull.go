@@ -83,14 +83,14 @@ func (s *Service) pause(ctx context.Context, caller auth.Caller, changed, delete
 
 func pullWait(text string) (time.Duration, error) {
 	if text == "" {
-		return maxPull - rand.N(maxPull/pullJitter), nil
+		return maxPull - rand.N(maxPull/pullJitter), nil //nolint:gosec // spreads load; nobody gains by guessing it.
 	}
 	wait, err := time.ParseDuration(text)
 	if err != nil || wait < 0 {
 		return 0, fault.Violated(fault.Violation{Field: "wait", Reason: "Invalid", Message: "is not a time to wait; expected for example 60s or 5m"})
 	}
 	wait = min(wait, maxPull)
-	return wait - rand.N(wait/pullJitter+1), nil
+	return wait - rand.N(wait/pullJitter+1), nil //nolint:gosec // as above.
 }
 
 // caughtUp makes sure that this replica knows at least what the agent knows. Indexes of another epoch say nothing.

@@ -58,8 +58,7 @@ func (s *Service) retry(ctx context.Context, attempt func(v *snapshot.View) erro
 		if err = attempt(s.Snapshot.View()); fault.CodeOf(err) != fault.Conflict {
 			return err
 		}
-		var decided *decision
-		if errors.As(err, &decided) {
+		if decided, ok := errors.AsType[*decision](err); ok {
 			return decided.error
 		}
 		if err := s.Snapshot.Catchup(ctx); err != nil {

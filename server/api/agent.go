@@ -57,8 +57,10 @@ func (s *AgentService) ApproveAgent(ctx context.Context, r *isthmusv1.ApproveAge
 			return nil, fault.New(fault.Refused, "agent %s needs no approval: the fleet key signed its join token", r.GetName())
 		}
 		if identity.TrustOf(after.GetSpec().GetAttestation(), r.GetApproval()) != identity.TrustApproved {
-			return nil, fault.Violated(fault.Violation{Field: "approval.signature", Reason: "Invalid",
-				Message: "is not the fleet key's over the keys of this agent"})
+			return nil, fault.Violated(fault.Violation{
+				Field: "approval.signature", Reason: "Invalid",
+				Message: "is not the fleet key's over the keys of this agent",
+			})
 		}
 		if old := before.(*isthmusv1.Agent).GetSpec().GetApproval(); bytes.Equal(old.GetSignature(), r.GetApproval().GetSignature()) {
 			return &batch{edits: []*edit{revised(before, resource.Clone(before))}}, nil
@@ -67,7 +69,9 @@ func (s *AgentService) ApproveAgent(ctx context.Context, r *isthmusv1.ApproveAge
 			after.Status = &isthmusv1.AgentStatus{}
 		}
 		after.Status.Trust = identity.TrustApproved
-		return &batch{edits: []*edit{{kind: resource.KindOf(before), before: before, after: after, action: "approve", status: true,
-			message: "keys " + after.GetStatus().GetFingerprint() + ", by fleet key " + identity.KeyID(r.GetApproval().GetFleetKey())}}}, nil
+		return &batch{edits: []*edit{{
+			kind: resource.KindOf(before), before: before, after: after, action: "approve", status: true,
+			message: "keys " + after.GetStatus().GetFingerprint() + ", by fleet key " + identity.KeyID(r.GetApproval().GetFleetKey()),
+		}}}, nil
 	}))
 }

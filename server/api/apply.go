@@ -97,7 +97,7 @@ func keepToken(before, after resource.Object) {
 
 func changeOf(e *edit) *isthmusv1.Change {
 	change := &isthmusv1.Change{
-		Kind: e.kind.Name, Name: e.name(), Document: int32(e.document), //nolint:gosec // documents are counted in thousands.
+		Kind: e.kind.Name, Name: e.name(), Document: int32(e.document),
 		Fields: resource.Diff(e.before, e.after),
 	}
 	switch {

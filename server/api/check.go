@@ -70,12 +70,16 @@ func checkStanding(e *edit) []problem {
 		return nil
 	}
 	if e.before.GetDeleteTime() != nil {
-		return []problem{{fault.Refused, e.at(fault.Violation{Field: "name", Reason: "Deleting",
-			Message: fmt.Sprintf("%s %q is being deleted; it can be made anew when it is gone", e.kind.Name, e.name())})}}
+		return []problem{{fault.Refused, e.at(fault.Violation{
+			Field: "name", Reason: "Deleting",
+			Message: fmt.Sprintf("%s %q is being deleted; it can be made anew when it is gone", e.kind.Name, e.name()),
+		})}}
 	}
 	if p, ok := e.before.(*isthmusv1.Peering); ok && p.GetStatus().GetGroup() != "" && e.action == "update" {
-		return []problem{{fault.Refused, e.at(fault.Violation{Field: "name", Reason: "GroupOwned",
-			Message: fmt.Sprintf("Peering %q belongs to PeeringGroup %q and cannot be edited by hand; change the group", p.GetName(), p.GetStatus().GetGroup())})}}
+		return []problem{{fault.Refused, e.at(fault.Violation{
+			Field: "name", Reason: "GroupOwned",
+			Message: fmt.Sprintf("Peering %q belongs to PeeringGroup %q and cannot be edited by hand; change the group", p.GetName(), p.GetStatus().GetGroup()),
+		})}}
 	}
 	var f *fault.Error
 	if err := resource.ValidateUpdate(e.before, e.after); errors.As(err, &f) {
@@ -98,11 +102,15 @@ func checkReferences(next *prospect, e *edit) []problem {
 		target, ok := next.Get(r.Kind, r.Name)
 		switch {
 		case !ok:
-			out = append(out, problem{fault.Invalid, e.at(fault.Violation{Field: r.Field, Reason: "NotFound",
-				Message: fmt.Sprintf("there is no %s named %q%s", r.Kind, r.Name, known(next, r.Kind))})})
+			out = append(out, problem{fault.Invalid, e.at(fault.Violation{
+				Field: r.Field, Reason: "NotFound",
+				Message: fmt.Sprintf("there is no %s named %q%s", r.Kind, r.Name, known(next, r.Kind)),
+			})})
 		case target.GetDeleteTime() != nil:
-			out = append(out, problem{fault.Invalid, e.at(fault.Violation{Field: r.Field, Reason: "Deleting",
-				Message: fmt.Sprintf("%s %q is being deleted", r.Kind, r.Name)})})
+			out = append(out, problem{fault.Invalid, e.at(fault.Violation{
+				Field: r.Field, Reason: "Deleting",
+				Message: fmt.Sprintf("%s %q is being deleted", r.Kind, r.Name),
+			})})
 		}
 	}
 	return out
@@ -165,15 +173,21 @@ func checkClaims(next *prospect, e *edit) []problem {
 func claimed(kind, holder string, claim resource.Claim) fault.Violation {
 	switch claim.Scope {
 	case resource.ScopePeeringPair:
-		return fault.Violation{Field: "spec.dialer", Reason: "Duplicate",
-			Message: fmt.Sprintf("%s %q connects these two already; there is one for each pair, whoever dials", kind, holder)}
+		return fault.Violation{
+			Field: "spec.dialer", Reason: "Duplicate",
+			Message: fmt.Sprintf("%s %q connects these two already; there is one for each pair, whoever dials", kind, holder),
+		}
 	case resource.ScopePeerName:
-		return fault.Violation{Field: "spec", Reason: "Duplicate",
+		return fault.Violation{
+			Field: "spec", Reason: "Duplicate",
 			Message: fmt.Sprintf("%s %q uses the peer name %s (datacenter/name) already; choose another acceptorPeerName or dialerPeerName",
-				kind, holder, claim.Key)}
+				kind, holder, claim.Key),
+		}
 	}
-	return fault.Violation{Field: "spec", Reason: "Duplicate",
-		Message: fmt.Sprintf("%s %q holds %s %s already", kind, holder, claim.Scope, claim.Key)}
+	return fault.Violation{
+		Field: "spec", Reason: "Duplicate",
+		Message: fmt.Sprintf("%s %q holds %s %s already", kind, holder, claim.Scope, claim.Key),
+	}
 }
 
 // checkReferrers lists who still names a resource that goes.
@@ -189,8 +203,10 @@ func checkReferrers(next *prospect, e *edit) []problem {
 			}
 			for _, r := range kind.References(o) {
 				if r.Kind == e.kind.Name && r.Name == e.name() {
-					out = append(out, problem{fault.Referenced, e.at(fault.Violation{Field: "name", Reason: "Referenced",
-						Message: fmt.Sprintf("%s %q names %s in %s; delete or change it first", kind.Name, o.GetName(), r.Name, r.Field)})})
+					out = append(out, problem{fault.Referenced, e.at(fault.Violation{
+						Field: "name", Reason: "Referenced",
+						Message: fmt.Sprintf("%s %q names %s in %s; delete or change it first", kind.Name, o.GetName(), r.Name, r.Field),
+					})})
 				}
 			}
 		}

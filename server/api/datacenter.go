@@ -75,7 +75,9 @@ func (s *DatacenterService) ConfirmDatacenter(ctx context.Context, r *isthmusv1.
 			after.Status = &isthmusv1.DatacenterStatus{}
 		}
 		after.Status.ConfirmedEpoch = v.Revision().Epoch
-		return &batch{edits: []*edit{{kind: resource.KindOf(before), before: before, after: after, action: "confirm", status: true,
-			message: "removals may go on in epoch " + v.Revision().Epoch}}}, nil
+		return &batch{edits: []*edit{{
+			kind: resource.KindOf(before), before: before, after: after, action: "confirm", status: true,
+			message: "removals may go on in epoch " + v.Revision().Epoch,
+		}}}, nil
 	}))
 }

@@ -234,8 +234,10 @@ func existing(v *snapshot.View, kind, name string, index uint64) (resource.Objec
 		return nil, &fault.Error{
 			Code:    fault.Conflict,
 			Message: fmt.Sprintf("%s %q is at index %d, not at %d: somebody changed it; read it again", kind, name, o.GetIndex(), index),
-			Violations: []fault.Violation{{Field: "index", Reason: "Stale",
-				Message: fmt.Sprintf("is %d; the resource is at index %d", index, o.GetIndex())}},
+			Violations: []fault.Violation{{
+				Field: "index", Reason: "Stale",
+				Message: fmt.Sprintf("is %d; the resource is at index %d", index, o.GetIndex()),
+			}},
 		}
 	}
 	return o, nil

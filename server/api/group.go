@@ -75,7 +75,7 @@ func (b *batch) allow(g *isthmusv1.PeeringGroup, deletions int) {
 		if g.Status == nil {
 			g.Status = &isthmusv1.PeeringGroupStatus{}
 		}
-		g.Status.AllowedDeletions = int32(deletions) //nolint:gosec // peerings of a group are counted in thousands.
+		g.Status.AllowedDeletions = int32(deletions)
 	}
 	for _, e := range b.edits {
 		if after, ok := e.after.(*isthmusv1.PeeringGroup); ok && after.GetName() == g.GetName() {
@@ -86,8 +86,10 @@ func (b *batch) allow(g *isthmusv1.PeeringGroup, deletions int) {
 	}
 	after := resource.Clone(g)
 	status(after)
-	b.edits = append(b.edits, &edit{kind: resource.KindOf(g), before: g, after: after, action: "update", status: true,
-		message: "more deletions than its limit are allowed, by force"})
+	b.edits = append(b.edits, &edit{
+		kind: resource.KindOf(g), before: g, after: after, action: "update", status: true,
+		message: "more deletions than its limit are allowed, by force",
+	})
 }
 
 // expansionOf says what a group will do.

@@ -60,8 +60,7 @@ func (s *JoinTokenService) CreateJoinToken(ctx context.Context, r *isthmusv1.Cre
 // invalidGrant: a grant that does not hold is the caller's mistake here, not a refused agent.
 func invalidGrant(err error) error {
 	message := err.Error()
-	var f *fault.Error
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
 		message = f.Message
 	}
 	return fault.Violated(fault.Violation{Field: "spec.grant.signature", Reason: "Invalid", Message: message})

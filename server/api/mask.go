@@ -29,8 +29,10 @@ func applyMask(to, from resource.Object, paths []string) error {
 			}
 		}
 		if known := copyField(to.ProtoReflect(), resource.Clone(from).ProtoReflect(), names); known != "" {
-			violations = append(violations, fault.Violation{Field: "updateMask", Reason: "UnknownField",
-				Message: fmt.Sprintf("%q names no field; expected %s", path, known)})
+			violations = append(violations, fault.Violation{
+				Field: "updateMask", Reason: "UnknownField",
+				Message: fmt.Sprintf("%q names no field; expected %s", path, known),
+			})
 		}
 	}
 	if len(violations) > 0 {

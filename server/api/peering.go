@@ -61,8 +61,10 @@ func (s *PeeringService) RotatePeering(ctx context.Context, r *isthmusv1.RotateP
 				r.GetName(), after.GetSpec().GetExternalAcceptor())
 		}
 		after.Spec.TokenGeneration++
-		return &batch{edits: []*edit{{kind: resource.KindOf(before), before: before, after: after, index: r.GetIndex(), action: "rotate",
-			message: "a new token was asked for"}}}, nil
+		return &batch{edits: []*edit{{
+			kind: resource.KindOf(before), before: before, after: after, index: r.GetIndex(), action: "rotate",
+			message: "a new token was asked for",
+		}}}, nil
 	}))
 }
 
@@ -95,8 +97,10 @@ func (s *PeeringService) ImportPeering(ctx context.Context, r *isthmusv1.ImportP
 			return nil, err
 		}
 		return &batch{
-			edits: []*edit{{kind: resource.KindOf(before), before: before, after: after, action: "import", status: true,
-				message: fmt.Sprintf("token generation %d of %s", payload.GetGeneration(), after.GetSpec().GetExternalAcceptor())}},
+			edits: []*edit{{
+				kind: resource.KindOf(before), before: before, after: after, action: "import", status: true,
+				message: fmt.Sprintf("token generation %d of %s", payload.GetGeneration(), after.GetSpec().GetExternalAcceptor()),
+			}},
 			secrets: []store.Secret{secret}, spent: peering.Spent(old, after.GetStatus().GetToken()),
 		}, nil
 	}))

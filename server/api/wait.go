@@ -39,8 +39,10 @@ func queryOf(r blockingQuery) (query, error) {
 	if text := r.GetWait(); text != "" {
 		wait, err := time.ParseDuration(text)
 		if err != nil || wait < 0 {
-			return q, fault.Violated(fault.Violation{Field: "wait", Reason: "Invalid",
-				Message: "is not a time to wait; expected for example 60s or 5m, at most 10m"})
+			return q, fault.Violated(fault.Violation{
+				Field: "wait", Reason: "Invalid",
+				Message: "is not a time to wait; expected for example 60s or 5m, at most 10m",
+			})
 		}
 		q.wait = min(wait, maxWait)
 	}
@@ -72,7 +74,7 @@ func ask[T any](ctx context.Context, c *Core, q query, a answer[T]) (T, error) {
 	}
 	start := c.Now()
 	defer func() { request.Waited(ctx, c.Now().Sub(start)) }()
-	timeout := time.NewTimer(q.wait + rand.N(q.wait/jitterPart+1))
+	timeout := time.NewTimer(q.wait + rand.N(q.wait/jitterPart+1)) //nolint:gosec // spreads load; nobody gains by guessing it.
 	defer timeout.Stop()
 	for {
 		select {

@@ -68,7 +68,7 @@ func (g *Guard) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServe
 	if err != nil {
 		return err
 	}
-	return next(srv, request.WithContext(stream, ctx))
+	return next(srv, request.WithContext(ctx, stream))
 }
 
 // admit finds out who calls and whether they may; the context it gives says who.

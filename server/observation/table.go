@@ -192,8 +192,10 @@ func (t *Table) flush(ctx context.Context, heartbeats bool) {
 		for k := range t.heard {
 			if !dirty[k] {
 				row := t.rows[k]
-				batch = append(batch, Seen{Datacenter: row.Datacenter, Part: row.Part, Agent: row.Agent, Digest: row.Digest,
-					Received: row.Received, Heard: row.Heard})
+				batch = append(batch, Seen{
+					Datacenter: row.Datacenter, Part: row.Part, Agent: row.Agent, Digest: row.Digest,
+					Received: row.Received, Heard: row.Heard,
+				})
 			}
 		}
 		t.heard = map[key]bool{}

@@ -65,8 +65,7 @@ func (o *Observer) Unary(ctx context.Context, req any, info *grpc.UnaryServerInf
 	// A failure to set the header (the stream is gone) shows when the answer is sent.
 	_ = grpc.SetHeader(ctx, metadata.Pairs(Header, ID(ctx)))
 	resp, err := call(func() (any, error) { return next(ctx, req) })
-	var f *fault.Error
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
 		_ = grpc.SetHeader(ctx, metadata.Pairs(FaultHeader, string(f.Code)))
 	}
 	if err = done(err); err != nil {
@@ -78,7 +77,7 @@ func (o *Observer) Unary(ctx context.Context, req any, info *grpc.UnaryServerInf
 // Stream is the outermost interceptor of streams (reflection and health).
 func (o *Observer) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	ctx, done := o.begin(stream.Context(), info.FullMethod)
-	_, err := call(func() (any, error) { return nil, next(srv, WithContext(stream, ctx)) })
+	_, err := call(func() (any, error) { return nil, next(srv, WithContext(ctx, stream)) })
 	return done(err)
 }
 
@@ -135,7 +134,7 @@ func call(f func() (any, error)) (resp any, err error) {
 }
 
 // WithContext is a stream with another context.
-func WithContext(stream grpc.ServerStream, ctx context.Context) grpc.ServerStream {
+func WithContext(ctx context.Context, stream grpc.ServerStream) grpc.ServerStream {
 	return &contextStream{ServerStream: stream, ctx: ctx}
 }
 

@@ -25,8 +25,7 @@ func limitBody(next http.Handler) http.Handler {
 		_ = connection.SetReadDeadline(time.Now().Add(bodyTimeout))
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 		if err != nil {
-			var tooLarge *http.MaxBytesError
-			if errors.As(err, &tooLarge) {
+			if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 				writeError(w, fault.New(fault.TooLarge, "the body is larger than %d MiB; apply the manifests in parts", MaxBody>>20))
 				return
 			}
@@ -94,13 +93,17 @@ func applyRequest(r *http.Request) (map[string]any, error) {
 		case "force":
 			field = "force"
 		default:
-			return nil, fault.Violated(fault.Violation{Field: key, Reason: "UnknownParameter",
-				Message: "is no query parameter here; expected dryRun or force"})
+			return nil, fault.Violated(fault.Violation{
+				Field: key, Reason: "UnknownParameter",
+				Message: "is no query parameter here; expected dryRun or force",
+			})
 		}
 		on, err := strconv.ParseBool(values[len(values)-1])
 		if err != nil {
-			return nil, fault.Violated(fault.Violation{Field: key, Reason: "Invalid",
-				Message: strconv.Quote(values[len(values)-1]) + " is neither true nor false"})
+			return nil, fault.Violated(fault.Violation{
+				Field: key, Reason: "Invalid",
+				Message: strconv.Quote(values[len(values)-1]) + " is neither true nor false",
+			})
 		}
 		request[field] = on
 	}

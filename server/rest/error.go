@@ -22,8 +22,8 @@ const carrier = "\x00"
 
 // carry makes an error whose text keeps a fault's violations.
 func carry(err error) error {
-	var f *fault.Error
-	if !errors.As(err, &f) || len(f.Violations) == 0 {
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok || len(f.Violations) == 0 {
 		return err
 	}
 	violations, encodeErr := json.Marshal(f.Violations)
@@ -58,8 +58,7 @@ func handleError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, 
 			}
 		}
 	}
-	var routing *runtime.HTTPStatusError
-	if errors.As(err, &routing) {
+	if routing, ok := errors.AsType[*runtime.HTTPStatusError](err); ok {
 		httpCode, err = routing.HTTPStatus, routing.Err
 	}
 	st := uncarry(status.Convert(err))
@@ -98,8 +97,8 @@ func httpStatus(code codes.Code) int {
 }
 
 func writeError(w http.ResponseWriter, err error) {
-	var f *fault.Error
-	if !errors.As(err, &f) {
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok {
 		f = fault.New(fault.Internal, "internal error")
 	}
 	writeStatus(w, f.Code.HTTP(), f.GRPCStatus())
@@ -119,8 +118,7 @@ func writeStatus(w http.ResponseWriter, code int, st *status.Status) {
 }
 
 func userMessage(err error) string {
-	var f *fault.Error
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
 		return f.Message
 	}
 	return "internal error"

@@ -89,7 +89,7 @@ func descriptorOf(v any) protoreflect.MessageDescriptor {
 	if t.Kind() != reflect.Pointer || t.Elem().Kind() != reflect.Pointer {
 		return nil
 	}
-	if m, ok := reflect.New(t.Elem().Elem()).Interface().(proto.Message); ok {
+	if m, ok := reflect.TypeAssert[proto.Message](reflect.New(t.Elem().Elem())); ok {
 		return m.ProtoReflect().Descriptor()
 	}
 	return nil
@@ -148,8 +148,10 @@ func (w *fieldWalk) member(path string, d protoreflect.MessageDescriptor) {
 	}
 	if field == nil {
 		line, _ := position(w.data, w.decoder.InputOffset())
-		w.violations = append(w.violations, fault.Violation{Field: at, Reason: "UnknownField",
-			Message: fmt.Sprintf("line %d: unknown field %q; expected one of %s", line, key, fieldNames(d))})
+		w.violations = append(w.violations, fault.Violation{
+			Field: at, Reason: "UnknownField",
+			Message: fmt.Sprintf("line %d: unknown field %q; expected one of %s", line, key, fieldNames(d)),
+		})
 		w.value(at, nil)
 		return
 	}

@@ -24,8 +24,10 @@ func query(next http.Handler) http.Handler {
 			name := strings.ReplaceAll(key, "-", "_")
 			field, _, _ := strings.Cut(name, ".")
 			if !slices.Contains(known, field) {
-				writeError(w, fault.Violated(fault.Violation{Field: key, Reason: "UnknownParameter",
-					Message: fmt.Sprintf("is no query parameter; known ones are %s", strings.Join(shown(known), ", "))}))
+				writeError(w, fault.Violated(fault.Violation{
+					Field: key, Reason: "UnknownParameter",
+					Message: fmt.Sprintf("is no query parameter; known ones are %s", strings.Join(shown(known), ", ")),
+				}))
 				return
 			}
 			delete(values, key)

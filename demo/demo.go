@@ -163,7 +163,7 @@ func (d *demo) play(ctx context.Context) error {
 	}
 	steps, stepsCtx := errgroup.WithContext(ctx)
 	steps.Go(func() error {
-		return d.step("isthmus server", func() (string, error) { return d.startServer(stepsCtx) })
+		return d.step(stepsCtx, "isthmus server", func() (string, error) { return d.startServer(stepsCtx) })
 	})
 	steps.Go(func() error { return d.startConsuls(stepsCtx, names) })
 	if err := steps.Wait(); err != nil {
@@ -175,7 +175,7 @@ func (d *demo) play(ctx context.Context) error {
 	agents, agentsCtx := errgroup.WithContext(ctx)
 	for _, dc := range names {
 		agents.Go(func() error {
-			return d.step("agent "+dc, func() (string, error) { return d.startAgent(agentsCtx, dc) })
+			return d.step(agentsCtx, "agent "+dc, func() (string, error) { return d.startAgent(agentsCtx, dc) })
 		})
 	}
 	if err := agents.Wait(); err != nil {
@@ -191,17 +191,19 @@ func (d *demo) startConsuls(ctx context.Context, names []string) error {
 	for _, dc := range names {
 		consuls.Go(func() error {
 			d.Progress("Consul "+dc, "starting", "", false)
-			return d.step("Consul "+dc, func() (string, error) { return d.startConsul(ctx, dc) })
+			return d.step(ctx, "Consul "+dc, func() (string, error) { return d.startConsul(ctx, dc) })
 		})
 	}
 	return consuls.Wait()
 }
 
-// step does one step and shows what came of it.
-func (d *demo) step(name string, do func() (string, error)) error {
+// step does one step and shows what came of it. Of steps that were cut off, nothing is shown.
+func (d *demo) step(ctx context.Context, name string, do func() (string, error)) error {
 	said, err := do()
 	if err != nil {
-		d.Progress(name, "failed", "", false)
+		if ctx.Err() == nil {
+			d.Progress(name, "failed", "", false)
+		}
 		return err
 	}
 	d.Progress(name, said, "", true)

@@ -61,6 +61,12 @@ func (d *demoRun) String() string {
 
 func startDemo(t *testing.T, binary string, args ...string) *demoRun {
 	t.Helper()
+	return startDemoTo(t, func(*exec.Cmd) {}, binary, args...)
+}
+
+// startDemoTo is startDemo with something changed before it starts.
+func startDemoTo(t *testing.T, change func(*exec.Cmd), binary string, args ...string) *demoRun {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), demoPatience)
 	t.Cleanup(cancel)
 	d := &demoRun{tmp: t.TempDir(), ready: make(chan struct{}), done: make(chan struct{})}
@@ -68,6 +74,7 @@ func startDemo(t *testing.T, binary string, args ...string) *demoRun {
 	d.cmd = exec.CommandContext(ctx, binary, append([]string{"demo"}, args...)...)
 	d.cmd.Env = append(os.Environ(), d.marker, "TMPDIR="+d.tmp)
 	d.cmd.Stdout, d.cmd.Stderr = d, d
+	change(d.cmd)
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -172,6 +179,25 @@ func TestDemo(t *testing.T) {
 		d := startDemo(t, binary, "--datacenters", "2")
 		if err := d.signalWhenReady(t, os.Interrupt); err != nil {
 			t.Errorf("%v\n%s", err, d)
+		}
+		d.nothingLeft(t)
+		d.noFiles(t)
+	})
+
+	t.Run("nobody reads on", func(t *testing.T) {
+		d := startDemoTo(t, func(cmd *exec.Cmd) {
+			reader, writer, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd.Stdout = writer
+			t.Cleanup(func() { _ = writer.Close() })
+			if err := reader.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}, binary, "--exit", "--datacenters", "2")
+		if <-d.done; d.err == nil {
+			t.Error("what it had to show was not read, and it ended well")
 		}
 		d.nothingLeft(t)
 		d.noFiles(t)

@@ -16,6 +16,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -34,7 +35,9 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	// A reader that went away (| head) is an error of the write rather than the end of the process, which could not clean up.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	program := Program{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.LookupEnv, Now: time.Now}
 	code := program.Run(ctx, os.Args[1:])
 	stop()
@@ -62,6 +65,8 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.Is(err, syscall.EPIPE):
+		return exitError // whoever read the output has read enough
 	case errors.As(err, &exit):
 		if exit.cause != nil {
 			p.printProblem(exit.cause)
@@ -132,7 +137,23 @@ The server is named by ISTHMUS_ADDR (default http://127.0.0.1:8700), the API tok
 		p.statusCommand(), p.eventsCommand(), p.peeringCommand(), p.servicesCommand(), p.datacenterCommand())
 	add(groupTrust, p.fleetCommand(), p.joinTokenCommand(), p.apiTokenCommand())
 	root.AddCommand(p.versionCommand())
+	explainArguments(root)
 	return root
+}
+
+// explainArguments lets every command that is given too few or too many arguments say what it expects.
+func explainArguments(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil && cmd.HasParent() {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return fault.New(fault.Invalid, "%s; expected: %s", err, strings.TrimSuffix(cmd.UseLine(), " [flags]"))
+			}
+			return nil
+		}
+	}
+	for _, child := range cmd.Commands() {
+		explainArguments(child)
+	}
 }
 
 // group makes a command that only holds others.

@@ -108,6 +108,7 @@ func TestOutput(t *testing.T) {
 		"get-none-json":        {args: []string{"get", "api-tokens", "-o", "json"}},
 		"get-unknown-kind":     {args: []string{"get", "clusters"}, code: 1},
 		"get-missing":          {args: []string{"get", "peerings", "nowhere"}, code: 1},
+		"get-nothing":          {args: []string{"get"}, code: 1},
 		"get-bad-form":         {args: []string{"get", "peerings", "-o", "xml"}, code: 1},
 		"peering-list":         {args: []string{"peering", "list"}},
 		"describe-peering":     {args: []string{"describe", "peering", "demo-dc1-dc2"}},

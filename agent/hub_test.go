@@ -183,7 +183,7 @@ func (h *hub) Pull(ctx context.Context, r *isthmusv1.PullRequest) (*isthmusv1.Pu
 	}
 	for {
 		h.mu.Lock()
-		state, changed := h.states[who.Datacenter], h.changed
+		state, changed := proto.CloneOf(h.states[who.Datacenter]), h.changed
 		answer := &isthmusv1.PullResponse{Epoch: h.epoch, Index: h.index}
 		h.mu.Unlock()
 		if state == nil {
@@ -191,7 +191,7 @@ func (h *hub) Pull(ctx context.Context, r *isthmusv1.PullRequest) (*isthmusv1.Pu
 		}
 		answer.Digest = resource.Digest(state)
 		if answer.GetDigest() != r.GetHave() || answer.GetEpoch() != r.GetEpoch() {
-			answer.State = proto.CloneOf(state)
+			answer.State = state
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			if h.pulled != nil {

@@ -40,7 +40,7 @@ func (c *Client) Campaign(ctx context.Context, e Election) {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval, pause.RandomizationFactor = watchMinBackoff, watchMaxBackoff, 1
 	for ctx.Err() == nil {
-		err := c.term(ctx, e, pause.Reset)
+		err := c.term(ctx, &e, pause.Reset)
 		e.Leading(false)
 		if err == nil || ctx.Err() != nil {
 			continue
@@ -51,7 +51,7 @@ func (c *Client) Campaign(ctx context.Context, e Election) {
 }
 
 // term is one session's life. begun is called once Consul has taken the session.
-func (c *Client) term(ctx context.Context, e Election, begun func()) (err error) {
+func (c *Client) term(ctx context.Context, e *Election, begun func()) (err error) {
 	if e.Former != "" {
 		if err := c.endSession(ctx, e.Former); err != nil {
 			return err
@@ -61,11 +61,14 @@ func (c *Client) term(ctx context.Context, e Election, begun func()) (err error)
 	if err != nil {
 		return err
 	}
+	// One that cannot be ended now, since Consul is away, is ended before the next one: it would keep the lock until it expires.
+	e.Former = session
 	defer func() {
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), dialTimeout)
 		defer cancel()
-		// One that cannot be ended expires.
-		err = errors.Join(err, c.endSession(ending, session))
+		if ended := c.endSession(ending, session); err == nil {
+			err = ended
+		}
 	}()
 	if err := e.Remember(session); err != nil {
 		return err
@@ -75,7 +78,7 @@ func (c *Client) term(ctx context.Context, e Election, begun func()) (err error)
 	defer lose(nil)
 	go c.renewals(ctx, session, lose)
 	for ctx.Err() == nil {
-		if err := c.acquire(ctx, e, session); err != nil {
+		if err := c.acquire(ctx, *e, session); err != nil {
 			return err
 		}
 	}

@@ -453,8 +453,8 @@ func (a *agent) report(ctx context.Context, state *isthmusv1.PullResponse) error
 			AppliedDigest: state.GetDigest(), AppliedIndex: state.GetIndex(), Epoch: state.GetEpoch(),
 		},
 		Inventory: &isthmusv1.InventoryReport{
-			ConsulDatacenter: a.dc, ConsulVersion: "1.20.6", Servers: 1, Leader: "s1", PeeringEnabled: new(true),
-			Gateways: []*isthmusv1.ObservedGateway{{ServiceId: "mesh-gateway", WanAddress: "192.0.2.1:8443", LanAddress: "10.0.0.1:8443", Health: "passing"}},
+			ConsulDatacenter: a.dc, ConsulVersion: "1.20.6", Servers: 1, Leader: "s1", PeeringEnabled: new(true), ConnectEnabled: new(true),
+			Gateways: []*isthmusv1.ObservedGateway{{ServiceId: "mesh-gateway", Node: "s1", WanAddress: "192.0.2.1:8443", LanAddress: "10.0.0.1:8443", Health: "passing"}},
 		},
 		Services: &isthmusv1.ServicesReport{Services: []*isthmusv1.CatalogService{{Name: "web", Instances: 1, Healthy: 1}}},
 		Peerings: &isthmusv1.PeeringsReport{}, Exports: &isthmusv1.ExportsReport{},

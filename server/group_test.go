@@ -122,7 +122,7 @@ func TestDeletionOfGroupAndDatacenter(t *testing.T) {
 	}
 	gone("/v1/datacenters/dc3")
 	n.settlesAt("demo-dc1-dc2")
-	n.want(http.StatusNotFound, n.call(http.MethodGet, "/v1/gateways/dc3-mesh-gateway", ""))
+	n.want(http.StatusNotFound, n.call(http.MethodGet, "/v1/gateways/dc3-s1-mesh-gateway", ""))
 	n.want(http.StatusOK, n.call(http.MethodDelete, "/v1/peering-groups/demo", ""))
 	gone("/v1/peering-groups/demo")
 	n.settlesAt()

@@ -106,7 +106,7 @@ spec: {service: web, datacenters: [dc1], consumers: {selector: env=demo}}
 	})
 	eventually(t, "what agents saw of dc1", func() (bool, string) {
 		d, err := isthmusv1.NewDatacenterServiceClient(n.shared()).GetDatacenter(n.as(n.token), &isthmusv1.GetRequest{Name: "dc1"})
-		g, gErr := isthmusv1.NewGatewayServiceClient(n.shared()).GetGateway(n.as(n.token), &isthmusv1.GetRequest{Name: "dc1-mesh-gateway"})
+		g, gErr := isthmusv1.NewGatewayServiceClient(n.shared()).GetGateway(n.as(n.token), &isthmusv1.GetRequest{Name: "dc1-s1-mesh-gateway"})
 		return err == nil && gErr == nil && d.GetStatus().GetAgent() == "online" && d.GetStatus().GetConsulVersion() == "1.20.6" &&
 			g.GetSpec().GetSource() == "discovered", d.String() + g.String()
 	})

@@ -2,47 +2,42 @@ package controller
 
 import (
 	"fmt"
-	"time"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"isthmus/peering"
+	"isthmus/inventory"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/observation"
 	"isthmus/store/snapshot"
 )
 
-// liveness is whether an agent is heard of: online, offline, or unknown while this term is too young to know.
-func (l *leader) liveness(a *isthmusv1.Agent) string {
-	heard := l.Observations.HeardOf(a.GetSpec().GetDatacenter(), a.GetName())
-	switch now := l.now(); {
-	case !heard.IsZero() && now.Sub(heard) <= peering.Silence:
-		return resource.LivenessOnline
-	case now.Sub(l.began) <= peering.Silence && a.GetStatus().GetLiveness() != resource.LivenessOffline:
-		return resource.LivenessUnknown
-	}
-	return resource.LivenessOffline
+// heard is when an agent was last heard of, and since when this term listens.
+func (l *leader) heard(a *isthmusv1.Agent) inventory.Heard {
+	return inventory.Heard{At: l.Observations.HeardOf(a.GetSpec().GetDatacenter(), a.GetName()), Listening: l.began}
 }
 
 // livenessChanges are the datacenters with an agent whose liveness is not what its status says.
 func (l *leader) livenessChanges(v *snapshot.View) map[string]bool {
 	out := map[string]bool{}
 	for a := range resource.All[*isthmusv1.Agent](v, resource.KindAgent) {
-		if l.liveness(a) != a.GetStatus().GetLiveness() {
+		if l.heard(a).Liveness(l.now()) != a.GetStatus().GetLiveness() {
 			out[a.GetSpec().GetDatacenter()] = true
 		}
 	}
 	return out
 }
 
-// agents brings the statuses of a datacenter's agents up to date.
-func (l *leader) agents(v *snapshot.View, datacenter string) []change {
-	var out []change
+// agents brings the statuses of a datacenter's agents up to date, and gives those that act in its Consul as they are then.
+func (l *leader) agents(v *snapshot.View, datacenter string) (acting []*isthmusv1.Agent, out []change) {
 	for a := range resource.AllTouching[*isthmusv1.Agent](v, resource.KindAgent, datacenter) {
+		seen, _ := l.Observations.Get(datacenter, observation.AgentPart(a.GetName()))
 		next := resource.Clone(a)
-		next.Status = l.agentStatus(a)
+		next.Status = inventory.Agent(a, seen.AgentReport, l.heard(a), l.now())
+		next.Status.Conditions = resource.SetCondition(a, next.GetStatus().GetConditions(), agentReady(next, seen.AgentReport), l.now())
+		if a.GetSpec().GetKind() == resource.AgentKindAgent {
+			acting = append(acting, next)
+		}
 		if proto.Equal(a.GetStatus(), next.GetStatus()) {
 			continue
 		}
@@ -52,39 +47,38 @@ func (l *leader) agents(v *snapshot.View, datacenter string) []change {
 		}
 		out = append(out, statusChange(next, events...))
 	}
-	return out
+	return acting, out
 }
 
-func (l *leader) agentStatus(a *isthmusv1.Agent) *isthmusv1.AgentStatus {
-	next := &isthmusv1.AgentStatus{}
-	if a.GetStatus() != nil {
-		next = proto.CloneOf(a.GetStatus())
+// leading is what the leading agent reports of itself; of the others', the one's heard of last when none leads.
+func (l *leader) leading(datacenter string, acting []*isthmusv1.Agent) *isthmusv1.AgentReport {
+	var last observation.Seen
+	for _, a := range acting {
+		seen, ok := l.Observations.Get(datacenter, observation.AgentPart(a.GetName()))
+		if !ok || seen.AgentReport == nil {
+			continue
+		}
+		if a.GetStatus().GetLeader() {
+			return seen.AgentReport
+		}
+		if last.AgentReport == nil || seen.Heard.After(last.Heard) {
+			last = seen
+		}
 	}
-	next.Liveness = l.liveness(a)
-	if next.GetLiveness() != a.GetStatus().GetLiveness() || next.GetLivenessSince() == nil {
-		next.LivenessSince = timestamppb.New(l.now())
-	}
-	seen, _ := l.Observations.Get(a.GetSpec().GetDatacenter(), observation.AgentPart(a.GetName()))
-	report := seen.AgentReport
-	if report != nil {
-		next.Version, next.Features, next.Host = report.GetVersion(), report.GetFeatures(), report.GetHost()
-	}
-	next.Leader = report.GetLeader() && next.GetLiveness() != resource.LivenessOffline
-	next.Conditions = resource.SetCondition(a, next.GetConditions(), agentReady(next.GetLiveness(), report), l.now())
-	return next
+	return last.AgentReport
 }
 
-func agentReady(liveness string, report *isthmusv1.AgentReport) *isthmusv1.Condition {
-	c := &isthmusv1.Condition{Type: conditionReady, Status: resource.ConditionFalse}
+func agentReady(a *isthmusv1.Agent, report *isthmusv1.AgentReport) *isthmusv1.Condition {
+	c := &isthmusv1.Condition{Type: inventory.ConditionReady, Status: resource.ConditionFalse}
 	switch {
-	case liveness == resource.LivenessUnknown:
-		c.Status, c.Reason, c.Message = resource.ConditionUnknown, "Unknown", "not heard of since this server took over"
-	case liveness == resource.LivenessOffline:
-		c.Reason, c.Message = "Offline", fmt.Sprintf("not heard of for more than %s", peering.Silence.Round(time.Second))
+	case a.GetStatus().GetLiveness() == inventory.Unknown:
+		c.Status, c.Reason, c.Message = resource.ConditionUnknown, "Unknown", "not heard of since this server listens"
+	case a.GetStatus().GetLiveness() == inventory.Offline:
+		c.Reason, c.Message = "Offline", fmt.Sprintf("not heard of for more than %s", inventory.Silence)
 	case report.GetErrorReason() != "":
 		c.Reason, c.Message = report.GetErrorReason(), report.GetError()
 	default:
-		c.Status, c.Reason = resource.ConditionTrue, "Online"
+		c.Status, c.Reason, c.Message = resource.ConditionTrue, "Online", "heard of, and nothing keeps it from its work"
 	}
 	return c
 }

@@ -1,16 +1,11 @@
 package controller
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
-	"regexp"
-	"strings"
-
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"isthmus/inventory"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/observation"
@@ -27,8 +22,8 @@ func (l *leader) gateways(v *snapshot.View, d *isthmusv1.Datacenter) []change {
 	}
 	var out []change
 	found := map[string]bool{}
-	for _, o := range seen.Inventory.GetGateways() {
-		want := foundGateway(d.GetName(), o, found)
+	for _, want := range inventory.Gateways(d.GetName(), seen.Inventory) {
+		resource.Default(want)
 		if resource.Validate(want) != nil {
 			continue
 		}
@@ -70,37 +65,4 @@ func (l *leader) gateway(v *snapshot.View, want *isthmusv1.Gateway) []change {
 	resource.SetLabels(want, old.GetLabels())
 	c.put = &store.Put{Object: want, Part: store.PartAll}
 	return []change{c}
-}
-
-// foundGateway is the Gateway of an observation. Of two with the same service id, the later one's name tells its node.
-func foundGateway(datacenter string, o *isthmusv1.ObservedGateway, taken map[string]bool) *isthmusv1.Gateway {
-	name := label(datacenter + "-" + o.GetServiceId())
-	if taken[name] {
-		name = label(name + "-" + digest(o.GetNode()))
-	}
-	return &isthmusv1.Gateway{
-		Name: name,
-		Spec: &isthmusv1.GatewaySpec{
-			Datacenter: datacenter, WanAddress: o.GetWanAddress(), LanAddress: o.GetLanAddress(), Source: resource.SourceDiscovered,
-		},
-		Status: &isthmusv1.GatewayStatus{ServiceId: o.GetServiceId(), Health: o.GetHealth(), WanFederation: o.GetWanFederation()},
-	}
-}
-
-var notInLabel = regexp.MustCompile(`[^a-z0-9-]+`)
-
-// label makes a DNS label of a text; one that is too long ends in a digest of all of it.
-func label(text string) string {
-	out := strings.Trim(notInLabel.ReplaceAllString(strings.ToLower(text), "-"), "-")
-	if len(out) <= resource.MaxNameLength {
-		return out
-	}
-	suffix := digest(text)
-	return fmt.Sprintf("%s-%s", strings.TrimRight(out[:resource.MaxNameLength-len(suffix)-1], "-"), suffix)
-}
-
-// digest is short: it tells names apart, it does not protect anything.
-func digest(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:4])
 }

@@ -214,5 +214,5 @@ func (p Program) describeEvents(events []*isthmusv1.Event) error {
 		return nil
 	}
 	p.printf("\nEvents:\n")
-	return p.eventTable(events, true)
+	return p.eventTable(new(widths), events, true)
 }

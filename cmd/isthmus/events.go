@@ -37,6 +37,7 @@ type eventReader struct {
 	kind, target string
 	last         int
 	form         *choice
+	columns      widths
 }
 
 func (e *eventReader) run(ctx context.Context, c *client.Client, _ []string) error {
@@ -88,7 +89,7 @@ func (e *eventReader) show(events []*isthmusv1.Event, first bool) error {
 		if len(events) == 0 && !first {
 			return nil
 		}
-		return e.program.eventTable(events, first)
+		return e.program.eventTable(&e.columns, events, first)
 	}
 	for _, event := range events {
 		raw, err := messageJSON(event, true)
@@ -102,7 +103,7 @@ func (e *eventReader) show(events []*isthmusv1.Event, first bool) error {
 	return nil
 }
 
-func (p Program) eventTable(events []*isthmusv1.Event, withHeader bool) error {
+func (p Program) eventTable(columns *widths, events []*isthmusv1.Event, withHeader bool) error {
 	var rows [][]string
 	for _, event := range events {
 		spec := event.GetSpec()
@@ -115,5 +116,5 @@ func (p Program) eventTable(events []*isthmusv1.Event, withHeader bool) error {
 	if withHeader {
 		header = []string{"TIME", "ACTOR", "ACTION", "KIND", "NAME", "MESSAGE"}
 	}
-	return p.table(header, rows)
+	return p.grow(columns, header, rows)
 }

@@ -67,6 +67,8 @@ type getter struct {
 	form     *choice
 	selector string
 	watch    bool
+	// columns are those of the table that --watch writes.
+	columns widths
 }
 
 func (g *getter) run(ctx context.Context, c *client.Client, args []string) error {
@@ -266,5 +268,5 @@ func (g *getter) streamTable(kind resource.Kind, changed, gone []resource.Object
 	if !first {
 		header = nil
 	}
-	return g.program.table(header, rows)
+	return g.program.grow(&g.columns, header, rows)
 }

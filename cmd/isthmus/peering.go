@@ -37,11 +37,10 @@ func (p Program) peeringRotateCommand() *cobra.Command {
 	conn := p.connectionOf(cmd)
 	cmd.ValidArgsFunction = conn.completeName(resource.KindPeering)
 	cmd.RunE = conn.run(func(ctx context.Context, c *client.Client, args []string) error {
-		rotated, err := c.RotatePeering(ctx, args[0])
-		if err != nil {
+		if _, err := c.RotatePeering(ctx, args[0]); err != nil {
 			return err
 		}
-		p.printf("Peering %s: token generation %d asked for\n", args[0], rotated.GetSpec().GetTokenGeneration())
+		p.printf("Peering %s: a new token is asked for\n", args[0])
 		return nil
 	})
 	return cmd

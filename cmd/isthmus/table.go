@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"unicode/utf8"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -48,8 +49,30 @@ func paint(word string) string {
 	return word
 }
 
-// table writes rows under a header (nil: without), without lines: what people pipe through grep and awk.
+// widths are those of the columns of a table that grows, so that its rows stand below each other.
+type widths []int
+
+// fit makes room for rows.
+func (w *widths) fit(rows ...[]string) {
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == len(*w) {
+				*w = append(*w, 0)
+			}
+			(*w)[i] = max((*w)[i], utf8.RuneCountInString(cell))
+		}
+	}
+}
+
+// table writes rows under a header, without lines: what people pipe through grep and awk.
 func (p Program) table(header []string, rows [][]string) error {
+	return p.grow(new(widths), header, rows)
+}
+
+// grow writes further rows of a table, under a header the first time only (nil: without).
+func (p Program) grow(columns *widths, header []string, rows [][]string) error {
+	columns.fit(header)
+	columns.fit(rows...)
 	w := table.NewWriter()
 	style := table.StyleDefault
 	style.Options = table.OptionsNoBordersAndSeparators
@@ -58,6 +81,12 @@ func (p Program) table(header []string, rows [][]string) error {
 	style.Format.Header = text.FormatDefault
 	w.SetStyle(style)
 	w.SuppressTrailingSpaces()
+	configs := make([]table.ColumnConfig, len(*columns))
+	for i, width := range *columns {
+		// The width is that of the cell with its padding on the right.
+		configs[i] = table.ColumnConfig{Number: i + 1, WidthMin: width}
+	}
+	w.SetColumnConfigs(configs)
 	if header != nil {
 		w.AppendHeader(rowOf(header, false))
 	}

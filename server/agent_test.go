@@ -3,13 +3,11 @@ package server_test
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"net"
 	"sync"
 	"testing"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -22,99 +20,6 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/seal"
 )
-
-// world is as much of many Consul clusters as a peering needs: a token connects the end that made it with the one that uses
-// it, once.
-type world struct {
-	mu      sync.Mutex
-	tokens  int
-	current map[string]string // peer id → the token that may still be used
-	ends    map[string]map[string]*end
-	exports map[string]*isthmusv1.ExportedServices
-	changed chan struct{}
-}
-
-// end is one end of a peering in a Consul.
-type end struct {
-	uid, peerID, state, role string
-}
-
-func newWorld() *world {
-	return &world{
-		current: map[string]string{}, ends: map[string]map[string]*end{}, exports: map[string]*isthmusv1.ExportedServices{},
-		changed: make(chan struct{}),
-	}
-}
-
-// change runs f on the world and tells everybody who looks at it.
-func (w *world) change(f func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	f()
-	close(w.changed)
-	w.changed = make(chan struct{})
-}
-
-func (w *world) watch() <-chan struct{} {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.changed
-}
-
-func (w *world) of(dc string) map[string]*end {
-	if w.ends[dc] == nil {
-		w.ends[dc] = map[string]*end{}
-	}
-	return w.ends[dc]
-}
-
-// generate is GenerateToken.
-func (w *world) generate(dc, peer, uid string) (token string) {
-	w.change(func() {
-		w.tokens++
-		e := w.of(dc)[peer]
-		if e == nil {
-			e = &end{uid: uid, role: "acceptor", state: peering.StatePending, peerID: fmt.Sprintf("id-%d", w.tokens)}
-			w.of(dc)[peer] = e
-		}
-		token = fmt.Sprintf("%s/%d", e.peerID, w.tokens)
-		w.current[e.peerID] = token
-	})
-	return token
-}
-
-// establish is Establish.
-func (w *world) establish(dc, peer, uid, token string) (outcome string) {
-	w.change(func() {
-		outcome = peering.OutcomeRefused
-		for _, ends := range w.ends {
-			for _, other := range ends {
-				if other.role == "acceptor" && w.current[other.peerID] == token {
-					delete(w.current, other.peerID)
-					other.state = peering.StateActive
-					outcome = peering.OutcomeUsed
-					w.of(dc)[peer] = &end{uid: uid, role: "dialer", state: peering.StateActive, peerID: other.peerID}
-				}
-			}
-		}
-	})
-	return outcome
-}
-
-// wipe forgets everything that a datacenter's Consul knows.
-func (w *world) wipe(dc string) { w.change(func() { delete(w.ends, dc) }) }
-
-func (w *world) active(dc string) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	n := 0
-	for _, e := range w.ends[dc] {
-		if e.state == peering.StateActive {
-			n++
-		}
-	}
-	return n
-}
 
 // agent is a small agent: real keys, real connections, and the world in place of Consul.
 type agent struct {
@@ -494,72 +399,4 @@ func (a *agent) observe(peer, uid, role string, deleting bool) *isthmusv1.Observ
 		o.Heartbeat = peering.HeartbeatFresh
 	}
 	return o
-}
-
-// eventually polls until a condition holds, and fails with what it saw last.
-func eventually(t testing.TB, what string, holds func() (bool, string)) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	seen := ""
-	for time.Now().Before(deadline) {
-		ok, saw := holds()
-		if ok {
-			return
-		}
-		seen = saw
-		pause(t.Context(), 5*time.Millisecond)
-	}
-	t.Fatalf("%s did not come about: %s", what, seen)
-}
-
-// peering reads a Peering.
-func (n *node) peering(name string) *isthmusv1.Peering {
-	n.t.Helper()
-	p, err := isthmusv1.NewPeeringServiceClient(n.shared()).GetPeering(n.as(n.token), &isthmusv1.GetRequest{Name: name})
-	if err != nil && status.Code(err) != codes.NotFound {
-		n.t.Fatal(err)
-	}
-	return p
-}
-
-// becomes waits for a verdict.
-func (n *node) becomes(name, verdict string) *isthmusv1.Peering {
-	n.t.Helper()
-	var p *isthmusv1.Peering
-	eventually(n.t, name+" "+verdict, func() (bool, string) {
-		p = n.peering(name)
-		return p.GetStatus().GetVerdict() == verdict, p.GetStatus().String()
-	})
-	return p
-}
-
-// uses waits until a Peering is healthy with the token of a generation in use.
-func (n *node) uses(name string, generation int32) {
-	n.t.Helper()
-	eventually(n.t, name+" healthy with another token", func() (bool, string) {
-		s := n.peering(name).GetStatus()
-		entry := peering.Current(s.GetToken())
-		return entry.GetGeneration() == generation && entry.GetOutcome() == peering.OutcomeUsed && s.GetVerdict() == peering.VerdictHealthy, s.String()
-	})
-}
-
-// gone waits until a Peering is gone.
-func (n *node) gone(name string) {
-	n.t.Helper()
-	eventually(n.t, name+" gone", func() (bool, string) {
-		p := n.peering(name)
-		return p == nil, p.GetStatus().String()
-	})
-}
-
-// reason is the first reason that an error carries.
-func reason(err error) string {
-	for _, d := range status.Convert(err).Details() {
-		if v, ok := d.(interface {
-			GetFieldViolations() []*errdetails.BadRequest_FieldViolation
-		}); ok && len(v.GetFieldViolations()) > 0 {
-			return v.GetFieldViolations()[0].GetReason()
-		}
-	}
-	return ""
 }

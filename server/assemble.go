@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -36,6 +37,9 @@ const (
 	keepaliveTimeout = 5 * time.Second
 	// minPing is the least time between an agent's own pings.
 	minPing = 5 * time.Second
+
+	// Enrolment is the one call that anybody may make: how many unknown or refused ones a second reach the store.
+	strangersPerSecond, strangersBurst = 20, 50
 
 	// readTimeout is for a request's head (package rest bounds the body), idleTimeout between requests. An answer may take
 	// as long as a blocking query waits, with its jitter.
@@ -117,7 +121,7 @@ func (s *Server) register(g *grpc.Server, fingerprint string) {
 func (s *Server) registerAgents(g *grpc.Server) {
 	isthmusv1.RegisterSyncServiceServer(g, &agentapi.Service{
 		Store: s.store, Journal: s.store, Vault: s.store, Snapshot: s.snapshot, Observations: s.observations,
-		Planner: s.planner, CA: s.ca, Stopping: s.stopping, Now: s.config.Now, Log: s.log.Named("agents"),
+		Planner: s.planner, CA: s.ca, Strangers: rate.NewLimiter(strangersPerSecond, strangersBurst), Stopping: s.stopping, Now: s.config.Now, Log: s.log.Named("agents"),
 	})
 	healthv1.RegisterHealthServer(g, health.NewServer())
 	reflection.Register(g)

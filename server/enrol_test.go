@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -57,6 +58,9 @@ func TestEnrolmentRefused(t *testing.T) {
 	check("for another datacenter", identity.ReasonTokenTampered, elsewhere)
 	clock.advance(16 * time.Minute)
 	check("expired", identity.ReasonTokenExpired, expired)
+	if events := n.call("GET", "/v1/events?kind=JoinToken&target="+used.Grant.GetName(), "").body; !strings.Contains(events, `"refuse"`) {
+		t.Errorf("the audit log says nothing of a refused agent: %s", events)
+	}
 	eventually(t, "the token's state expired", func() (bool, string) {
 		body := n.call("GET", "/v1/join-tokens/"+expired.Grant.GetName(), "").fields(t)
 		return body["status"].(map[string]any)["state"] == "expired", ""

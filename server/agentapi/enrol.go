@@ -3,6 +3,7 @@ package agentapi
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -22,8 +23,7 @@ func (s *Service) Enrol(ctx context.Context, r *isthmusv1.EnrolRequest) (*isthmu
 	a := r.GetAttestation()
 	who := identity.AgentName{Name: a.GetAgent(), Datacenter: a.GetGrant().GetDatacenter(), Kind: a.GetGrant().GetKind()}
 	var certificate identity.Issued
-	// A replica that is behind does not know a token that was just made.
-	if err := s.Snapshot.Catchup(ctx); err != nil {
+	if err := s.learn(ctx, a.GetGrant().GetName()); err != nil {
 		return nil, err
 	}
 	err := s.retry(ctx, func(v *snapshot.View) error {
@@ -32,8 +32,7 @@ func (s *Service) Enrol(ctx context.Context, r *isthmusv1.EnrolRequest) (*isthmu
 		}
 		token, _ := resource.Lookup[*isthmusv1.JoinToken](v, resource.KindJoinToken, a.GetGrant().GetName())
 		if err := identity.CheckEnrolment(a, r.GetCsr(), token, s.Now()); err != nil {
-			s.Log.Info("refused to enrol an agent", "agent", a.GetAgent(), "datacenter", who.Datacenter, "error", err)
-			return err
+			return s.refused(ctx, a, token, err)
 		}
 		if err := s.neverBefore(ctx, who.Name); err != nil {
 			return err
@@ -51,6 +50,29 @@ func (s *Service) Enrol(ctx context.Context, r *isthmusv1.EnrolRequest) (*isthmu
 	s.Observations.Heard(who.Datacenter, who.Name)
 	s.Log.Info("enrolled an agent", "agent", who.Name, "datacenter", who.Datacenter, "kind", who.Kind, "host", r.GetHost())
 	return &isthmusv1.EnrolResponse{Agent: who.Name, Certificate: certificate.PEM, Ca: string(s.CA.CertificatePEM())}, nil
+}
+
+// learn lets the snapshot catch up when it does not know a join token: another replica may have made it a moment ago. How
+// often is bounded: anybody may ask.
+func (s *Service) learn(ctx context.Context, token string) error {
+	if _, known := s.Snapshot.View().Get(resource.KindJoinToken, token); known || !s.Strangers.Allow() {
+		return nil
+	}
+	return s.Snapshot.Catchup(ctx)
+}
+
+// refused tells the audit log of an agent that showed a token which is registered, and was refused all the same. That of
+// strangers, and more than the limit, is in the server's log only.
+func (s *Service) refused(ctx context.Context, a *isthmusv1.Attestation, token *isthmusv1.JoinToken, why error) error {
+	s.Log.Info("refused to enrol an agent", "agent", a.GetAgent(), "datacenter", a.GetGrant().GetDatacenter(), "error", why)
+	if token == nil || !s.Strangers.Allow() {
+		return why
+	}
+	e := s.event(ctx, auth.CallerOf(ctx), "refuse", token, "agent "+strconv.Quote(a.GetAgent())+": "+why.Error())
+	if err := s.write(ctx, store.Write{Events: []*isthmusv1.Event{e}}); err != nil {
+		s.Log.Warn("cannot write to the audit log that an agent was refused", "error", err)
+	}
+	return why
 }
 
 // neverBefore refuses an agent that the audit log knows: it was deleted, and a join token with uses left is no way back in.

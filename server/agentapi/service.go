@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/time/rate"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/fault"
@@ -34,6 +35,8 @@ type Service struct {
 	Observations *observation.Table
 	Planner      *Planner
 	CA           *identity.CA
+	// Strangers bounds what callers without a certificate can cost the store.
+	Strangers *rate.Limiter
 	// Stopping is closed when the server shuts down: open Pulls end then, and the agents go elsewhere.
 	Stopping <-chan struct{}
 	Now      func() time.Time

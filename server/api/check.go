@@ -34,6 +34,7 @@ func check(v *snapshot.View, b *batch) error {
 			continue
 		}
 		problems = append(problems, checkStanding(e)...)
+		problems = append(problems, checkDiscovered(e)...)
 		problems = append(problems, checkReferences(next, e)...)
 		problems = append(problems, checkClaims(next, e)...)
 	}
@@ -88,6 +89,19 @@ func checkStanding(e *edit) []problem {
 			out = append(out, problem{f.Code, e.at(v)})
 		}
 		return out
+	}
+	return nil
+}
+
+// checkDiscovered keeps the Gateways that agents find for the controller.
+func checkDiscovered(e *edit) []problem {
+	for _, o := range []resource.Object{e.before, e.after} {
+		if g, ok := o.(*isthmusv1.Gateway); ok && g.GetSpec().GetSource() == resource.SourceDiscovered {
+			return []problem{{fault.Refused, e.at(fault.Violation{
+				Field: "spec.source", Reason: "Discovered",
+				Message: "discovered is for the gateways that agents find in Consul, which nobody else writes; leave it out, or say static",
+			})}}
+		}
 	}
 	return nil
 }

@@ -3,9 +3,11 @@ package api
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"isthmus/fault"
 	"isthmus/peering"
+	"isthmus/plan"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/seal"
@@ -82,7 +84,7 @@ func (s *PeeringService) ImportPeering(ctx context.Context, r *isthmusv1.ImportP
 			return nil, err
 		}
 		after := resource.Clone(before).(*isthmusv1.Peering) //nolint:forcetypeassert // the kind's type is fixed by the registry.
-		if err := checkImport(after, payload); err != nil {
+		if err := checkImport(v, after, payload); err != nil {
 			return nil, err
 		}
 		if after.Status == nil {
@@ -107,7 +109,7 @@ func (s *PeeringService) ImportPeering(ctx context.Context, r *isthmusv1.ImportP
 }
 
 // checkImport refuses a payload that the dialer's agents would refuse, as far as that can be seen from outside.
-func checkImport(p *isthmusv1.Peering, payload *isthmusv1.SealedPayload) error {
+func checkImport(v *snapshot.View, p *isthmusv1.Peering, payload *isthmusv1.SealedPayload) error {
 	wrong := func(field, format string, args ...any) error {
 		return fault.Violated(fault.Violation{Field: "payload." + field, Reason: "Invalid", Message: fmt.Sprintf(format, args...)})
 	}
@@ -129,6 +131,13 @@ func checkImport(p *isthmusv1.Peering, payload *isthmusv1.SealedPayload) error {
 		return wrong("expireTime", "is not a time")
 	case len(payload.GetRecipients()) == 0 || len(payload.GetCiphertext()) == 0 || len(payload.GetSignature()) == 0:
 		return wrong("recipients", "the payload is not sealed to anybody, or not signed")
+	}
+	for i, recipient := range payload.GetRecipients() {
+		if !slices.ContainsFunc(plan.Trusted(v, p.GetSpec().GetDialer()), func(t *isthmusv1.TrustedAgent) bool {
+			return t.GetAttestation().GetAgeRecipient() == recipient
+		}) {
+			return wrong(fmt.Sprintf("recipients[%d]", i), "is no trusted agent of %s", p.GetSpec().GetDialer())
+		}
 	}
 	return nil
 }

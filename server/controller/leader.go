@@ -21,6 +21,10 @@ const (
 	sweep = time.Minute
 	// compactEvery is how often the feed and expired secrets are compacted.
 	compactEvery = time.Hour
+	// lively is how long a peering that is not settled is looked at with every tick; after that, with every tenth. Graces
+	// and the first delays of tokens are shorter.
+	lively     = 2 * time.Minute
+	sleepyTick = 10
 	// retryAfter is how long a round waits after the store failed.
 	retryAfter = time.Second
 )
@@ -34,14 +38,15 @@ type leader struct {
 	// began is when the term did: what was not heard of since is not known to be silent.
 	began time.Time
 	dirty *dirty
-	// unsettled are the peerings whose status may change by time alone.
-	unsettled map[string]bool
+	// unsettled are the peerings whose status may change by time alone, and when each last did something.
+	unsettled map[string]time.Time
+	ticks     int
 }
 
 func newLeader(c *Controller, lease store.Lease) *leader {
 	return &leader{
 		Controller: c, lease: lease, log: c.Log, now: c.Now, began: c.Now(),
-		dirty: newDirty(), unsettled: map[string]bool{},
+		dirty: newDirty(), unsettled: map[string]time.Time{},
 	}
 }
 
@@ -112,9 +117,7 @@ func (l *leader) round(ctx context.Context, v *snapshot.View, ticked bool) error
 	d := l.dirty.take()
 	var changes []change
 	if ticked {
-		for name := range l.unsettled {
-			d.peerings[name] = true
-		}
+		l.recall(d)
 		for datacenter := range l.livenessChanges(v) {
 			d.datacenters[datacenter] = true
 			d.touch(v, datacenter)

@@ -35,8 +35,9 @@ func (l *leader) peering(v *snapshot.View, name string) []change {
 	reported := next.GetStatus().GetToken() != p.GetStatus().GetToken()
 	settled := next.GetStatus()
 	next.Status = peering.Next(next, evidence, now)
-	l.remember(next)
-	if next.GetStatus() == settled && !reported {
+	changed := next.GetStatus() != settled || reported
+	l.remember(next, changed)
+	if !changed {
 		return nil
 	}
 	c := statusChange(next, l.peeringEvents(p, next)...)
@@ -46,13 +47,26 @@ func (l *leader) peering(v *snapshot.View, name string) []change {
 
 // remember notes whether the peering's status may change by time alone. A healthy one changes only by what agents say, or
 // when they say nothing, which liveness sees.
-func (l *leader) remember(p *isthmusv1.Peering) {
+func (l *leader) remember(p *isthmusv1.Peering, changed bool) {
 	token := p.GetStatus().GetToken()
 	if p.GetStatus().GetVerdict() == peering.VerdictHealthy && token.GetRaises() == 0 {
 		delete(l.unsettled, p.GetName())
 		return
 	}
-	l.unsettled[p.GetName()] = true
+	if _, known := l.unsettled[p.GetName()]; changed || !known {
+		l.unsettled[p.GetName()] = l.now()
+	}
+}
+
+// recall marks the peerings that are not settled: those that were quiet for long less often, so that a fleet that is
+// cut off costs little.
+func (l *leader) recall(d *dirty) {
+	l.ticks++
+	for name, last := range l.unsettled {
+		if l.ticks%sleepyTick == 0 || l.now().Sub(last) <= lively {
+			d.peerings[name] = true
+		}
+	}
 }
 
 // evidence is what is known of both ends, and the agent that speaks for the dialer.

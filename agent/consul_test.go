@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -159,4 +160,105 @@ func TestServerAwayAgentGoesOn(t *testing.T) {
 	h.start(h.addr)
 	h.want("east", exports())
 	eventually(t, "the server's word counts again", func() bool { return !exported() })
+}
+
+func TestThroughGateways(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	c := consultest.Start(t, "east")
+	r := h.agentOf(c)
+	run(t, h.config("west", settings(t, nowhere)))
+	h.want("east", throughGateways(true), h.acceptor("u1", "west", 1))
+	eventually(t, "no gateway is there", func() bool { return h.observed("east", "u1").GetErrorReason() == "NoMeshGateway" })
+	c.Do(http.MethodPut, "/v1/catalog/register", map[string]any{
+		"Node": "gw", "Address": "10.9.9.9",
+		"Service": map[string]any{
+			"Kind": "mesh-gateway", "ID": "gw1", "Service": "mesh-gateway", "Port": 8443, "Meta": map[string]string{"consul-wan-federation": "1"},
+			"TaggedAddresses": map[string]any{"wan": map[string]any{"Address": "192.0.2.1", "Port": 443}},
+		},
+	}, nil)
+	eventually(t, "a token is made", func() bool {
+		p := h.observed("east", "u1")
+		return p.GetState() == "PENDING" && p.GetErrorReason() == ""
+	})
+	eventually(t, "the gateway is discovered", func() bool {
+		g := h.reported("east").GetInventory().GetGateways()
+		return len(g) == 1 && g[0].GetWanAddress() == "192.0.2.1:443" && g[0].GetLanAddress() == "10.9.9.9:8443" && g[0].GetWanFederation() && g[0].GetServiceId() == "gw1"
+	})
+	h.want("east", h.acceptor("u1", "west", 1))
+	eventually(t, "the entry that isthmus made is gone", func() bool {
+		var list []any
+		c.Do(http.MethodGet, "/v1/config/mesh", nil, &list)
+		return len(list) == 0
+	})
+	r.stop()
+}
+
+// A human edits the shared entry while isthmus merges into it. Nothing of either is lost.
+func TestExportsBesideAHumanWithAnEditor(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	c := consultest.Start(t, "east")
+	h.agentOf(c)
+	type consumer struct{ Peer string }
+	type service struct {
+		Name      string
+		Consumers []consumer
+	}
+	type config struct {
+		Kind, Name  string
+		Services    []service
+		Meta        map[string]string
+		ModifyIndex uint64 `json:",omitempty"`
+	}
+	read := func() (config, bool) {
+		var list []config
+		c.Do(http.MethodGet, "/v1/config/exported-services", nil, &list)
+		if len(list) == 0 {
+			return config{Kind: "exported-services", Name: "default"}, false
+		}
+		list[0].Kind = "exported-services"
+		return list[0], true
+	}
+	const rounds = 25
+	for i := range rounds {
+		// isthmus wants something else in each round, and the human adds one consumer with check-and-set, as Consul's tools do.
+		peers := []string{"north"}
+		if i%2 == 0 {
+			peers = append(peers, "west")
+		}
+		h.want("east", exports(&isthmusv1.ExportedService{Name: "web", Peers: peers}))
+		for done := false; !done; {
+			e, _ := read()
+			index := e.ModifyIndex
+			e.Services = append(e.Services, service{fmt.Sprintf("human-%d", i), []consumer{{"acme"}}})
+			var ok bool
+			c.Do(http.MethodPut, fmt.Sprintf("/v1/config?cas=%d", index), e, &ok)
+			done = ok
+		}
+	}
+	have := func() map[string]int {
+		out := map[string]int{}
+		e, _ := read()
+		for _, s := range e.Services {
+			for _, consumer := range s.Consumers {
+				out[s.Name+">"+consumer.Peer]++
+			}
+		}
+		return out
+	}
+	eventually(t, "isthmus's last word", func() bool {
+		got := have()
+		return got["web>north"] == 1 && got["web>west"] == 1 && len(got) == rounds+2
+	})
+	h.want("east", exports())
+	eventually(t, "isthmus's part is gone, the human's is not", func() bool { return len(have()) == rounds })
+	for i := range rounds {
+		if have()[fmt.Sprintf("human-%d>acme", i)] != 1 {
+			t.Errorf("the human's service %d is gone", i)
+		}
+	}
+	if e, _ := read(); len(e.Meta) > 1 {
+		t.Errorf("marks are left: %v", e.Meta)
+	}
 }

@@ -48,7 +48,7 @@ func (r *reconciler) reconcileExports(ctx context.Context, state *isthmusv1.Desi
 	}
 	want := exportsOf(state)
 	correct := state.GetDrift() != driftReport
-	result, err := r.mergeEntry(ctx, consul.KindExportedServices, consul.NameExportedServices, func(e consul.Entry) (mergeResult, error) {
+	result, err := r.mergeEntry(ctx, consul.KindExportedServices, r.consul.Partition(), func(e consul.Entry) (mergeResult, error) {
 		return mergeExports(e, want, correct)
 	})
 	report := &isthmusv1.ExportsReport{}

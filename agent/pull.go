@@ -37,8 +37,9 @@ func (a *Agent) follow(ctx context.Context) error {
 		if failing {
 			a.log.Info("the server answers again")
 		}
-		if failing || answer.GetEpoch() != epoch {
-			// It may have lost what was reported.
+		if failing || answer.GetEpoch() != epoch || answer.GetState() == nil {
+			// It may have lost what was reported: another server, another store, or the datacenter was declared anew. A poll
+			// that ends without news is a good moment to make sure, every few minutes.
 			a.reporter.resend()
 		}
 		failing, epoch = false, answer.GetEpoch()

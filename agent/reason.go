@@ -11,6 +11,7 @@ import (
 // reports.
 const (
 	reasonWrongConsul  = "WrongConsulDatacenter"
+	reasonPartition    = "WrongConsulPartition"
 	reasonNameTaken    = "NameTaken"
 	reasonNoRecipient  = "NoTrustedRecipient"
 	reasonNoSender     = "NoTrustedSender"

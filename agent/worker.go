@@ -137,12 +137,19 @@ func (w *worker) check(ctx context.Context, state *isthmusv1.DesiredState) error
 		return because(fault.Refused, reasonWrongConsul,
 			"this agent is for Consul datacenter %s, and the Consul at its address is %s: nothing is touched there", state.GetConsulDatacenter(), self.Datacenter)
 	}
+	if own := w.agent.consul.Partition(); partitionOf(state.GetConsulPartition()) != own {
+		w.stopCampaign()
+		return because(fault.Refused, reasonPartition,
+			"this agent is for Consul partition %s, and CONSUL_PARTITION says %s: nothing is touched there", partitionOf(state.GetConsulPartition()), own)
+	}
 	if self.Version != w.lastSelf.Version || self.Node != w.lastSelf.Node {
 		w.agent.log.Info("found Consul", "datacenter", self.Datacenter, "version", self.Version, "node", self.Node)
 	}
 	w.lastSelf = self
 	return w.agent.consul.CheckReads(ctx)
 }
+
+func partitionOf(name string) string { return cmp.Or(name, consul.DefaultPartition) }
 
 // act does what the leader does, and nothing otherwise.
 func (w *worker) act(ctx context.Context, state *isthmusv1.DesiredState, from snapshot) (time.Duration, error) {

@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,12 @@ func New(settings Settings, log hclog.Logger) (*Client, error) {
 	}
 	return &Client{settings: settings, log: log}, nil
 }
+
+// DefaultPartition is the partition of those who name none.
+const DefaultPartition = "default"
+
+// Partition is the admin partition (Consul Enterprise) that calls are about.
+func (c *Client) Partition() string { return cmp.Or(c.settings.Partition, DefaultPartition) }
 
 // client is the current one; made anew when a file that it came from has changed.
 func (c *Client) client() (*api.Client, error) {

@@ -178,7 +178,7 @@ func TestConfigEntryKeepsWhatItDoesNotKnow(t *testing.T) {
 	if err := a.DeleteEntry(ctx, e); fault.CodeOf(err) != fault.Conflict {
 		t.Fatalf("deleting with a stale index: %v", err)
 	}
-	x, err := a.Entry(ctx, consul.KindExportedServices, consul.NameExportedServices)
+	x, err := a.Entry(ctx, consul.KindExportedServices, a.Partition())
 	if err != nil || x.Index != 0 {
 		t.Fatalf("absent entry: %+v, %v", x, err)
 	}

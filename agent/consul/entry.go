@@ -16,11 +16,8 @@ const (
 	KindMesh             = api.MeshConfig
 )
 
-// Names of the single entries.
-const (
-	NameExportedServices = "default"
-	NameMesh             = api.MeshConfigMesh
-)
+// NameMesh is the name of the single mesh entry. That of the exported-services entry is the partition's.
+const NameMesh = api.MeshConfigMesh
 
 // Entry is one config entry with everything in it, what this binary does not know included: whoever writes it back loses
 // nothing of others.

@@ -22,7 +22,9 @@ import (
 //	                          └── refused: the keys go, and the agent ends
 func (a *Agent) enrol(ctx context.Context) (*credentials, *link, error) {
 	token, err := a.joinToken()
-	if err != nil {
+	if err != nil && a.enrolledBefore() {
+		a.log.Warn("the join token is of no use; this agent is enrolled and needs none", "error", err)
+	} else if err != nil {
 		return nil, nil, err
 	}
 	id, err := a.identity(token)
@@ -60,6 +62,15 @@ func (a *Agent) enrol(ctx context.Context) (*credentials, *link, error) {
 	a.log.Info("enrolled", "agent", id.Agent(), "datacenter", id.Datacenter(), "fingerprint", identity.Fingerprint(id.Attestation))
 	a.config.Hooks.enrolled(id.Agent())
 	return self, l, l.reconnect()
+}
+
+// enrolledBefore tells whether the data directory holds an agent that the server knows.
+func (a *Agent) enrolledBefore() bool {
+	id, err := identity.LoadIdentity(a.config.DataDir)
+	if err == nil {
+		_, err = id.LoadCredential(a.config.DataDir)
+	}
+	return err == nil
 }
 
 // joinToken is the configured one; nil without.

@@ -141,6 +141,9 @@ func TestOneAgentInOneDirectory(t *testing.T) {
 	other.DataDir = t.TempDir()
 	r := run(t, other)
 	r.stop()
+	other.JoinToken = "yesterday's leftovers"
+	r = run(t, other)
+	r.stop() // it is enrolled: it needs none
 	other.JoinToken = h.token("dc2").String()
 	if code, err := ends(t, other); code != int(agent.ExitWrongDatacenter) {
 		t.Fatalf("a token for another datacenter: %d, %v", code, err)

@@ -170,7 +170,7 @@ func (l *link) Fetch(ctx context.Context, digest string) (payload *isthmusv1.Sea
 			payload = payloads[0]
 			return nil
 		}
-		return fault.New(fault.NotFound, "the server has no such secret any more")
+		return because(fault.NotFound, reasonSecretGone, "the server has no such secret any more")
 	})
 	return payload, err
 }

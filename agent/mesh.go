@@ -58,9 +58,9 @@ func mergeMesh(e consul.Entry, want *bool, correct bool) (mergeResult, error) {
 	case !set && now == wordOf(*want):
 		return mergeResult{entry: e}, nil // a human wants the same: it stays the human's
 	case !set && now == "true":
-		return mergeResult{}, fault.New(fault.Refused, "the mesh entry says by hand that peerings go through gateways, and a Peering says that they do not")
+		return mergeResult{}, because(fault.Refused, reasonConfigByHand, "the mesh entry says by hand that peerings go through gateways, and a Peering says that they do not")
 	case set && now != ours && !correct:
-		return mergeResult{}, fault.New(fault.Refused, "somebody changed PeerThroughMeshGateways in the mesh entry, and drift is only reported")
+		return mergeResult{}, because(fault.Refused, reasonConfigByHand, "somebody changed PeerThroughMeshGateways in the mesh entry, and drift is only reported")
 	default:
 		if !set {
 			meta[metaMeshBefore] = now

@@ -66,7 +66,7 @@ func writeOwnership(meta map[string]string, owned map[export]bool) error {
 	rest := packed + base64.RawURLEncoding.EncodeToString(b.Bytes())
 	for i := 0; rest != ""; i++ {
 		if i == metaKeysOurs {
-			return fault.New(fault.Refused, "%d exports are more than the Meta of Consul's exported-services entry can tell apart", len(owned))
+			return because(fault.Refused, reasonTooMany, "%d exports are more than the Meta of Consul's exported-services entry can tell apart", len(owned))
 		}
 		part := rest[:min(metaValueMax, len(rest))]
 		rest = rest[len(part):]

@@ -17,8 +17,11 @@ const (
 	reasonNoSender     = "NoTrustedSender"
 	reasonSecret       = "SecretRefused"
 	reasonNoFleetKey   = "FleetKeyUnknown"
+	reasonSecretGone   = "SecretGone"
 	reasonServer       = "ServerUnreachable"
+	reasonRefused      = "ServerRefused"
 	reasonConflict     = "Conflict"
+	reasonTooMany      = "TooManyExports"
 	reasonConfigByHand = "ConfigEntryByHand"
 	reasonInternal     = "AgentError"
 )
@@ -51,8 +54,8 @@ func reasonOf(err error) string {
 		return reasonServer
 	case fault.Conflict:
 		return reasonConflict
-	case fault.Refused:
-		return reasonConfigByHand
+	case fault.Refused, fault.Denied, fault.NotFound, fault.Invalid:
+		return reasonRefused
 	default:
 		return reasonInternal
 	}

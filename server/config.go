@@ -55,7 +55,8 @@ type Config struct {
 	// GRPCHosts are further names and addresses that the server's own certificate carries, besides localhost, this
 	// host's name, the address listened on and that of GRPCAdvertise.
 	GRPCHosts []string `yaml:"grpcHosts"`
-	// GRPCAdvertise is the host:port that agents are told to dial. Default: the address listened on.
+	// GRPCAdvertise is the host:port that agents are told to dial. Default: the address listened on, with this host's
+	// name in place of an address that means everywhere.
 	GRPCAdvertise string `yaml:"grpcAdvertise"`
 
 	// RenewalWindow is how long after its end an agent's certificate may still be renewed. Default: 90 days.

@@ -174,7 +174,15 @@ func (s *Server) advertised() string {
 	if s.config.GRPCAdvertise != "" {
 		return s.config.GRPCAdvertise
 	}
-	return s.GRPCAddr()
+	host, port, err := net.SplitHostPort(s.GRPCAddr())
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
+		return s.GRPCAddr()
+	}
+	// Listening everywhere is no address that others could dial.
+	if name, err := os.Hostname(); err == nil {
+		host = name
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // AdminTokenFile is where the first start wrote the admin token.

@@ -51,7 +51,9 @@ func (s *Service) Pull(ctx context.Context, r *isthmusv1.PullRequest) (*isthmusv
 			return nil, err
 		}
 		response := s.planned(v, caller, r)
-		if response.GetState() != nil {
+		if state := response.GetState(); state != nil {
+			s.Log.Info("sent a desired state", "agent", caller.Name, "datacenter", caller.Datacenter, "index", response.GetIndex(),
+				"digest", response.GetDigest(), "items", len(state.GetItems()))
 			return response, nil
 		}
 		if !s.pause(ctx, caller, changed, deleted, heartbeat.C, timeout.C) {

@@ -103,8 +103,10 @@ func (s *Service) Report(ctx context.Context, r *isthmusv1.ReportRequest) (*isth
 	if err := s.Observations.Report(ctx, caller.Datacenter, caller.Name, r); err != nil {
 		return nil, err
 	}
-	s.Log.Debug("report", "agent", caller.Name, "datacenter", caller.Datacenter,
-		"applied", r.GetAgent().GetAppliedDigest(), "index", r.GetAgent().GetAppliedIndex())
+	if a := r.GetAgent(); a != nil {
+		s.Log.Info("an agent tells what it applied", "agent", caller.Name, "datacenter", caller.Datacenter, "index", a.GetAppliedIndex(),
+			"digest", a.GetAppliedDigest(), "leader", a.GetLeader(), "error", a.GetError())
+	}
 	return &isthmusv1.ReportResponse{}, nil
 }
 

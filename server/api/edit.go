@@ -9,6 +9,8 @@ import (
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
+	"isthmus/server/auth"
+	"isthmus/server/request"
 	"isthmus/store"
 	"isthmus/store/snapshot"
 )
@@ -158,7 +160,12 @@ func (c *Core) write(ctx context.Context, b *batch) (*snapshot.View, error) {
 		setIndex(ctx, v.Revision().Index)
 		return v, nil
 	}
-	return c.commit(ctx, w)
+	v, err := c.commit(ctx, w)
+	if err == nil {
+		c.Log.Info("wrote", "actor", auth.CallerOf(ctx).Actor(), "puts", len(w.Puts), "deletes", len(w.Deletes),
+			"index", v.Revision().Index, "request", request.ID(ctx))
+	}
+	return v, err
 }
 
 // requires is what the check of an edit has read: the resource itself and what it refers to.

@@ -1,0 +1,130 @@
+package server_test
+
+import (
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"isthmus/plan"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// pull asks once for what the agent does not have.
+func (a *agent) pull(have *isthmusv1.PullResponse, wait string) (*isthmusv1.PullResponse, error) {
+	a.t.Helper()
+	return a.sync.Pull(a.t.Context(), &isthmusv1.PullRequest{
+		Epoch: have.GetEpoch(), MinIndex: have.GetIndex(), Have: have.GetDigest(), Wait: wait, Features: plan.Features(),
+	})
+}
+
+func (a *agent) mustPull(have *isthmusv1.PullResponse, wait string) *isthmusv1.PullResponse {
+	a.t.Helper()
+	response, err := a.pull(have, wait)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return response
+}
+
+// A change wakes the long polls of the datacenters that it affects, and leaves the others asleep.
+func TestPullWakesWhoIsAffected(t *testing.T) {
+	t.Parallel()
+	n, w, fleet := start(t), newWorld(), fleetKey(t)
+	n.apply(datacenters("dc1", "dc2", "dc3"))
+	agents := map[string]*agent{}
+	have := map[string]*isthmusv1.PullResponse{}
+	for _, dc := range []string{"dc1", "dc2", "dc3"} {
+		agents[dc] = n.enrol(w, fleet, dc)
+		have[dc] = agents[dc].mustPull(nil, "")
+	}
+	woken := make(chan string, 3)
+	for dc, a := range agents {
+		wait := map[bool]string{true: "500ms", false: "5m"}[dc == "dc3"]
+		go func() {
+			response, err := a.pull(have[dc], wait)
+			switch {
+			case err != nil:
+				woken <- dc + ": " + err.Error()
+			case response.GetState() != nil:
+				woken <- dc
+			default:
+				woken <- dc + " slept on"
+			}
+		}()
+	}
+	n.apply("kind: Peering\nname: dc1-dc2\nspec: {acceptor: dc1, dialer: dc2}\n")
+	got := map[string]bool{}
+	for range agents {
+		select {
+		case who := <-woken:
+			got[who] = true
+		case <-time.After(patience):
+			t.Fatalf("only %v came back", got)
+		}
+	}
+	for _, want := range []string{"dc1", "dc2", "dc3 slept on"} {
+		if !got[want] {
+			t.Errorf("no %q in %v", want, got)
+		}
+	}
+}
+
+func TestPullOfWhatIsThere(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.apply(datacenters("dc1"))
+	a := n.enrol(newWorld(), fleetKey(t), "dc1")
+	first := a.mustPull(nil, "5m")
+	if first.GetState().GetDatacenter() != "dc1" || first.GetEpoch() != n.server().GetEpoch() || first.GetDigest() != plan.Digest(first.GetState()) {
+		t.Errorf("first: %v", first)
+	}
+	if again := a.mustPull(first, "1ms"); again.GetState() != nil || again.GetDigest() != first.GetDigest() {
+		t.Errorf("again: %v", again)
+	}
+	// After a change of epoch an index says nothing, and the whole state is sent.
+	restored := &isthmusv1.PullResponse{Epoch: "another", Index: 1 << 40, Digest: first.GetDigest()}
+	if state := a.mustPull(restored, "5m"); state.GetState() == nil || state.GetEpoch() != first.GetEpoch() {
+		t.Errorf("with another epoch: %v", state)
+	}
+	// A replica that is behind never serves an older state.
+	ahead := &isthmusv1.PullResponse{Epoch: first.GetEpoch(), Index: 1 << 40}
+	if _, err := a.pull(ahead, "1ms"); status.Code(err) != codes.Unavailable {
+		t.Errorf("ahead of the server: %v", err)
+	}
+	if _, err := a.pull(nil, "soon"); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("wait: soon: %v", err)
+	}
+}
+
+// An agent that is too old for an item is not given it, and the datacenter says so.
+func TestPullOfAnOldAgent(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.apply(datacenters("dc1", "dc2") + "---\nkind: Peering\nname: dc1-dc2\nspec: {acceptor: dc1, dialer: dc2}\n")
+	a := n.enrol(newWorld(), fleetKey(t), "dc1")
+	response, err := a.sync.Pull(t.Context(), &isthmusv1.PullRequest{Features: []string{plan.TypeExportedServices}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, item := range response.GetState().GetItems() {
+		if item.GetType() != plan.TypeExportedServices {
+			t.Errorf("an item of type %s", item.GetType())
+		}
+	}
+	if _, err := a.sync.Report(t.Context(), &isthmusv1.ReportRequest{
+		Agent: &isthmusv1.AgentReport{Leader: true, Features: []string{plan.TypeExportedServices}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "AgentTooOld", func() (bool, string) {
+		d, err := isthmusv1.NewDatacenterServiceClient(n.shared()).GetDatacenter(n.as(n.token), &isthmusv1.GetRequest{Name: "dc1"})
+		for _, c := range d.GetStatus().GetConditions() {
+			if c.GetReason() == "AgentTooOld" {
+				return true, ""
+			}
+		}
+		return false, d.String() + " " + status.Convert(err).Message()
+	})
+}

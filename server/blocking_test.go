@@ -3,7 +3,6 @@ package server_test
 import (
 	"net/http"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 )
@@ -151,10 +150,7 @@ func TestBlockingQueryEndsWithTheServer(t *testing.T) {
 	n.apply(datacenters("dc1"))
 	answered := n.later("/v1/datacenters?wait=5m&index=" + strconv.FormatUint(n.settle("/v1/datacenters"), 10))
 	// The query is at the server when its request has been counted in; stopping earlier would refuse the connection.
-	eventually(t, "the query at the server", func() (bool, string) {
-		a := n.call(http.MethodGet, "/metrics", "")
-		return strings.Contains(a.body, `isthmus_requests_in_flight{rpc="isthmus.v1.DatacenterService/ListDatacenters"} 1`), a.body
-	})
+	n.inFlight("isthmus.v1.DatacenterService/ListDatacenters", 1)
 	n.stop()
 	if a := arrives(t, "a blocking query at the end", answered); a.status != http.StatusOK {
 		t.Errorf("a blocking query at the end: %d %s", a.status, a.body)

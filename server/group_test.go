@@ -143,6 +143,8 @@ func TestLivenessAndVerdictsOverTime(t *testing.T) {
 	n.apply(datacenters("dc1", "dc2") + "---\nkind: Peering\nname: dc1-dc2\nspec: {acceptor: dc1, dialer: dc2}\n")
 	n.becomes("dc1-dc2", peering.VerdictHealthy)
 	a2.stop()
+	// Until the server has seen that the connection is gone, an open Pull counts as being heard of.
+	n.inFlight("isthmus.v1.SyncService/Pull", 1)
 	clock.advance(peering.Silence + 1)
 	p := n.becomes("dc1-dc2", peering.VerdictUnknown)
 	if p.GetStatus().GetState() != peering.StateActive {

@@ -1,6 +1,9 @@
 package server_test
 
 import (
+	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +29,16 @@ func eventually(t testing.TB, what string, holds func() (bool, string)) {
 		pause(t.Context(), 5*time.Millisecond)
 	}
 	t.Fatalf("%s did not come about: %s", what, seen)
+}
+
+// inFlight waits until the server answers a number of calls of an RPC at the same time.
+func (n *node) inFlight(rpc string, count int) {
+	n.t.Helper()
+	want := fmt.Sprintf("isthmus_requests_in_flight{rpc=%q} %d\n", rpc, count)
+	eventually(n.t, want, func() (bool, string) {
+		a := n.callAs("", http.MethodGet, "/metrics", "")
+		return strings.Contains(a.body, want), ""
+	})
 }
 
 // peering reads a Peering.

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -96,6 +97,25 @@ func TestPullOfWhatIsThere(t *testing.T) {
 	if _, err := a.pull(nil, "soon"); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("wait: soon: %v", err)
 	}
+}
+
+// What one agent says cannot hold up what the others say, nor fill statuses.
+func TestReportsAreTidied(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.apply(datacenters("dc1"))
+	a := n.enrol(newWorld(), fleetKey(t), "dc1")
+	text := "a\x00b" + strings.Repeat("x", 1<<20)
+	if _, err := a.sync.Report(t.Context(), &isthmusv1.ReportRequest{
+		Agent:     &isthmusv1.AgentReport{Leader: true, Features: plan.Features(), UnknownItems: []string{"\x00" + text}, ErrorReason: "Broken", Error: text},
+		Inventory: &isthmusv1.InventoryReport{Leader: text, Gateways: []*isthmusv1.ObservedGateway{{ServiceId: text, Node: text, WanAddress: text}}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a tidy status", func() (bool, string) {
+		body := n.call("GET", "/v1/datacenters/dc1", "").body
+		return strings.Contains(body, `"Broken"`) && strings.Contains(body, "abxx") && len(body) < 10_000 && !strings.Contains(body, `\u0000`), body[:min(len(body), 500)]
+	})
 }
 
 // An agent that is too old for an item is not given it, and the datacenter says so.

@@ -97,7 +97,7 @@ func (s *Service) enrolled(ctx context.Context, r *isthmusv1.EnrolRequest, token
 		Status: &isthmusv1.AgentStatus{
 			Trust: identity.TrustOf(a, nil), Fingerprint: identity.Fingerprint(a),
 			Liveness: resource.LivenessOnline, LivenessSince: now,
-			Version: r.GetVersion(), Features: r.GetFeatures(), Host: r.GetHost(),
+			Version: tidyText(r.GetVersion()), Features: tidyTexts(r.GetFeatures()), Host: tidyText(r.GetHost()),
 			CertificateExpireTime: timestamppb.New(issued.Expires), CertificateSerial: issued.Serial,
 		},
 	}
@@ -116,7 +116,7 @@ func (s *Service) enrolled(ctx context.Context, r *isthmusv1.EnrolRequest, token
 	}
 	caller := auth.Caller{Role: auth.Agent, Name: agent.GetName()}
 	enrolled := s.event(ctx, caller, "enrol", agent, fmt.Sprintf("with join token %s; trust %s; keys %s; host %s",
-		token.GetName(), agent.GetStatus().GetTrust(), agent.GetStatus().GetFingerprint(), r.GetHost()))
+		token.GetName(), agent.GetStatus().GetTrust(), agent.GetStatus().GetFingerprint(), agent.GetStatus().GetHost()))
 	enrolled.Spec.DigestAfter = resource.SpecDigest(agent)
 	return s.write(ctx, store.Write{
 		Puts: []store.Put{{Object: agent, Part: store.PartAll}, {Object: used, Part: store.PartStatus}},

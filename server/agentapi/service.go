@@ -100,6 +100,7 @@ func (s *Service) Report(ctx context.Context, r *isthmusv1.ReportRequest) (*isth
 	if len(r.GetPeerings().GetPeerings()) > maxReported || len(r.GetServices().GetServices()) > maxReported {
 		return nil, fault.New(fault.TooLarge, "a part of the report has more than %d entries", maxReported)
 	}
+	tidy(r)
 	if err := s.Observations.Report(ctx, caller.Datacenter, caller.Name, r); err != nil {
 		return nil, err
 	}

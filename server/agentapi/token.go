@@ -81,7 +81,7 @@ func handOut(r *isthmusv1.ClaimTokenRequest) string {
 	case r.GetExternalPlain():
 		return ", handed out in the clear on the agent's host"
 	case r.GetExternalRecipient() != "":
-		return ", handed out on the agent's host, sealed to " + r.GetExternalRecipient()
+		return ", handed out on the agent's host, sealed to " + tidyText(r.GetExternalRecipient())
 	}
 	return ""
 }

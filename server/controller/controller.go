@@ -19,6 +19,8 @@ const (
 	leaseTTL = 15 * time.Second
 	// renewEvery leaves two tries before the lease ends.
 	renewEvery = leaseTTL / 3
+	// askEvery is how often a replica without the lease asks for it: how long nobody leads after an orderly end.
+	askEvery = 2 * time.Second
 )
 
 // Controller runs all controllers on the replica that holds the lease.
@@ -58,7 +60,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		case fault.CodeOf(err) != fault.Conflict && ctx.Err() == nil:
 			c.Log.Warn("cannot ask for the controllers' lease", "error", err)
 		}
-		timer.Reset(renewEvery)
+		timer.Reset(askEvery)
 	}
 }
 

@@ -151,7 +151,7 @@ func (c *Client) raw(ctx context.Context, r call) ([]byte, uint64, error) {
 		return nil, 0, c.transportError(ctx, err)
 	}
 	if res.StatusCode >= http.StatusMultipleChoices {
-		return nil, 0, decodeError(res.StatusCode, data)
+		return nil, 0, decodeError(res, data)
 	}
 	index, _ := strconv.ParseUint(res.Header.Get(indexHeader), 10, 64)
 	if r.method != http.MethodGet {

@@ -44,12 +44,13 @@ func kind(t *testing.T, name string) resource.Kind {
 func TestErrorsComeBackAsFaults(t *testing.T) {
 	t.Parallel()
 	for _, code := range []fault.Code{
-		fault.Invalid, fault.NotFound, fault.AlreadyExists, fault.Conflict, fault.Refused, fault.Unauthenticated, fault.Denied,
+		fault.Invalid, fault.NotFound, fault.AlreadyExists, fault.Conflict, fault.Referenced, fault.Refused, fault.Unauthenticated, fault.Denied,
 		fault.TooLarge, fault.Busy, fault.Unavailable, fault.Canceled, fault.Timeout, fault.Unimplemented, fault.Internal,
 	} {
 		t.Run(string(code), func(t *testing.T) {
 			t.Parallel()
 			c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("X-Isthmus-Fault", string(code))
 				w.WriteHeader(code.HTTP())
 				fmt.Fprintf(w, `{"code":%d,"message":"no","newField":1,"details":[
 					{"@type":"type.googleapis.com/google.rpc.BadRequest","fieldViolations":[{"field":"spec.dialer","description":"is missing","reason":"Required"}]}]}`,

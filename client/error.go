@@ -4,55 +4,21 @@ import (
 	"net/http"
 	"strings"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	spb "google.golang.org/genproto/googleapis/rpc/status"
-	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"isthmus/fault"
 )
 
 // decodeError turns an answer that is no success back into the fault that the server had.
-func decodeError(status int, body []byte) error {
+func decodeError(res *http.Response, body []byte) error {
 	st := &spb.Status{}
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(body, st); err != nil || st.GetMessage() == "" {
-		return fault.New(codeOfHTTP(status), "the answer is HTTP status %d (%s), and not isthmus's: is there a proxy between?",
-			status, strings.ToLower(http.StatusText(status)))
+		return fault.New(codeOfHTTP(res.StatusCode), "the answer is HTTP status %d (%s), and not isthmus's: is there a proxy between?",
+			res.StatusCode, strings.ToLower(http.StatusText(res.StatusCode)))
 	}
-	e := fault.New(codeOf(codes.Code(st.GetCode()), status), "%s", st.GetMessage())
-	for _, detail := range st.GetDetails() {
-		message, err := detail.UnmarshalNew()
-		if err != nil {
-			continue // a detail of a newer server
-		}
-		bad, ok := message.(*errdetails.BadRequest)
-		if !ok {
-			continue
-		}
-		for _, v := range bad.GetFieldViolations() {
-			e.Violations = append(e.Violations, fault.Violation{
-				Field: v.GetField(), Reason: v.GetReason(), Message: v.GetDescription(),
-			})
-		}
-	}
-	return e
-}
-
-// codeOf is the way back through fault's table. Where two codes share a gRPC code, the HTTP status tells them apart, as
-// far as it can: Referenced reads as Refused.
-func codeOf(code codes.Code, status int) fault.Code {
-	candidates := []fault.Code{
-		fault.Invalid, fault.NotFound, fault.AlreadyExists, fault.Conflict, fault.Refused, fault.Unauthenticated, fault.Denied,
-		fault.TooLarge, fault.Busy, fault.Unavailable, fault.Canceled, fault.Timeout, fault.Unimplemented, fault.Internal,
-	}
-	for _, exact := range []bool{true, false} {
-		for _, c := range candidates {
-			if c.GRPC() == code && (!exact || c.HTTP() == status) {
-				return c
-			}
-		}
-	}
-	return fault.Internal
+	return fault.FromStatus(status.FromProto(st), fault.Code(res.Header.Get(fault.Header)))
 }
 
 // codeOfHTTP judges an answer that something other than isthmus gave.

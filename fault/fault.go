@@ -1,7 +1,8 @@
 // Package fault is the one error type of isthmus: a code that programs act on, a message that is safe to show to users,
 // and a cause that goes to the logs only.
 //
-// Owns: codes, field violations, and the one table code → gRPC → HTTP that every interceptor uses.
+// Owns: codes, field violations, the one table code → gRPC → HTTP that every interceptor uses, and the way back from gRPC
+// that every client uses.
 // Does not own: logging. Start reading at Error.
 package fault
 
@@ -51,6 +52,9 @@ const (
 	// Internal: a bug or a broken machine; the message is fixed text.
 	Internal Code = "internal"
 )
+
+// Header of an answer carries the fault's exact code, in gRPC metadata as over REST: gRPC's codes, and HTTP's, are coarser.
+const Header = "x-isthmus-fault"
 
 type mapping struct {
 	grpc codes.Code

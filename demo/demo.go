@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"isthmus/client"
+	"isthmus/demo/child"
 	"isthmus/demo/consulrun"
 	"isthmus/fault"
 	"isthmus/identity"
@@ -143,19 +144,19 @@ type demo struct {
 	dir    string
 	consul string
 
-	server    *process
+	server    *child.Process
 	client    *client.Client
 	tokenFile string
 	fleet     *identity.FleetKey
 
 	mu      sync.Mutex
 	consuls map[string]*consulrun.Server
-	agents  map[string]*process
+	agents  map[string]*child.Process
 }
 
 // play runs the steps. What does not depend on each other happens at the same time.
 func (d *demo) play(ctx context.Context) error {
-	d.consuls, d.agents = map[string]*consulrun.Server{}, map[string]*process{}
+	d.consuls, d.agents = map[string]*consulrun.Server{}, map[string]*child.Process{}
 	names := datacenters(d.Datacenters)
 	d.Progress("isthmus server", "starting", "", false)
 	for _, dc := range names {
@@ -212,22 +213,22 @@ func (d *demo) step(ctx context.Context, name string, do func() (string, error))
 
 // watchOver waits for ctx to end. A child that ends before is an error.
 func (d *demo) watchOver(ctx context.Context) error {
-	ended := make(chan *process)
+	ended := make(chan *child.Process)
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	children := []*process{d.server}
+	children := []*child.Process{d.server}
 	for _, agent := range d.agents {
 		children = append(children, agent)
 	}
-	for _, child := range children {
+	for _, one := range children {
 		go func() {
 			select {
-			case <-child.done:
+			case <-one.Done():
 			case <-watching.Done():
 				return
 			}
 			select {
-			case ended <- child:
+			case ended <- one:
 			case <-watching.Done():
 			}
 		}()
@@ -235,8 +236,8 @@ func (d *demo) watchOver(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case child := <-ended:
-		return child.ended()
+	case one := <-ended:
+		return one.Ended()
 	}
 }
 
@@ -246,11 +247,11 @@ func (d *demo) stop() error {
 	defer d.mu.Unlock()
 	var stopping errgroup.Group
 	for _, agent := range d.agents {
-		stopping.Go(agent.stop)
+		stopping.Go(func() error { return agent.End(stopTimeout) })
 	}
 	err := stopping.Wait()
 	if d.server != nil {
-		err = errors.Join(err, d.server.stop())
+		err = errors.Join(err, d.server.End(stopTimeout))
 	}
 	var consuls errgroup.Group
 	for _, consul := range d.consuls {

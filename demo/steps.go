@@ -14,6 +14,7 @@ import (
 
 	"isthmus/agent"
 	"isthmus/client"
+	"isthmus/demo/child"
 	"isthmus/demo/consulrun"
 	"isthmus/fault"
 	"isthmus/identity"
@@ -57,17 +58,17 @@ func (d *demo) launchServer(ctx context.Context, dir string) (string, error) {
 	var problems error
 	for _, addr := range d.serverAddresses(ctx) {
 		first := newFirstLine()
-		child, err := start(launch{
-			name: "isthmus server", binary: d.Executable, logFile: filepath.Join(d.dir, "server.log"), out: first,
-			args: []string{"server", "--data-dir", dir, "--http-addr", addr.http, "--grpc-addr", addr.grpc},
+		server, err := child.Start(child.Options{
+			Name: "isthmus server", Binary: d.Executable, LogFile: filepath.Join(d.dir, "server.log"), Out: first,
+			Args: []string{"server", "--data-dir", dir, "--http-addr", addr.http, "--grpc-addr", addr.grpc},
 		})
 		if err != nil {
 			return "", err
 		}
 		d.mu.Lock()
-		d.server = child
+		d.server = server
 		d.mu.Unlock()
-		line, err := first.wait(ctx, child)
+		line, err := first.wait(ctx, server)
 		if err == nil {
 			return strings.TrimPrefix(line, "REST: "), nil
 		}
@@ -142,18 +143,18 @@ func (d *demo) startAgent(ctx context.Context, dc string) (string, error) {
 	if err := os.WriteFile(tokenFile, []byte(joinToken+"\n"), 0o600); err != nil {
 		return "", fault.Wrap(fault.Internal, err, "write the join token")
 	}
-	child, err := start(launch{
-		name: "the agent of " + dc, binary: d.Executable, logFile: filepath.Join(d.dir, dc, "agent.log"),
-		args: []string{"agent", "--data-dir", dir, "--join-token-file", tokenFile},
-		env:  consul.Env(consulToken),
+	started, err := child.Start(child.Options{
+		Name: "the agent of " + dc, Binary: d.Executable, LogFile: filepath.Join(d.dir, dc, "agent.log"),
+		Args: []string{"agent", "--data-dir", dir, "--join-token-file", tokenFile},
+		Env:  consul.Env(consulToken),
 	})
 	if err != nil {
 		return "", err
 	}
 	d.mu.Lock()
-	d.agents[dc] = child
+	d.agents[dc] = started
 	d.mu.Unlock()
-	name, err := d.awaitAgent(ctx, dc, child)
+	name, err := d.awaitAgent(ctx, dc, started)
 	if err != nil {
 		return "", err
 	}
@@ -161,12 +162,12 @@ func (d *demo) startAgent(ctx context.Context, dc string) (string, error) {
 }
 
 // awaitAgent waits until the server has heard of a datacenter's agent.
-func (d *demo) awaitAgent(ctx context.Context, dc string, child *process) (string, error) {
+func (d *demo) awaitAgent(ctx context.Context, dc string, started *child.Process) (string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
 		select {
-		case <-child.done:
+		case <-started.Done():
 			cancel()
 		case <-ctx.Done():
 		}
@@ -184,8 +185,8 @@ func (d *demo) awaitAgent(ctx context.Context, dc string, child *process) (strin
 		}
 	}
 	select {
-	case <-child.done:
-		return "", child.ended()
+	case <-started.Done():
+		return "", started.Ended()
 	default:
 		return "", fault.Wrap(fault.Timeout, ctx.Err(), "wait for the agent of %s", dc)
 	}

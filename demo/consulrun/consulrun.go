@@ -1,14 +1,13 @@
 // Package consulrun runs one real Consul server as a child process: a datacenter of its own with TLS, gossip encryption and
 // ACLs with default deny, on free ports of the loopback interface, without root.
 //
-// Owns: finding the Consul binary, the server's configuration and certificates, the child process and its ports.
-// Does not own: what isthmus does with Consul (agent/consul), the *testing.T wrapper (test/consultest), the demo's story.
+// Owns: finding the Consul binary, the server's configuration, certificates and ports.
+// Does not own: the child process (demo/child), what isthmus does with Consul (agent/consul), the *testing.T wrapper (test/consultest), the demo's story.
 // It speaks Consul's HTTP API by itself, in a few plain calls, so that demo and tests can play the human beside isthmus.
 // Start reading at Start.
 package consulrun
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -27,6 +26,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
 
+	"isthmus/demo/child"
 	"isthmus/fault"
 )
 
@@ -84,7 +84,7 @@ type Server struct {
 
 	mu      sync.Mutex
 	ports   *portBlock
-	process *process
+	process *child.Process
 	tokens  []tokenRecord
 	// client is replaced with the CA; Call reads it while the server is being started again.
 	client atomic.Pointer[http.Client]
@@ -174,12 +174,14 @@ func (s *Server) run(ctx context.Context) error {
 		return err
 	}
 	s.client.Store(newClient(s.CAFile))
-	p, err := startProcess(s.LogFile, s.binary, "agent", "-config-file", s.configFile())
+	p, err := child.Start(child.Options{
+		Name: "Consul of " + s.Datacenter, Binary: s.binary, Args: []string{"agent", "-config-file", s.configFile()}, LogFile: s.LogFile,
+	})
 	if err != nil {
 		return err
 	}
 	s.process = p
-	s.log.Debug("started Consul", "datacenter", s.Datacenter, "pid", p.pid(), "address", s.HTTPAddr)
+	s.log.Debug("started Consul", "datacenter", s.Datacenter, "pid", p.PID(), "address", s.HTTPAddr)
 	if err := s.awaitReady(ctx); err != nil {
 		return errors.Join(err, s.end(stopTimeout))
 	}
@@ -197,30 +199,13 @@ func (s *Server) awaitReady(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case <-s.process.done:
-			return s.startFailure()
+		case <-s.process.Done():
+			return s.process.Ended()
 		case <-ctx.Done():
 			return fault.Wrap(fault.Timeout, errors.Join(last, ctx.Err()), "Consul of %s did not become ready; see %s", s.Datacenter, s.LogFile)
 		case <-tick.C:
 		}
 	}
-}
-
-// startFailure tells why a starting server ended, out of its log. A taken port is told by syscall.EADDRINUSE.
-func (s *Server) startFailure() error {
-	text, err := s.process.output()
-	if err != nil {
-		return fault.Wrap(fault.Internal, err, "Consul of %s ended while starting, and its log cannot be read", s.Datacenter)
-	}
-	var cause error
-	if bytes.Contains(text, []byte(syscall.EADDRINUSE.Error())) {
-		cause = syscall.EADDRINUSE
-	}
-	const enough = 2000 // bytes: the last lines, which name the reason
-	if len(text) > enough {
-		text = text[len(text)-enough:]
-	}
-	return fault.Wrap(fault.Internal, cause, "Consul of %s ended while starting; the end of its log: %s", s.Datacenter, text)
 }
 
 // ready asks for one thing of each subsystem that later calls need: Raft's leader, ACLs (the catalog is empty to a token
@@ -325,7 +310,7 @@ func (s *Server) signal(sig syscall.Signal) error {
 	if s.process == nil {
 		return fault.New(fault.Refused, "Consul of %s is not running", s.Datacenter)
 	}
-	return s.process.signal(sig)
+	return s.process.Signal(sig)
 }
 
 // Env is what a program needs in its environment to reach this Consul with a token: the usual CONSUL_ variables.
@@ -342,7 +327,7 @@ func (s *Server) end(grace time.Duration) error {
 	if s.process == nil {
 		return nil
 	}
-	err := s.process.end(grace)
+	err := s.process.End(grace)
 	s.process = nil
 	s.client.Load().CloseIdleConnections()
 	s.log.Debug("ended Consul", "datacenter", s.Datacenter)

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package consulrun
+package child
 
 import "syscall"
 

@@ -1,4 +1,4 @@
-package consulrun
+package child
 
 import "syscall"
 

@@ -141,7 +141,7 @@ func (s *Service) Renew(ctx context.Context, r *isthmusv1.RenewRequest) (*isthmu
 	caller := auth.CallerOf(ctx)
 	var certificate identity.Issued
 	err := s.retry(ctx, func(v *snapshot.View) error {
-		old, err := contains(v, caller)
+		old, err := enrolledAs(v, caller)
 		if err != nil {
 			return err
 		}

@@ -110,11 +110,8 @@ func (s *Service) caughtUp(ctx context.Context, r *isthmusv1.PullRequest) error 
 // stillThere refuses an agent that was deleted while it waited; gone is closed when that may have happened.
 func (s *Service) stillThere(v *snapshot.View, caller auth.Caller) (gone <-chan struct{}, err error) {
 	gone = v.WatchName(resource.KindAgent, caller.Name)
-	a, ok := resource.Lookup[*isthmusv1.Agent](v, resource.KindAgent, caller.Name)
-	if !ok || a.GetUid() != caller.UID {
-		return nil, auth.AgentDeleted(caller.Name)
-	}
-	return gone, nil
+	_, err = enrolledAs(v, caller)
+	return gone, err
 }
 
 // planned is the answer at a view, without the state when the agent has it already.

@@ -114,7 +114,8 @@ func (s *Service) Report(ctx context.Context, r *isthmusv1.ReportRequest) (*isth
 // maxReported is far above what one Consul datacenter has of anything.
 const maxReported = 100_000
 
-func contains(v *snapshot.View, caller auth.Caller) (*isthmusv1.Agent, error) {
+// enrolledAs is the caller's Agent, which may have been deleted since the call was let in.
+func enrolledAs(v *snapshot.View, caller auth.Caller) (*isthmusv1.Agent, error) {
 	a, ok := resource.Lookup[*isthmusv1.Agent](v, resource.KindAgent, caller.Name)
 	if !ok || a.GetUid() != caller.UID {
 		return nil, auth.AgentDeleted(caller.Name)

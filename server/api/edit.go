@@ -85,7 +85,7 @@ type batch struct {
 // stops before the write.
 func (c *Core) submit(ctx context.Context, dryRun bool, build func(v *snapshot.View) (*batch, error)) (*batch, *snapshot.View, error) {
 	var err error
-	for range maxAttempts {
+	for attempt := range maxAttempts {
 		v := c.Snapshot.View()
 		var b *batch
 		if b, err = build(v); err != nil {
@@ -100,7 +100,7 @@ func (c *Core) submit(ctx context.Context, dryRun bool, build func(v *snapshot.V
 				return b, written, nil
 			}
 		}
-		if !worthAnotherLook(err, b) {
+		if !worthAnotherLook(err, b, attempt) {
 			return nil, nil, err
 		}
 		if catchup := c.Snapshot.Catchup(ctx); catchup != nil {
@@ -114,8 +114,9 @@ func (c *Core) submit(ctx context.Context, dryRun bool, build func(v *snapshot.V
 	return nil, nil, err
 }
 
-// worthAnotherLook tells whether a refusal may come from reading an old view rather than from what was asked.
-func worthAnotherLook(err error, b *batch) bool {
+// worthAnotherLook tells whether a refusal may come from reading an old view rather than from what was asked. Of what the
+// rules refuse, one newer view is enough to be sure.
+func worthAnotherLook(err error, b *batch, attempt int) bool {
 	switch fault.CodeOf(err) { //nolint:exhaustive // the others stand whatever the view.
 	case fault.Conflict:
 		for _, e := range b.edits {
@@ -125,7 +126,7 @@ func worthAnotherLook(err error, b *batch) bool {
 		}
 		return true
 	case fault.NotFound, fault.AlreadyExists, fault.Referenced, fault.Invalid, fault.Refused:
-		return true
+		return attempt == 0
 	}
 	return false
 }

@@ -21,14 +21,13 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"isthmus/fault"
+	"isthmus/resource"
 )
 
 // DefaultAddress is where a server listens when nobody said otherwise.
 const DefaultAddress = "http://127.0.0.1:8700"
 
 const (
-	// indexHeader carries the index that an answer is as of.
-	indexHeader = "X-Isthmus-Index"
 	// requestTimeout is for everything but the time that a blocking query waits.
 	requestTimeout = 30 * time.Second
 	// maxBody bounds an answer: the server's own limit for messages is 16 MiB, and JSON is larger than protobuf.
@@ -153,7 +152,7 @@ func (c *Client) raw(ctx context.Context, r call) ([]byte, uint64, error) {
 	if res.StatusCode >= http.StatusMultipleChoices {
 		return nil, 0, decodeError(res, data)
 	}
-	index, _ := strconv.ParseUint(res.Header.Get(indexHeader), 10, 64)
+	index, _ := strconv.ParseUint(res.Header.Get(resource.IndexHeader), 10, 64)
 	if r.method != http.MethodGet {
 		c.remember(index)
 	}

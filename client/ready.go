@@ -17,9 +17,6 @@ type Readiness struct {
 	Message string
 }
 
-// conditionReady is the type of the condition with which every kind sums itself up.
-const conditionReady = "Ready"
-
 // unknown is what nobody has reported (yet). It never counts as ready.
 const unknown = "unknown"
 
@@ -35,11 +32,11 @@ func Judge(o resource.Object) Readiness {
 	case *isthmusv1.PeeringGroup:
 		r.State, conditions = ratio(o.GetStatus().GetHealthy(), o.GetStatus().GetPeerings(), "healthy"), o.GetStatus().GetConditions()
 	case *isthmusv1.ServiceExport:
-		r.State, conditions = ratio(o.GetStatus().GetApplied(), o.GetStatus().GetDatacenters(), "applied"), o.GetStatus().GetConditions()
+		r.State, conditions = ratio(o.GetStatus().GetApplied(), o.GetStatus().GetDatacenters(), resource.ExportApplied), o.GetStatus().GetConditions()
 	default:
 		return Readiness{Ready: true, State: "stored"}
 	}
-	ready := condition(conditions)
+	ready := resource.FindCondition(conditions, resource.ConditionReady)
 	switch {
 	case o.GetDeleteTime() != nil:
 		r.State, r.Message = Deleting, cmp.Or(ready.GetMessage(), "it is being deleted")
@@ -56,13 +53,3 @@ func Judge(o resource.Object) Readiness {
 }
 
 func ratio(n, of int32, what string) string { return fmt.Sprintf("%d/%d %s", n, of, what) }
-
-// condition finds the one that sums up; nil when the controller has not been there yet.
-func condition(conditions []*isthmusv1.Condition) *isthmusv1.Condition {
-	for _, c := range conditions {
-		if c.GetType() == conditionReady {
-			return c
-		}
-	}
-	return nil
-}

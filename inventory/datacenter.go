@@ -13,10 +13,8 @@ import (
 	"isthmus/resource"
 )
 
-// Conditions of a Datacenter.
+// Conditions of a Datacenter beside Ready: an agent is heard of, and its Consul answers and has a leader.
 const (
-	// ConditionReady: an agent is heard of, and its Consul answers and has a leader.
-	ConditionReady = "Ready"
 	// ConditionAgentCurrent: its agents know everything that is wanted of them.
 	ConditionAgentCurrent = "AgentCurrent"
 	// ConditionRemovalsHeld: after a restore of the store, removals wait for an operator.
@@ -61,13 +59,13 @@ func Datacenter(dc *isthmusv1.Datacenter, e Evidence, now time.Time) *isthmusv1.
 
 func countAgents(next *isthmusv1.DatacenterStatus, agents []*isthmusv1.Agent, now time.Time) {
 	next.Agents, next.AgentsOnline = int32(len(agents)), 0
-	liveness, lastHeard := Unknown, time.Time{}
+	liveness, lastHeard := resource.LivenessUnknown, time.Time{}
 	offline := 0
 	for _, a := range agents {
 		switch a.GetStatus().GetLiveness() {
-		case Online:
+		case resource.LivenessOnline:
 			next.AgentsOnline++
-		case Offline:
+		case resource.LivenessOffline:
 			offline++
 			if t := a.GetStatus().GetLivenessSince().AsTime(); t.After(lastHeard) {
 				lastHeard = t
@@ -77,9 +75,9 @@ func countAgents(next *isthmusv1.DatacenterStatus, agents []*isthmusv1.Agent, no
 	since := now
 	switch {
 	case next.GetAgentsOnline() > 0:
-		liveness = Online
+		liveness = resource.LivenessOnline
 	case offline > 0 && offline == len(agents):
-		liveness, since = Offline, lastHeard
+		liveness, since = resource.LivenessOffline, lastHeard
 	}
 	if liveness != next.GetAgent() {
 		next.Agent, next.AgentSince = liveness, timestamppb.New(since)
@@ -97,7 +95,7 @@ func copyInventory(next *isthmusv1.DatacenterStatus, r *isthmusv1.InventoryRepor
 func foreign(r *isthmusv1.PeeringsReport) []*isthmusv1.ForeignPeering {
 	var out []*isthmusv1.ForeignPeering
 	for _, p := range r.GetPeerings() {
-		if p.GetOrigin() == "foreign" || p.GetOrigin() == "orphan" {
+		if p.GetOrigin() == resource.OriginForeign || p.GetOrigin() == resource.OriginOrphan {
 			out = append(out, &isthmusv1.ForeignPeering{
 				PeerName: p.GetPeerName(), PeerId: p.GetPeerId(), State: p.GetState(), Origin: p.GetOrigin(),
 			})
@@ -110,7 +108,7 @@ func foreign(r *isthmusv1.PeeringsReport) []*isthmusv1.ForeignPeering {
 func ready(dc *isthmusv1.Datacenter, next *isthmusv1.DatacenterStatus, e Evidence) *isthmusv1.Condition {
 	no := func(reason, format string, args ...any) *isthmusv1.Condition {
 		return &isthmusv1.Condition{
-			Type: ConditionReady, Status: resource.ConditionFalse, Reason: reason, Message: fmt.Sprintf(format, args...),
+			Type: resource.ConditionReady, Status: resource.ConditionFalse, Reason: reason, Message: fmt.Sprintf(format, args...),
 		}
 	}
 	unknown := func(reason, format string, args ...any) *isthmusv1.Condition {
@@ -122,9 +120,9 @@ func ready(dc *isthmusv1.Datacenter, next *isthmusv1.DatacenterStatus, e Evidenc
 	switch {
 	case len(e.Agents) == 0:
 		return no("NoAgent", "no agent is enrolled: make a token with isthmus join-token create --datacenter %s", name)
-	case next.GetAgent() == Offline:
+	case next.GetAgent() == resource.LivenessOffline:
 		return unknown("AgentOffline", "its agents are silent: what is shown is the last that they saw")
-	case next.GetAgent() != Online:
+	case next.GetAgent() != resource.LivenessOnline:
 		return unknown("AgentUnknown", "its agents have not been heard of yet")
 	case e.Leading.GetErrorReason() != "":
 		return no(e.Leading.GetErrorReason(), "%s", e.Leading.GetError())
@@ -138,7 +136,7 @@ func ready(dc *isthmusv1.Datacenter, next *isthmusv1.DatacenterStatus, e Evidenc
 		return no("ConnectDisabled", "its Consul has connect.enabled off: peering needs the service mesh's CA")
 	}
 	return &isthmusv1.Condition{
-		Type: ConditionReady, Status: resource.ConditionTrue, Reason: "Ready", Message: "its agent is heard of and its Consul answers",
+		Type: resource.ConditionReady, Status: resource.ConditionTrue, Reason: "Ready", Message: "its agent is heard of and its Consul answers",
 	}
 }
 

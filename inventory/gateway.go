@@ -9,12 +9,6 @@ import (
 	"isthmus/resource"
 )
 
-// Where a Gateway comes from.
-const (
-	SourceStatic     = "static"
-	SourceDiscovered = "discovered"
-)
-
 // hashLength is how much of a hash tells two names apart that are too long to be kept whole.
 const hashLength = 10
 
@@ -29,7 +23,7 @@ func Gateways(datacenter string, report *isthmusv1.InventoryReport) []*isthmusv1
 		out = append(out, &isthmusv1.Gateway{
 			Name: gatewayName(datacenter, seen.GetNode(), seen.GetServiceId()),
 			Spec: &isthmusv1.GatewaySpec{
-				Datacenter: datacenter, WanAddress: seen.GetWanAddress(), LanAddress: seen.GetLanAddress(), Source: SourceDiscovered,
+				Datacenter: datacenter, WanAddress: seen.GetWanAddress(), LanAddress: seen.GetLanAddress(), Source: resource.SourceDiscovered,
 			},
 			Status: &isthmusv1.GatewayStatus{
 				ServiceId: seen.GetServiceId(), Health: seen.GetHealth(), WanFederation: seen.GetWanFederation(),

@@ -26,11 +26,11 @@ func TestLiveness(t *testing.T) {
 		heard inventory.Heard
 		want  string
 	}{
-		{"just now", inventory.Heard{At: ago(time.Second), Listening: ago(time.Hour)}, inventory.Online},
-		{"at the limit", inventory.Heard{At: ago(30 * time.Second), Listening: ago(time.Hour)}, inventory.Online},
-		{"silent", inventory.Heard{At: ago(31 * time.Second), Listening: ago(time.Hour)}, inventory.Offline},
-		{"never", inventory.Heard{Listening: ago(time.Hour)}, inventory.Unknown},
-		{"nobody listened", inventory.Heard{At: ago(time.Hour), Listening: ago(5 * time.Second)}, inventory.Unknown},
+		{"just now", inventory.Heard{At: ago(time.Second), Listening: ago(time.Hour)}, resource.LivenessOnline},
+		{"at the limit", inventory.Heard{At: ago(30 * time.Second), Listening: ago(time.Hour)}, resource.LivenessOnline},
+		{"silent", inventory.Heard{At: ago(31 * time.Second), Listening: ago(time.Hour)}, resource.LivenessOffline},
+		{"never", inventory.Heard{Listening: ago(time.Hour)}, resource.LivenessUnknown},
+		{"nobody listened", inventory.Heard{At: ago(time.Hour), Listening: ago(5 * time.Second)}, resource.LivenessUnknown},
 	} {
 		if got := tt.heard.Liveness(noon); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
@@ -45,7 +45,7 @@ func TestAgent(t *testing.T) {
 	a := &isthmusv1.Agent{Status: &isthmusv1.AgentStatus{Trust: "fleet"}}
 	a.Status = inventory.Agent(a, report, hour, noon)
 	want := &isthmusv1.AgentStatus{
-		Trust: "fleet", Liveness: inventory.Online, LivenessSince: timestamppb.New(noon), Version: "1.0", Host: "s1", Leader: true,
+		Trust: "fleet", Liveness: resource.LivenessOnline, LivenessSince: timestamppb.New(noon), Version: "1.0", Host: "s1", Leader: true,
 	}
 	if diff := cmp.Diff(want, a.Status, protocmp.Transform()); diff != "" {
 		t.Fatalf("first report (-want +got):\n%s", diff)
@@ -54,7 +54,7 @@ func TestAgent(t *testing.T) {
 		t.Errorf("a second word changed %v to %v", a.Status, later)
 	}
 	silent := inventory.Agent(a, report, inventory.Heard{At: ago(time.Minute), Listening: ago(time.Hour)}, noon)
-	if silent.GetLiveness() != inventory.Offline || silent.GetLeader() || !silent.GetLivenessSince().AsTime().Equal(ago(time.Minute)) {
+	if silent.GetLiveness() != resource.LivenessOffline || silent.GetLeader() || !silent.GetLivenessSince().AsTime().Equal(ago(time.Minute)) {
 		t.Errorf("silent: %v, want offline since its last word and not leading", silent)
 	}
 }
@@ -65,7 +65,7 @@ func agent(liveness string) *isthmusv1.Agent {
 
 func healthy() inventory.Evidence {
 	return inventory.Evidence{
-		Agents:  []*isthmusv1.Agent{agent(inventory.Online), agent(inventory.Offline)},
+		Agents:  []*isthmusv1.Agent{agent(resource.LivenessOnline), agent(resource.LivenessOffline)},
 		Leading: &isthmusv1.AgentReport{},
 		Inventory: &isthmusv1.InventoryReport{
 			ConsulVersion: "1.20.6", Servers: 3, Leader: "s1", PeeringEnabled: new(true), ConnectEnabled: new(true),
@@ -85,25 +85,25 @@ func TestDatacenter(t *testing.T) {
 		status string
 		reason string
 	}{
-		{"all is well", func(*inventory.Evidence) {}, inventory.ConditionReady, resource.ConditionTrue, "Ready"},
-		{"no agent", func(e *inventory.Evidence) { *e = inventory.Evidence{} }, inventory.ConditionReady, resource.ConditionFalse, "NoAgent"},
+		{"all is well", func(*inventory.Evidence) {}, resource.ConditionReady, resource.ConditionTrue, "Ready"},
+		{"no agent", func(e *inventory.Evidence) { *e = inventory.Evidence{} }, resource.ConditionReady, resource.ConditionFalse, "NoAgent"},
 		{
-			"agents silent", func(e *inventory.Evidence) { e.Agents = []*isthmusv1.Agent{agent(inventory.Offline)} },
-			inventory.ConditionReady, resource.ConditionUnknown, "AgentOffline",
+			"agents silent", func(e *inventory.Evidence) { e.Agents = []*isthmusv1.Agent{agent(resource.LivenessOffline)} },
+			resource.ConditionReady, resource.ConditionUnknown, "AgentOffline",
 		},
 		{
 			"agents not heard of yet", func(e *inventory.Evidence) { e.Agents = []*isthmusv1.Agent{agent("")} },
-			inventory.ConditionReady, resource.ConditionUnknown, "AgentUnknown",
+			resource.ConditionReady, resource.ConditionUnknown, "AgentUnknown",
 		},
 		{
 			"the agent cannot work", func(e *inventory.Evidence) { e.Leading.ErrorReason = "WrongConsulDatacenter" },
-			inventory.ConditionReady, resource.ConditionFalse, "WrongConsulDatacenter",
+			resource.ConditionReady, resource.ConditionFalse, "WrongConsulDatacenter",
 		},
-		{"nothing reported", func(e *inventory.Evidence) { e.Inventory = nil }, inventory.ConditionReady, resource.ConditionUnknown, "NoInventory"},
-		{"no leader", func(e *inventory.Evidence) { e.Inventory.Leader = "" }, inventory.ConditionReady, resource.ConditionFalse, "NoLeader"},
+		{"nothing reported", func(e *inventory.Evidence) { e.Inventory = nil }, resource.ConditionReady, resource.ConditionUnknown, "NoInventory"},
+		{"no leader", func(e *inventory.Evidence) { e.Inventory.Leader = "" }, resource.ConditionReady, resource.ConditionFalse, "NoLeader"},
 		{
 			"peering off", func(e *inventory.Evidence) { e.Inventory.PeeringEnabled = new(false) },
-			inventory.ConditionReady, resource.ConditionFalse, "PeeringDisabled",
+			resource.ConditionReady, resource.ConditionFalse, "PeeringDisabled",
 		},
 		{
 			"agent too old", func(e *inventory.Evidence) { e.Omitted = []string{"mesh"} },

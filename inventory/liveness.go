@@ -7,17 +7,8 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
-
-// Whether something is heard of.
-const (
-	Online  = "online"
-	Offline = "offline"
-	Unknown = "unknown"
-)
-
-// Silence is how long an agent may say nothing. Its open poll is heard of every 10 seconds: three are lost before.
-const Silence = 30 * time.Second
 
 // Heard is when an agent was last heard of.
 type Heard struct {
@@ -30,12 +21,12 @@ type Heard struct {
 // Liveness judges a silence.
 func (h Heard) Liveness(now time.Time) string {
 	switch {
-	case !h.At.IsZero() && now.Sub(h.At) <= Silence:
-		return Online
-	case h.At.IsZero() || now.Sub(h.Listening) <= Silence:
-		return Unknown
+	case !h.At.IsZero() && now.Sub(h.At) <= resource.Silence:
+		return resource.LivenessOnline
+	case h.At.IsZero() || now.Sub(h.Listening) <= resource.Silence:
+		return resource.LivenessUnknown
 	}
-	return Offline
+	return resource.LivenessOffline
 }
 
 // Agent is the next status of an agent: the present one with what it reports of itself and whether it is heard of. A nil
@@ -53,7 +44,7 @@ func Agent(a *isthmusv1.Agent, report *isthmusv1.AgentReport, heard Heard, now t
 		next.Leader = report.GetLeader()
 	}
 	// Who is not heard of does not lead, whatever it said last.
-	if next.GetLiveness() != Online {
+	if next.GetLiveness() != resource.LivenessOnline {
 		next.Leader = false
 	}
 	return next
@@ -61,7 +52,7 @@ func Agent(a *isthmusv1.Agent, report *isthmusv1.AgentReport, heard Heard, now t
 
 // since is when a liveness began: silence when the last word was said.
 func since(liveness string, heard Heard, now time.Time) time.Time {
-	if liveness == Online || heard.At.IsZero() {
+	if liveness == resource.LivenessOnline || heard.At.IsZero() {
 		return now
 	}
 	return heard.At

@@ -8,6 +8,7 @@ import (
 
 	"isthmus/peering"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 // BenchmarkNextUnchanged is what the controller pays for a healthy peering of which nothing is new.
@@ -16,7 +17,7 @@ func BenchmarkNextUnchanged(b *testing.B) {
 	p := &isthmusv1.Peering{Name: "a-b", Uid: "u", CreateTime: timestamppb.New(now), Spec: &isthmusv1.PeeringSpec{Acceptor: "a", Dialer: "b"}}
 	end := func(recipient string) peering.End {
 		return peering.End{HeardTime: now, Recipients: []string{recipient}, Report: &isthmusv1.ObservedPeering{
-			Uid: "u", State: peering.StateActive, PeerId: "x", Heartbeat: peering.HeartbeatFresh,
+			Uid: "u", State: peering.StateActive, PeerId: "x", Heartbeat: resource.HeartbeatFresh,
 		}}
 	}
 	e := peering.Evidence{Acceptor: end("age-a"), Dialer: end("age-b")}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 // Consul's own words for the state of a peering's end; see its API documentation of /v1/peering.
@@ -18,18 +19,8 @@ const (
 	StateTerminated   = "TERMINATED"
 )
 
-// How an agent judges the newest thing that its end heard, by its own clock.
-const (
-	HeartbeatFresh = "fresh"
-	HeartbeatStale = "stale"
-	HeartbeatNever = "never"
-)
-
 // Times that verdicts depend on.
 const (
-	// Silence is after how long an agent that is not heard of counts as silent: six polls of an agent, and what a leader
-	// election of Consul or a restart of the server takes.
-	Silence = 30 * time.Second
 	// Grace is how long two ends may take to connect before that counts as a failure. Consul needs 0.1 s directly, 3 s through
 	// gateways and 5 s over a TERMINATED peering.
 	Grace = 30 * time.Second
@@ -96,7 +87,9 @@ func (v view) ends() []end {
 // external tells whether one end is another operator's.
 func (v view) external() bool { return v.acceptor.external || v.dialer.external }
 
-func (e end) online() bool { return !e.HeardTime.IsZero() && e.now.Sub(e.HeardTime) <= Silence }
+func (e end) online() bool {
+	return !e.HeardTime.IsZero() && e.now.Sub(e.HeardTime) <= resource.Silence
+}
 
 // state is Consul's word; empty when Consul has no such peering, or nobody said.
 func (e end) state() string { return e.Report.GetState() }

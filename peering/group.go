@@ -270,7 +270,7 @@ func GroupStatus(x Expansion, now time.Time) *isthmusv1.PeeringGroupStatus {
 
 func (x Expansion) condition(s *isthmusv1.PeeringGroupStatus) *isthmusv1.Condition {
 	c := &isthmusv1.Condition{
-		Type: ConditionReady, Status: resource.ConditionFalse,
+		Type: resource.ConditionReady, Status: resource.ConditionFalse,
 		Message: fmt.Sprintf("%d of %d peerings healthy", s.GetHealthy(), s.GetPeerings()),
 	}
 	unknown := func(p *isthmusv1.Peering) bool { return p.GetStatus().GetVerdict() == VerdictUnknown }

@@ -9,16 +9,7 @@ import (
 
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
-)
-
-// What became of a token. Empty: claimed, not made yet.
-const (
-	OutcomeMade       = "made"
-	OutcomeDelivered  = "delivered"
-	OutcomeUsed       = "used"
-	OutcomeRefused    = "refused"
-	OutcomeExpired    = "expired"
-	OutcomeSuperseded = "superseded"
+	"isthmus/resource"
 )
 
 // maxLedger is how many tokens a status remembers.
@@ -48,7 +39,7 @@ func isMade(e *isthmusv1.TokenEntry) bool { return e.GetMakeTime() != nil }
 
 // waiting tells whether a token was made and nobody has used it, successfully or not.
 func waiting(e *isthmusv1.TokenEntry) bool {
-	return e.GetOutcome() == OutcomeMade || e.GetOutcome() == OutcomeDelivered
+	return e.GetOutcome() == resource.OutcomeMade || e.GetOutcome() == resource.OutcomeDelivered
 }
 
 // Waiting is the digest of the sealed token that the dialer's agents shall fetch; empty when there is none to use.
@@ -138,7 +129,7 @@ func Made(token *isthmusv1.TokenStatus, t Token, now time.Time) (*isthmusv1.Toke
 }
 
 func enterMade(e *isthmusv1.TokenEntry, t Token, now time.Time) {
-	e.MadeBy, e.MakeTime, e.Outcome = t.Agent, timestamppb.New(now), OutcomeMade
+	e.MadeBy, e.MakeTime, e.Outcome = t.Agent, timestamppb.New(now), resource.OutcomeMade
 	e.SecretDigest, e.Recipients = t.SecretDigest, slices.Clone(t.Recipients)
 	if !t.ExpireTime.IsZero() {
 		e.ExpireTime = timestamppb.New(t.ExpireTime)
@@ -177,30 +168,30 @@ func Imported(token *isthmusv1.TokenStatus, t Token, now time.Time) (*isthmusv1.
 // Delivered enters that an agent of the dialer fetched the token; the first one is remembered. It gives token itself when
 // nothing changes.
 func Delivered(token *isthmusv1.TokenStatus, generation int32, agent string, now time.Time) *isthmusv1.TokenStatus {
-	if e := entryOf(token, generation); e == nil || e.GetOutcome() != OutcomeMade {
+	if e := entryOf(token, generation); e == nil || e.GetOutcome() != resource.OutcomeMade {
 		return token
 	}
 	next := proto.CloneOf(token)
 	e := entryOf(next, generation)
-	e.DeliveredTo, e.DeliverTime, e.Outcome = agent, timestamppb.New(now), OutcomeDelivered
+	e.DeliveredTo, e.DeliverTime, e.Outcome = agent, timestamppb.New(now), resource.OutcomeDelivered
 	return next
 }
 
 // Used enters that an agent of the dialer established the peering with the token. It gives token itself when nothing changes.
 func Used(token *isthmusv1.TokenStatus, generation int32, agent string, now time.Time) *isthmusv1.TokenStatus {
-	return tried(token, generation, agent, OutcomeUsed, now)
+	return tried(token, generation, agent, resource.OutcomeUsed, now)
 }
 
 // Refused enters that Consul refused the token. It gives token itself when nothing changes.
 func Refused(token *isthmusv1.TokenStatus, generation int32, agent string, now time.Time) *isthmusv1.TokenStatus {
-	return tried(token, generation, agent, OutcomeRefused, now)
+	return tried(token, generation, agent, resource.OutcomeRefused, now)
 }
 
 // tried is the end of a token's life: a report of it may come twice, or after the generation moved on. Success outweighs
 // a refusal, because a used token is refused when it is tried again.
 func tried(token *isthmusv1.TokenStatus, generation int32, agent, outcome string, now time.Time) *isthmusv1.TokenStatus {
 	e := entryOf(token, generation)
-	if !isMade(e) || e.GetOutcome() == outcome || e.GetOutcome() == OutcomeUsed {
+	if !isMade(e) || e.GetOutcome() == outcome || e.GetOutcome() == resource.OutcomeUsed {
 		return token
 	}
 	next := proto.CloneOf(token)
@@ -213,9 +204,9 @@ func tried(token *isthmusv1.TokenStatus, generation int32, agent, outcome string
 // when nothing changes.
 func Reported(token *isthmusv1.TokenStatus, report *isthmusv1.ObservedPeering, agent string, now time.Time) *isthmusv1.TokenStatus {
 	switch report.GetOutcome() {
-	case OutcomeUsed:
+	case resource.OutcomeUsed:
 		return Used(token, report.GetGeneration(), agent, now)
-	case OutcomeRefused:
+	case resource.OutcomeRefused:
 		return Refused(token, report.GetGeneration(), agent, now)
 	}
 	return token

@@ -31,7 +31,7 @@ func established() *isthmusv1.Peering {
 			Dialer:   &isthmusv1.PeeringEnd{Datacenter: "dc2", State: "ACTIVE", Since: at(time.Second)},
 			Token: &isthmusv1.TokenStatus{Generation: 1, Reason: "Created", RequestTime: at(0), Ledger: []*isthmusv1.TokenEntry{{
 				Generation: 1, Attempt: 1, MadeBy: "dc1-a", MakeTime: at(time.Second), SecretDigest: "d1", Recipients: []string{"age-dc2"},
-				ExpireTime: at(time.Hour), UsedBy: "dc2-a", UseTime: at(time.Second), Outcome: peering.OutcomeUsed,
+				ExpireTime: at(time.Hour), UsedBy: "dc2-a", UseTime: at(time.Second), Outcome: resource.OutcomeUsed,
 			}}},
 		},
 	}
@@ -48,7 +48,7 @@ func token(outcome string) change {
 		if outcome == "" {
 			e.MakeTime, e.MadeBy, e.SecretDigest = nil, "", ""
 		}
-		if outcome == peering.OutcomeRefused {
+		if outcome == resource.OutcomeRefused {
 			e.UsedBy, e.UseTime = "dc2-a", at(time.Second)
 		}
 	}
@@ -62,7 +62,7 @@ func heard(state, heartbeat string) *isthmusv1.ObservedPeering {
 func evidence(acceptor, dialer *isthmusv1.ObservedPeering) peering.Evidence {
 	now := start.Add(later)
 	if dialer.GetState() != "" {
-		dialer.Outcome = peering.OutcomeUsed
+		dialer.Outcome = resource.OutcomeUsed
 	}
 	return peering.Evidence{
 		Acceptor: peering.End{Report: acceptor, HeardTime: now, Recipients: []string{"age-dc1"}},
@@ -119,7 +119,7 @@ func TestCases(t *testing.T) {
 		},
 		{
 			name: "a report that was on its way when the token was made", acceptor: &isthmusv1.ObservedPeering{Uid: "u"}, dialer: none(),
-			also: with(token(peering.OutcomeMade), func(p *isthmusv1.Peering, _ *peering.Evidence) {
+			also: with(token(resource.OutcomeMade), func(p *isthmusv1.Peering, _ *peering.Evidence) {
 				p.CreateTime, p.Status.Token.RequestTime = at(later-2*time.Second), at(later-2*time.Second)
 				p.Status.Token.Ledger[0].MakeTime = at(later - time.Second)
 			}),
@@ -173,19 +173,19 @@ func TestCases(t *testing.T) {
 		},
 		{
 			name: "the token was refused: used before, or minted over", acceptor: heard("PENDING", ""), dialer: none(),
-			also:    with(token(peering.OutcomeRefused)),
+			also:    with(token(resource.OutcomeRefused)),
 			verdict: "failing", reason: "TokenRefused", raised: "TokenRefused",
 		},
 		{
 			name: "the token grew old before it was used", acceptor: heard("PENDING", ""), dialer: none(),
-			also: with(token(peering.OutcomeMade), func(p *isthmusv1.Peering, _ *peering.Evidence) {
+			also: with(token(resource.OutcomeMade), func(p *isthmusv1.Peering, _ *peering.Evidence) {
 				p.Status.Token.Ledger[0].ExpireTime = at(later)
 			}),
 			verdict: "one-sided", reason: "EndMissing", raised: "TokenExpired",
 		},
 		{
 			name: "the token grows old while the dialer is silent: a new one would as well", acceptor: heard("PENDING", ""), dialer: none(),
-			also: with(token(peering.OutcomeMade), func(p *isthmusv1.Peering, e *peering.Evidence) {
+			also: with(token(resource.OutcomeMade), func(p *isthmusv1.Peering, e *peering.Evidence) {
 				p.Status.Token.Ledger[0].ExpireTime = at(later)
 				e.Dialer.HeardTime = start
 			}),
@@ -193,7 +193,7 @@ func TestCases(t *testing.T) {
 		},
 		{
 			name: "an agent comes that cannot open the token", acceptor: heard("PENDING", ""), dialer: none(),
-			also:    with(token(peering.OutcomeDelivered), func(_ *isthmusv1.Peering, e *peering.Evidence) { e.Dialer.Recipients = []string{"age-dc2", "age-new"} }),
+			also:    with(token(resource.OutcomeDelivered), func(_ *isthmusv1.Peering, e *peering.Evidence) { e.Dialer.Recipients = []string{"age-dc2", "age-new"} }),
 			verdict: "one-sided", reason: "EndMissing", raised: "RecipientsChanged",
 		},
 		{
@@ -297,7 +297,7 @@ func check(t *testing.T, p *isthmusv1.Peering, e peering.Evidence, verdict, reas
 	case raised != "" && (is.GetGeneration() != was.GetGeneration()+1 || is.GetReason() != raised):
 		t.Errorf("generation %d → %d, %s; want a new one because %s", was.GetGeneration(), is.GetGeneration(), is.GetReason(), raised)
 	}
-	c := resource.FindCondition(next.GetConditions(), peering.ConditionReady)
+	c := resource.FindCondition(next.GetConditions(), resource.ConditionReady)
 	want := map[string]string{"healthy": resource.ConditionTrue, "unknown": resource.ConditionUnknown}[verdict]
 	if want == "" {
 		want = resource.ConditionFalse
@@ -354,7 +354,7 @@ func TestExternalPeers(t *testing.T) {
 		p.Spec.Dialer, p.Spec.ExternalDialer = "", "acme"
 		p.Status.Dialer = nil
 		token := p.GetStatus().GetToken().GetLedger()[0]
-		token.Outcome, token.UsedBy, token.UseTime, token.ExpireTime = peering.OutcomeMade, "", nil, nil
+		token.Outcome, token.UsedBy, token.UseTime, token.ExpireTime = resource.OutcomeMade, "", nil, nil
 		e.Dialer = peering.End{}
 	}
 	inward := func(p *isthmusv1.Peering, e *peering.Evidence) {
@@ -390,7 +390,7 @@ func TestExternalPeers(t *testing.T) {
 			also:    func(p *isthmusv1.Peering, _ *peering.Evidence) { p.Status.Token = &isthmusv1.TokenStatus{} },
 			verdict: "pending", reason: "WaitingForToken", raised: "Created",
 		},
-		{name: "their token was refused", change: inward, report: none(), also: token(peering.OutcomeRefused), verdict: "failing", reason: "TokenRefused"},
+		{name: "their token was refused", change: inward, report: none(), also: token(resource.OutcomeRefused), verdict: "failing", reason: "TokenRefused"},
 		{name: "they are gone, and nobody here can make a token", change: inward, report: heard("TERMINATED", ""), verdict: "failing", reason: "PeerTerminated"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -505,15 +505,15 @@ func TestLedger(t *testing.T) {
 		t.Errorf("%v", third)
 	}
 	delivered := peering.Delivered(third, 2, "c", now)
-	if e := peering.Current(delivered); e.GetOutcome() != peering.OutcomeDelivered || e.GetDeliveredTo() != "c" || peering.Delivered(delivered, 2, "d", now) != delivered {
+	if e := peering.Current(delivered); e.GetOutcome() != resource.OutcomeDelivered || e.GetDeliveredTo() != "c" || peering.Delivered(delivered, 2, "d", now) != delivered {
 		t.Errorf("%v", delivered)
 	}
 	no := peering.Refused(delivered, 2, "c", now)
-	if peering.Current(no).GetOutcome() != peering.OutcomeRefused || peering.Waiting(no) != "" {
+	if peering.Current(no).GetOutcome() != resource.OutcomeRefused || peering.Waiting(no) != "" {
 		t.Errorf("%v", no)
 	}
 	used := peering.Reported(no, &isthmusv1.ObservedPeering{Generation: 2, Outcome: "used"}, "c", now)
-	if peering.Current(used).GetOutcome() != peering.OutcomeUsed || peering.Refused(used, 2, "c", now) != used || !peering.Stored(used, []string{"s"}) {
+	if peering.Current(used).GetOutcome() != resource.OutcomeUsed || peering.Refused(used, 2, "c", now) != used || !peering.Stored(used, []string{"s"}) {
 		t.Errorf("%v", used)
 	}
 	if spent := peering.Spent(delivered, used); len(spent) != 1 || spent[0] != "da" {
@@ -542,7 +542,7 @@ func TestImported(t *testing.T) {
 	}
 	token.Generation, token.SecretDigest = peering.ImportGeneration(first), "d2"
 	second, err := peering.Imported(first, token, start)
-	if err != nil || peering.Waiting(second) != "d2" || second.GetGeneration() != 2 || second.GetLedger()[1].GetOutcome() != peering.OutcomeSuperseded {
+	if err != nil || peering.Waiting(second) != "d2" || second.GetGeneration() != 2 || second.GetLedger()[1].GetOutcome() != resource.OutcomeSuperseded {
 		t.Errorf("%v, %v", second, err)
 	}
 }

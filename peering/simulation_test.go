@@ -12,6 +12,7 @@ import (
 
 	"isthmus/peering"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 // world is two Consul clusters, their agents and the controller, as far as a peering's life depends on them.
@@ -143,10 +144,10 @@ func (w *world) dial(crash int) {
 		return
 	}
 	t := w.tokens[digest]
-	outcome := peering.OutcomeRefused
+	outcome := resource.OutcomeRefused
 	if t.valid && w.acceptor.id == t.id && !w.acceptor.terminated {
 		t.valid = false
-		outcome = peering.OutcomeUsed
+		outcome = resource.OutcomeUsed
 		s.id, s.terminated, s.established = t.id, false, true
 		w.acceptor.established = true
 	}
@@ -170,9 +171,9 @@ func (w *world) observe() {
 		case s.terminated:
 			r.State = peering.StateTerminated
 		case connected && s.established:
-			r.State, r.Heartbeat = peering.StateActive, peering.HeartbeatFresh
+			r.State, r.Heartbeat = peering.StateActive, resource.HeartbeatFresh
 		case s.established:
-			r.State, r.Heartbeat = peering.StateFailing, peering.HeartbeatStale
+			r.State, r.Heartbeat = peering.StateFailing, resource.HeartbeatStale
 		default:
 			r.State = peering.StatePending
 		}
@@ -300,7 +301,7 @@ func TestConverges(t *testing.T) {
 		if healthy < 60 {
 			t.Fatalf("not healthy for long: %v", w.p.GetStatus())
 		}
-		if e := peering.Current(w.token()); e.GetOutcome() != peering.OutcomeUsed {
+		if e := peering.Current(w.token()); e.GetOutcome() != resource.OutcomeUsed {
 			t.Fatalf("healthy with a token that is %q", e.GetOutcome())
 		}
 		if raises := w.token().GetRaises(); raises != 0 {

@@ -10,9 +10,6 @@ import (
 	"isthmus/resource"
 )
 
-// ConditionReady is the type of the condition that sums a peering, or a group, up.
-const ConditionReady = "Ready"
-
 // Next is the status that a peering has at a time, out of its present one and the evidence of its ends. It is p.Status
 // itself, the same pointer, when nothing changes: the controller writes it only when it differs. What came of a token
 // (Claimed, Made, …) is entered where it is reported.
@@ -39,7 +36,7 @@ func Next(p *isthmusv1.Peering, e Evidence, now time.Time) *isthmusv1.PeeringSta
 // unchanged compares what Next works out; all else in a status follows from it. Parts that did not change are the same
 // pointers: the controller asks for thousands of peerings, and most of the time this is the answer.
 func unchanged(old, next *isthmusv1.PeeringStatus) bool {
-	return old != nil && resource.FindCondition(old.GetConditions(), ConditionReady) != nil &&
+	return old != nil && resource.FindCondition(old.GetConditions(), resource.ConditionReady) != nil &&
 		next.GetState() == old.GetState() && next.GetVerdict() == old.GetVerdict() &&
 		next.GetReason() == old.GetReason() && next.GetMessage() == old.GetMessage() &&
 		next.GetAcceptor() == old.GetAcceptor() && next.GetDialer() == old.GetDialer() && next.GetToken() == old.GetToken()

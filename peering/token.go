@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 // Why a token's generation was raised.
@@ -93,9 +94,9 @@ func (v view) reached(token *isthmusv1.TokenStatus) int32 {
 // raise moves on to the generation after one that was reached. The token before it, if nobody used it, ends here.
 func raise(token *isthmusv1.TokenStatus, reached int32, reason string, now time.Time) {
 	if e := Current(token); waiting(e) || (e != nil && e.GetOutcome() == "") {
-		e.Outcome = OutcomeSuperseded
+		e.Outcome = resource.OutcomeSuperseded
 		if expired(e, now) {
-			e.Outcome = OutcomeExpired
+			e.Outcome = resource.OutcomeExpired
 		}
 	}
 	token.Generation = reached + 1
@@ -141,9 +142,9 @@ func (v view) asksFor(token *isthmusv1.TokenStatus) string {
 		return ""
 	}
 	switch current.GetOutcome() {
-	case OutcomeUsed:
+	case resource.OutcomeUsed:
 		return v.broken(current)
-	case OutcomeRefused:
+	case resource.OutcomeRefused:
 		return ReasonTokenRefused
 	}
 	return v.unused(current)

@@ -106,7 +106,7 @@ func (v view) failing() (Verdict, bool) {
 			return Verdict{VerdictFailing, reason, e.name + ": " + e.Report.GetError()}, true
 		}
 	}
-	if current := Current(v.GetStatus().GetToken()); current.GetOutcome() == OutcomeRefused {
+	if current := Current(v.GetStatus().GetToken()); current.GetOutcome() == resource.OutcomeRefused {
 		message := "the token was refused, a new one is asked for"
 		if v.acceptor.external {
 			message = fmt.Sprintf("the token was refused: bring in a new one of %s with isthmus peering import %s", v.acceptor.name, v.GetName())
@@ -123,7 +123,7 @@ func (v view) failing() (Verdict, bool) {
 			return Verdict{VerdictFailing, ReasonConnectionFailing, e.name + " has lost the connection to its peer"}, true
 		}
 	}
-	if !v.external() && v.strangers() && Current(v.GetStatus().GetToken()).GetOutcome() == OutcomeUsed {
+	if !v.external() && v.strangers() && Current(v.GetStatus().GetToken()).GetOutcome() == resource.OutcomeUsed {
 		return Verdict{VerdictFailing, ReasonPeerIDMismatch, "the two ends do not belong together"}, true
 	}
 	return Verdict{}, false
@@ -227,11 +227,11 @@ func (v view) partial() (Verdict, bool) {
 	known := []*isthmusv1.PeeringEnd{v.GetStatus().GetAcceptor(), v.GetStatus().GetDialer()}
 	for i, e := range []end{v.acceptor, v.dialer} {
 		heartbeat := e.Report.GetHeartbeat()
-		if e.external || heartbeat == HeartbeatFresh {
+		if e.external || heartbeat == resource.HeartbeatFresh {
 			continue
 		}
 		started := known[i].GetState() != e.state() || v.now.Sub(known[i].GetSince().AsTime()) <= Grace
-		if heartbeat != HeartbeatStale && started {
+		if heartbeat != resource.HeartbeatStale && started {
 			return Verdict{VerdictPending, ReasonConnecting, ""}, true
 		}
 		return Verdict{VerdictStale, ReasonHeartbeatMissing, e.name + " is connected, and hears nothing"}, true
@@ -283,5 +283,5 @@ func conditionOf(v Verdict) *isthmusv1.Condition {
 	case VerdictUnknown:
 		status = resource.ConditionUnknown
 	}
-	return &isthmusv1.Condition{Type: ConditionReady, Status: status, Reason: v.Reason, Message: v.Message}
+	return &isthmusv1.Condition{Type: resource.ConditionReady, Status: status, Reason: v.Reason, Message: v.Message}
 }

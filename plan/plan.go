@@ -9,17 +9,9 @@ import (
 	"isthmus/resource"
 )
 
-// Types of items, and the feature that an agent must have to be given one: they are the same words.
-const (
-	TypePeeringAcceptor  = "peering-acceptor"
-	TypePeeringDialer    = "peering-dialer"
-	TypeExportedServices = "exported-services"
-	TypeMesh             = "mesh"
-)
-
 // Features are the types of items that this version's agents do.
 func Features() []string {
-	return []string{TypePeeringAcceptor, TypePeeringDialer, TypeExportedServices, TypeMesh}
+	return []string{resource.ItemPeeringAcceptor, resource.ItemPeeringDialer, resource.ItemExportedServices, resource.ItemMesh}
 }
 
 // For is everything that one datacenter shall be. Items that need a feature outside of features are left out and
@@ -54,11 +46,11 @@ func items(r resource.Reader, datacenter string) []*isthmusv1.DesiredItem {
 	for p := range resource.AllTouching[*isthmusv1.Peering](r, resource.KindPeering, datacenter) {
 		if p.GetSpec().GetAcceptor() == datacenter {
 			out = append(out, &isthmusv1.DesiredItem{
-				Id: TypePeeringAcceptor + "/" + p.GetUid(), Type: TypePeeringAcceptor, PeeringAcceptor: acceptor(r, p),
+				Id: resource.ItemPeeringAcceptor + "/" + p.GetUid(), Type: resource.ItemPeeringAcceptor, PeeringAcceptor: acceptor(r, p),
 			})
 		} else {
 			out = append(out, &isthmusv1.DesiredItem{
-				Id: TypePeeringDialer + "/" + p.GetUid(), Type: TypePeeringDialer, PeeringDialer: dialer(r, p),
+				Id: resource.ItemPeeringDialer + "/" + p.GetUid(), Type: resource.ItemPeeringDialer, PeeringDialer: dialer(r, p),
 			})
 		}
 		// Consul has one switch for the whole datacenter: one peering that needs the gateways turns it on for all.
@@ -67,10 +59,10 @@ func items(r resource.Reader, datacenter string) []*isthmusv1.DesiredItem {
 		}
 	}
 	out = append(out, &isthmusv1.DesiredItem{
-		Id: TypeExportedServices, Type: TypeExportedServices, ExportedServices: policy.Exports(r, datacenter),
+		Id: resource.ItemExportedServices, Type: resource.ItemExportedServices, ExportedServices: policy.Exports(r, datacenter),
 	})
 	if mesh != nil {
-		out = append(out, &isthmusv1.DesiredItem{Id: TypeMesh, Type: TypeMesh, Mesh: mesh})
+		out = append(out, &isthmusv1.DesiredItem{Id: resource.ItemMesh, Type: resource.ItemMesh, Mesh: mesh})
 	}
 	slices.SortFunc(out, func(a, b *isthmusv1.DesiredItem) int { return cmp.Compare(a.GetId(), b.GetId()) })
 	return out

@@ -89,8 +89,8 @@ func TestPeeringItems(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			f := fleet(tt.peering)
-			acceptor := itemOf(t, f, "dc1", plan.TypePeeringAcceptor).GetPeeringAcceptor()
-			dialer := itemOf(t, f, "dc2", plan.TypePeeringDialer).GetPeeringDialer()
+			acceptor := itemOf(t, f, "dc1", resource.ItemPeeringAcceptor).GetPeeringAcceptor()
+			dialer := itemOf(t, f, "dc2", resource.ItemPeeringDialer).GetPeeringDialer()
 			if acceptor.GetTokenStored() != tt.stored || dialer.GetSecretDigest() != tt.digest {
 				t.Errorf("stored %v, digest %q; want %v, %q", acceptor.GetTokenStored(), dialer.GetSecretDigest(), tt.stored, tt.digest)
 			}
@@ -109,8 +109,8 @@ func TestDeletionIsAnItem(t *testing.T) {
 	p := peered(1, &isthmusv1.TokenEntry{Generation: 1, MakeTime: noon, Outcome: "made", SecretDigest: "d1"})
 	p.DeleteTime = noon
 	f := fleet(p)
-	acceptor := itemOf(t, f, "dc1", plan.TypePeeringAcceptor).GetPeeringAcceptor()
-	dialer := itemOf(t, f, "dc2", plan.TypePeeringDialer).GetPeeringDialer()
+	acceptor := itemOf(t, f, "dc1", resource.ItemPeeringAcceptor).GetPeeringAcceptor()
+	dialer := itemOf(t, f, "dc2", resource.ItemPeeringDialer).GetPeeringDialer()
 	if !acceptor.GetDelete() || !dialer.GetDelete() || dialer.GetSecretDigest() != "" {
 		t.Errorf("acceptor %v, dialer %v: want both to delete, and no token to fetch", acceptor, dialer)
 	}
@@ -118,8 +118,8 @@ func TestDeletionIsAnItem(t *testing.T) {
 
 func TestAgentsTooOldAreNotGivenWhatTheyCannotDo(t *testing.T) {
 	t.Parallel()
-	state, omitted := plan.For(fleet(peered(1)), "dc1", []string{plan.TypeExportedServices})
-	if len(state.GetItems()) != 1 || state.GetItems()[0].GetType() != plan.TypeExportedServices {
+	state, omitted := plan.For(fleet(peered(1)), "dc1", []string{resource.ItemExportedServices})
+	if len(state.GetItems()) != 1 || state.GetItems()[0].GetType() != resource.ItemExportedServices {
 		t.Errorf("items %v, want the exports alone", state.GetItems())
 	}
 	if diff := cmp.Diff([]string{"peering-acceptor/u1"}, omitted); diff != "" {
@@ -129,13 +129,13 @@ func TestAgentsTooOldAreNotGivenWhatTheyCannotDo(t *testing.T) {
 
 func TestMesh(t *testing.T) {
 	t.Parallel()
-	if item := itemOf(t, fleet(peered(1)), "dc1", plan.TypeMesh); item != nil {
+	if item := itemOf(t, fleet(peered(1)), "dc1", resource.ItemMesh); item != nil {
 		t.Errorf("nobody said anything of gateways, and yet %v", item)
 	}
 	for _, through := range []bool{true, false} {
 		p := peered(1)
 		p.Spec.ThroughGateways = &through
-		if got := itemOf(t, fleet(p), "dc2", plan.TypeMesh).GetMesh().GetPeerThroughMeshGateways(); got != through {
+		if got := itemOf(t, fleet(p), "dc2", resource.ItemMesh).GetMesh().GetPeerThroughMeshGateways(); got != through {
 			t.Errorf("through gateways %v, want %v", got, through)
 		}
 	}

@@ -177,15 +177,15 @@ func TestExportStatus(t *testing.T) {
 		reason string
 		ready  string
 	}{
-		{"not reported", nil, policy.StatePending, "Pending", resource.ConditionFalse},
-		{"not written yet", &isthmusv1.ExportsReport{}, policy.StatePending, "Pending", resource.ConditionFalse},
-		{"not to all yet", report(policy.StateApplied, "dc3"), policy.StatePending, "Pending", resource.ConditionFalse},
-		{"applied", report(policy.StateApplied, "dc2", "somebody"), policy.StateApplied, "Applied", resource.ConditionTrue},
-		{"in conflict", report(policy.StateConflict), policy.StateConflict, "Conflict", resource.ConditionFalse},
-		{"drifted", report(policy.StateDrifted), policy.StateDrifted, "Drifted", resource.ConditionFalse},
+		{"not reported", nil, resource.ExportPending, "Pending", resource.ConditionFalse},
+		{"not written yet", &isthmusv1.ExportsReport{}, resource.ExportPending, "Pending", resource.ConditionFalse},
+		{"not to all yet", report(resource.ExportApplied, "dc3"), resource.ExportPending, "Pending", resource.ConditionFalse},
+		{"applied", report(resource.ExportApplied, "dc2", "somebody"), resource.ExportApplied, "Applied", resource.ConditionTrue},
+		{"in conflict", report(resource.ExportConflict), resource.ExportConflict, "Conflict", resource.ConditionFalse},
+		{"drifted", report(resource.ExportDrifted), resource.ExportDrifted, "Drifted", resource.ConditionFalse},
 		{
 			"Consul refuses", &isthmusv1.ExportsReport{ErrorReason: "PermissionDenied", Error: "lacks mesh:write"},
-			policy.StateFailed, "Failed", resource.ConditionFalse,
+			resource.ExportFailed, "Failed", resource.ConditionFalse,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -197,7 +197,7 @@ func TestExportStatus(t *testing.T) {
 			if got := status.GetPlacements()[0].GetState(); got != tt.state {
 				t.Errorf("state %s, want %s", got, tt.state)
 			}
-			c := resource.FindCondition(status.GetConditions(), policy.ConditionReady)
+			c := resource.FindCondition(status.GetConditions(), resource.ConditionReady)
 			if c.GetStatus() != tt.ready || c.GetReason() != tt.reason {
 				t.Errorf("condition %s %s, want %s %s", c.GetStatus(), c.GetReason(), tt.ready, tt.reason)
 			}

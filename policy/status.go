@@ -11,25 +11,8 @@ import (
 	"isthmus/resource"
 )
 
-// States of an export in one datacenter. An agent reports all but pending.
-const (
-	// StatePending: the agent has not done it yet, or there is nobody to export to yet.
-	StatePending = "pending"
-	// StateApplied: Consul's exported-services entry has it.
-	StateApplied = "applied"
-	// StateConflict: somebody else's content stands against it.
-	StateConflict = "conflict"
-	// StateDrifted: somebody took it out, and the datacenter's drift says report.
-	StateDrifted = "drifted"
-	// StateFailed: Consul refused it.
-	StateFailed = "failed"
-)
-
 // maxPlacements bounds a status: what is applied is counted, what is not comes first.
 const maxPlacements = 100
-
-// ConditionReady is the type of the condition that sums an export up.
-const ConditionReady = "Ready"
 
 // ExportReports gives the last report of a datacenter's leading agent; nil when there is none.
 type ExportReports func(datacenter string) *isthmusv1.ExportsReport
@@ -42,7 +25,7 @@ func ExportStatus(r resource.Reader, export *isthmusv1.ServiceExport, reports Ex
 	for dc := range Exporters(r, export) {
 		p := place(r, export, dc.GetName(), reports(dc.GetName()))
 		next.Datacenters++
-		if p.GetState() == StateApplied {
+		if p.GetState() == resource.ExportApplied {
 			next.Applied++
 		}
 		placements = append(placements, p)
@@ -57,12 +40,12 @@ func ExportStatus(r resource.Reader, export *isthmusv1.ServiceExport, reports Ex
 
 // rank puts what needs a person first.
 func rank(state string) int {
-	return slices.Index([]string{StateFailed, StateConflict, StateDrifted, StatePending, StateApplied}, state)
+	return slices.Index([]string{resource.ExportFailed, resource.ExportConflict, resource.ExportDrifted, resource.ExportPending, resource.ExportApplied}, state)
 }
 
 func place(r resource.Reader, export *isthmusv1.ServiceExport, datacenter string, report *isthmusv1.ExportsReport) *isthmusv1.ExportPlacement {
 	wanted := consumers(export.GetSpec().GetConsumers(), neighbours(r, datacenter))
-	out := &isthmusv1.ExportPlacement{Datacenter: datacenter, State: StatePending, Consumers: int32(len(wanted))}
+	out := &isthmusv1.ExportPlacement{Datacenter: datacenter, State: resource.ExportPending, Consumers: int32(len(wanted))}
 	switch {
 	case len(wanted) == 0:
 		out.Message = "no consumer is peered with " + datacenter + " yet"
@@ -71,7 +54,7 @@ func place(r resource.Reader, export *isthmusv1.ServiceExport, datacenter string
 		out.Message = "the agent of " + datacenter + " has not reported yet"
 		return out
 	case report.GetErrorReason() != "":
-		out.State, out.Message = StateFailed, report.GetError()
+		out.State, out.Message = resource.ExportFailed, report.GetError()
 		return out
 	}
 	key := keyOf(export.GetSpec())
@@ -83,7 +66,7 @@ func place(r resource.Reader, export *isthmusv1.ServiceExport, datacenter string
 		return out
 	}
 	seen := report.GetExports()[i]
-	if seen.GetState() != StateApplied {
+	if seen.GetState() != resource.ExportApplied {
 		out.State, out.Message = seen.GetState(), seen.GetMessage()
 		return out
 	}
@@ -97,12 +80,12 @@ func place(r resource.Reader, export *isthmusv1.ServiceExport, datacenter string
 		out.Message = "not yet exported to " + strings.Join(missing, ", ")
 		return out
 	}
-	out.State = StateApplied
+	out.State = resource.ExportApplied
 	return out
 }
 
 func ready(s *isthmusv1.ServiceExportStatus) *isthmusv1.Condition {
-	c := &isthmusv1.Condition{Type: ConditionReady, Status: resource.ConditionFalse}
+	c := &isthmusv1.Condition{Type: resource.ConditionReady, Status: resource.ConditionFalse}
 	switch {
 	case s.GetDatacenters() == 0:
 		c.Reason, c.Message = "NoExporter", "no datacenter is chosen: see spec.datacenters or spec.selector"
@@ -112,7 +95,7 @@ func ready(s *isthmusv1.ServiceExportStatus) *isthmusv1.Condition {
 	default:
 		first := s.GetPlacements()[0]
 		c.Reason = map[string]string{
-			StatePending: "Pending", StateConflict: "Conflict", StateDrifted: "Drifted", StateFailed: "Failed",
+			resource.ExportPending: "Pending", resource.ExportConflict: "Conflict", resource.ExportDrifted: "Drifted", resource.ExportFailed: "Failed",
 		}[first.GetState()]
 		c.Message = fmt.Sprintf("applied in %d of %d datacenters; %s: %s",
 			s.GetApplied(), s.GetDatacenters(), first.GetDatacenter(), first.GetMessage())

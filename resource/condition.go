@@ -10,6 +10,9 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
+// ConditionReady is the type of the condition that sums a resource up.
+const ConditionReady = "Ready"
+
 // The values of a condition's status.
 const (
 	ConditionTrue    = "true"

@@ -3,16 +3,14 @@ package resource
 import (
 	"net/url"
 	"regexp"
+	"time"
 
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
-// The runtimes of a Datacenter.
-const (
-	RuntimeVM         = "vm"
-	RuntimeKubernetes = "kubernetes"
-)
+// RuntimeKubernetes is the runtime of a Datacenter that may have spec.kubernetes. The other one is vm.
+const RuntimeKubernetes = "kubernetes"
 
 // What a Datacenter's agent does about drift.
 const (
@@ -26,6 +24,10 @@ const (
 	LivenessOffline = "offline"
 	LivenessUnknown = "unknown"
 )
+
+// Silence is how long an agent may say nothing and still count as heard of. Its open poll is heard of every 5 seconds, and
+// written down every 5 more: two are lost before, or a leader election of Consul or a restart of the server goes by.
+const Silence = 30 * time.Second
 
 // consulDatacenterForm is what Consul allows as the name of a datacenter, once in lower case.
 var consulDatacenterForm = regexp.MustCompile(`^[a-z0-9_-]+$`)

@@ -23,6 +23,13 @@ const (
 	TrustNone = "none"
 )
 
+// The states of a JoinToken; those of an APIToken are the same, which cannot be used up.
+const (
+	TokenActive  = "active"
+	TokenUsed    = "used"
+	TokenExpired = "expired"
+)
+
 // The roles of an APIToken.
 const (
 	RoleAdmin    = "admin"

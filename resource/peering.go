@@ -15,6 +15,34 @@ const (
 	ScopePeerName = "peer-name"
 )
 
+// How an agent judges the newest thing that its end of a peering heard, by its own clock.
+const (
+	HeartbeatFresh = "fresh"
+	HeartbeatStale = "stale"
+	// HeartbeatNever: nothing was heard since the end is there.
+	HeartbeatNever = "never"
+)
+
+// What became of a peering token. Empty: claimed, not made yet. An agent reports used and refused.
+const (
+	OutcomeMade       = "made"
+	OutcomeDelivered  = "delivered"
+	OutcomeUsed       = "used"
+	OutcomeRefused    = "refused"
+	OutcomeExpired    = "expired"
+	OutcomeSuperseded = "superseded"
+)
+
+// Whose a peering is that an agent sees in its Consul.
+const (
+	// OriginOwn: a Peering wants it.
+	OriginOwn = "own"
+	// OriginForeign: somebody else's, never touched.
+	OriginForeign = "foreign"
+	// OriginOrphan: it carries isthmus's mark, and no Peering wants it.
+	OriginOrphan = "orphan"
+)
+
 func peeringKind() Kind {
 	return Kind{
 		Name: KindPeering, Plural: "peerings", Singular: "peering", Short: "peer",

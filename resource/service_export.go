@@ -12,6 +12,20 @@ import (
 // AnyService as the service of a ServiceExport is every service.
 const AnyService = "*"
 
+// States of an export in one datacenter. An agent reports all but pending.
+const (
+	// ExportPending: the agent has not done it yet, or there is nobody to export to yet.
+	ExportPending = "pending"
+	// ExportApplied: Consul's exported-services entry has it.
+	ExportApplied = "applied"
+	// ExportConflict: somebody else's content stands against it.
+	ExportConflict = "conflict"
+	// ExportDrifted: somebody took it out, and the datacenter's drift says report.
+	ExportDrifted = "drifted"
+	// ExportFailed: Consul refused it.
+	ExportFailed = "failed"
+)
+
 // serviceForm is what can be a service of Consul's mesh: wider than a DNS label, as Consul is.
 var serviceForm = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,253}[a-zA-Z0-9])?$`)
 

@@ -18,6 +18,7 @@ import (
 	"isthmus/peering"
 	"isthmus/plan"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 	"isthmus/seal"
 )
 
@@ -251,11 +252,11 @@ func (a *agent) reconcile(ctx context.Context, state *isthmusv1.PullResponse) {
 	for _, item := range state.GetState().GetItems() {
 		var err error
 		switch item.GetType() {
-		case plan.TypePeeringAcceptor:
+		case resource.ItemPeeringAcceptor:
 			err = a.accept(ctx, item.GetPeeringAcceptor())
-		case plan.TypePeeringDialer:
+		case resource.ItemPeeringDialer:
 			err = a.dialOut(ctx, item.GetPeeringDialer())
-		case plan.TypeExportedServices:
+		case resource.ItemExportedServices:
 			a.world.mu.Lock()
 			a.world.exports[a.dc] = item.GetExportedServices()
 			a.world.mu.Unlock()
@@ -366,13 +367,13 @@ func (a *agent) report(ctx context.Context, state *isthmusv1.PullResponse) error
 	}
 	for _, item := range state.GetState().GetItems() {
 		switch item.GetType() {
-		case plan.TypePeeringAcceptor:
+		case resource.ItemPeeringAcceptor:
 			p := item.GetPeeringAcceptor()
 			r.Peerings.Peerings = append(r.Peerings.Peerings, a.observe(p.GetPeerName(), p.GetUid(), "acceptor", p.GetDelete()))
-		case plan.TypePeeringDialer:
+		case resource.ItemPeeringDialer:
 			p := item.GetPeeringDialer()
 			r.Peerings.Peerings = append(r.Peerings.Peerings, a.observe(p.GetPeerName(), p.GetUid(), "dialer", p.GetDelete()))
-		case plan.TypeExportedServices:
+		case resource.ItemExportedServices:
 			for _, s := range item.GetExportedServices().GetServices() {
 				r.Exports.Exports = append(r.Exports.Exports, &isthmusv1.ObservedExport{
 					Name: s.GetName(), Namespace: s.GetNamespace(), Peers: s.GetPeers(), State: "applied",
@@ -396,7 +397,7 @@ func (a *agent) observe(peer, uid, role string, deleting bool) *isthmusv1.Observ
 	}
 	o.State, o.PeerId = e.state, e.peerID
 	if e.state == peering.StateActive {
-		o.Heartbeat = peering.HeartbeatFresh
+		o.Heartbeat = resource.HeartbeatFresh
 	}
 	return o
 }

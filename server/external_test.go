@@ -10,6 +10,7 @@ import (
 
 	"isthmus/peering"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 	"isthmus/seal"
 )
 
@@ -38,7 +39,7 @@ func TestTokenForAnExternalDialer(t *testing.T) {
 		}
 	}
 	entry := peering.Current(n.peering("out").GetStatus().GetToken())
-	if entry.GetOutcome() != peering.OutcomeMade || entry.GetSecretDigest() != "" || entry.GetMadeBy() != a.id.Agent() {
+	if entry.GetOutcome() != resource.OutcomeMade || entry.GetSecretDigest() != "" || entry.GetMadeBy() != a.id.Agent() {
 		t.Errorf("ledger: %v", entry)
 	}
 	if events := n.call("GET", "/v1/events?target=out", "").body; !strings.Contains(events, "in the clear") {
@@ -88,7 +89,7 @@ func TestTokenOfAnExternalAcceptor(t *testing.T) {
 	if err != nil || len(got.GetPayloads()) != 1 {
 		t.Fatalf("fetching: %v", err)
 	}
-	if entry := peering.Current(n.peering("in").GetStatus().GetToken()); entry.GetOutcome() != peering.OutcomeDelivered || entry.GetMadeBy() != peering.Operator {
+	if entry := peering.Current(n.peering("in").GetStatus().GetToken()); entry.GetOutcome() != resource.OutcomeDelivered || entry.GetMadeBy() != peering.Operator {
 		t.Errorf("ledger: %v", entry)
 	}
 	if a := n.call("POST", "/v1/peerings/in:rotate", "{}"); a.status != 400 || !strings.Contains(a.body, "import a new one") {

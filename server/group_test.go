@@ -7,6 +7,7 @@ import (
 
 	"isthmus/peering"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 const meshOfDemo = "---\nkind: PeeringGroup\nname: demo\nspec: {shape: full-mesh, selector: env=demo}\n"
@@ -145,7 +146,7 @@ func TestLivenessAndVerdictsOverTime(t *testing.T) {
 	a2.stop()
 	// Until the server has seen that the connection is gone, an open Pull counts as being heard of.
 	n.inFlight("isthmus.v1.SyncService/Pull", 1)
-	clock.advance(peering.Silence + 1)
+	clock.advance(resource.Silence + 1)
 	p := n.becomes("dc1-dc2", peering.VerdictUnknown)
 	if p.GetStatus().GetState() != peering.StateActive {
 		t.Errorf("the last state is not shown: %v", p.GetStatus())

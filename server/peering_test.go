@@ -7,6 +7,7 @@ import (
 
 	"isthmus/peering"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 // pair is two datacenters with agents, and the Peering dc1-dc2 of both.
@@ -28,7 +29,7 @@ func TestPeeringBecomesHealthy(t *testing.T) {
 		t.Errorf("token: %v", token)
 	}
 	entry := token.GetLedger()[0]
-	if entry.GetMadeBy() != a1.id.Agent() || entry.GetDeliveredTo() != a2.id.Agent() || entry.GetUsedBy() != a2.id.Agent() || entry.GetOutcome() != peering.OutcomeUsed {
+	if entry.GetMadeBy() != a1.id.Agent() || entry.GetDeliveredTo() != a2.id.Agent() || entry.GetUsedBy() != a2.id.Agent() || entry.GetOutcome() != resource.OutcomeUsed {
 		t.Errorf("ledger: %v", entry)
 	}
 	if w.tokens != 1 {

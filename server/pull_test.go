@@ -10,6 +10,7 @@ import (
 
 	"isthmus/plan"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 // pull asks once for what the agent does not have.
@@ -124,17 +125,17 @@ func TestPullOfAnOldAgent(t *testing.T) {
 	n := start(t)
 	n.apply(datacenters("dc1", "dc2") + "---\nkind: Peering\nname: dc1-dc2\nspec: {acceptor: dc1, dialer: dc2}\n")
 	a := n.enrol(newWorld(), fleetKey(t), "dc1")
-	response, err := a.sync.Pull(t.Context(), &isthmusv1.PullRequest{Features: []string{plan.TypeExportedServices}})
+	response, err := a.sync.Pull(t.Context(), &isthmusv1.PullRequest{Features: []string{resource.ItemExportedServices}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, item := range response.GetState().GetItems() {
-		if item.GetType() != plan.TypeExportedServices {
+		if item.GetType() != resource.ItemExportedServices {
 			t.Errorf("an item of type %s", item.GetType())
 		}
 	}
 	if _, err := a.sync.Report(t.Context(), &isthmusv1.ReportRequest{
-		Agent: &isthmusv1.AgentReport{Leader: true, Features: []string{plan.TypeExportedServices}},
+		Agent: &isthmusv1.AgentReport{Leader: true, Features: []string{resource.ItemExportedServices}},
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"isthmus/peering"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 // eventually polls until a condition holds, and fails with what it saw last.
@@ -68,7 +69,7 @@ func (n *node) uses(name string, generation int32) {
 	eventually(n.t, name+" healthy with another token", func() (bool, string) {
 		s := n.peering(name).GetStatus()
 		entry := peering.Current(s.GetToken())
-		return entry.GetGeneration() == generation && entry.GetOutcome() == peering.OutcomeUsed && s.GetVerdict() == peering.VerdictHealthy, s.String()
+		return entry.GetGeneration() == generation && entry.GetOutcome() == resource.OutcomeUsed && s.GetVerdict() == peering.VerdictHealthy, s.String()
 	})
 }
 

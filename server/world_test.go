@@ -6,6 +6,7 @@ import (
 
 	"isthmus/peering"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 // world is as much of many Consul clusters as a peering needs: a token connects the end that made it with the one that uses
@@ -71,13 +72,13 @@ func (w *world) generate(dc, peer, uid string) (token string) {
 // establish is Establish.
 func (w *world) establish(dc, peer, uid, token string) (outcome string) {
 	w.change(func() {
-		outcome = peering.OutcomeRefused
+		outcome = resource.OutcomeRefused
 		for _, ends := range w.ends {
 			for _, other := range ends {
 				if other.role == "acceptor" && w.current[other.peerID] == token {
 					delete(w.current, other.peerID)
 					other.state = peering.StateActive
-					outcome = peering.OutcomeUsed
+					outcome = resource.OutcomeUsed
 					w.of(dc)[peer] = &end{uid: uid, role: "dialer", state: peering.StateActive, peerID: other.peerID}
 				}
 			}

@@ -89,13 +89,13 @@ func (a *applier) show(changes []*isthmusv1.Change) {
 			line += " by group " + change.GetGroup()
 		}
 		a.program.printf("%s\n", line)
-		if a.dryRun && change.GetAction() != "unchanged" {
+		if a.dryRun && change.GetAction() != resource.ActionUnchanged {
 			a.showFields(change)
 		}
 	}
 	if a.dryRun {
 		a.program.printf("Dry run: %d to create, %d to update, %d to delete, %d unchanged. Nothing was stored.\n",
-			counts["create"], counts["update"], counts["delete"], counts["unchanged"])
+			counts[resource.ActionCreate], counts[resource.ActionUpdate], counts[resource.ActionDelete], counts[resource.ActionUnchanged])
 	}
 }
 
@@ -114,7 +114,7 @@ func (a *applier) showFields(change *isthmusv1.Change) {
 
 func outcomeOf(action string, dryRun bool) string {
 	switch {
-	case action == "unchanged":
+	case action == resource.ActionUnchanged:
 		return action
 	case dryRun:
 		return "to " + action

@@ -69,12 +69,12 @@ func (l *leader) leading(datacenter string, acting []*isthmusv1.Agent) *isthmusv
 }
 
 func agentReady(a *isthmusv1.Agent, report *isthmusv1.AgentReport) *isthmusv1.Condition {
-	c := &isthmusv1.Condition{Type: inventory.ConditionReady, Status: resource.ConditionFalse}
+	c := &isthmusv1.Condition{Type: resource.ConditionReady, Status: resource.ConditionFalse}
 	switch {
-	case a.GetStatus().GetLiveness() == inventory.Unknown:
+	case a.GetStatus().GetLiveness() == resource.LivenessUnknown:
 		c.Status, c.Reason, c.Message = resource.ConditionUnknown, "Unknown", "not heard of since this server listens"
-	case a.GetStatus().GetLiveness() == inventory.Offline:
-		c.Reason, c.Message = "Offline", fmt.Sprintf("not heard of for more than %s", inventory.Silence)
+	case a.GetStatus().GetLiveness() == resource.LivenessOffline:
+		c.Reason, c.Message = "Offline", fmt.Sprintf("not heard of for more than %s", resource.Silence)
 	case report.GetErrorReason() != "":
 		c.Reason, c.Message = report.GetErrorReason(), report.GetError()
 	default:

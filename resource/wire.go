@@ -1,0 +1,44 @@
+package resource
+
+// Words that the server says beside the resources themselves, for whoever reads its answers.
+
+// IndexHeader of an answer tells at which index it was true.
+const IndexHeader = "x-isthmus-index"
+
+// Types of the items of a desired state, and the feature that an agent must have to be given one: they are the same words.
+const (
+	ItemPeeringAcceptor  = "peering-acceptor"
+	ItemPeeringDialer    = "peering-dialer"
+	ItemExportedServices = "exported-services"
+	ItemMesh             = "mesh"
+)
+
+// What apply does to a resource, or would do; the first three are actions in the audit log too.
+const (
+	ActionCreate    = "create"
+	ActionUpdate    = "update"
+	ActionDelete    = "delete"
+	ActionUnchanged = "unchanged"
+)
+
+// Further actions in the audit log.
+const (
+	// ActionEnrol, ActionRenew, ActionRefuse: an agent came, got its next certificate, or was turned away.
+	ActionEnrol  = "enrol"
+	ActionRenew  = "renew"
+	ActionRefuse = "refuse"
+	// ActionApprove: an operator trusts an agent.
+	ActionApprove = "approve"
+	// ActionConfirm: an operator lets removals go on after a restore.
+	ActionConfirm = "confirm"
+	// ActionRotate: a new peering token is wanted. ActionClaim, ActionMint: an agent is about to make it, and made it.
+	ActionRotate = "rotate"
+	ActionClaim  = "claim"
+	ActionMint   = "mint"
+	// ActionImport: an operator brought in another operator's peering token.
+	ActionImport = "import"
+	// ActionReadSecret: an agent fetched a sealed token.
+	ActionReadSecret = "read-secret"
+	// ActionTransition: what a resource is changed by itself: a verdict, a liveness, an expiry.
+	ActionTransition = "transition"
+)

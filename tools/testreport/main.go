@@ -12,7 +12,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -94,12 +96,22 @@ func (r *report) follow(in io.Reader, every time.Duration) error {
 			}
 			r.add(e)
 		case now := <-ticker.C:
-			for k, since := range r.running {
-				if now.Sub(since) > every {
-					fmt.Fprintf(r.out, "... %s %s is running, %d s\n", k.pkg, k.test, int(now.Sub(since).Seconds()))
-				}
-			}
+			r.tellRunning(now.Add(-every), now)
 		}
+	}
+}
+
+// tellRunning names the test of each package that runs longest, if it began before a time.
+func (r *report) tellRunning(before, now time.Time) {
+	longest := map[string]string{}
+	for k, since := range r.running {
+		if known, ok := longest[k.pkg]; since.Before(before) && (!ok || since.Before(r.running[key{k.pkg, known}])) {
+			longest[k.pkg] = k.test
+		}
+	}
+	for _, pkg := range slices.Sorted(maps.Keys(longest)) {
+		since := r.running[key{pkg, longest[pkg]}]
+		fmt.Fprintf(r.out, "... %s %s has been running for %d s\n", pkg, longest[pkg], int(now.Sub(since).Seconds()))
 	}
 }
 
@@ -109,9 +121,13 @@ func (r *report) add(e event) {
 	switch e.Action {
 	case "build-output":
 		builder(r.builds, e.ImportPath).WriteString(e.Output)
-	case "run":
+	case "run", "cont":
 		if e.Test == top {
 			r.running[k] = e.Time
+		}
+	case "pause": // it waits for its turn among parallel tests
+		if e.Test == top {
+			delete(r.running, k)
 		}
 	case "output":
 		if _, ok := r.output[k]; !ok {

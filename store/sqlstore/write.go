@@ -98,35 +98,21 @@ func (s *Store) encodeEvent(e *isthmusv1.Event) (*event, error) {
 	return out, nil
 }
 
-// commit is one transaction for a group of writes, each with its own outcome.
+// commit brings a group of writes into the database, each with its own outcome.
 func (s *Store) commit(batch []*ticket[*write]) {
 	writes := make([]*write, len(batch))
 	for i, t := range batch {
 		writes[i] = t.item
 	}
-	err := s.commitAll(writes)
-	code := fault.CodeOf(err)
-	if len(writes) > 1 && (code == fault.Invalid || code == fault.Internal) {
-		// Something in one of them is refused by the database itself: the others shall not suffer for it.
-		for _, w := range writes {
-			w.err = s.commitAll([]*write{w})
-		}
-		return
-	}
-	if err != nil {
-		for _, w := range writes {
-			w.err = err
-		}
-	}
+	group := settling[*write]{try: s.commitAll, fail: func(w *write, err error) { w.err = err }}
+	group.run(writes)
 }
 
-// commitAll commits those writes whose preconditions hold; the others get their own errors. Its own error is of all.
+// commitAll is one transaction: it commits those writes whose preconditions hold and gives the others their own errors.
+// When it fails itself, it has given none of them an outcome.
 func (s *Store) commitAll(writes []*write) error {
 	ctx, cancel := context.WithTimeout(s.life, commitTimeout)
 	defer cancel()
-	for _, w := range writes {
-		w.revision, w.err = store.Revision{}, nil
-	}
 	tx, err := s.db.Begin(ctx)
 	if err != nil {
 		return err
@@ -136,22 +122,26 @@ func (s *Store) commitAll(writes []*write) error {
 	if err := tx.Run(ctx, s.reads(st, writes)...); err != nil {
 		return err
 	}
-	failed := make([]error, len(writes))
-	applied := 0
+	type outcome struct {
+		revision store.Revision
+		err      error
+	}
+	outcomes := make([]outcome, len(writes))
 	for i, w := range writes {
-		if failed[i] = st.apply(w); failed[i] == nil {
-			applied++
-			w.revision = store.Revision{Epoch: st.epoch, Index: st.index}
+		if err := st.apply(w); err != nil {
+			outcomes[i].err = err
+		} else {
+			outcomes[i].revision = store.Revision{Epoch: st.epoch, Index: st.index}
 		}
 	}
-	if applied > 0 && st.dirty() {
+	if st.dirty() {
 		if err := tx.Commit(ctx, s.changes(st)...); err != nil {
 			return commitFault(err)
 		}
 		s.signal()
 	}
 	for i, w := range writes {
-		w.err = failed[i]
+		w.revision, w.err = outcomes[i].revision, outcomes[i].err
 	}
 	return nil
 }

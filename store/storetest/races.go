@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -52,37 +53,77 @@ func testBatch(f *fixture) {
 	checkChain(f, n/4)
 }
 
-// testPoison has a write among others that the database itself refuses, beyond what is checked before: it fails alone.
+// poison is a generation that testPoison makes the database refuse.
+const poison = 77
+
+// testPoison has writes among others that the database itself refuses, beyond what is checked before: each fails alone,
+// and no other outcome is lost with it: neither what is stored nor what the store refuses.
 func testPoison(f *fixture) {
 	t := f.t
-	const poison = 77
-	bad := func(name string) *isthmusv1.Datacenter {
-		dc := datacenter(name)
-		dc.Generation = poison
-		return dc
-	}
-	f.put(bad("first"))
+	first := datacenter("dc1")
+	first.Generation = poison
+	f.put(first, datacenter("dc2"), peering("dc1", "dc2"))
 	f.db.Exec(t, fmt.Sprintf(`CREATE UNIQUE INDEX poison ON resources (generation) WHERE generation = %d`, poison))
-	for round := range 5 {
-		errs := make([]error, 16)
-		concurrently(len(errs), func(i int) {
-			dc := datacenter(fmt.Sprintf("p%d-%d", round, i))
-			if i == 7 {
-				dc.Generation = poison
-			}
-			_, errs[i] = f.Write(f.ctx, store.Write{Puts: puts(dc), Events: []*isthmusv1.Event{event("create", "Datacenter", dc.GetName())}})
+	stale, err := f.Acquire(f.ctx, "controller", "a", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Release(f.ctx, stale); err != nil {
+		t.Fatal(err)
+	}
+	const rounds, n = 5, 24
+	before := f.revision().Index
+	stored := 0
+	for round := range rounds {
+		errs := make([]error, n)
+		revisions := make([]store.Revision, n)
+		concurrently(n, func(i int) {
+			revisions[i], errs[i] = f.Write(f.ctx, poisoned(fmt.Sprintf("p%d-%d", round, i), i, &stale))
 		})
 		for i, err := range errs {
-			want := fault.Code("")
-			if i == 7 {
-				want = fault.Internal
-			}
+			want := poisonOutcome(i)
 			if fault.CodeOf(err) != want {
 				t.Fatalf("round %d, write %d: %v, want %q", round, i, err, want)
 			}
+			o, _, missing := f.Get(f.ctx, datacenterKey(fmt.Sprintf("p%d-%d", round, i)))
+			if (missing == nil) != (want == "") {
+				t.Fatalf("round %d, write %d: its outcome was %q, but then %v", round, i, want, missing)
+			}
+			if want != "" {
+				continue
+			}
+			stored++
+			if o.GetIndex() != revisions[i].Index {
+				t.Fatalf("round %d, write %d: acknowledged at %d, stored at %d", round, i, revisions[i].Index, o.GetIndex())
+			}
 		}
 	}
-	checkChain(f, 5*15)
+	if at := f.revision().Index; at != before+uint64(stored) {
+		t.Fatalf("%d accepted writes moved the index from %d to %d", stored, before, at)
+	}
+	checkChain(f, stored)
+}
+
+// poisoned is one of testPoison's writes: all want to store a datacenter and an event, some cannot.
+func poisoned(name string, i int, stale *store.Lease) store.Write {
+	dc := datacenter(name)
+	w := store.Write{Events: []*isthmusv1.Event{event("create", "Datacenter", name)}}
+	switch i % 6 {
+	case 1:
+		w.Requires = []store.Require{{Key: datacenterKey("dc1"), Index: 99}}
+	case 2:
+		dc.Generation = poison
+	case 3:
+		w.Fence = stale
+	case 4:
+		w.Puts = puts(peering("dc2", "dc1"))
+	}
+	w.Puts = append(w.Puts, puts(dc)...)
+	return w
+}
+
+func poisonOutcome(i int) fault.Code {
+	return []fault.Code{"", fault.Conflict, fault.Internal, fault.Conflict, fault.AlreadyExists, ""}[i%6]
 }
 
 // testRequireRace counts up a resource with check-and-set from many writers: none is lost.

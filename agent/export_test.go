@@ -1,6 +1,11 @@
 package agent
 
 import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
 	"isthmus/agent/consul"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
@@ -50,3 +55,49 @@ func (m *Memory) Current() (state *isthmusv1.DesiredState, digest string, held i
 
 // Newest is what the next pull says.
 func (m *Memory) Newest() (epoch string, minIndex uint64, digest string) { return m.m.newest() }
+
+// Worker is the part of an agent that leads, follows and paces itself, without a Consul.
+type Worker struct{ w *worker }
+
+// NewWorker makes one that sends its reports to send.
+func NewWorker(now func() time.Time, send func(context.Context, *isthmusv1.ReportRequest) error) *Worker {
+	a := &Agent{config: Config{Now: now}, log: hclog.NewNullLogger()}
+	a.reporter = newReporter(send, a.log)
+	a.worker = newWorker(a)
+	return &Worker{a.worker}
+}
+
+// Leading and HeldUp are what a campaign tells.
+func (w *Worker) Leading(ctx context.Context, leads bool) { w.w.setLeading(ctx, leads) }
+
+// HeldUp tells why the lock cannot be had.
+func (w *Worker) HeldUp(err error) { w.w.heldUp(err) }
+
+// Held is why the agent cannot act.
+func (w *Worker) Held() error {
+	w.w.mu.Lock()
+	defer w.w.mu.Unlock()
+	return w.w.held
+}
+
+// Term is the leadership of now.
+func (w *Worker) Term() context.Context { return w.w.term() }
+
+// Say reports what a term saw.
+func (w *Worker) Say(term context.Context, r *isthmusv1.ReportRequest) bool { return w.w.say(term, r) }
+
+// Flush sends what is news.
+func (w *Worker) Flush(ctx context.Context) error { return w.w.agent.reporter.flush(ctx) }
+
+// Next is the pause after a pass.
+func (w *Worker) Next(p Pace) time.Duration { return w.w.next(p) }
+
+// Pace is what a pass left behind.
+type Pace = pace
+
+// The paces.
+const (
+	AtRest   = atRest
+	UnderWay = underWay
+	Moved    = moved
+)

@@ -6,6 +6,7 @@ import (
 
 	"isthmus/agent/consul"
 	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
 // campaign is this agent's try to lead its datacenter, once it knows that the Consul is the right one.
@@ -69,15 +70,21 @@ func (w *worker) resignation() func() {
 	return w.resign
 }
 
+// setLeading is told how each try for the lock went. Of one that failed heldUp tells after it; any other means that nothing
+// holds the campaign up any more, whoever leads.
 func (w *worker) setLeading(ctx context.Context, leads bool) {
 	w.mu.Lock()
+	wasHeld := w.held != nil
+	w.held = nil
 	if leads == (w.leading != nil) {
 		w.mu.Unlock()
+		if wasHeld {
+			w.kick()
+		}
 		return
 	}
 	if leads {
 		w.leading, w.resign = context.WithCancel(ctx)
-		w.held = nil
 		w.catalog = true
 	} else {
 		w.resign()
@@ -95,4 +102,16 @@ func (w *worker) heldUp(err error) {
 	w.held = err
 	w.mu.Unlock()
 	w.kick()
+}
+
+// say reports for the datacenter, which only its leader does: what a pass saw in a term that is over, or in another one, is
+// not news any more.
+func (w *worker) say(term context.Context, report *isthmusv1.ReportRequest) (said bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.leading == nil || w.leading != term || term.Err() != nil {
+		return false
+	}
+	w.agent.reporter.set(report)
+	return true
 }

@@ -96,6 +96,18 @@ func itemsOf(state *isthmusv1.DesiredState) []item {
 	return out
 }
 
+// pace is how soon the next look at peerings should come.
+type pace int
+
+const (
+	// atRest: nothing is on its way.
+	atRest pace = iota
+	// underWay: Consul is at something, or does not answer.
+	underWay
+	// moved: this pass did something, and what comes of it is to be seen.
+	moved
+)
+
 // result is what came of one item in one pass.
 type result struct {
 	err error
@@ -103,16 +115,15 @@ type result struct {
 	acted bool
 }
 
-// reconcilePeerings works on all peering items and reports all peerings of the datacenter. settled is false while something
-// is on its way, so that the next look should come soon.
-func (r *reconciler) reconcilePeerings(ctx context.Context, state *isthmusv1.DesiredState) (report *isthmusv1.PeeringsReport, settled bool, err error) {
+// reconcilePeerings works on all peering items and reports all peerings of the datacenter.
+func (r *reconciler) reconcilePeerings(ctx context.Context, state *isthmusv1.DesiredState) (report *isthmusv1.PeeringsReport, next pace, err error) {
 	peerings, _, err := r.consul.Peerings(ctx, consul.Query{})
 	if err != nil {
-		return nil, false, err
+		return nil, underWay, err
 	}
 	items := itemsOf(state)
 	if err := r.forget(items); err != nil {
-		return nil, false, err
+		return nil, underWay, err
 	}
 	results := make([]result, len(items))
 	var g errgroup.Group
@@ -124,24 +135,28 @@ func (r *reconciler) reconcilePeerings(ctx context.Context, state *isthmusv1.Des
 		})
 	}
 	_ = g.Wait() // the results hold the errors
-	settled = true
+	acted := false
 	for _, one := range results {
-		if one.acted {
-			settled = false
+		switch {
+		case one.acted && one.err == nil:
+			next = moved
+		case one.acted:
+			next = max(next, underWay)
 		}
+		acted = acted || one.acted
 	}
-	if !settled {
+	if acted {
 		if peerings, _, err = r.consul.Peerings(ctx, consul.Query{}); err != nil {
-			return nil, false, err
+			return nil, underWay, err
 		}
 	}
 	report = r.observe(items, results, peerings)
 	for _, p := range report.GetPeerings() {
 		if p.GetOrigin() == originOwn && (p.GetState() == consul.StatePending || p.GetState() == consul.StateEstablishing || p.GetState() == consul.StateDeleting) {
-			settled = false
+			next = max(next, underWay)
 		}
 	}
-	return report, settled, nil
+	return report, next, nil
 }
 
 // reconcileItem does what one end needs now.
@@ -159,7 +174,7 @@ func (r *reconciler) reconcileItem(ctx context.Context, it item, all []consul.Pe
 		}
 	}
 	if at != nil && at.Deleting {
-		return result{acted: true} // Consul is at it, and has dropped its Meta
+		return result{} // Consul is at it, and has dropped its Meta
 	}
 	if at != nil && uidOf(*at) != it.uid {
 		if it.remove {

@@ -29,6 +29,7 @@ const (
 //	check who Consul is ──▶ leader? ──▶ mesh ──▶ peerings ──▶ exports ──▶ inventory, services ──▶ report
 type worker struct {
 	agent *Agent
+	now   func() time.Time
 	// wake has room for one.
 	wake chan struct{}
 
@@ -51,7 +52,7 @@ type worker struct {
 }
 
 func newWorker(a *Agent) *worker {
-	return &worker{agent: a, wake: make(chan struct{}, 1), catalog: true, hurry: pollSoon}
+	return &worker{agent: a, now: a.config.Now, wake: make(chan struct{}, 1), catalog: true, hurry: pollSoon}
 }
 
 func (w *worker) kick() {
@@ -173,14 +174,14 @@ func (w *worker) act(ctx context.Context, state *isthmusv1.DesiredState, from sn
 func (w *worker) lead(ctx context.Context, state *isthmusv1.DesiredState, from snapshot) (time.Duration, error) {
 	r, a := w.agent.reconciler, w.agent
 	errMesh := r.reconcileMesh(ctx, state)
-	peerings, settled, errPeerings := r.reconcilePeerings(ctx, state)
+	peerings, pace, errPeerings := r.reconcilePeerings(ctx, state)
 	exports := r.reconcileExports(ctx, state)
 	report := &isthmusv1.ReportRequest{Peerings: peerings, Exports: exports}
 	errCatalog := w.lookAround(ctx, report)
-	if ctx.Err() != nil {
-		return 0, nil //nolint:nilerr // somebody else leads now, or the agent stops
+	if !w.say(ctx, report) {
+		w.kickCatalog() // what this pass saw of it was not told to anybody
+		return 0, nil   //nolint:nilerr // somebody else leads now, or the agent stops
 	}
-	a.reporter.set(report)
 	err := cmp.Or(errPeerings, errMesh, errCatalog)
 	if err == nil && w.applied.Digest != from.Digest {
 		a.log.Info("applied a desired state", "digest", from.Digest, "index", from.Index, "items", len(state.GetItems()),
@@ -188,18 +189,19 @@ func (w *worker) lead(ctx context.Context, state *isthmusv1.DesiredState, from s
 		w.applied = from
 		a.config.Hooks.applied(from.Digest, from.Index)
 	}
-	return w.next(settled), err
+	return w.next(pace), err
 }
 
-// next is soon while something is on its way, but not for ever.
-func (w *worker) next(settled bool) time.Duration {
-	now := time.Now()
+// next is soon while something is on its way, but not for ever: as long as Consul may take, counted from the last time that
+// a pass did something.
+func (w *worker) next(p pace) time.Duration {
+	now := w.now()
 	switch {
-	case settled:
+	case p == atRest:
 		w.hurryUntil, w.hurry = time.Time{}, pollSoon
 		return pollEvery
-	case w.hurryUntil.IsZero():
-		w.hurryUntil = now.Add(soonFor)
+	case p == moved || w.hurryUntil.IsZero():
+		w.hurryUntil, w.hurry = now.Add(soonFor), pollSoon
 	case now.After(w.hurryUntil):
 		return pollEvery
 	}
@@ -214,7 +216,7 @@ func (w *worker) lookAround(ctx context.Context, report *isthmusv1.ReportRequest
 	catalog := w.catalog
 	w.catalog = false
 	w.mu.Unlock()
-	if !catalog && time.Now().Before(w.nextCatalog) {
+	if !catalog && w.now().Before(w.nextCatalog) {
 		return nil
 	}
 	r := w.agent.reconciler
@@ -229,7 +231,7 @@ func (w *worker) lookAround(ctx context.Context, report *isthmusv1.ReportRequest
 		w.nextCatalog = time.Time{}
 		return err
 	}
-	w.nextCatalog = time.Now().Add(inventoryEvery)
+	w.nextCatalog = w.now().Add(inventoryEvery)
 	return nil
 }
 

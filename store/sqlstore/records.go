@@ -91,8 +91,16 @@ func (s *Store) Observe(ctx context.Context, observations []store.Observation) e
 // observationKey names a row of observations.
 type observationKey struct{ datacenter, part string }
 
-// observe stores the observations of a group; of several for one part, the last.
+// observe stores the observations of a group, each caller's with its own outcome.
 func (s *Store) observe(batch []*ticket[[]store.Observation]) {
+	group := settling[*ticket[[]store.Observation]]{
+		try: s.observeAll, fail: func(t *ticket[[]store.Observation], err error) { t.err = err },
+	}
+	group.run(batch)
+}
+
+// observeAll is one transaction; of several observations for one part, the last is stored.
+func (s *Store) observeAll(batch []*ticket[[]store.Observation]) error {
 	full := map[observationKey]store.Observation{}
 	heard := map[observationKey]time.Time{}
 	for _, t := range batch {
@@ -122,10 +130,7 @@ func (s *Store) observe(batch []*ticket[[]store.Observation]) {
 	}
 	ctx, cancel := context.WithTimeout(s.life, commitTimeout)
 	defer cancel()
-	err := s.transact(ctx, append(s.sql.putObservations.statements(puts, nil), s.sql.hearObservations.statements(hears, nil)...)...)
-	for _, t := range batch {
-		t.err = err
-	}
+	return s.transact(ctx, append(s.sql.putObservations.statements(puts, nil), s.sql.hearObservations.statements(hears, nil)...)...)
 }
 
 // Observations implements store.Observatory.

@@ -128,6 +128,12 @@ func TestDatacenter(t *testing.T) {
 			if diff := cmp.Diff(dc.Status, again, protocmp.Transform()); diff != "" {
 				t.Errorf("an hour later it differs (-then +now):\n%s", diff)
 			}
+			dc.Generation = 2
+			for _, c := range inventory.Datacenter(dc, evidence, noon).GetConditions() {
+				if c.GetObservedGeneration() != 2 {
+					t.Errorf("%s is of generation %d; want 2", c.GetType(), c.GetObservedGeneration())
+				}
+			}
 		})
 	}
 }

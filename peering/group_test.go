@@ -224,6 +224,19 @@ func TestGroupStatus(t *testing.T) {
 	}
 }
 
+func TestGroupStatusIsOfThePresentGeneration(t *testing.T) {
+	t.Parallel()
+	group := mesh()
+	f := resourcetest.New(group)
+	for _, generation := range []int32{1, 2} {
+		group.Generation = generation
+		group.Status = peering.GroupStatus(peering.Expand(f, group), start)
+		if c := group.GetStatus().GetConditions()[0]; c.GetObservedGeneration() != generation {
+			t.Errorf("of generation %d: %v", generation, c)
+		}
+	}
+}
+
 func TestGroups(t *testing.T) {
 	t.Parallel()
 	byName := &isthmusv1.PeeringGroup{Name: "named", Spec: &isthmusv1.PeeringGroupSpec{Shape: "full-mesh", Datacenters: []string{"x"}}}

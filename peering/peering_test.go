@@ -307,6 +307,28 @@ func check(t *testing.T, p *isthmusv1.Peering, e peering.Evidence, verdict, reas
 	}
 }
 
+// A change of the spec that moves no verdict is looked at all the same, and said to be.
+func TestConditionIsOfThePresentGeneration(t *testing.T) {
+	t.Parallel()
+	p := established()
+	e := evidence(active(), active())
+	now := start.Add(later)
+	for _, generation := range []int32{1, 2} {
+		p.Generation = generation
+		p.Status = peering.Next(p, e, now)
+		c := resource.FindCondition(p.GetStatus().GetConditions(), resource.ConditionReady)
+		if c.GetObservedGeneration() != generation || c.GetStatus() != resource.ConditionTrue {
+			t.Errorf("of generation %d: %v", generation, c)
+		}
+		if peering.Next(p, e, now.Add(time.Second)) != p.Status {
+			t.Error("nothing changes, and the status does")
+		}
+	}
+	if c := p.GetStatus().GetConditions()[0]; !c.GetLastTransitionTime().AsTime().Equal(now) || !p.GetStatus().GetVerdictSince().AsTime().Equal(now) {
+		t.Errorf("since %v, verdict since %v", c.GetLastTransitionTime(), p.GetStatus().GetVerdictSince())
+	}
+}
+
 func TestBeginning(t *testing.T) {
 	t.Parallel()
 	p := &isthmusv1.Peering{Name: "p", CreateTime: at(0), Spec: &isthmusv1.PeeringSpec{Acceptor: "dc1", Dialer: "dc2", TokenGeneration: 4}}

@@ -23,7 +23,7 @@ func Next(p *isthmusv1.Peering, e Evidence, now time.Time) *isthmusv1.PeeringSta
 		Acceptor: v.acceptor.next(old.GetAcceptor()), Dialer: v.dialer.next(old.GetDialer()),
 		Token: v.nextToken(verdict.Verdict),
 	}
-	if unchanged(old, next) {
+	if unchanged(p, next) {
 		return old
 	}
 	if next.GetVerdict() != old.GetVerdict() || next.GetVerdictSince() == nil {
@@ -35,8 +35,10 @@ func Next(p *isthmusv1.Peering, e Evidence, now time.Time) *isthmusv1.PeeringSta
 
 // unchanged compares what Next works out; all else in a status follows from it. Parts that did not change are the same
 // pointers: the controller asks for thousands of peerings, and most of the time this is the answer.
-func unchanged(old, next *isthmusv1.PeeringStatus) bool {
-	return old != nil && resource.FindCondition(old.GetConditions(), resource.ConditionReady) != nil &&
+func unchanged(p *isthmusv1.Peering, next *isthmusv1.PeeringStatus) bool {
+	old := p.GetStatus()
+	known := resource.FindCondition(old.GetConditions(), resource.ConditionReady)
+	return known != nil && known.GetObservedGeneration() == p.GetGeneration() &&
 		next.GetState() == old.GetState() && next.GetVerdict() == old.GetVerdict() &&
 		next.GetReason() == old.GetReason() && next.GetMessage() == old.GetMessage() &&
 		next.GetAcceptor() == old.GetAcceptor() && next.GetDialer() == old.GetDialer() && next.GetToken() == old.GetToken()

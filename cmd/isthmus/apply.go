@@ -133,7 +133,7 @@ func targetsOf(changes []*isthmusv1.Change) ([]client.Target, error) {
 			return nil, fault.New(fault.Unimplemented, "this isthmus does not know the kind %s that the server applied: it is older than the server", change.GetKind())
 		}
 		targets = append(targets, client.Target{
-			Kind: kind, Name: change.GetName(), Gone: change.GetAction() == "delete", Group: change.GetGroup(),
+			Kind: kind, Name: change.GetName(), Gone: change.GetAction() == resource.ActionDelete, Group: change.GetGroup(),
 		})
 	}
 	return targets, nil

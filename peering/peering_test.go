@@ -329,6 +329,23 @@ func TestConditionIsOfThePresentGeneration(t *testing.T) {
 	}
 }
 
+// What was asked for once is asked for anew only by a higher number, even if the spec fell behind what was answered.
+func TestNextRequestAsksForAToken(t *testing.T) {
+	t.Parallel()
+	for _, spec := range []int32{0, 3, 5} {
+		p := established()
+		p.Spec.TokenGeneration, p.Status.Token.SpecGeneration = spec, 4
+		p.Spec.TokenGeneration = peering.NextRequest(p)
+		s := peering.Next(p, evidence(active(), active()), start.Add(later))
+		if want := max(spec, 4) + 1; s.GetToken().GetReason() != peering.ReasonRotationRequested || s.GetToken().GetSpecGeneration() != want {
+			t.Errorf("spec %d: %v; want an answer to %d", spec, s.GetToken(), want)
+		}
+	}
+	if g := peering.NextRequest(&isthmusv1.Peering{}); g != 1 {
+		t.Errorf("the first request is %d", g)
+	}
+}
+
 func TestBeginning(t *testing.T) {
 	t.Parallel()
 	p := &isthmusv1.Peering{Name: "p", CreateTime: at(0), Spec: &isthmusv1.PeeringSpec{Acceptor: "dc1", Dialer: "dc2", TokenGeneration: 4}}

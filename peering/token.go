@@ -76,8 +76,14 @@ func (v view) nextToken(verdict string) *isthmusv1.TokenStatus {
 	return next
 }
 
+// NextRequest is what spec.tokenGeneration has to become for a new token to be made: one more than was asked for, and than
+// was answered.
+func NextRequest(p *isthmusv1.Peering) int32 {
+	return max(p.GetSpec().GetTokenGeneration(), p.GetStatus().GetToken().GetSpecGeneration()) + 1
+}
+
 // maxGeneration keeps what a broken agent reports from ending all generations.
-const maxGeneration = 1 << 30
+const maxGeneration = resource.MaxTokenGeneration
 
 // reached is the highest generation that anybody knows of. After a restore of the store it is the agents' one: they refuse
 // to go back.

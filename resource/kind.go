@@ -43,6 +43,8 @@ type Kind struct {
 	Default func(Object)
 	// Fixed are the fields (paths from the resource) that no update changes: see ValidateUpdate.
 	Fixed []string
+	// Update checks what Fixed cannot say of an update; nil: nothing more. Fields are paths from the resource.
+	Update func(before, after Object) []fault.Violation
 	// Validate checks the spec by itself, beyond what the proto's own rules say. Fields are paths from the resource.
 	Validate func(Object) []fault.Violation
 	// References are the resources that the spec names; they must exist, and cannot be deleted before.

@@ -15,6 +15,9 @@ const (
 	ScopePeerName = "peer-name"
 )
 
+// MaxTokenGeneration is how often a peering's token can be asked for: nobody gets there by asking.
+const MaxTokenGeneration = 1 << 30
+
 // How an agent judges the newest thing that its end of a peering heard, by its own clock.
 const (
 	HeartbeatFresh = "fresh"
@@ -59,6 +62,7 @@ func peeringKind() Kind {
 			"spec.acceptor", "spec.externalAcceptor", "spec.dialer", "spec.externalDialer",
 			"spec.acceptorPeerName", "spec.dialerPeerName",
 		},
+		Update:   updatePeering,
 		Validate: validatePeering,
 		References: func(o Object) []Reference {
 			spec := o.(*isthmusv1.Peering).GetSpec()
@@ -150,7 +154,20 @@ func validatePeering(o Object) []fault.Violation {
 			Message: "is for tokens that an acceptor of this fleet makes; an externalAcceptor's token carries its own addresses",
 		})
 	}
+	if g := spec.GetTokenGeneration(); g > MaxTokenGeneration {
+		r.add(invalid("spec.tokenGeneration", "%d is not allowed: must be at most %d", g, MaxTokenGeneration))
+	}
 	return r.violations
+}
+
+// updatePeering: a request for a token that is taken back would make the next ones look answered.
+func updatePeering(before, after Object) []fault.Violation {
+	was, is := before.(*isthmusv1.Peering).GetSpec().GetTokenGeneration(), after.(*isthmusv1.Peering).GetSpec().GetTokenGeneration()
+	if is >= was {
+		return nil
+	}
+	return []fault.Violation{invalid("spec.tokenGeneration",
+		"cannot go down from %d to %d: leave it out to keep it, or raise it to ask for a new token", was, is)}
 }
 
 func peeringClaims(o Object) []Claim {

@@ -205,6 +205,12 @@ func TestValidateUpdate(t *testing.T) {
 	if err := resource.ValidateUpdate(before, after); err != nil {
 		t.Error(err)
 	}
+	before.Spec.TokenGeneration = 4
+	lower := []string{"spec.tokenGeneration: cannot go down from 4 to 3: leave it out to keep it, or raise it to ask for a new token"}
+	if diff := cmp.Diff(lower, lines(t, resource.ValidateUpdate(before, after))); diff != "" {
+		t.Error(diff)
+	}
+	before.Spec.TokenGeneration = 3
 	after.Spec.Dialer = "c"
 	want := []string{`spec.dialer: cannot change from "b" to "c": delete Peering p and create another one`}
 	if diff := cmp.Diff(want, lines(t, resource.ValidateUpdate(before, after))); diff != "" {

@@ -56,7 +56,8 @@ func Validate(o Object) error {
 	return nil
 }
 
-// ValidateUpdate checks what Validate cannot: that a new version keeps the fields that are fixed at creation.
+// ValidateUpdate checks what Validate cannot: that a new version keeps the fields that are fixed at creation, and that the
+// others change as the kind allows. The error is a *fault.Error of code Invalid with every violation.
 func ValidateUpdate(before, after Object) error {
 	kind := KindOf(after)
 	var violations []fault.Violation
@@ -68,6 +69,9 @@ func ValidateUpdate(before, after Object) error {
 					orNothing(change.GetBefore()), orNothing(change.GetAfter()), kind.Name, after.GetName()),
 			})
 		}
+	}
+	if kind.Update != nil {
+		violations = append(violations, kind.Update(before, after)...)
 	}
 	if len(violations) > 0 {
 		return fault.Violated(violations...)

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -85,7 +86,12 @@ func (s *Store) Observe(ctx context.Context, observations []store.Observation) e
 	if len(observations) == 0 {
 		return nil
 	}
-	return s.observes.do(ctx, observations)
+	// As of a write, the caller may give up and go on with them.
+	copied := slices.Clone(observations)
+	for i := range copied {
+		copied[i].Body = slices.Clone(copied[i].Body)
+	}
+	return s.observes.do(ctx, copied)
 }
 
 // observationKey names a row of observations.

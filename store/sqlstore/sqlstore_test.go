@@ -23,6 +23,8 @@ type database struct {
 	rule func(args string) error
 	// arrived gets a value when a commit begins, which waits for one from proceed; nil: nobody waits.
 	arrived, proceed chan struct{}
+	// reading is called when the preconditions are read, if it is set.
+	reading func()
 
 	mu        sync.Mutex
 	tries     int
@@ -42,12 +44,16 @@ func (d *database) outcome() (int, string) {
 	return d.tries, strings.Join(d.committed, "\n")
 }
 
+// transaction of a database.
 type transaction struct{ d *database }
 
 func (t *transaction) Rollback() {}
 
 // Run answers the question for the revision; everything else is empty.
 func (t *transaction) Run(_ context.Context, statements ...sqlstore.Statement) error {
+	if t.d.reading != nil {
+		t.d.reading()
+	}
 	return statements[0].Row(func(into ...any) error {
 		*into[0].(*string) = "epoch"
 		return nil
@@ -290,5 +296,41 @@ func TestCallersThatGiveUp(t *testing.T) {
 		if got := strings.Contains(committed, name); got != want {
 			t.Errorf("%s is stored: %v", name, got)
 		}
+	}
+}
+
+// TestWhatACallerChangesLater is not what is stored: it may go on with its values as soon as it has given up.
+func TestWhatACallerChangesLater(t *testing.T) {
+	t.Parallel()
+	reading, proceed := make(chan struct{}), make(chan struct{})
+	d := &database{rule: func(string) error { return nil }}
+	d.reading = func() {
+		reading <- struct{}{}
+		<-proceed
+	}
+	st := open(t, d)
+	ctx, giveUp := context.WithCancel(t.Context())
+	w := put("kept")
+	w.Fence = &store.Lease{Name: "controller"}
+	w.Requires = []store.Require{{Key: store.Key{Kind: "Datacenter", Name: "a"}, Absent: true}}
+	w.Secrets = []store.Secret{{Digest: "d", Body: []byte{1, 2, 3}}}
+	done := make(chan error, 1)
+	go func() {
+		_, err := st.Write(ctx, w)
+		done <- err
+	}()
+	<-reading
+	giveUp()
+	if err := <-done; fault.CodeOf(err) != fault.Unavailable {
+		t.Fatalf("given up: %v", err)
+	}
+	w.Fence.Fencing, w.Requires[0].Absent, w.Secrets[0].Body[0] = 9, false, 9
+	proceed <- struct{}{}
+	d.reading = nil
+	if _, err := st.Write(t.Context(), put("barrier")); err != nil {
+		t.Fatal(err)
+	}
+	if _, committed := d.outcome(); !strings.Contains(committed, "kept") || !strings.Contains(committed, "[1 2 3]") {
+		t.Errorf("stored: %q", committed)
 	}
 }

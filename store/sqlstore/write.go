@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -56,8 +57,16 @@ func (s *Store) Write(ctx context.Context, w store.Write) (store.Revision, error
 	return encoded.revision, encoded.err
 }
 
+// encode copies all of w: its caller may give up and go on with it while it is still committed.
 func (s *Store) encode(w store.Write) (*write, error) {
-	out := &write{requires: w.Requires, secrets: w.Secrets, drops: w.DeleteSecrets, fence: w.Fence}
+	out := &write{requires: slices.Clone(w.Requires), secrets: slices.Clone(w.Secrets), drops: slices.Clone(w.DeleteSecrets)}
+	for i := range out.secrets {
+		out.secrets[i].Body = slices.Clone(out.secrets[i].Body)
+	}
+	if w.Fence != nil {
+		fence := *w.Fence
+		out.fence = &fence
+	}
 	seen := map[store.Key]bool{}
 	for _, key := range w.Deletes {
 		if !seen[key] {

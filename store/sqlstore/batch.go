@@ -203,18 +203,21 @@ func (s *Store) resourceStatements(st *state) []Statement {
 			if c.before.exists {
 				deletes = append(deletes, []any{key.Kind, key.Name})
 			}
-		case c.whole || (c.spec != nil && c.status != nil):
+		case c.whole != nil:
 			all = append(all, []any{
-				key.Kind, key.Name, c.now.uid, c.spec.labels, c.spec.generation, index, c.spec.create, c.last.update, c.spec.delete,
+				key.Kind, key.Name, c.now.uid, c.spec.labels, c.spec.generation, index, c.whole.create, c.last.update, c.spec.delete,
 				c.spec.spec, c.status.status, c.spec.shape, namesJSON(c.spec.datacenters),
 			})
-		case c.spec != nil:
-			specs = append(specs, []any{
-				key.Kind, key.Name, c.spec.labels, c.spec.generation, index, c.last.update, c.spec.delete,
-				c.spec.spec, c.spec.shape, namesJSON(c.spec.datacenters),
-			})
 		default:
-			statuses = append(statuses, []any{key.Kind, key.Name, index, c.last.update, c.status.status, c.status.shape})
+			if c.spec != nil {
+				specs = append(specs, []any{
+					key.Kind, key.Name, c.spec.labels, c.spec.generation, index, c.last.update, c.spec.delete,
+					c.spec.spec, c.spec.shape, namesJSON(c.spec.datacenters),
+				})
+			}
+			if c.status != nil {
+				statuses = append(statuses, []any{key.Kind, key.Name, index, c.last.update, c.status.status, c.status.shape})
+			}
 		}
 	}
 	return slices.Concat(

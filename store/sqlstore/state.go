@@ -27,8 +27,8 @@ type cell struct {
 	spec, status *put
 	// last put of any part, for update_time.
 	last *put
-	// whole: it was created or replaced, so every column is written.
-	whole   bool
+	// whole is the put that created or replaced it: every column is written, and its create time is kept.
+	whole   *put
 	touched bool
 }
 
@@ -216,7 +216,7 @@ func (s *state) put(p *put, index uint64, parts map[store.Key]*change) error {
 		next.status = p
 	}
 	if p.part == store.PartAll {
-		next.now.exists, next.now.uid, next.whole = true, p.uid, true
+		next.now.exists, next.now.uid, next.whole = true, p.uid, p
 	}
 	set(s, c, next)
 	if made := parts[p.key]; made == nil {

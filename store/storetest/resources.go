@@ -100,9 +100,26 @@ func testParts(f *fixture) {
 		t.Fatalf("parts in the feed: %v, want %v", parts, want)
 	}
 
+	// Only creating gives a create time: a spec that comes without it, alone or beside a status, does not take it away.
+	bare := datacenter("dc1")
+	bare.CreateTime = nil
+	bare.Status = both.GetStatus()
+	f.write(store.Write{Puts: []store.Put{{Object: bare, Part: store.PartSpec}}})
+	f.write(store.Write{Puts: []store.Put{{Object: bare, Part: store.PartSpec}, {Object: bare, Part: store.PartStatus}}})
+	both.Index = 6
+	same(t, "after parts without a create time", f.get(resource.KindDatacenter, "dc1"), both)
+	again := datacenter("dc2")
+	f.write(store.Write{Puts: []store.Put{{Object: again, Part: store.PartAll}, {Object: func() resource.Object {
+		spec := datacenter("dc2")
+		spec.CreateTime = nil
+		return spec
+	}(), Part: store.PartSpec}}})
+	again.Index = 7
+	same(t, "after creating and changing in one write", f.get(resource.KindDatacenter, "dc2"), again)
+
 	cleared := datacenter("dc1")
 	f.write(store.Write{Puts: []store.Put{{Object: cleared, Part: store.PartStatus}}})
-	cleared.Index = 5
+	cleared.Index = 8
 	same(t, "after clearing the status", f.get(resource.KindDatacenter, "dc1"), cleared)
 }
 

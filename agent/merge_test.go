@@ -20,7 +20,7 @@ type entry struct{ e consul.Entry }
 func newEntry(kind string) *entry { return &entry{consul.Entry{Kind: kind, Body: map[string]any{}}} }
 
 // copy is what a read gives.
-func (x *entry) read(t *rapid.T) consul.Entry {
+func (x *entry) read(t rapid.TB) consul.Entry {
 	text, err := json.Marshal(x.e.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -335,5 +335,26 @@ func TestMeshMerge(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What else the mesh entry says of peerings is not isthmus's, and stays when its switch goes.
+func TestMeshMergeTakesBackItsSwitchAlone(t *testing.T) {
+	t.Parallel()
+	x := newEntry("mesh")
+	x.e.Index = 7
+	x.e.Body = map[string]any{"TransparentProxy": map[string]any{"MeshDestinationsOnly": true}}
+	yes := true
+	for _, want := range []*bool{&yes, nil} {
+		next, write, remove, err := agent.MergeMesh(x.read(t), want, true)
+		need(t, err)
+		x.write(next, write, remove)
+		if want != nil {
+			peering, _ := x.e.Body["Peering"].(map[string]any)
+			peering["SomethingNew"] = "a human's"
+		}
+	}
+	if diff := cmp.Diff(map[string]any{"SomethingNew": "a human's"}, x.e.Body["Peering"]); diff != "" {
+		t.Fatalf("of peerings (-want +got):\n%s", diff)
 	}
 }

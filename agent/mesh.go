@@ -99,17 +99,20 @@ func through(body map[string]any) string {
 	return wordOf(b)
 }
 
+// setThrough sets the switch. What else the entry says of peerings stays.
 func setThrough(body map[string]any, word string) {
-	if word == "" {
-		delete(body, fieldPeering)
-		return
-	}
 	peering, ok := body[fieldPeering].(map[string]any)
-	if !ok {
-		peering = map[string]any{}
-		body[fieldPeering] = peering
+	switch {
+	case word != "" && !ok:
+		body[fieldPeering] = map[string]any{fieldThrough: word == "true"}
+	case word != "":
+		peering[fieldThrough] = word == "true"
+	case ok:
+		delete(peering, fieldThrough)
+		if len(peering) == 0 {
+			delete(body, fieldPeering)
+		}
 	}
-	peering[fieldThrough] = word == "true"
 }
 
 // onlyMeta tells that nothing but what Consul itself puts into every mesh entry is left.

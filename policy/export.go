@@ -21,10 +21,7 @@ func Exports(r resource.Reader, datacenter string) *isthmusv1.ExportedServices {
 	peers := neighbours(r, datacenter)
 	services := map[serviceKey]*merged{}
 	for export := range resource.All[*isthmusv1.ServiceExport](r, resource.KindServiceExport) {
-		if export.GetDeleteTime() != nil || !resource.Chooses(export.GetSpec().GetDatacenters(), export.GetSpec().GetSelector())(dc) {
-			continue
-		}
-		names := consumers(export.GetSpec().GetConsumers(), peers)
+		names := consumers(export, dc, peers)
 		if len(names) == 0 {
 			continue
 		}
@@ -80,11 +77,15 @@ func neighbours(r resource.Reader, datacenter string) []neighbour {
 	return out
 }
 
-// consumers are the peers' names that an export goes to, sorted, each once. External peers are taken as they are named: isthmus cannot see
-// whether the other operator is there.
-func consumers(c *isthmusv1.ExportConsumers, peers []neighbour) []string {
-	names := slices.Clone(c.GetPeers())
-	chooses := resource.Chooses(c.GetDatacenters(), c.GetSelector())
+// consumers are the peers' names that an export goes to from a datacenter, sorted, each once; none when it does not choose the
+// datacenter. External peers are taken as they are named: isthmus cannot see whether the other operator is there.
+func consumers(export *isthmusv1.ServiceExport, from *isthmusv1.Datacenter, peers []neighbour) []string {
+	spec := export.GetSpec()
+	if export.GetDeleteTime() != nil || !resource.Chooses(spec.GetDatacenters(), spec.GetSelector())(from) {
+		return nil
+	}
+	names := slices.Clone(spec.GetConsumers().GetPeers())
+	chooses := resource.Chooses(spec.GetConsumers().GetDatacenters(), spec.GetConsumers().GetSelector())
 	for _, peer := range peers {
 		if chooses(peer.datacenter) {
 			names = append(names, peer.peerName)

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -170,6 +171,9 @@ func TestExportStatus(t *testing.T) {
 			{Name: "web", Namespace: "default", Peers: peers, State: state, Message: "why"},
 		}}
 	}
+	said := func(r *isthmusv1.ExportsReport, online bool) func(string) (*isthmusv1.ExportsReport, bool) {
+		return func(string) (*isthmusv1.ExportsReport, bool) { return r, online }
+	}
 	for _, tt := range []struct {
 		name   string
 		report *isthmusv1.ExportsReport
@@ -180,7 +184,7 @@ func TestExportStatus(t *testing.T) {
 		{"not reported", nil, resource.ExportPending, "Pending", resource.ConditionFalse},
 		{"not written yet", &isthmusv1.ExportsReport{}, resource.ExportPending, "Pending", resource.ConditionFalse},
 		{"not to all yet", report(resource.ExportApplied, "dc3"), resource.ExportPending, "Pending", resource.ConditionFalse},
-		{"applied", report(resource.ExportApplied, "dc2", "somebody"), resource.ExportApplied, "Applied", resource.ConditionTrue},
+		{"applied", report(resource.ExportApplied, "dc2"), resource.ExportApplied, "Applied", resource.ConditionTrue},
 		{"in conflict", report(resource.ExportConflict), resource.ExportConflict, "Conflict", resource.ConditionFalse},
 		{"drifted", report(resource.ExportDrifted), resource.ExportDrifted, "Drifted", resource.ConditionFalse},
 		{
@@ -193,7 +197,7 @@ func TestExportStatus(t *testing.T) {
 			e := export("web", "web", []string{"dc1"}, everyone())
 			f := fleet()
 			f.Put(e)
-			status := policy.ExportStatus(f, e, func(string) *isthmusv1.ExportsReport { return tt.report }, noon)
+			status := policy.ExportStatus(f, e, said(tt.report, true), noon)
 			if got := status.GetPlacements()[0].GetState(); got != tt.state {
 				t.Errorf("state %s, want %s", got, tt.state)
 			}
@@ -202,10 +206,56 @@ func TestExportStatus(t *testing.T) {
 				t.Errorf("condition %s %s, want %s %s", c.GetStatus(), c.GetReason(), tt.ready, tt.reason)
 			}
 			e.Status = status
-			again := policy.ExportStatus(f, e, func(string) *isthmusv1.ExportsReport { return tt.report }, noon.Add(time.Hour))
+			again := policy.ExportStatus(f, e, said(tt.report, true), noon.Add(time.Hour))
 			if diff := cmp.Diff(status, again, protocmp.Transform()); diff != "" {
 				t.Errorf("an hour later it differs (-then +now):\n%s", diff)
 			}
+			e.Generation = 2
+			c = policy.ExportStatus(f, e, said(tt.report, true), noon).GetConditions()[0]
+			if c.GetObservedGeneration() != 2 {
+				t.Errorf("the condition is of generation %d; want 2", c.GetObservedGeneration())
+			}
+			if tt.report == nil {
+				return
+			}
+			silent := policy.ExportStatus(f, e, said(tt.report, false), noon)
+			if p := silent.GetPlacements()[0]; p.GetState() != resource.ExportUnknown || silent.GetApplied() != 0 || !strings.Contains(p.GetMessage(), tt.state) {
+				t.Errorf("with a silent agent: %v", p)
+			}
+			if c := silent.GetConditions()[0]; c.GetStatus() != resource.ConditionUnknown || c.GetReason() != "AgentSilent" {
+				t.Errorf("with a silent agent: %v", c)
+			}
 		})
+	}
+}
+
+// A consumer that no export wants any more is still exported to until the agent says otherwise; one that another export of the
+// service wants is none of this one's business.
+func TestExportStatusSeesWhoIsStillThere(t *testing.T) {
+	t.Parallel()
+	e := export("web", "web", []string{"dc1"}, &isthmusv1.ExportConsumers{Datacenters: []string{"dc2"}})
+	other := export("web-for-dc3", "web", []string{"dc1"}, &isthmusv1.ExportConsumers{Datacenters: []string{"dc3"}})
+	f := fleet()
+	f.Put(e)
+	f.Put(other)
+	state := func(peers ...string) string {
+		report := &isthmusv1.ExportsReport{Exports: []*isthmusv1.ObservedExport{
+			{Name: "web", Namespace: "default", Peers: peers, State: resource.ExportApplied},
+		}}
+		p := policy.ExportStatus(f, e, func(string) (*isthmusv1.ExportsReport, bool) { return report, true }, noon).GetPlacements()[0]
+		return strings.TrimSpace(p.GetState() + " " + p.GetMessage())
+	}
+	if got := state("dc2", "dc3"); got != "applied" {
+		t.Errorf("with both exports: %s", got)
+	}
+	if got := state("dc2"); got != "applied" {
+		t.Errorf("the other export is not written yet: %s", got)
+	}
+	f.Delete(resource.KindServiceExport, other.GetName())
+	if got := state("dc2", "dc3"); got != "pending still exported to dc3" {
+		t.Errorf("without the other export: %s", got)
+	}
+	if got := state("dc2"); got != "applied" {
+		t.Errorf("once it is taken out: %s", got)
 	}
 }

@@ -14,16 +14,23 @@ import (
 // maxPlacements bounds a status: what is applied is counted, what is not comes first.
 const maxPlacements = 100
 
-// ExportReports gives the last report of a datacenter's leading agent; nil when there is none.
-type ExportReports func(datacenter string) *isthmusv1.ExportsReport
-
 // ExportStatus is the next status of an export: where it is applied according to the agents' reports. It is the present
-// one, unchanged, when nothing but the time has moved.
-func ExportStatus(r resource.Reader, export *isthmusv1.ServiceExport, reports ExportReports, now time.Time) *isthmusv1.ServiceExportStatus {
+// one, unchanged, when nothing but the time has moved. reported gives the last report of a datacenter's leading agent, nil
+// when there is none, and whether that agent is heard of.
+func ExportStatus(
+	r resource.Reader, export *isthmusv1.ServiceExport,
+	reported func(datacenter string) (report *isthmusv1.ExportsReport, online bool), now time.Time,
+) *isthmusv1.ServiceExportStatus {
 	next := &isthmusv1.ServiceExportStatus{}
+	same := sameService(r, export)
 	var placements []*isthmusv1.ExportPlacement
 	for dc := range Exporters(r, export) {
-		p := place(r, export, dc.GetName(), reports(dc.GetName()))
+		peers := neighbours(r, dc.GetName())
+		report, online := reported(dc.GetName())
+		p := wish{
+			service: keyOf(export.GetSpec()), datacenter: dc.GetName(),
+			own: consumers(export, dc, peers), all: allConsumers(same, dc, peers),
+		}.place(report, online)
 		next.Datacenters++
 		if p.GetState() == resource.ExportApplied {
 			next.Applied++
@@ -38,50 +45,82 @@ func ExportStatus(r resource.Reader, export *isthmusv1.ServiceExport, reports Ex
 	return next
 }
 
-// rank puts what needs a person first.
-func rank(state string) int {
-	return slices.Index([]string{resource.ExportFailed, resource.ExportConflict, resource.ExportDrifted, resource.ExportPending, resource.ExportApplied}, state)
+// sameService are the exports of the service that an export is of: Consul has one list of consumers for all of them.
+func sameService(r resource.Reader, export *isthmusv1.ServiceExport) []*isthmusv1.ServiceExport {
+	var out []*isthmusv1.ServiceExport
+	for other := range resource.All[*isthmusv1.ServiceExport](r, resource.KindServiceExport) {
+		if keyOf(other.GetSpec()) == keyOf(export.GetSpec()) {
+			out = append(out, other)
+		}
+	}
+	return out
 }
 
-func place(r resource.Reader, export *isthmusv1.ServiceExport, datacenter string, report *isthmusv1.ExportsReport) *isthmusv1.ExportPlacement {
-	wanted := consumers(export.GetSpec().GetConsumers(), neighbours(r, datacenter))
-	out := &isthmusv1.ExportPlacement{Datacenter: datacenter, State: resource.ExportPending, Consumers: int32(len(wanted))}
-	switch {
-	case len(wanted) == 0:
-		out.Message = "no consumer is peered with " + datacenter + " yet"
-		return out
-	case report == nil:
-		out.Message = "the agent of " + datacenter + " has not reported yet"
-		return out
-	case report.GetErrorReason() != "":
-		out.State, out.Message = resource.ExportFailed, report.GetError()
-		return out
+func allConsumers(exports []*isthmusv1.ServiceExport, from *isthmusv1.Datacenter, peers []neighbour) []string {
+	var out []string
+	for _, e := range exports {
+		out = append(out, consumers(e, from, peers)...)
 	}
-	key := keyOf(export.GetSpec())
+	return out
+}
+
+// rank puts what needs a person first.
+func rank(state string) int {
+	return slices.Index([]string{
+		resource.ExportFailed, resource.ExportConflict, resource.ExportDrifted, resource.ExportUnknown, resource.ExportPending, resource.ExportApplied,
+	}, state)
+}
+
+// wish is what one export wants in one datacenter.
+type wish struct {
+	service    serviceKey
+	datacenter string
+	// own are the consumers that the export wants; all are those that any export of the service wants.
+	own, all []string
+}
+
+// place compares the wish with what the datacenter's agent said last. An agent names the consumers that isthmus had it
+// write, and nobody else's: one that no export wants (any more) is still exported to.
+func (w wish) place(report *isthmusv1.ExportsReport, online bool) *isthmusv1.ExportPlacement {
+	state, message := w.judge(report)
+	if report != nil && !online && len(w.own) > 0 {
+		message = "the agent of " + w.datacenter + " is silent; what it said last: " + strings.TrimSuffix(state+", "+message, ", ")
+		state = resource.ExportUnknown
+	}
+	return &isthmusv1.ExportPlacement{Datacenter: w.datacenter, State: state, Message: message, Consumers: int32(len(w.own))}
+}
+
+func (w wish) judge(report *isthmusv1.ExportsReport) (state, message string) {
+	switch {
+	case len(w.own) == 0:
+		return resource.ExportPending, "no consumer is peered with " + w.datacenter + " yet"
+	case report == nil:
+		return resource.ExportPending, "the agent of " + w.datacenter + " has not reported yet"
+	case report.GetErrorReason() != "":
+		return resource.ExportFailed, report.GetError()
+	}
 	i := slices.IndexFunc(report.GetExports(), func(e *isthmusv1.ObservedExport) bool {
-		return e.GetName() == key.name && e.GetNamespace() == key.namespace
+		return e.GetName() == w.service.name && e.GetNamespace() == w.service.namespace
 	})
 	if i < 0 {
-		out.Message = "the agent of " + datacenter + " has not written it yet"
-		return out
+		return resource.ExportPending, "the agent of " + w.datacenter + " has not written it yet"
 	}
 	seen := report.GetExports()[i]
 	if seen.GetState() != resource.ExportApplied {
-		out.State, out.Message = seen.GetState(), seen.GetMessage()
-		return out
+		return seen.GetState(), seen.GetMessage()
 	}
-	var missing []string
-	for _, peer := range wanted {
-		if !slices.Contains(seen.GetPeers(), peer) {
-			missing = append(missing, peer)
-		}
+	if missing := without(w.own, seen.GetPeers()); len(missing) > 0 {
+		return resource.ExportPending, "not yet exported to " + strings.Join(missing, ", ")
 	}
-	if len(missing) > 0 {
-		out.Message = "not yet exported to " + strings.Join(missing, ", ")
-		return out
+	if extra := without(seen.GetPeers(), w.all); len(extra) > 0 {
+		return resource.ExportPending, "still exported to " + strings.Join(extra, ", ")
 	}
-	out.State = resource.ExportApplied
-	return out
+	return resource.ExportApplied, ""
+}
+
+// without are the names of the one that the other has not.
+func without(names, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(others, name) })
 }
 
 func ready(s *isthmusv1.ServiceExportStatus) *isthmusv1.Condition {
@@ -94,8 +133,12 @@ func ready(s *isthmusv1.ServiceExportStatus) *isthmusv1.Condition {
 		c.Message = fmt.Sprintf("applied in %d of %d datacenters", s.GetApplied(), s.GetDatacenters())
 	default:
 		first := s.GetPlacements()[0]
+		if first.GetState() == resource.ExportUnknown {
+			c.Status = resource.ConditionUnknown
+		}
 		c.Reason = map[string]string{
-			resource.ExportPending: "Pending", resource.ExportConflict: "Conflict", resource.ExportDrifted: "Drifted", resource.ExportFailed: "Failed",
+			resource.ExportUnknown: "AgentSilent", resource.ExportPending: "Pending", resource.ExportConflict: "Conflict",
+			resource.ExportDrifted: "Drifted", resource.ExportFailed: "Failed",
 		}[first.GetState()]
 		c.Message = fmt.Sprintf("applied in %d of %d datacenters; %s: %s",
 			s.GetApplied(), s.GetDatacenters(), first.GetDatacenter(), first.GetMessage())

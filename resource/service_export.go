@@ -12,8 +12,10 @@ import (
 // AnyService as the service of a ServiceExport is every service.
 const AnyService = "*"
 
-// States of an export in one datacenter. An agent reports all but pending.
+// States of an export in one datacenter. An agent reports all but pending and unknown.
 const (
+	// ExportUnknown: the agent is silent, so that what it said last says nothing of now.
+	ExportUnknown = "unknown"
 	// ExportPending: the agent has not done it yet, or there is nobody to export to yet.
 	ExportPending = "pending"
 	// ExportApplied: Consul's exported-services entry has it.

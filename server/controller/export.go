@@ -17,9 +17,9 @@ func (l *leader) export(v *snapshot.View, name string) []change {
 		return nil
 	}
 	next := resource.Clone(e)
-	next.Status = policy.ExportStatus(v, e, func(datacenter string) *isthmusv1.ExportsReport {
-		seen, _ := l.Observations.Get(datacenter, observation.PartExports)
-		return seen.Exports
+	next.Status = policy.ExportStatus(v, e, func(datacenter string) (*isthmusv1.ExportsReport, bool) {
+		seen, heard := l.observe(datacenter, observation.PartExports)
+		return seen.Exports, l.now().Sub(heard) <= resource.Silence
 	}, l.now())
 	if proto.Equal(e.GetStatus(), next.GetStatus()) {
 		return nil

@@ -120,6 +120,7 @@ func (l *leader) round(ctx context.Context, v *snapshot.View, ticked bool) error
 		l.recall(d)
 		for datacenter := range l.livenessChanges(v) {
 			d.datacenters[datacenter] = true
+			d.exporters[datacenter] = true
 			d.touch(v, datacenter)
 		}
 		changes = append(changes, l.expiries(v)...)

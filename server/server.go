@@ -198,6 +198,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group, failed := errgroup.WithContext(background)
 	for _, work := range []func(context.Context) error{
 		s.snapshot.Run, s.observations.Run, s.planner.Run, s.controller.Run,
+		func(ctx context.Context) error { return s.observations.Follow(ctx, s.snapshot) },
 	} {
 		group.Go(func() error { return endedBy(background, work(background)) })
 	}

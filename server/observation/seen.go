@@ -1,6 +1,8 @@
 package observation
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -26,12 +28,16 @@ const (
 // AgentPart is the part in which an agent speaks of itself.
 func AgentPart(agent string) string { return agentPrefix + agent }
 
+// agentOf is the agent of an AgentPart.
+func agentOf(part string) (string, bool) { return strings.CutPrefix(part, agentPrefix) }
+
 // Seen is the last report of one part of one datacenter. What it points to is shared and never changed.
 type Seen struct {
 	Datacenter string
 	Part       string
 	// Agent that reported.
-	Agent    string
+	Agent string
+	// Digest and Received are of the report; empty and zero when there is none yet.
 	Digest   string
 	Received time.Time
 	// Heard is when the reporter was last heard of.
@@ -45,23 +51,40 @@ type Seen struct {
 	Exports     *isthmusv1.ExportsReport
 }
 
-// parts takes a report apart.
-func parts(datacenter, agent string, r *isthmusv1.ReportRequest, now time.Time) []Seen {
-	var out []Seen
-	add := func(part string, body proto.Message) {
-		if !body.ProtoReflect().IsValid() {
-			return
+// said is one part of a report and its form in the store.
+type said struct {
+	Seen
+	body []byte
+}
+
+// parts takes a report apart. What cannot be stored is Invalid: an agent may send times that are none.
+func parts(datacenter, agent string, r *isthmusv1.ReportRequest, now time.Time) ([]said, error) {
+	var out []said
+	for _, p := range []struct {
+		name, field string
+		body        proto.Message
+	}{
+		{AgentPart(agent), "agent", r.GetAgent()},
+		{PartInventory, "inventory", r.GetInventory()},
+		{PartPeerings, "peerings", r.GetPeerings()},
+		{PartExports, "exports", r.GetExports()},
+		{PartServices, "services", r.GetServices()},
+	} {
+		if !p.body.ProtoReflect().IsValid() {
+			continue
 		}
-		s := Seen{Datacenter: datacenter, Part: part, Agent: agent, Digest: resource.Digest(body), Received: now, Heard: now}
-		s.set(body)
+		body, err := resource.CanonicalJSON(p.body)
+		if err != nil {
+			invalid := fault.Violated(fault.Violation{Field: p.field, Reason: "Invalid", Message: "holds a text that is not UTF-8, or a time that is none"})
+			invalid.Cause = err
+			return nil, invalid
+		}
+		sum := sha256.Sum256(body)
+		s := said{Seen: Seen{Datacenter: datacenter, Part: p.name, Agent: agent, Digest: hex.EncodeToString(sum[:]), Received: now, Heard: now}, body: body}
+		s.set(p.body)
 		out = append(out, s)
 	}
-	add(AgentPart(agent), r.GetAgent())
-	add(PartInventory, r.GetInventory())
-	add(PartPeerings, r.GetPeerings())
-	add(PartExports, r.GetExports())
-	add(PartServices, r.GetServices())
-	return out
+	return out, nil
 }
 
 func (s *Seen) set(body proto.Message) {
@@ -79,22 +102,6 @@ func (s *Seen) set(body proto.Message) {
 	}
 }
 
-func (s *Seen) body() proto.Message {
-	switch {
-	case s.AgentReport != nil:
-		return s.AgentReport
-	case s.Inventory != nil:
-		return s.Inventory
-	case s.Services != nil:
-		return s.Services
-	case s.Peerings != nil:
-		return s.Peerings
-	case s.Exports != nil:
-		return s.Exports
-	}
-	return nil
-}
-
 // newBody is an empty message for a part; nil for one that this version does not know.
 func newBody(part string) proto.Message {
 	switch part {
@@ -107,26 +114,17 @@ func newBody(part string) proto.Message {
 	case PartExports:
 		return &isthmusv1.ExportsReport{}
 	}
-	if strings.HasPrefix(part, agentPrefix) {
+	if _, ok := agentOf(part); ok {
 		return &isthmusv1.AgentReport{}
 	}
 	return nil
 }
 
-func encode(s Seen) (store.Observation, error) {
-	o := store.Observation{
-		Datacenter: s.Datacenter, Part: s.Part, Agent: s.Agent, Digest: s.Digest, ReceiveTime: s.Received, HeardTime: s.Heard,
+// encode is a row of the store; without a body it only says when the reporter was heard of.
+func encode(s Seen, body []byte) store.Observation {
+	return store.Observation{
+		Datacenter: s.Datacenter, Part: s.Part, Agent: s.Agent, Digest: s.Digest, Body: body, ReceiveTime: s.Received, HeardTime: s.Heard,
 	}
-	body := s.body()
-	if body == nil {
-		return o, nil
-	}
-	raw, err := resource.CanonicalJSON(body)
-	if err != nil {
-		return o, fault.Wrap(fault.Invalid, err, "the report's part %s holds text that is not UTF-8", s.Part)
-	}
-	o.Body = raw
-	return o, nil
 }
 
 // decode reads what this or another version stored; a part of a later version is left out.

@@ -31,10 +31,15 @@ type Table struct {
 	// shared: other replicas write to the same store.
 	shared bool
 
+	// storing is held by whoever writes to the store or takes in what is there, so that nothing comes back that was
+	// forgotten meanwhile. It is taken before mu.
+	storing sync.Mutex
+
+	// mu is held for moments: what agents sent is put into its form, which may fail, before.
 	mu   sync.Mutex
 	rows map[key]Seen
-	// dirty rows are not in the store yet; waiting are those who wait until they are.
-	dirty   map[key]bool
+	// dirty reports are not in the store yet; waiting are those who wait until they are.
+	dirty   map[key]said
 	waiting []chan error
 	// heard rows have a heartbeat that is not in the store yet.
 	heard map[key]bool
@@ -47,7 +52,7 @@ type Table struct {
 func Open(ctx context.Context, o store.Observatory, shared bool, now func() time.Time, log hclog.Logger) (*Table, error) {
 	t := &Table{
 		observatory: o, now: now, log: log, shared: shared,
-		rows: map[key]Seen{}, dirty: map[key]bool{}, heard: map[key]bool{},
+		rows: map[key]Seen{}, dirty: map[key]said{}, heard: map[key]bool{},
 		subscribers: map[*Subscription]bool{}, wake: make(chan struct{}, 1),
 	}
 	if err := t.load(ctx, time.Time{}); err != nil {
@@ -70,29 +75,15 @@ func (t *Table) HeardOf(datacenter, agent string) time.Time {
 	return s.Heard
 }
 
-// Report takes in what an agent says and returns when the store has it: the agent will not say it again.
+// Report takes in what an agent says and returns when the store has it: the agent will not say it again. Invalid: it
+// cannot be stored.
 func (t *Table) Report(ctx context.Context, datacenter, agent string, r *isthmusv1.ReportRequest) error {
 	now := t.now()
-	t.mu.Lock()
-	changed := t.touch(datacenter, agent, now)
-	var done chan error
-	for _, s := range parts(datacenter, agent, r, now) {
-		k := key{datacenter, s.Part}
-		if old, ok := t.rows[k]; ok && old.Digest == s.Digest && old.Agent == s.Agent {
-			continue
-		}
-		t.rows[k] = s
-		t.dirty[k] = true
-		changed = true
+	news, err := parts(datacenter, agent, r, now)
+	if err != nil {
+		return err
 	}
-	if len(t.dirty) > 0 {
-		done = make(chan error, 1)
-		t.waiting = append(t.waiting, done)
-	}
-	if changed {
-		t.notify(datacenter)
-	}
-	t.mu.Unlock()
+	done := t.take(datacenter, agent, news, now)
 	if done == nil {
 		return nil
 	}
@@ -105,6 +96,31 @@ func (t *Table) Report(ctx context.Context, datacenter, agent string, r *isthmus
 	}
 }
 
+// take enters what an agent said, and gives what to wait for; nil when the store has it all.
+func (t *Table) take(datacenter, agent string, news []said, now time.Time) <-chan error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	changed := t.touch(datacenter, agent, now)
+	for _, s := range news {
+		k := key{datacenter, s.Part}
+		if old, ok := t.rows[k]; ok && old.Digest == s.Digest && old.Agent == s.Agent {
+			continue
+		}
+		t.rows[k] = s.Seen
+		t.dirty[k] = s
+		changed = true
+	}
+	if changed {
+		t.notify(datacenter)
+	}
+	if len(t.dirty) == 0 {
+		return nil
+	}
+	done := make(chan error, 1)
+	t.waiting = append(t.waiting, done)
+	return done
+}
+
 // Heard notes that an agent is there.
 func (t *Table) Heard(datacenter, agent string) {
 	t.mu.Lock()
@@ -114,36 +130,19 @@ func (t *Table) Heard(datacenter, agent string) {
 	}
 }
 
-// touch moves an agent's heartbeat on; true when it had been silent long enough for somebody to have noticed.
+// touch moves an agent's heartbeat on; true when it had been silent long enough for somebody to have noticed. Of one that
+// has not reported here it makes a row without a report, which gives way to any.
 func (t *Table) touch(datacenter, agent string, now time.Time) bool {
 	k := key{datacenter, AgentPart(agent)}
 	row, known := t.rows[k]
 	silent := !known || now.Sub(row.Heard) > 2*heardEvery
 	row.Datacenter, row.Part, row.Agent = datacenter, k.part, agent
-	if row.Received.IsZero() {
-		row.Received = now
-	}
 	if now.After(row.Heard) {
 		row.Heard = now
 	}
 	t.rows[k] = row
 	t.heard[k] = true
 	return silent
-}
-
-// Forget drops everything that one agent said of itself, or a whole datacenter's reports when part is empty.
-func (t *Table) Forget(ctx context.Context, datacenter, part string) error {
-	t.mu.Lock()
-	for k := range t.rows {
-		if k.datacenter == datacenter && (part == "" || k.part == part) {
-			delete(t.rows, k)
-			delete(t.dirty, k)
-			delete(t.heard, k)
-		}
-	}
-	t.notify(datacenter)
-	t.mu.Unlock()
-	return t.observatory.Forget(ctx, datacenter, part)
 }
 
 // Run writes and polls until ctx ends; then it writes what is left.
@@ -181,57 +180,61 @@ func (t *Table) Run(ctx context.Context) error {
 
 // flush writes the reports that wait, and with heartbeats also when agents were heard of.
 func (t *Table) flush(ctx context.Context, heartbeats bool) {
-	t.mu.Lock()
-	waiting, dirty := t.waiting, t.dirty
-	t.waiting, t.dirty = nil, map[key]bool{}
-	batch := make([]Seen, 0, len(dirty)+len(t.heard))
-	for k := range dirty {
-		batch = append(batch, t.rows[k])
+	t.storing.Lock()
+	defer t.storing.Unlock()
+	dirty, waiting, rows := t.unwritten(heartbeats)
+	var err error
+	if len(rows) > 0 {
+		err = t.observatory.Observe(ctx, rows)
 	}
-	if heartbeats {
-		for k := range t.heard {
-			if !dirty[k] {
-				row := t.rows[k]
-				batch = append(batch, Seen{
-					Datacenter: row.Datacenter, Part: row.Part, Agent: row.Agent, Digest: row.Digest,
-					Received: row.Received, Heard: row.Heard,
-				})
-			}
-		}
-		t.heard = map[key]bool{}
-	}
-	t.mu.Unlock()
-	if len(batch) == 0 {
-		return
-	}
-	err := t.observe(ctx, batch)
 	if err != nil {
-		t.log.Warn("cannot store what agents reported", "error", err, "reports", len(batch))
-		t.mu.Lock()
-		for k := range dirty {
-			t.dirty[k] = true
-		}
-		t.mu.Unlock()
+		t.log.Warn("cannot store what agents reported", "error", err, "reports", len(rows))
+		t.again(dirty)
 	}
+	// Who waits for a report that was forgotten meanwhile hears of it, too.
 	for _, done := range waiting {
 		done <- err
 	}
 }
 
-func (t *Table) observe(ctx context.Context, batch []Seen) error {
-	rows := make([]store.Observation, 0, len(batch))
-	for _, s := range batch {
-		row, err := encode(s)
-		if err != nil {
-			return err
-		}
-		rows = append(rows, row)
+// unwritten takes out what the store does not have.
+func (t *Table) unwritten(heartbeats bool) (dirty map[key]said, waiting []chan error, rows []store.Observation) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	dirty, waiting = t.dirty, t.waiting
+	t.dirty, t.waiting = map[key]said{}, nil
+	for k, s := range dirty {
+		s.Heard = t.rows[k].Heard
+		rows = append(rows, encode(s.Seen, s.body))
 	}
-	return t.observatory.Observe(ctx, rows)
+	if !heartbeats {
+		return dirty, waiting, rows
+	}
+	for k := range t.heard {
+		if _, whole := dirty[k]; !whole {
+			rows = append(rows, encode(t.rows[k], nil))
+		}
+	}
+	t.heard = map[key]bool{}
+	return dirty, waiting, rows
 }
 
-// load takes in what the store has since a time, where it is newer than what is known.
+// again puts back what could not be written, where nothing newer was said since.
+func (t *Table) again(dirty map[key]said) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for k, s := range dirty {
+		if _, newer := t.dirty[k]; !newer {
+			t.dirty[k] = s
+		}
+	}
+}
+
+// load takes in what the store has since a time. What is not dirty here is as the store has it: the last that any replica
+// was told, by no clock.
 func (t *Table) load(ctx context.Context, since time.Time) error {
+	t.storing.Lock()
+	defer t.storing.Unlock()
 	rows, err := t.observatory.Observations(ctx, since)
 	if err != nil {
 		return fault.Wrap(fault.CodeOf(err), err, "reading what agents reported")
@@ -239,26 +242,36 @@ func (t *Table) load(ctx context.Context, since time.Time) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, o := range rows {
-		k := key{o.Datacenter, o.Part}
-		old, known := t.rows[k]
-		if known && old.Digest == o.Digest && old.Agent == o.Agent || known && old.Received.After(o.ReceiveTime) {
-			if o.HeardTime.After(old.Heard) {
-				old.Heard = o.HeardTime
-				t.rows[k] = old
-			}
-			continue
-		}
-		s, ok, err := decode(o)
-		if err != nil {
-			t.log.Error("skipped a report that cannot be read", "error", err)
-			continue
-		}
-		if ok {
-			t.rows[k] = s
-			t.notify(o.Datacenter)
-		}
+		t.learn(o)
 	}
 	return nil
+}
+
+// learn takes in one row of the store.
+func (t *Table) learn(o store.Observation) {
+	k := key{o.Datacenter, o.Part}
+	old, known := t.rows[k]
+	_, newer := t.dirty[k]
+	if newer || known && old.Digest == o.Digest && old.Agent == o.Agent {
+		if o.HeardTime.After(old.Heard) {
+			old.Heard = o.HeardTime
+			t.rows[k] = old
+		}
+		return
+	}
+	s, ok, err := decode(o)
+	if err != nil {
+		t.log.Error("skipped a report that cannot be read", "error", err)
+		return
+	}
+	if !ok {
+		return
+	}
+	if old.Agent == s.Agent && old.Heard.After(s.Heard) {
+		s.Heard = old.Heard
+	}
+	t.rows[k] = s
+	t.notify(o.Datacenter)
 }
 
 func (t *Table) poke() {

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/server/observation"
 	"isthmus/store"
@@ -32,7 +34,12 @@ func openStore(t *testing.T) *sqlstore.Store {
 // open runs a table until the test ends.
 func open(t *testing.T, o store.Observatory, shared bool) *observation.Table {
 	t.Helper()
-	table, err := observation.Open(t.Context(), o, shared, time.Now, hclog.NewNullLogger())
+	return openAt(t, o, shared, time.Now)
+}
+
+func openAt(t *testing.T, o store.Observatory, shared bool, now func() time.Time) *observation.Table {
+	t.Helper()
+	table, err := observation.Open(t.Context(), o, shared, now, hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,6 +54,13 @@ func open(t *testing.T, o store.Observatory, shared bool) *observation.Table {
 		<-done
 	})
 	return table
+}
+
+func report(t *testing.T, table *observation.Table, datacenter, agent string, r *isthmusv1.ReportRequest) {
+	t.Helper()
+	if err := table.Report(t.Context(), datacenter, agent, r); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func inventory(version string) *isthmusv1.ReportRequest {
@@ -160,27 +174,51 @@ func TestAReportThatCannotBeStored(t *testing.T) {
 	}
 }
 
-func TestForget(t *testing.T) {
+// What cannot be put into a form is refused, and holds up nobody.
+func TestAReportThatHasNoForm(t *testing.T) {
 	t.Parallel()
-	st := openStore(t)
-	table := open(t, st, false)
-	if err := table.Report(t.Context(), "dc1", "a1", inventory("1")); err != nil {
-		t.Fatal(err)
+	table := open(t, openStore(t), false)
+	for what, r := range map[string]*isthmusv1.ReportRequest{
+		"inventory": {Inventory: &isthmusv1.InventoryReport{CaExpireTime: &timestamppb.Timestamp{Seconds: 1 << 60}}},
+		"services":  {Services: &isthmusv1.ServicesReport{Services: []*isthmusv1.CatalogService{{Name: "\xff"}}}},
+	} {
+		err := table.Report(t.Context(), "dc1", "a1", r)
+		if f, ok := errors.AsType[*fault.Error](err); !ok || f.Code != fault.Invalid || f.Violations[0].Field != what {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
-	if table.HeardOf("dc1", "a1").IsZero() {
-		t.Error("an agent that reports is not heard of")
-	}
-	if err := table.Forget(t.Context(), "dc1", observation.AgentPart("a1")); err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := table.Get("dc1", observation.PartInventory); !ok || !table.HeardOf("dc1", "a1").IsZero() {
-		t.Error("forgetting an agent forgets too much or too little")
-	}
-	if err := table.Forget(t.Context(), "dc1", ""); err != nil {
-		t.Fatal(err)
+	if err := table.Report(t.Context(), "dc2", "a2", inventory("1")); err != nil {
+		t.Errorf("another agent's report: %v", err)
 	}
 	if _, ok := table.Get("dc1", observation.PartInventory); ok {
-		t.Error("forgetting a datacenter leaves its inventory")
+		t.Error("what was refused is there")
+	}
+}
+
+// An agent that is heard of here and reports to another replica, whose clock is behind, is believed here, too.
+func TestAReportElsewhereOfAnAgentThatIsHeardOfHere(t *testing.T) {
+	t.Parallel()
+	st := openStore(t)
+	here, there := open(t, st, true), openAt(t, st, true, func() time.Time { return time.Now().Add(-10 * time.Second) })
+	news := here.Subscribe()
+	here.Heard("dc1", "a1")
+	for _, version := range []string{"1", "2"} {
+		if version == "2" {
+			// It was here in between.
+			report(t, here, "dc1", "a1", &isthmusv1.ReportRequest{Agent: &isthmusv1.AgentReport{Version: "1.5"}})
+		}
+		report(t, there, "dc1", "a1", &isthmusv1.ReportRequest{Agent: &isthmusv1.AgentReport{Version: version}})
+		deadline := time.After(patience)
+		for seen := (observation.Seen{}); seen.AgentReport.GetVersion() != version; seen, _ = here.Get("dc1", observation.AgentPart("a1")) {
+			select {
+			case <-news.Wake:
+			case <-deadline:
+				t.Fatalf("what it reported elsewhere is not known here: %v", seen.AgentReport)
+			}
+		}
+	}
+	if time.Since(here.HeardOf("dc1", "a1")) > 5*time.Second {
+		t.Error("what was told elsewhere turned its heartbeat back")
 	}
 }
 

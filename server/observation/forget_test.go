@@ -1,0 +1,167 @@
+package observation_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/server/observation"
+	"isthmus/store"
+	"isthmus/store/snapshot"
+	"isthmus/store/sqlstore"
+)
+
+func TestForget(t *testing.T) {
+	t.Parallel()
+	st := openStore(t)
+	table := open(t, st, false)
+	if err := table.Report(t.Context(), "dc1", "a1", inventory("1")); err != nil {
+		t.Fatal(err)
+	}
+	if table.HeardOf("dc1", "a1").IsZero() {
+		t.Error("an agent that reports is not heard of")
+	}
+	if err := table.Forget(t.Context(), "dc1", observation.AgentPart("a1")); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := table.Get("dc1", observation.PartInventory); !ok || !table.HeardOf("dc1", "a1").IsZero() {
+		t.Error("forgetting an agent forgets too much or too little")
+	}
+	if err := table.Forget(t.Context(), "dc1", ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := table.Get("dc1", observation.PartInventory); ok {
+		t.Error("forgetting a datacenter leaves its inventory")
+	}
+}
+
+// A report that is on its way to the store when its agent is forgotten does not come back.
+func TestForgetWhileReportsAreStored(t *testing.T) {
+	t.Parallel()
+	st := openStore(t)
+	slow := &blocking{Observatory: st, began: make(chan struct{}), goOn: make(chan struct{})}
+	table := open(t, slow, false)
+	var wait sync.WaitGroup
+	wait.Go(func() { report(t, table, "dc1", "a1", inventory("1")) })
+	<-slow.began
+	wait.Go(func() {
+		if err := table.Forget(t.Context(), "dc1", ""); err != nil {
+			t.Error(err)
+		}
+	})
+	close(slow.goOn)
+	wait.Wait()
+	rows, err := st.Observations(t.Context(), time.Time{})
+	if err != nil || len(rows) != 0 {
+		t.Errorf("in the store: %v, %v", rows, err)
+	}
+	if _, ok := table.Get("dc1", observation.PartInventory); ok {
+		t.Error("it is there")
+	}
+	// Nobody is kept waiting by what was forgotten.
+	report(t, table, "dc2", "a2", inventory("1"))
+}
+
+// What a deleted agent said, and all of a datacenter that nobody speaks for, goes from every replica and from the store.
+func TestDeletedAgentsAreForgotten(t *testing.T) {
+	t.Parallel()
+	st := openStore(t)
+	write(t, st, store.Write{Puts: []store.Put{put("a1", "dc1"), put("a2", "dc2"), put("a3", "dc2")}})
+	here, there := open(t, st, true), open(t, st, true)
+	for agent, dc := range map[string]string{"a1": "dc1", "a2": "dc2", "a3": "dc2", "gone": "dc3"} {
+		report(t, here, dc, agent, &isthmusv1.ReportRequest{Agent: &isthmusv1.AgentReport{Version: "1"}, Inventory: &isthmusv1.InventoryReport{ConsulVersion: "1"}})
+	}
+	for _, table := range []*observation.Table{here, there} {
+		follow(t, table, st)
+	}
+	settles := func(parts ...string) {
+		t.Helper()
+		for name, table := range map[string]*observation.Table{"here": here, "there": there} {
+			want := map[string]bool{}
+			for _, p := range parts {
+				want[p] = true
+			}
+			eventually(t, name, func() bool {
+				for _, dc := range []string{"dc1", "dc2", "dc3"} {
+					for _, part := range []string{observation.PartInventory, "agent/a1", "agent/a2", "agent/a3", "agent/gone"} {
+						if _, ok := table.Get(dc, part); ok != want[dc+"/"+part] {
+							return false
+						}
+					}
+				}
+				return true
+			})
+		}
+	}
+	settles("dc1/inventory", "dc1/agent/a1", "dc2/inventory", "dc2/agent/a2", "dc2/agent/a3")
+	write(t, st, store.Write{Deletes: []store.Key{{Kind: resource.KindAgent, Name: "a1"}, {Kind: resource.KindAgent, Name: "a2"}}})
+	settles("dc2/inventory", "dc2/agent/a3")
+	rows, err := st.Observations(t.Context(), time.Time{})
+	if err != nil || len(rows) != 2 {
+		t.Errorf("in the store: %v, %v", rows, err)
+	}
+}
+
+func put(agent, datacenter string) store.Put {
+	return store.Put{Part: store.PartAll, Object: &isthmusv1.Agent{
+		Name: agent, Uid: agent, Generation: 1, Spec: &isthmusv1.AgentSpec{Datacenter: datacenter, Kind: resource.AgentKindAgent},
+	}}
+}
+
+func write(t *testing.T, st *sqlstore.Store, w store.Write) {
+	t.Helper()
+	if _, err := st.Write(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// follow lets a table follow a replica of its own.
+func follow(t *testing.T, table *observation.Table, st *sqlstore.Store) {
+	t.Helper()
+	s, err := snapshot.Open(t.Context(), st, hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wait sync.WaitGroup
+	wait.Go(func() { _ = s.Run(ctx) })
+	wait.Go(func() { _ = table.Follow(ctx, s) })
+	t.Cleanup(func() {
+		cancel()
+		wait.Wait()
+	})
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%s did not come about", what)
+		}
+	}
+}
+
+// blocking stops in its first write.
+type blocking struct {
+	store.Observatory
+	once        sync.Once
+	began, goOn chan struct{}
+}
+
+func (b *blocking) Observe(ctx context.Context, rows []store.Observation) error {
+	b.once.Do(func() {
+		close(b.began)
+		<-b.goOn
+	})
+	return b.Observatory.Observe(ctx, rows)
+}

@@ -19,6 +19,7 @@ const tokenLife = time.Hour
 // the one before.
 //
 //	verify recipients ──▶ claim ──▶ make ──▶ seal ──▶ store
+//	refused: somebody else was first, or the token is made and somebody new cannot open it; the next state says what to do
 //	a crash in between: the state still says that no token is stored, and the next pass claims the next attempt
 func (r *reconciler) accept(ctx context.Context, it item, at *consul.Peering) (acted bool, err error) {
 	a := it.acceptor
@@ -33,9 +34,9 @@ func (r *reconciler) accept(ctx context.Context, it item, at *consul.Peering) (a
 		// Consul would make a token for it and leave it TERMINATED.
 		return true, r.remove(ctx, it, *at)
 	}
-	attempt, err := r.hub.Claim(ctx, it.uid, it.generation)
+	attempt, err := r.hub.claim(ctx, &isthmusv1.ClaimTokenRequest{Uid: it.uid, Generation: it.generation})
 	if err != nil {
-		return false, err
+		return false, outdated(err)
 	}
 	token, err := r.consul.GenerateToken(ctx, consul.TokenRequest{
 		Name: it.peerName, Meta: markOf(it.uid, it.peering, it.generation), ExternalAddresses: a.GetServerExternalAddresses(),
@@ -50,8 +51,9 @@ func (r *reconciler) accept(ctx context.Context, it item, at *consul.Peering) (a
 	if err != nil {
 		return true, fault.Wrap(fault.CodeOf(err), err, "sealing the token of peering %s", it.peering)
 	}
-	if err := r.hub.Store(ctx, payload); err != nil {
-		return true, err
+	err = r.hub.store(ctx, &isthmusv1.StoreTokenRequest{Payload: payload, Uid: it.uid, Generation: it.generation, Attempt: attempt})
+	if err != nil {
+		return true, outdated(err)
 	}
 	if err := r.records.put(it.uid, record{Generation: it.generation}); err != nil {
 		return true, err
@@ -59,6 +61,15 @@ func (r *reconciler) accept(ctx context.Context, it item, at *consul.Peering) (a
 	r.log.Info("made a peering token", "peering", it.peering, "peer", it.peerName, "generation", it.generation,
 		"attempt", attempt, "digest", seal.Digest(payload), "recipients", len(recipients))
 	return true, nil
+}
+
+// outdated marks the server's refusal of a claim, or of what was made with it: the state that the agent works by is not the
+// newest any more, or the server has yet to raise the generation. Nothing failed; there is nothing to do but wait.
+func outdated(err error) error {
+	if code := fault.CodeOf(err); code == fault.Refused || code == fault.Conflict {
+		return fault.Wrap(code, reason(reasonOutdated), "%s", messageOf(err))
+	}
+	return err
 }
 
 // recipients are the age keys of those of the dialer's agents whose keys are proven up to the fleet key, and belong to the

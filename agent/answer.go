@@ -2,9 +2,9 @@ package agent
 
 import (
 	"errors"
+	"strconv"
+	"strings"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"isthmus/fault"
@@ -12,63 +12,29 @@ import (
 )
 
 // fromServer turns what an RPC failed with into a fault with the server's code, message and reasons. refused is why the
-// server's certificate was not believed, when that is why no connection came about.
+// server's certificate was not believed last, which may be long ago.
 func fromServer(err, refused error, doing string) error {
 	if own, ok := errors.AsType[*fault.Error](err); ok {
 		return own
 	}
-	st := status.Convert(err)
-	code := codeOf(st.Code())
-	if code == fault.Unavailable && refused != nil {
+	out := fault.FromStatus(status.Convert(err), "")
+	switch {
+	case out.Code == fault.Unavailable && shows(out.Message, refused):
 		return fault.Wrap(fault.Denied, refused, "%s: the server is not the one that was pinned", doing)
+	case out.Code == fault.Unavailable:
+		return fault.Wrap(out.Code, err, "%s: the server does not answer", doing) // gRPC's text says more, and is for logs
 	}
-	message := doing + ": " + st.Message()
-	if code == fault.Unavailable {
-		message = doing + ": the server does not answer" // gRPC's text says more, and is for logs
-	}
-	out := fault.Wrap(code, err, "%s", message)
-	for _, detail := range st.Details() {
-		switch d := detail.(type) {
-		case *errdetails.BadRequest:
-			for _, v := range d.GetFieldViolations() {
-				out.Violations = append(out.Violations, fault.Violation{Field: v.GetField(), Reason: v.GetReason(), Message: v.GetDescription()})
-			}
-		case *errdetails.ErrorInfo:
-			out.Violations = append(out.Violations, fault.Violation{Reason: d.GetReason(), Message: st.Message()})
-		}
-	}
+	out.Message = doing + ": " + out.Message
 	return out
 }
 
-func codeOf(c codes.Code) fault.Code {
-	switch c {
-	case codes.InvalidArgument, codes.OutOfRange:
-		return fault.Invalid
-	case codes.NotFound:
-		return fault.NotFound
-	case codes.AlreadyExists:
-		return fault.AlreadyExists
-	case codes.Aborted:
-		return fault.Conflict
-	case codes.FailedPrecondition:
-		return fault.Refused
-	case codes.Unauthenticated:
-		return fault.Unauthenticated
-	case codes.PermissionDenied:
-		return fault.Denied
-	case codes.ResourceExhausted:
-		return fault.Busy
-	case codes.Unavailable:
-		return fault.Unavailable
-	case codes.Canceled:
-		return fault.Canceled
-	case codes.DeadlineExceeded:
-		return fault.Timeout
-	case codes.Unimplemented:
-		return fault.Unimplemented
-	default:
-		return fault.Internal
+// shows tells whether a connection failed for that cause. gRPC keeps but the cause's text, quoted.
+func shows(message string, cause error) bool {
+	if cause == nil {
+		return false
 	}
+	quoted := strconv.Quote(cause.Error())
+	return strings.Contains(message, quoted[1:len(quoted)-1])
 }
 
 // refusal is the first reason that identity or the server gave, "" for none.

@@ -71,7 +71,7 @@ func (r *reconciler) removeStray(ctx context.Context, it item) error {
 // of the acceptor (or, for an external acceptor, by the fleet key), for this peering, this datacenter and this generation.
 func (r *reconciler) open(ctx context.Context, it item) (consul.Secret, error) {
 	d := it.dialer
-	payload, err := r.hub.Fetch(ctx, d.GetSecretDigest())
+	payload, err := r.hub.fetch(ctx, d.GetSecretDigest())
 	if err != nil {
 		return "", err
 	}

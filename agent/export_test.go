@@ -101,3 +101,6 @@ const (
 	UnderWay = underWay
 	Moved    = moved
 )
+
+// FromServer is how an RPC's failure becomes a fault.
+func FromServer(err, refused error, doing string) error { return fromServer(err, refused, doing) }

@@ -51,6 +51,8 @@ type hub struct {
 	renews   int
 	// refuse answers every call with this error; fetch replaces what FetchSecrets finds.
 	refuse error
+	// made answers every claim: the generation's token is made.
+	made error
 	// gone is an agent that was deleted; now is the hub's clock.
 	gone string
 	now  func() time.Time
@@ -234,6 +236,9 @@ func (h *hub) ClaimToken(ctx context.Context, r *isthmusv1.ClaimTokenRequest) (*
 	defer h.mu.Unlock()
 	key := fmt.Sprint(r.GetUid(), r.GetGeneration())
 	h.claims[key]++
+	if h.made != nil {
+		return nil, h.made
+	}
 	return &isthmusv1.ClaimTokenResponse{Attempt: h.claims[key]}, nil
 }
 

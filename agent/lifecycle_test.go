@@ -198,3 +198,28 @@ func TestExternalAcceptor(t *testing.T) {
 		return p.GetState() == "ACTIVE" && p.GetOutcome() == "used"
 	})
 }
+
+// A new agent of the dialer cannot open the token that was made: until the server asks for another one, nothing is wrong.
+func TestAcceptorWaitsForTheNextGeneration(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	east := consultest.Start(t, "east")
+	h.agentOf(east)
+	run(t, h.config("west", settings(t, nowhere)))
+	h.edit(func() { h.made = fault.New(fault.Refused, "the token of generation 1 is made") })
+	h.want("east", h.acceptor("u1", "west", 1))
+	claimed := func(n int32) func() bool {
+		return func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.claims["u11"] >= n }
+	}
+	eventually(t, "it asked again", claimed(2))
+	eventually(t, "reported", func() bool { return h.observed("east", "u1") != nil })
+	if p := h.observed("east", "u1"); p.GetErrorReason() != "" || p.GetError() != "" {
+		t.Fatalf("waiting is reported as a failure: %v", p)
+	}
+	if n := len(east.Peerings()); n != 0 {
+		t.Fatalf("%d peerings were made without a claim", n)
+	}
+	h.edit(func() { h.made = nil })
+	h.want("east", h.acceptor("u1", "west", 2))
+	eventually(t, "the next one is made", func() bool { h.mu.Lock(); defer h.mu.Unlock(); return len(h.stored) == 1 })
+}

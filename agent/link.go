@@ -39,7 +39,7 @@ type link struct {
 
 	mu   sync.Mutex
 	conn *grpc.ClientConn
-	// refused is why the server's certificate was not believed at the last attempt to connect; gRPC shows but its text.
+	// refused is why the server's certificate was not believed when it was last looked at.
 	refused error
 }
 
@@ -131,11 +131,7 @@ func (l *link) report(ctx context.Context, r *isthmusv1.ReportRequest) error {
 	})
 }
 
-// Claim implements hub.
-func (l *link) Claim(ctx context.Context, uid string, generation int32) (attempt int32, err error) {
-	return l.claim(ctx, &isthmusv1.ClaimTokenRequest{Uid: uid, Generation: generation})
-}
-
+// claim implements hub.
 func (l *link) claim(ctx context.Context, r *isthmusv1.ClaimTokenRequest) (attempt int32, err error) {
 	err = l.call(ctx, rpcTimeout, "claiming a peering token's generation", func(ctx context.Context, c isthmusv1.SyncServiceClient) error {
 		answer, err := c.ClaimToken(ctx, r)
@@ -145,13 +141,7 @@ func (l *link) claim(ctx context.Context, r *isthmusv1.ClaimTokenRequest) (attem
 	return attempt, err
 }
 
-// Store implements hub.
-func (l *link) Store(ctx context.Context, payload *isthmusv1.SealedPayload) error {
-	return l.store(ctx, &isthmusv1.StoreTokenRequest{
-		Payload: payload, Uid: payload.GetUid(), Generation: payload.GetGeneration(), Attempt: payload.GetAttempt(),
-	})
-}
-
+// store implements hub.
 func (l *link) store(ctx context.Context, r *isthmusv1.StoreTokenRequest) error {
 	return l.call(ctx, rpcTimeout, "storing a sealed peering token", func(ctx context.Context, c isthmusv1.SyncServiceClient) error {
 		_, err := c.StoreToken(ctx, r)
@@ -159,8 +149,8 @@ func (l *link) store(ctx context.Context, r *isthmusv1.StoreTokenRequest) error 
 	})
 }
 
-// Fetch implements hub.
-func (l *link) Fetch(ctx context.Context, digest string) (payload *isthmusv1.SealedPayload, err error) {
+// fetch implements hub.
+func (l *link) fetch(ctx context.Context, digest string) (payload *isthmusv1.SealedPayload, err error) {
 	err = l.call(ctx, rpcTimeout, "fetching a sealed peering token", func(ctx context.Context, c isthmusv1.SyncServiceClient) error {
 		answer, err := c.FetchSecrets(ctx, &isthmusv1.FetchSecretsRequest{Digests: []string{digest}})
 		if err != nil {

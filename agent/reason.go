@@ -24,6 +24,8 @@ const (
 	reasonTooMany      = "TooManyExports"
 	reasonConfigByHand = "ConfigEntryByHand"
 	reasonInternal     = "AgentError"
+	// reasonOutdated is for the log only: no end failed for it.
+	reasonOutdated = "StateOutdated"
 )
 
 // reason is the cause inside of a *fault.Error that says why in one word.

@@ -29,12 +29,12 @@ const (
 // hub is what reconcilers need of the server. Errors are *fault.Error; Conflict and Refused mean that the state which the
 // agent works by is not the newest.
 type hub interface {
-	// Claim asks to make the token of a generation, and gives the attempt to put into the sealed payload.
-	Claim(ctx context.Context, uid string, generation int32) (attempt int32, err error)
-	// Store hands over the sealed token of a claim.
-	Store(ctx context.Context, payload *isthmusv1.SealedPayload) error
-	// Fetch reads one sealed payload by its digest.
-	Fetch(ctx context.Context, digest string) (*isthmusv1.SealedPayload, error)
+	// claim asks to make the token of a generation, and gives the attempt to put into the sealed payload.
+	claim(ctx context.Context, r *isthmusv1.ClaimTokenRequest) (attempt int32, err error)
+	// store hands over the sealed token of a claim.
+	store(ctx context.Context, r *isthmusv1.StoreTokenRequest) error
+	// fetch reads one sealed payload by its digest.
+	fetch(ctx context.Context, digest string) (*isthmusv1.SealedPayload, error)
 }
 
 // reconciler makes the local Consul what the desired state says: level-triggered, so that it does not matter where an
@@ -184,13 +184,21 @@ func (r *reconciler) reconcileItem(ctx context.Context, it item, all []consul.Pe
 			"Consul has a peering named %s that does not belong to Peering %s: rename one of them", it.peerName, it.peering)}
 	}
 	if held := r.heldBack(it); held != nil {
-		return result{err: held}
+		return result{err: failure(held)}
 	}
 	acted, err := r.act(ctx, it, at)
 	if ctx.Err() == nil {
 		r.settle(it, err)
 	}
-	return result{err: err, acted: acted}
+	return result{err: failure(err), acted: acted}
+}
+
+// failure is what to report of an error: nothing when the agent but waits for the server.
+func failure(err error) error {
+	if reasonOf(err) == reasonOutdated {
+		return nil
+	}
+	return err
 }
 
 func (r *reconciler) act(ctx context.Context, it item, at *consul.Peering) (acted bool, err error) {
@@ -249,7 +257,11 @@ func (r *reconciler) settle(it item, err error) {
 		p.backoff.InitialInterval, p.backoff.MaxInterval, p.backoff.RandomizationFactor = itemMinPause, itemMaxPause, 1
 		r.pauses[it.uid] = p
 	}
-	if p.last == nil || reasonOf(p.last) != reasonOf(err) {
+	switch {
+	case p.last != nil && reasonOf(p.last) == reasonOf(err):
+	case failure(err) == nil:
+		r.log.Debug("waiting for the server's next word on a peering", "peering", it.peering, "generation", it.generation, "error", err)
+	default:
 		r.log.Warn("a peering cannot be brought about now", "peering", it.peering, "role", it.role, "reason", reasonOf(err), "error", err)
 	}
 	p.last, p.until = err, r.now().Add(p.backoff.NextBackOff())

@@ -29,15 +29,11 @@ func (s *EventService) ListEvents(ctx context.Context, r *isthmusv1.ListEventsRe
 	if err != nil {
 		return nil, err
 	}
-	events, err := ask(ctx, s.Core, q, eventPage{journal: s.Journal, query: eq})
+	page, err := ask(ctx, s.Core, q, eventPage{journal: s.Journal, query: eq})
 	if err != nil {
 		return nil, err
 	}
-	response := &isthmusv1.ListEventsResponse{Events: events}
-	if len(events) == eq.Limit {
-		response.NextPageToken = scope.token(events[len(events)-1].GetName())
-	}
-	return response, nil
+	return &isthmusv1.ListEventsResponse{Events: page.events, NextPageToken: scope.token(page.next)}, nil
 }
 
 // eventPage is the answer to ListEvents.
@@ -46,20 +42,34 @@ type eventPage struct {
 	query   store.EventQuery
 }
 
-// read asks the journal, which may know more than the view; the index that goes with the answer is the view's, so that
-// nothing is missed.
-func (a eventPage) read(ctx context.Context, v *snapshot.View) ([]*isthmusv1.Event, <-chan struct{}, error) {
-	changed := v.Watch(store.KindEvent)
-	events, err := a.journal.Events(ctx, a.query)
-	return events, changed, err
+type events struct {
+	events []*isthmusv1.Event
+	// next is the last name of the page when there may be more.
+	next string
 }
 
-func (a eventPage) newer(v *snapshot.View, _ []*isthmusv1.Event, index uint64) bool {
+// read asks the journal, which may know more than the view. What the view has not seen is left out: a query that waited
+// with it already in hand would not see it come.
+func (a eventPage) read(ctx context.Context, v *snapshot.View) (events, <-chan struct{}, error) {
+	changed := v.Watch(store.KindEvent)
+	found, err := a.journal.Events(ctx, a.query)
+	if err != nil {
+		return events{}, changed, err
+	}
+	var page events
+	if len(found) == a.query.Limit {
+		page.next = found[len(found)-1].GetName()
+	}
+	page.events = slices.DeleteFunc(found, func(e *isthmusv1.Event) bool { return e.GetIndex() > v.Revision().Index })
+	return page, changed, nil
+}
+
+func (a eventPage) newer(v *snapshot.View, _ events, index uint64) bool {
 	return v.KindIndex(store.KindEvent) > index
 }
 
-func (a eventPage) same(x, y []*isthmusv1.Event) bool {
-	return slices.EqualFunc(x, y, func(a, b *isthmusv1.Event) bool { return a.GetName() == b.GetName() })
+func (a eventPage) same(x, y events) bool {
+	return slices.EqualFunc(x.events, y.events, func(a, b *isthmusv1.Event) bool { return a.GetName() == b.GetName() })
 }
 
 // query is what to ask the journal for, and the list that page tokens belong to.

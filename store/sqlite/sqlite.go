@@ -15,7 +15,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"sync"
 
 	"github.com/hashicorp/go-hclog"
 	_ "modernc.org/sqlite" // the driver
@@ -49,16 +48,15 @@ func Open(ctx context.Context, dir string, log hclog.Logger) (*sqlstore.Store, e
 
 // database is the two ends of the file.
 type database struct {
-	// writer has one connection, taken by whoever holds turn.
-	writer  *sql.DB
-	conn    *sql.Conn
-	turn    chan struct{}
-	reader  *sql.DB
-	lock    *os.File
-	signals chan struct{}
-
-	mu       sync.Mutex
+	// writer has one connection, which belongs, with the statements that it has prepared, to whoever holds turn.
+	writer   *sql.DB
+	conn     *sql.Conn
 	prepared map[string]*sql.Stmt
+	turn     chan struct{}
+	reader   *sql.DB
+	lock     *os.File
+	signals  chan struct{}
+	closed   chan struct{}
 }
 
 func open(ctx context.Context, dir string) (_ *database, err error) {
@@ -71,7 +69,9 @@ func open(ctx context.Context, dir string) (_ *database, err error) {
 	if err := f.Close(); err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "opening %s", path)
 	}
-	d := &database{turn: make(chan struct{}, 1), signals: make(chan struct{}), prepared: map[string]*sql.Stmt{}}
+	d := &database{
+		turn: make(chan struct{}, 1), signals: make(chan struct{}), closed: make(chan struct{}), prepared: map[string]*sql.Stmt{},
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())
@@ -153,8 +153,11 @@ func visit(ctx context.Context, rows *sql.Rows, s sqlstore.Statement) (err error
 	return nil
 }
 
-// Close implements sqlstore.Database. Closing the writer last folds the write-ahead log into the file.
+// Close implements sqlstore.Database. The transaction that is on its way ends first, and no other begins. Closing the
+// writer last folds the write-ahead log into the file.
 func (d *database) Close() error {
+	d.turn <- struct{}{}
+	close(d.closed)
 	var errs []error
 	if d.reader != nil {
 		errs = append(errs, d.reader.Close())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 
+	"isthmus/fault"
 	"isthmus/store/sqlstore"
 )
 
@@ -20,6 +21,8 @@ func (d *database) Begin(ctx context.Context) (sqlstore.Tx, error) {
 	select {
 	case d.turn <- struct{}{}:
 		return &tx{d: d}, nil
+	case <-d.closed:
+		return nil, fault.New(fault.Unavailable, "the database is closed")
 	case <-ctx.Done():
 		return nil, mapped(ctx, ctx.Err())
 	}
@@ -92,8 +95,6 @@ func (d *database) run(ctx context.Context, s sqlstore.Statement) error {
 }
 
 func (d *database) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if s, ok := d.prepared[text]; ok {
 		return s, nil
 	}

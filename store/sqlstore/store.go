@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"isthmus/fault"
 	"isthmus/store"
 )
 
@@ -85,7 +86,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	if s.life.Err() != nil {
 		return errClosed()
 	}
-	return s.db.Ping(ctx)
+	return s.orClosed(s.db.Ping(ctx))
 }
 
 // Close implements store.Keeper: what waits to be committed is committed first.
@@ -105,7 +106,15 @@ func (s *Store) read(ctx context.Context, statements ...Statement) error {
 	if s.life.Err() != nil {
 		return errClosed()
 	}
-	return s.db.Read(ctx, statements...)
+	return s.orClosed(s.db.Read(ctx, statements...))
+}
+
+// orClosed is an error in the light of a Close meanwhile, which takes a driver's connections away from under a call.
+func (s *Store) orClosed(err error) error {
+	if fault.CodeOf(err) == fault.Internal && s.life.Err() != nil {
+		return errClosed()
+	}
+	return err
 }
 
 // transact is a write transaction of one round trip that needs no lock on the revision.

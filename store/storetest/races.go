@@ -285,6 +285,11 @@ func testCancellation(f *fixture) {
 func testClosed(f *fixture) {
 	t := f.t
 	f.put(datacenter("dc1"))
+	// Whatever else is on its way when it closes ends, or fails as all does afterwards.
+	others := make(chan error, 8)
+	for i := range cap(others) {
+		go func() { others <- untilClosed(f, i) }()
+	}
 	// Writes that are on their way when it closes are stored or fail, never both.
 	outcome := make([]error, 16)
 	done := make(chan struct{})
@@ -298,6 +303,11 @@ func testClosed(f *fixture) {
 		t.Fatalf("Close: %v", err)
 	}
 	<-done
+	for range cap(others) {
+		if err := <-others; fault.CodeOf(err) != fault.Unavailable {
+			t.Errorf("a call while it was closed: %v", err)
+		}
+	}
 	for what, err := range map[string]error{
 		"Get":     func() error { _, _, err := f.Get(f.ctx, datacenterKey("dc1")); return err }(),
 		"Write":   func() error { _, err := f.Write(f.ctx, store.Write{Puts: puts(datacenter("x"))}); return err }(),
@@ -314,6 +324,26 @@ func testClosed(f *fixture) {
 		_, _, missing := again.Get(f.ctx, datacenterKey(number("late", i)))
 		if (err == nil) != (missing == nil) {
 			t.Fatalf("write %d: %v, but then %v", i, err, missing)
+		}
+	}
+}
+
+// untilClosed calls one of the store's methods again and again, until it fails for another reason than a lease's holder.
+func untilClosed(f *fixture, i int) error {
+	for n := 0; ; n++ {
+		var err error
+		switch i % 4 {
+		case 0:
+			_, err = f.Acquire(f.ctx, number("lease", n), number("h", i), time.Minute)
+		case 1:
+			_, err = f.Changes(f.ctx, store.Revision{}, 10)
+		case 2:
+			err = f.Ping(f.ctx)
+		case 3:
+			_, err = f.Compact(f.ctx, 1)
+		}
+		if err != nil && fault.CodeOf(err) != fault.Conflict {
+			return err
 		}
 	}
 }

@@ -112,6 +112,5 @@ func orUnknown(word string) string {
 func (c *fleetCollector) head() (store.Revision, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
-	page, err := c.store.List(ctx, resource.KindDatacenter, "", 1)
-	return page.Revision, err
+	return c.store.Revision(ctx)
 }

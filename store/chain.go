@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 
 	"google.golang.org/protobuf/proto"
@@ -14,10 +15,13 @@ import (
 // EventName is an event's name: its number in the log with 12 digits, so that names sort as the log does.
 func EventName(number uint64) string { return fmt.Sprintf("%012d", number) }
 
-// EventNumber is the number that an event's name stands for: NotFound when it is no event's name.
+// MaxEventNumber is the largest number of an event: databases have no larger integers. The first event has number 1.
+const MaxEventNumber uint64 = math.MaxInt64
+
+// EventNumber is the number that an event's name stands for, from 1 to MaxEventNumber: NotFound when it is no event's name.
 func EventNumber(name string) (uint64, error) {
-	number, err := strconv.ParseUint(name, 10, 63)
-	if err != nil || EventName(number) != name {
+	number, err := strconv.ParseUint(name, 10, 64)
+	if err != nil || number == 0 || number > MaxEventNumber || EventName(number) != name {
 		return 0, fault.New(fault.NotFound, "%s %s does not exist", KindEvent, name)
 	}
 	return number, nil

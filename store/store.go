@@ -156,6 +156,8 @@ type Store interface {
 	// before the commit was tried, nothing of w is stored; later, the error is Unavailable and w may be stored. Within a
 	// write, deletes come before puts.
 	Write(ctx context.Context, w Write) (Revision, error)
+	// Revision is where the store stands now.
+	Revision(ctx context.Context) (Revision, error)
 	// Changes are those after since, in order, at most limit of them but always whole indexes. A reader that has seen
 	// index N has seen everything at or below N.
 	Changes(ctx context.Context, since Revision, limit int) (Feed, error)
@@ -165,16 +167,20 @@ type Store interface {
 
 // EventQuery chooses events.
 type EventQuery struct {
-	// After is the number of the last event seen; with Descending, events below it (0: from the newest).
+	// After is the number of the last event seen; with Descending, events below it. 0: from the first, or from the newest.
+	// At most MaxEventNumber.
 	After      uint64
 	Descending bool
-	Kind       string
-	Target     string
-	Limit      int
+	// Kind and Target choose those of what the event is about; empty, of any.
+	Kind   string
+	Target string
+	// Limit is how many at most, 0 or more.
+	Limit int
 }
 
 // Journal reads the audit log, which Write appends to.
 type Journal interface {
+	// Events are those that q chooses: Invalid when After or Limit is not in its range.
 	Events(ctx context.Context, q EventQuery) ([]*isthmusv1.Event, error)
 }
 

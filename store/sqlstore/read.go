@@ -56,6 +56,15 @@ func (s *Store) Load(ctx context.Context, visit func(resource.Object) error) (st
 	return revision, nil
 }
 
+// Revision implements store.Store.
+func (s *Store) Revision(ctx context.Context) (store.Revision, error) {
+	var revision store.Revision
+	if err := s.read(ctx, s.readRevision(&revision, nil)); err != nil {
+		return store.Revision{}, err
+	}
+	return revision, nil
+}
+
 // Changes implements store.Store.
 func (s *Store) Changes(ctx context.Context, since store.Revision, limit int) (store.Feed, error) {
 	for {

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"math"
 	"slices"
 	"time"
 
@@ -16,16 +15,22 @@ import (
 
 // Events implements store.Journal.
 func (s *Store) Events(ctx context.Context, q store.EventQuery) ([]*isthmusv1.Event, error) {
-	text, after := s.sql.eventsForward, int64(q.After)
+	if q.After > store.MaxEventNumber {
+		return nil, fault.New(fault.Invalid, "no event has a number above %d", store.MaxEventNumber)
+	}
+	if q.Limit < 0 {
+		return nil, fault.New(fault.Invalid, "%d is no number of events", q.Limit)
+	}
+	text, after := s.sql.eventsForward, q.After
 	if q.Descending {
 		text = s.sql.eventsBackward
 		if after == 0 {
-			after = math.MaxInt64
+			after = store.MaxEventNumber
 		}
 	}
 	var events []*isthmusv1.Event
 	err := s.read(ctx, Statement{
-		SQL: text, Args: []any{after, q.Kind, q.Kind, q.Target, q.Target, int64(q.Limit)}, Row: func(scan func(...any) error) error {
+		SQL: text, Args: []any{int64(after), q.Kind, q.Kind, q.Target, q.Target, int64(q.Limit)}, Row: func(scan func(...any) error) error {
 			e, err := scanEvent(scan)
 			events = append(events, e)
 			return err

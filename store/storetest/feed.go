@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/store"
@@ -241,6 +242,39 @@ func testEpoch(f *fixture) {
 	other := f.options.New(t)
 	if b := f.on(open(f.ctx, t, other)); b.revision().Epoch == after.Epoch || b.revision().Epoch == before.Epoch {
 		t.Fatal("two databases have the same epoch")
+	}
+}
+
+// testRevision: it is where every other answer of the store says that it stands.
+func testRevision(f *fixture) {
+	t := f.t
+	agrees := func(what string, at store.Revision, err error) {
+		t.Helper()
+		if err != nil || at != f.revision() {
+			t.Fatalf("%s is at %+v, the store at %+v: %v", what, at, f.revision(), err)
+		}
+	}
+	f.put(datacenter("dc1"))
+	r := f.write(store.Write{Events: []*isthmusv1.Event{event("refuse", "", "")}})
+	agrees("a write", r, nil)
+	_, at, err := f.Get(f.ctx, datacenterKey("dc1"))
+	agrees("Get", at, err)
+	page, err := f.List(f.ctx, resource.KindDatacenter, "", 1)
+	agrees("List", page.Revision, err)
+	at, err = f.Load(f.ctx, func(resource.Object) error { return nil })
+	agrees("Load", at, err)
+	feed, err := f.Changes(f.ctx, store.Revision{Epoch: r.Epoch}, 10)
+	agrees("Changes", feed.Revision, err)
+	if _, err := f.Compact(f.ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	agrees("before a compaction", r, nil)
+	at, err = f.Restored(f.ctx)
+	agrees("Restored", at, err)
+	ended, cancel := context.WithCancel(f.ctx)
+	cancel()
+	if at, err := f.Revision(ended); fault.CodeOf(err) != fault.Canceled || at != (store.Revision{}) {
+		t.Fatalf("Revision, canceled: %+v, %v", at, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"context"
+	"math"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -59,7 +60,12 @@ func testEvents(f *fixture) {
 			t.Fatalf("the number of %s is %d: %v", e.GetName(), number, err)
 		}
 	}
-	for _, name := range []string{"", "1", "x", "-00000000001", "0000000000012"} {
+	if number, err := store.EventNumber(store.EventName(store.MaxEventNumber)); err != nil || number != store.MaxEventNumber {
+		t.Fatalf("the largest number comes back as %d: %v", number, err)
+	}
+	for _, name := range []string{
+		"", "1", "x", "-00000000001", "+00000000001", "0000000000012", "000000000000", "9223372036854775808", "18446744073709551615", "99999999999999999999",
+	} {
 		if _, err := store.EventNumber(name); fault.CodeOf(err) != fault.NotFound {
 			t.Fatalf("%q is an event: %v", name, err)
 		}
@@ -105,6 +111,23 @@ func testEventQueries(f *fixture) {
 	} {
 		if got := numbers(q); got != want {
 			t.Fatalf("%+v gives %s, want %s", q, got, want)
+		}
+	}
+	for _, descending := range []bool{false, true} {
+		want := map[bool]string{true: "10"}[descending]
+		if got := numbers(store.EventQuery{After: store.MaxEventNumber, Descending: descending, Limit: 1}); got != want {
+			t.Fatalf("with the largest number, descending %v: %q, want %q", descending, got, want)
+		}
+		if got := numbers(store.EventQuery{Descending: descending}); got != "" {
+			t.Fatalf("with limit 0: %q", got)
+		}
+		for _, q := range []store.EventQuery{
+			{After: store.MaxEventNumber + 1, Limit: 1}, {After: math.MaxUint64, Limit: 1}, {Limit: -1},
+		} {
+			q.Descending = descending
+			if events, err := f.Events(f.ctx, q); fault.CodeOf(err) != fault.Invalid {
+				t.Fatalf("%+v: %d events, %v", q, len(events), err)
+			}
 		}
 	}
 }

@@ -55,7 +55,7 @@ func Run(t *testing.T, o Options) {
 		"ReadAndWrite": testReadAndWrite, "Parts": testParts, "Preconditions": testPreconditions, "UIDs": testUIDs,
 		"Claims": testClaims, "References": testReferences, "Paging": testPaging, "OddText": testOddText, "Atomic": testAtomic,
 		"ManyRows": testManyRows, "UnknownFields": testUnknownFields, "UnknownKind": testUnknownKind, "Batch": testBatch, "Poison": testPoison,
-		"Feed": testFeed, "FeedLimit": testFeedLimit, "Tail": testTail, "Compaction": testCompaction, "Epoch": testEpoch, "Wake": testWake,
+		"Feed": testFeed, "FeedLimit": testFeedLimit, "Tail": testTail, "Compaction": testCompaction, "Epoch": testEpoch, "Revision": testRevision, "Wake": testWake,
 		"RequireRace": testRequireRace, "ClaimRace": testClaimRace, "DeleteRace": testDeleteRace, "Cancellation": testCancellation, "Closed": testClosed,
 		"Reopen": testReopen, "Kill": testKill, "TooOld": testTooOld,
 		"Events": testEvents, "EventQueries": testEventQueries, "Secrets": testSecrets, "Observations": testObservations,
@@ -164,11 +164,11 @@ func (f *fixture) changes(since store.Revision, limit int) store.Feed {
 // revision is where the store stands.
 func (f *fixture) revision() store.Revision {
 	f.t.Helper()
-	page, err := f.List(f.ctx, resource.KindDatacenter, "", 1)
+	r, err := f.Revision(f.ctx)
 	if err != nil {
-		f.t.Fatalf("List: %v", err)
+		f.t.Fatalf("Revision: %v", err)
 	}
-	return page.Revision
+	return r
 }
 
 func puts(objects ...resource.Object) []store.Put {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -31,30 +32,16 @@ func (a *Agent) enrol(ctx context.Context) (*credentials, *link, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	self, err := newCredentials(id, a.config.FleetKey)
+	self, l, enrolled, err := a.connect(id)
 	if err != nil {
 		return nil, nil, err
 	}
-	address := id.Address
-	if a.config.ServerAddress != "" {
-		address = a.config.ServerAddress
-	}
-	l, err := newLink(address, id.CAFingerprint, self, a.config.Now)
-	if err != nil {
-		return nil, nil, err
-	}
-	credential, err := id.LoadCredential(a.config.DataDir)
-	switch {
-	case err == nil:
-		self.set(credential)
-		a.log.Info("this agent is enrolled", "agent", id.Agent(), "datacenter", id.Datacenter(), "server", address,
+	if enrolled {
+		a.log.Info("this agent is enrolled", "agent", id.Agent(), "datacenter", id.Datacenter(), "server", l.address,
 			"fingerprint", identity.Fingerprint(id.Attestation))
-		return self, l, l.reconnect()
-	case !errors.Is(err, fs.ErrNotExist):
-		l.close()
-		return nil, nil, exiting(ExitUntrusted, err)
+		return self, l, nil
 	}
-	a.log.Info("enrolling", "agent", id.Agent(), "datacenter", id.Datacenter(), "server", address)
+	a.log.Info("enrolling", "agent", id.Agent(), "datacenter", id.Datacenter(), "server", l.address)
 	if err := a.enrolAt(ctx, self, l); err != nil {
 		l.close()
 		return nil, nil, a.abandon(err)
@@ -62,6 +49,23 @@ func (a *Agent) enrol(ctx context.Context) (*credentials, *link, error) {
 	a.log.Info("enrolled", "agent", id.Agent(), "datacenter", id.Datacenter(), "fingerprint", identity.Fingerprint(id.Attestation))
 	a.config.Hooks.enrolled(id.Agent())
 	return self, l, l.reconnect()
+}
+
+// connect makes the connection of an identity, with its certificate when it has one: it is enrolled then. No call is made.
+func (a *Agent) connect(id *identity.Identity) (self *credentials, l *link, enrolled bool, err error) {
+	if self, err = newCredentials(id, a.config.FleetKey); err != nil {
+		return nil, nil, false, err
+	}
+	credential, err := id.LoadCredential(a.config.DataDir)
+	switch {
+	case err == nil:
+		enrolled = true
+		self.set(credential)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, nil, false, exiting(ExitUntrusted, err)
+	}
+	l, err = newLink(cmp.Or(a.config.ServerAddress, id.Address), id.CAFingerprint, self, a.config.Now)
+	return self, l, enrolled, err
 }
 
 // enrolledBefore tells whether the data directory holds an agent that the server knows.

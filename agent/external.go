@@ -88,30 +88,28 @@ func (r TokenRequest) check() (age.Recipient, error) {
 
 // attach takes over who the running agent is, without its lock: it only reads.
 func (a *Agent) attach() error {
+	none := func(cause error) error {
+		return fault.Wrap(fault.Refused, cause, "%s holds no agent: run this on the host of the acceptor's agent, with its data directory", a.config.DataDir)
+	}
 	id, err := identity.LoadIdentity(a.config.DataDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fault.Wrap(fault.Refused, err, "%s holds no agent: run this on the host of the acceptor's agent, with its data directory", a.config.DataDir)
+		return none(err)
 	}
 	if err != nil {
 		return err
-	}
-	credential, err := id.LoadCredential(a.config.DataDir)
-	if err != nil {
-		return err
-	}
-	if a.self, err = newCredentials(id, a.config.FleetKey); err != nil {
-		return err
-	}
-	a.self.set(credential)
-	address := id.Address
-	if a.config.ServerAddress != "" {
-		address = a.config.ServerAddress
 	}
 	if a.memory, err = openMemory(a.config.DataDir); err != nil {
 		return err
 	}
-	a.link, err = newLink(address, id.CAFingerprint, a.self, a.config.Now)
-	return err
+	enrolled := false
+	if a.self, a.link, enrolled, err = a.connect(id); err != nil {
+		return err
+	}
+	if !enrolled {
+		a.link.close()
+		return none(nil)
+	}
+	return nil
 }
 
 // externalItem finds the acceptor's end in what the agent received last.
@@ -137,9 +135,8 @@ func (a *Agent) externalItem(peering string) (item, error) {
 // clearTheWay makes sure that this is the right Consul, and that the name is free or ours. A TERMINATED end goes first: Consul
 // would make a token for it and leave it TERMINATED.
 func (a *Agent) clearTheWay(ctx context.Context, it item) error {
-	w := newWorker(a)
 	state, _, _ := a.memory.current()
-	if err := w.check(ctx, state); err != nil {
+	if _, err := checkConsul(ctx, a.consul, state); err != nil {
 		return err
 	}
 	at, err := a.consul.Peering(ctx, it.peerName)

@@ -123,31 +123,43 @@ func (w *worker) tell(err error) {
 	w.lastProblem = now
 }
 
-// check proves that Consul answers, that it is the datacenter that this agent is for, and that its token may read it.
-// Before that nothing is touched, the leader lock included.
+// check is checkConsul before each pass. At the wrong Consul the agent does not even keep the leader lock.
 func (w *worker) check(ctx context.Context, state *isthmusv1.DesiredState) error {
-	self, err := w.agent.consul.Self(ctx)
-	if err != nil {
+	self, err := checkConsul(ctx, w.agent.consul, state)
+	switch reasonOf(err) {
+	case "":
+	case reasonWrongConsul, reasonPartition:
+		w.stopCampaign()
 		return err
-	}
-	if state == nil {
-		return nil // the server has not said yet what this datacenter is called
-	}
-	if self.Datacenter != state.GetConsulDatacenter() {
-		w.stopCampaign()
-		return because(fault.Refused, reasonWrongConsul,
-			"this agent is for Consul datacenter %s, and the Consul at its address is %s: nothing is touched there", state.GetConsulDatacenter(), self.Datacenter)
-	}
-	if own := w.agent.consul.Partition(); partitionOf(state.GetConsulPartition()) != own {
-		w.stopCampaign()
-		return because(fault.Refused, reasonPartition,
-			"this agent is for Consul partition %s, and CONSUL_PARTITION says %s: nothing is touched there", partitionOf(state.GetConsulPartition()), own)
+	default:
+		return err
 	}
 	if self.Version != w.lastSelf.Version || self.Node != w.lastSelf.Node {
 		w.agent.log.Info("found Consul", "datacenter", self.Datacenter, "version", self.Version, "node", self.Node)
 	}
 	w.lastSelf = self
-	return w.agent.consul.CheckReads(ctx)
+	return nil
+}
+
+// checkConsul proves that Consul answers, that it is the datacenter that this agent is for, and that its token may read it.
+// Before that nothing is touched, the leader lock included.
+func checkConsul(ctx context.Context, c *consul.Client, state *isthmusv1.DesiredState) (consul.Self, error) {
+	self, err := c.Self(ctx)
+	if err != nil {
+		return consul.Self{}, err
+	}
+	if state == nil {
+		return self, nil // the server has not said yet what this datacenter is called
+	}
+	if self.Datacenter != state.GetConsulDatacenter() {
+		return consul.Self{}, because(fault.Refused, reasonWrongConsul,
+			"this agent is for Consul datacenter %s, and the Consul at its address is %s: nothing is touched there", state.GetConsulDatacenter(), self.Datacenter)
+	}
+	if own := c.Partition(); partitionOf(state.GetConsulPartition()) != own {
+		return consul.Self{}, because(fault.Refused, reasonPartition,
+			"this agent is for Consul partition %s, and CONSUL_PARTITION says %s: nothing is touched there", partitionOf(state.GetConsulPartition()), own)
+	}
+	return self, c.CheckReads(ctx)
 }
 
 func partitionOf(name string) string { return cmp.Or(name, consul.DefaultPartition) }

@@ -17,8 +17,8 @@ import (
 )
 
 // CanonicalJSON is a message's one form as JSON: lowerCamelCase, keys sorted, no spaces, unset fields left out. Digests,
-// columns of the store and golden files use it, because protojson's own spacing differs between builds. It fails only for
-// strings that are not UTF-8.
+// columns of the store and golden files use it, because protojson's own spacing differs between builds. It fails for what
+// CheckMessage refuses, strings that are not UTF-8 and times that are none, and for nothing else.
 func CanonicalJSON(m proto.Message) ([]byte, error) {
 	raw, err := protojson.Marshal(m)
 	if err != nil {
@@ -31,8 +31,8 @@ func CanonicalJSON(m proto.Message) ([]byte, error) {
 	return encodeJSON(value)
 }
 
-// Digest is the SHA-256 (hex) of a message's canonical JSON. It panics for a message with a string that is not UTF-8,
-// which neither gRPC nor Validate lets in.
+// Digest is the SHA-256 (hex) of a message's canonical JSON. It panics for a message that has none, so the message must have
+// passed CheckMessage, or Validate for a spec; or be made of what has.
 func Digest(m proto.Message) string {
 	canonical, err := CanonicalJSON(m)
 	if err != nil {
@@ -46,7 +46,7 @@ func Digest(m proto.Message) string {
 func SpecDigest(o Object) string { return Digest(Spec(o)) }
 
 // Diff lists the fields of labels and spec that differ between two versions of an object, in order of their paths, with
-// their values as JSON. Nil stands for an object that is not there. A list is compared as a whole.
+// their values as JSON. Both must have passed Validate, as for Digest. Nil stands for an object that is not there. A list is compared as a whole.
 func Diff(before, after Object) []*isthmusv1.FieldChange {
 	was, is := leaves(before), leaves(after)
 	var changes []*isthmusv1.FieldChange

@@ -77,7 +77,7 @@ func validateJoinToken(o Object) []fault.Violation {
 	if len(grant.GetOneTimeKey()) != 32 {
 		r.add(invalid("spec.grant.oneTimeKey", "must be an Ed25519 public key of 32 bytes"))
 	}
-	if grant.GetExpireTime() == nil || grant.GetExpireTime().CheckValid() != nil {
+	if grant.GetExpireTime() == nil {
 		r.add(required("spec.grant.expireTime", "a time"))
 	}
 	if grant.GetMaxUses() < 1 {

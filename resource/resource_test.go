@@ -303,6 +303,69 @@ func TestDigest(t *testing.T) {
 	}
 }
 
+// gRPC lets times in that are none; they have no JSON, and so no digest.
+func TestTimesThatAreNone(t *testing.T) {
+	t.Parallel()
+	never := &timestamppb.Timestamp{Seconds: 1 << 60}
+	grant := &isthmusv1.JoinGrant{
+		Name: "t", Kind: resource.AgentKindAgent, Datacenter: "dc1", OneTimeKey: make([]byte, 32), ExpireTime: never, MaxUses: 1,
+	}
+	for want, o := range map[string]resource.Object{
+		"spec.expireTime: is not a time between the years 1 and 9999": &isthmusv1.APIToken{
+			Name: "t", Spec: &isthmusv1.APITokenSpec{Role: resource.RoleViewer, ExpireTime: never},
+		},
+		"spec.grant.expireTime: is not a time between the years 1 and 9999": &isthmusv1.JoinToken{Name: "t", Spec: &isthmusv1.JoinTokenSpec{Grant: grant}},
+		"spec.attestation.grant.expireTime: is not a time between the years 1 and 9999": &isthmusv1.Agent{
+			Name: "t", Spec: &isthmusv1.AgentSpec{Datacenter: "dc1", Kind: resource.AgentKindAgent, Attestation: &isthmusv1.Attestation{Grant: grant}},
+		},
+	} {
+		if diff := cmp.Diff([]string{want}, lines(t, resource.Validate(o))); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+// What passes CheckMessage has JSON.
+func TestCheckMessage(t *testing.T) {
+	t.Parallel()
+	never := &timestamppb.Timestamp{Nanos: -1}
+	for _, tt := range []struct {
+		name string
+		m    *isthmusv1.ReportRequest
+		want []string
+	}{
+		{name: "empty", m: &isthmusv1.ReportRequest{}},
+		{name: "without some parts", m: &isthmusv1.ReportRequest{Agent: &isthmusv1.AgentReport{Host: "ü"}}},
+		{
+			name: "times that are none", m: &isthmusv1.ReportRequest{Inventory: &isthmusv1.InventoryReport{CaExpireTime: never}},
+			want: []string{"inventory.caExpireTime: is not a time between the years 1 and 9999"},
+		},
+		{
+			name: "no text", m: &isthmusv1.ReportRequest{
+				Agent:    &isthmusv1.AgentReport{UnknownItems: []string{"fine", "\xff"}},
+				Peerings: &isthmusv1.PeeringsReport{Peerings: []*isthmusv1.ObservedPeering{{PeerName: "\xff"}}},
+			},
+			want: []string{"agent.unknownItems[1]: must be UTF-8 text without NUL", "peerings.peerings[0].peerName: must be UTF-8 text without NUL"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			err := resource.CheckMessage(tt.m)
+			if (err != nil) != (tt.want != nil) {
+				t.Fatal(err)
+			}
+			if err != nil {
+				if diff := cmp.Diff(tt.want, lines(t, err)); diff != "" {
+					t.Error(diff)
+				}
+			}
+			if _, jsonErr := resource.CanonicalJSON(tt.m); (jsonErr == nil) != (err == nil) {
+				t.Errorf("as JSON: %v", jsonErr)
+			}
+		})
+	}
+}
+
 func TestSetCondition(t *testing.T) {
 	t.Parallel()
 	start := time.Unix(1000, 0)

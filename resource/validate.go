@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"buf.build/go/protovalidate"
@@ -99,9 +98,9 @@ func check(o Object) []fault.Violation {
 	if !spec.ProtoReflect().IsValid() {
 		spec = spec.ProtoReflect().New().Interface()
 	}
-	text := checkText("spec", spec.ProtoReflect())
-	violations = append(violations, text...)
-	if len(text) == 0 {
+	content := checkContent("spec", spec.ProtoReflect())
+	violations = append(violations, content...)
+	if len(content) == 0 {
 		violations = append(violations, checkRules(spec)...)
 	}
 	// The kind's rules read fields that the rules above have checked, so they come last and find only what is new.
@@ -126,43 +125,6 @@ func checkLabels(labels map[string]string) []fault.Violation {
 			violations = append(violations, invalid(field, "%s is not a label value: %s", quote(labels[key]), problems[0]))
 		}
 	}
-	return violations
-}
-
-// checkText refuses strings that the stores cannot keep: jsonb knows no NUL, JSON nothing but UTF-8.
-func checkText(path string, m protoreflect.Message) []fault.Violation {
-	var violations []fault.Violation
-	look := func(path, text string) {
-		if strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
-			violations = append(violations, invalid(path, "must be UTF-8 text without NUL"))
-		}
-	}
-	value := func(path string, field protoreflect.FieldDescriptor, v protoreflect.Value) {
-		switch field.Kind() { //nolint:exhaustive // only these kinds hold text
-		case protoreflect.StringKind:
-			look(path, v.String())
-		case protoreflect.MessageKind:
-			violations = append(violations, checkText(path, v.Message())...)
-		}
-	}
-	m.Range(func(field protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		path := joinPath(path, field.JSONName())
-		switch {
-		case field.IsMap():
-			v.Map().Range(func(key protoreflect.MapKey, item protoreflect.Value) bool {
-				look(path, key.String())
-				value(joinPath(path, key.String()), field.MapValue(), item)
-				return true
-			})
-		case field.IsList():
-			for i := range v.List().Len() {
-				value(fmt.Sprintf("%s[%d]", path, i), field, v.List().Get(i))
-			}
-		default:
-			value(path, field, v)
-		}
-		return true
-	})
 	return violations
 }
 

@@ -55,7 +55,7 @@ func (t *Table) Follow(ctx context.Context, s *snapshot.Snapshot) error {
 		}
 		batch, err := follower.Next(ctx)
 		if err != nil {
-			return nil //nolint:nilerr // Next fails when ctx ends, which is how Follow is stopped.
+			return nil // Next fails when ctx ends, which is how Follow is stopped.
 		}
 		if places := deserted(batch); len(places) > 0 {
 			t.tidy(ctx, s, places)

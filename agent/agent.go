@@ -24,6 +24,7 @@ import (
 
 	"isthmus/agent/consul"
 	"isthmus/fault"
+	"isthmus/resource"
 )
 
 const (
@@ -202,7 +203,7 @@ func (a *Agent) report(ctx context.Context) error {
 				break
 			}
 			a.log.Debug("the server does not take the report now", "error", err)
-			sleep(ctx, pause.NextBackOff())
+			consul.Wait(ctx, pause.NextBackOff())
 		}
 	}
 	return nil
@@ -231,7 +232,7 @@ func (a *Agent) watch(ctx context.Context) error {
 	g.Go(func() error {
 		consul.Watch(ctx, func(ctx context.Context, q consul.Query) (uint64, error) {
 			_, index, err := a.consul.Services(ctx, q)
-			sleep(ctx, catalogCalm)
+			consul.Wait(ctx, catalogCalm)
 			return index, err
 		}, a.worker.kickCatalog)
 		return nil
@@ -242,31 +243,13 @@ func (a *Agent) watch(ctx context.Context) error {
 // catalogCalm is the least time between two looks at the catalog, which in a busy datacenter changes all the time.
 const catalogCalm = time.Second
 
-// Types of desired items.
-const (
-	typePeeringAcceptor  = "peering-acceptor"
-	typePeeringDialer    = "peering-dialer"
-	typeExportedServices = "exported-services"
-	typeMesh             = "mesh"
-)
-
 // features are the types of desired items that this binary does.
 func features() []string {
-	return []string{typePeeringAcceptor, typePeeringDialer, typeExportedServices, typeMesh}
+	return []string{resource.ItemPeeringAcceptor, resource.ItemPeeringDialer, resource.ItemExportedServices, resource.ItemMesh}
 }
 
 func newBackoff() *backoff.ExponentialBackOff {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval, b.MaxInterval, b.RandomizationFactor = minPause, maxPause, 1
 	return b
-}
-
-// sleep returns after d, or when ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"isthmus/agent/consul"
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 	"isthmus/seal"
 )
 
@@ -37,14 +38,14 @@ func (r *reconciler) dial(ctx context.Context, it item, at *consul.Peering) (act
 	switch consul.ReasonOf(err) {
 	case "":
 		r.log.Info("used a peering token", "peering", it.peering, "peer", it.peerName, "generation", it.generation)
-		return true, r.records.put(it.uid, record{Generation: it.generation, Outcome: outcomeUsed})
+		return true, r.records.put(it.uid, record{Generation: it.generation, Outcome: resource.OutcomeUsed})
 	case consul.TokenRefused, consul.TokenMalformed, consul.SameCluster:
 	default:
 		return !there, err
 	}
 	r.log.Warn("Consul refused a peering token", "peering", it.peering, "peer", it.peerName, "generation", it.generation, "reason", consul.ReasonOf(err))
 	// The record comes first: a stray that a crash leaves behind carries our mark and is replaced by the next token.
-	if err := r.records.put(it.uid, record{Generation: it.generation, Outcome: outcomeRefused}); err != nil {
+	if err := r.records.put(it.uid, record{Generation: it.generation, Outcome: resource.OutcomeRefused}); err != nil {
 		return true, err
 	}
 	if there {

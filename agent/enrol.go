@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"isthmus/agent/consul"
 	"isthmus/fault"
 	"isthmus/identity"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -145,7 +146,7 @@ func (a *Agent) enrolAt(ctx context.Context, self *credentials, l *link) error {
 			return ended(ExitTokenExpired, fault.Denied, err, "the join token expired at %s before the server at %s could be reached", expires.Format(time.RFC3339), l.address)
 		}
 		a.log.Warn("cannot enrol yet; trying again", "server", l.address, "error", err)
-		sleep(ctx, pause.NextBackOff())
+		consul.Wait(ctx, pause.NextBackOff())
 		if ctx.Err() != nil {
 			return ended(ExitUnreachable, fault.Unavailable, err, "the server at %s could not be reached", l.address)
 		}

@@ -8,6 +8,7 @@ import (
 	"isthmus/agent/consul"
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 const (
@@ -26,14 +27,6 @@ func namespaceOf(s string) string {
 	return s
 }
 
-// What became of an exported service.
-const (
-	exportApplied  = "applied"
-	exportConflict = "conflict"
-	exportDrifted  = "drifted"
-	exportFailed   = "failed"
-)
-
 // reconcileExports merges what isthmus exports into the one exported-services entry, and tells how it stands.
 func (r *reconciler) reconcileExports(ctx context.Context, state *isthmusv1.DesiredState) *isthmusv1.ExportsReport {
 	var item *isthmusv1.ExportedServices
@@ -47,7 +40,7 @@ func (r *reconciler) reconcileExports(ctx context.Context, state *isthmusv1.Desi
 		return &isthmusv1.ExportsReport{}
 	}
 	want := exportsOf(state)
-	correct := state.GetDrift() != driftReport
+	correct := state.GetDrift() != resource.DriftReport
 	result, err := r.mergeEntry(ctx, consul.KindExportedServices, r.consul.Partition(), func(e consul.Entry) (mergeResult, error) {
 		return mergeExports(e, want, correct)
 	})
@@ -62,7 +55,7 @@ func (r *reconciler) reconcileExports(ctx context.Context, state *isthmusv1.Desi
 }
 
 func observeExport(s *isthmusv1.ExportedService, result mergeResult, err error) *isthmusv1.ObservedExport {
-	o := &isthmusv1.ObservedExport{Name: s.GetName(), Namespace: s.GetNamespace(), State: exportApplied}
+	o := &isthmusv1.ObservedExport{Name: s.GetName(), Namespace: s.GetNamespace(), State: resource.ExportApplied}
 	drifted := false
 	for _, peer := range s.GetPeers() {
 		e := export{namespaceOf(s.GetNamespace()), s.GetName(), peer}
@@ -73,11 +66,11 @@ func observeExport(s *isthmusv1.ExportedService, result mergeResult, err error) 
 	}
 	switch {
 	case fault.CodeOf(err) == fault.Conflict:
-		o.State, o.Message = exportConflict, "somebody else keeps writing the exported-services entry"
+		o.State, o.Message = resource.ExportConflict, "somebody else keeps writing the exported-services entry"
 	case err != nil:
-		o.State, o.Message = exportFailed, messageOf(err)
+		o.State, o.Message = resource.ExportFailed, messageOf(err)
 	case drifted:
-		o.State, o.Message = exportDrifted, "somebody took consumers out of the exported-services entry, and drift is only reported"
+		o.State, o.Message = resource.ExportDrifted, "somebody took consumers out of the exported-services entry, and drift is only reported"
 	}
 	return o
 }

@@ -159,7 +159,7 @@ func (a *Agent) clearTheWay(ctx context.Context, it item) error {
 		if _, err := a.consul.Peering(ctx, it.peerName); fault.CodeOf(err) == fault.NotFound {
 			return nil
 		}
-		sleep(ctx, pollSoon)
+		consul.Wait(ctx, pollSoon)
 	}
 	return fault.Wrap(fault.Timeout, ctx.Err(), "waiting for Consul to delete the former peering %s", it.peerName)
 }

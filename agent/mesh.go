@@ -7,6 +7,7 @@ import (
 	"isthmus/agent/consul"
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 // metaMesh says in the mesh entry what isthmus set PeerThroughMeshGateways to, and what it was before: true, false or unset.
@@ -30,7 +31,7 @@ func (r *reconciler) reconcileMesh(ctx context.Context, state *isthmusv1.Desired
 			want = &through
 		}
 	}
-	correct := state.GetDrift() != driftReport
+	correct := state.GetDrift() != resource.DriftReport
 	_, err := r.mergeEntry(ctx, consul.KindMesh, consul.NameMesh, func(e consul.Entry) (mergeResult, error) {
 		return mergeMesh(e, want, correct)
 	})

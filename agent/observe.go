@@ -7,24 +7,11 @@ import (
 
 	"isthmus/agent/consul"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 // freshFor is how old the last sign of the other end may be. Consul sends a heartbeat every 15 s.
 const freshFor = 20 * time.Second
-
-// Where a peering comes from.
-const (
-	originOwn     = "own"
-	originForeign = "foreign"
-	originOrphan  = "orphan"
-)
-
-// What the other end's signs say.
-const (
-	heartbeatFresh = "fresh"
-	heartbeatStale = "stale"
-	heartbeatNever = "never"
-)
 
 // observe describes every peering: what is wanted, whether Consul has it or not, and what Consul has besides.
 func (r *reconciler) observe(items []item, results []result, all []consul.Peering) *isthmusv1.PeeringsReport {
@@ -40,9 +27,9 @@ func (r *reconciler) observe(items []item, results []result, all []consul.Peerin
 			continue // reported above, or going
 		}
 		o := r.observeOne(p)
-		o.Uid, o.Origin = uid, originForeign
+		o.Uid, o.Origin = uid, resource.OriginForeign
 		if uid != "" {
-			o.Origin = originOrphan
+			o.Origin = resource.OriginOrphan
 		}
 		report.Peerings = append(report.Peerings, o)
 	}
@@ -67,7 +54,7 @@ func (r *reconciler) observeItem(it item, res result, all []consul.Peering) *ist
 			o = r.observeOne(p)
 		}
 	}
-	o.Uid, o.Role, o.Origin = it.uid, it.role, originOwn
+	o.Uid, o.Role, o.Origin = it.uid, it.role, resource.OriginOwn
 	done := r.done(it, at)
 	o.Generation = done.Generation
 	if it.role == roleDialer {
@@ -95,7 +82,7 @@ func (r *reconciler) done(it item, at *consul.Peering) record {
 		return known
 	}
 	if g := markedGeneration(*at); g > known.Generation {
-		return record{Generation: g, Outcome: outcomeUsed}
+		return record{Generation: g, Outcome: resource.OutcomeUsed}
 	}
 	return known
 }
@@ -114,9 +101,9 @@ func (r *reconciler) observeOne(p consul.Peering) *isthmusv1.ObservedPeering {
 func (r *reconciler) heartbeat(p consul.Peering) string {
 	switch {
 	case p.LastHeard.IsZero():
-		return heartbeatNever
+		return resource.HeartbeatNever
 	case r.now().Sub(p.LastHeard) <= freshFor:
-		return heartbeatFresh
+		return resource.HeartbeatFresh
 	}
-	return heartbeatStale
+	return resource.HeartbeatStale
 }

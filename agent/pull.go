@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"isthmus/agent/consul"
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
@@ -30,7 +31,7 @@ func (a *Agent) follow(ctx context.Context) error {
 				a.log.Warn("the server gives no desired state; going on with the last one", "error", err)
 			}
 			failing = true
-			sleep(ctx, pause.NextBackOff())
+			consul.Wait(ctx, pause.NextBackOff())
 			continue
 		}
 		pause.Reset()

@@ -17,8 +17,6 @@ import (
 )
 
 const (
-	// driftReport is the desired state's word for leaving other people's changes alone.
-	driftReport = "report"
 	// itemsAtOnce bounds how many peerings are worked on at the same time. Most of it is waiting for one Consul.
 	itemsAtOnce = 8
 	// itemMinPause and itemMaxPause bound the mean pause after a peering's call failed.
@@ -152,7 +150,7 @@ func (r *reconciler) reconcilePeerings(ctx context.Context, state *isthmusv1.Des
 	}
 	report = r.observe(items, results, peerings)
 	for _, p := range report.GetPeerings() {
-		if p.GetOrigin() == originOwn && (p.GetState() == consul.StatePending || p.GetState() == consul.StateEstablishing || p.GetState() == consul.StateDeleting) {
+		if p.GetOrigin() == resource.OriginOwn && (p.GetState() == consul.StatePending || p.GetState() == consul.StateEstablishing || p.GetState() == consul.StateDeleting) {
 			next = max(next, underWay)
 		}
 	}

@@ -8,18 +8,12 @@ import (
 	"isthmus/fault"
 )
 
-// Outcomes of using a peering token.
-const (
-	outcomeUsed    = "used"
-	outcomeRefused = "refused"
-)
-
 // record is what this agent did for one peering last. Consul's Meta says it too, but a failed Establish writes Meta as well,
 // and GenerateToken does not.
 type record struct {
 	// Generation of the token that was made (acceptor) or used (dialer).
 	Generation int32 `json:"generation"`
-	// Outcome at the dialer: used or refused.
+	// Outcome at the dialer: resource.OutcomeUsed or OutcomeRefused.
 	Outcome string `json:"outcome,omitempty"`
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"isthmus/agent/consul"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
@@ -18,7 +19,7 @@ func (a *Agent) renewals(ctx context.Context) error {
 	failing := false
 	for ctx.Err() == nil {
 		if a.config.Now().Before(a.self.get().RenewTime()) {
-			sleep(ctx, clockCheck)
+			consul.Wait(ctx, clockCheck)
 			continue
 		}
 		err := a.renew(ctx)
@@ -33,7 +34,7 @@ func (a *Agent) renewals(ctx context.Context) error {
 				a.log.Warn("cannot renew the certificate yet; trying again", "expires", a.self.get().Leaf().NotAfter, "error", err)
 			}
 			failing = true
-			sleep(ctx, pause.NextBackOff())
+			consul.Wait(ctx, pause.NextBackOff())
 		}
 	}
 	return nil

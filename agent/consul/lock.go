@@ -46,7 +46,7 @@ func (c *Client) Campaign(ctx context.Context, e Election) {
 			continue
 		}
 		e.Failed(err)
-		wait(ctx, pause.NextBackOff())
+		Wait(ctx, pause.NextBackOff())
 	}
 }
 
@@ -115,7 +115,7 @@ func (c *Client) acquire(ctx context.Context, e Election, session string) error 
 		}
 		held := pair != nil && pair.Session == session
 		if held != won || !won && (pair == nil || pair.Session == "") {
-			wait(ctx, lockDelay)
+			Wait(ctx, lockDelay)
 			return nil
 		}
 		last = index
@@ -145,7 +145,7 @@ func (c *Client) endSession(ctx context.Context, session string) error {
 func (c *Client) renewals(ctx context.Context, session string, lose func(error)) {
 	alive := time.Now()
 	for {
-		wait(ctx, renewEvery)
+		Wait(ctx, renewEvery)
 		if ctx.Err() != nil {
 			return
 		}

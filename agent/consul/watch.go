@@ -30,7 +30,7 @@ func Watch(ctx context.Context, fetch Fetch, changed func()) {
 		switch {
 		case err != nil || index == 0:
 			last = 0
-			wait(ctx, pause.NextBackOff())
+			Wait(ctx, pause.NextBackOff())
 		case index < last:
 			last = 0
 			changed()
@@ -42,8 +42,8 @@ func Watch(ctx context.Context, fetch Fetch, changed func()) {
 	}
 }
 
-// wait returns after d, or when ctx ends.
-func wait(ctx context.Context, d time.Duration) {
+// Wait returns after d, or when ctx ends.
+func Wait(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -32,9 +32,9 @@ type Snapshot struct {
 	// nudge asks Run to look now.
 	nudge chan struct{}
 
-	// mu is held by whoever reads the feed and changes db.
-	mu sync.Mutex
-	db *memdb.MemDB
+	// db is changed by one of catchups at a time.
+	db       *memdb.MemDB
+	catchups catchups
 
 	headMu sync.Mutex
 	head   *step
@@ -68,8 +68,7 @@ func Open(ctx context.Context, st store.Store, log hclog.Logger) (*Snapshot, err
 		s.kinds[k.Name] = k
 	}
 	s.head = &step{view: s.View(), superseded: make(chan struct{})}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.catchups.read = s.readFeed
 	if err := s.reload(ctx); err != nil {
 		return nil, err
 	}
@@ -140,10 +139,8 @@ func (s *Snapshot) WaitIndex(ctx context.Context, index uint64) (*View, error) {
 	return at.view, nil
 }
 
-// Catchup reads the feed to its end, now.
-func (s *Snapshot) Catchup(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// readFeed reads the feed to its end, now.
+func (s *Snapshot) readFeed(ctx context.Context) error {
 	since := s.View().Revision()
 	var pages []store.Feed
 	for {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -273,6 +274,124 @@ func TestOutage(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Fatalf("Run: %v", err)
 	}
+}
+
+// stuck is a store whose feed does not answer until it is let go.
+type stuck struct {
+	store.Store
+	// deaf: it does not even notice that nobody waits any more.
+	deaf    bool
+	asked   chan struct{}
+	letGo   chan struct{}
+	ignored chan struct{}
+}
+
+func newStuck(st store.Store) *stuck {
+	return &stuck{Store: st, asked: make(chan struct{}, 100), letGo: make(chan struct{}), ignored: make(chan struct{}, 100)}
+}
+
+func (s *stuck) Changes(ctx context.Context, since store.Revision, limit int) (store.Feed, error) {
+	s.asked <- struct{}{}
+	gone := ctx.Done()
+	if s.deaf {
+		gone = nil
+	}
+	select {
+	case <-s.letGo:
+		return s.Store.Changes(ctx, since, limit)
+	case <-gone:
+		s.ignored <- struct{}{}
+		return store.Feed{}, fault.Wrap(fault.Canceled, ctx.Err(), "canceled")
+	}
+}
+
+func wait(t *testing.T, c <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(deadline):
+		t.Fatal(what)
+	}
+}
+
+// TestStuckStore: one read that hangs holds nobody longer than he wants to wait.
+func TestStuckStore(t *testing.T) {
+	t.Parallel()
+	for _, deaf := range []bool{false, true} {
+		st := newStuck(openStore(t))
+		st.deaf = deaf
+		s := openSnapshot(t, st)
+		first, leave := context.WithCancel(t.Context())
+		outcome := make(chan error, 1)
+		go func() { outcome <- s.Catchup(first) }()
+		wait(t, st.asked, "the feed is not read")
+		short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		if err := s.Catchup(short); fault.CodeOf(err) != fault.Timeout {
+			t.Fatalf("behind a read that hangs: %v", err)
+		}
+		cancel()
+		leave()
+		if err := <-outcome; fault.CodeOf(err) != fault.Canceled {
+			t.Fatalf("in a read that hangs: %v", err)
+		}
+		if !deaf {
+			wait(t, st.ignored, "the read goes on for nobody")
+		}
+		if err := s.Catchup(short); fault.CodeOf(err) != fault.Timeout {
+			t.Fatalf("with a context that has ended: %v", err)
+		}
+		close(st.letGo)
+		r := put(t, st, datacenter("a"))
+		if v := catchup(t, s); v.Revision() != r {
+			t.Fatalf("after all that the view is at %+v, the store at %+v", v.Revision(), r)
+		}
+	}
+}
+
+// TestCatchupsAreShared: who asks while the feed is read is served by the next read, with all others, and never by the
+// one on its way, which may have missed what he has written.
+func TestCatchupsAreShared(t *testing.T) {
+	t.Parallel()
+	const n = 50
+	st := newStuck(openStore(t))
+	s := openSnapshot(t, st)
+	outcomes := make(chan error, n+1)
+	go func() { outcomes <- s.Catchup(t.Context()) }()
+	wait(t, st.asked, "the feed is not read")
+	r := put(t, st, datacenter("a"))
+	for range n {
+		ctx := &joining{Context: t.Context(), joined: make(chan struct{})}
+		go func() {
+			err := s.Catchup(ctx)
+			if at := s.View().Revision(); err == nil && at != r {
+				err = fmt.Errorf("the view is at %+v, the store at %+v", at, r)
+			}
+			outcomes <- err
+		}()
+		wait(t, ctx.joined, "Catchup does not wait")
+	}
+	st.letGo <- struct{}{}
+	st.letGo <- struct{}{}
+	for range n + 1 {
+		if err := <-outcomes; err != nil {
+			t.Errorf("Catchup: %v", err)
+		}
+	}
+	if more := len(st.asked); more != 1 {
+		t.Errorf("the feed was read %d times more for %d callers", more, n)
+	}
+}
+
+// joining is a context that says when its call waits.
+type joining struct {
+	context.Context
+	once   sync.Once
+	joined chan struct{}
+}
+
+func (j *joining) Done() <-chan struct{} {
+	j.once.Do(func() { close(j.joined) })
+	return j.Context.Done()
 }
 
 func TestFollower(t *testing.T) {

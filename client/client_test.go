@@ -272,6 +272,50 @@ func TestWatchSeesChangesAndSurvivesOutages(t *testing.T) {
 	}
 }
 
+// A log that is longer than a page is followed to its end without waiting, and nothing of it is left out.
+func TestFollowEventsReadsAllPages(t *testing.T) {
+	t.Parallel()
+	const waiting = 3
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		query := r.URL.Query()
+		if query.Get("pageToken") != "" {
+			t.Errorf("asked for %s", r.URL)
+		}
+		var after int
+		_, _ = fmt.Sscan(query.Get("after"), &after)
+		w.Header().Set("X-Isthmus-Index", "40")
+		if query.Get("index") == "40" {
+			if after < waiting+1 {
+				t.Errorf("waits after event %d, before the last", after)
+			}
+			<-r.Context().Done()
+			return
+		}
+		next := ""
+		if after < waiting {
+			next = "more"
+		}
+		fmt.Fprintf(w, `{"events":[{"name":"%012d"}],"nextPageToken":%q}`, after+1, next)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var names []string
+	for events, err := range c.FollowEvents(ctx, client.EventOptions{}, "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			names = append(names, e.GetName())
+		}
+		if len(names) == waiting+1 {
+			cancel()
+		}
+	}
+	if diff := cmp.Diff([]string{"000000000001", "000000000002", "000000000003", "000000000004"}, names); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestWatchEndsWithAnErrorThatStays(t *testing.T) {
 	t.Parallel()
 	c := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })

@@ -3,12 +3,13 @@ package client
 import (
 	"context"
 	"iter"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/cenkalti/backoff/v5"
 
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -88,6 +89,8 @@ func (c *Client) WatchName(ctx context.Context, kind resource.Kind, name string)
 type answer[T any] struct {
 	value T
 	index uint64
+	// more: it is a part only, and the next one is there already.
+	more bool
 	// final: there is nothing to wait for any more.
 	final bool
 }
@@ -95,28 +98,38 @@ type answer[T any] struct {
 // repeat runs a blocking query for ever, by Consul's rules: an index that goes back starts over.
 func repeat[T any](ctx context.Context, query func(last uint64) (answer[T], error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
+		// last is the index to wait for news after. 0 asks without blocking.
 		var last uint64
-		pause := minRetry
+		pause := backoff.NewExponentialBackOff()
+		pause.InitialInterval, pause.MaxInterval = minRetry, maxRetry
 		for first := true; ctx.Err() == nil; {
 			a, err := query(last)
 			switch {
 			case ctx.Err() != nil:
 				return
 			case err != nil:
-				if !yield(a.value, err) || !Retriable(err) || !rest(ctx, pause) {
+				if !yield(a.value, err) || !Retriable(err) || !rest(ctx, pause.NextBackOff()) {
 					return
 				}
-				last, pause = 0, min(2*pause, maxRetry)
+				last = 0
 				continue
 			}
-			pause = minRetry
-			if first || a.final || a.index != last {
+			pause.Reset()
+			if first || a.more || a.final || a.index != last {
 				if !yield(a.value, nil) || a.final {
 					return
 				}
 			}
 			first = false
-			last = a.next(last)
+			if a.more {
+				last = 0
+				continue
+			}
+			if a.index < last {
+				last = 0
+			} else {
+				last = a.index
+			}
 			if !rest(ctx, betweenQueries) {
 				return
 			}
@@ -124,22 +137,14 @@ func repeat[T any](ctx context.Context, query func(last uint64) (answer[T], erro
 	}
 }
 
-// next is the index to wait for news after. 0 asks without blocking.
-func (a answer[T]) next(last uint64) uint64 {
-	if a.index < last {
-		return 0
-	}
-	return a.index
-}
-
 // Retriable tells whether the same request may succeed later without anybody changing it.
 func Retriable(err error) bool {
 	return slices.Contains([]fault.Code{fault.Unavailable, fault.Busy, fault.Timeout}, fault.CodeOf(err))
 }
 
-// rest pauses, with jitter of a quarter; false means that ctx ended.
+// rest pauses; false means that ctx ended.
 func rest(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause + rand.N(pause/4+1)) //nolint:gosec // jitter
+	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -205,10 +210,9 @@ func (c *Client) FollowEvents(ctx context.Context, options EventOptions, after s
 		if len(events) > 0 {
 			after = events[len(events)-1].GetName()
 		}
-		if page.GetNextPageToken() != "" {
-			index = 0 // more is there already: ask at once
-		}
-		return answer[[]*isthmusv1.Event]{value: events, index: index}, nil
+		// A page that is cut short to nothing waits for the server to get there.
+		more := page.GetNextPageToken() != "" && len(events) > 0
+		return answer[[]*isthmusv1.Event]{value: events, index: index, more: more}, nil
 	})
 }
 

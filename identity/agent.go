@@ -175,10 +175,10 @@ func (i *Identity) CSR() ([]byte, error) {
 	return der, nil
 }
 
-// Credential is the certificate that the server gave to an agent, with the CA that the agent trusts.
+// Credential is the certificate that the server gave to an agent. What the server shows in turn is checked against the
+// pinned fingerprint: see PinnedTLS.
 type Credential struct {
 	Certificate tls.Certificate
-	CA          *x509.CertPool
 }
 
 // Leaf is the parsed certificate.
@@ -191,7 +191,8 @@ func (c Credential) RenewTime() time.Time {
 }
 
 // Accept checks an answer to Enrol or Renew (PEM), and keeps it in the data directory: the certificate must be for this
-// identity's key and agent and chain to the CA, and the CA must be the pinned one.
+// identity's key and agent, and chain to the CA. That CA is the pinned one unless the server was given a certificate of
+// somebody else's for its listener: whose answer it is, the pinned connection has proven.
 func (i *Identity) Accept(dir, certificate, ca string) (Credential, error) {
 	c, err := i.credential(certificate, ca)
 	if err != nil {
@@ -228,8 +229,8 @@ func (i *Identity) credential(certificate, ca string) (Credential, error) {
 		return bad("the server's certificate for this agent does not parse")
 	}
 	root, err := parseCertificate(ca)
-	if err != nil || CertificateFingerprint(root) != i.CAFingerprint {
-		return bad("the server's CA is not the one that the join token pinned (%s)", i.CAFingerprint)
+	if err != nil {
+		return bad("the server's answer holds no CA")
 	}
 	public, _ := i.key.Public().(ed25519.PublicKey)
 	if !public.Equal(leaf.PublicKey) {
@@ -245,6 +246,6 @@ func (i *Identity) credential(certificate, ca string) (Credential, error) {
 		return bad("the server's certificate does not chain to its CA")
 	}
 	return Credential{
-		Certificate: tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: i.key, Leaf: leaf}, CA: pool,
+		Certificate: tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: i.key, Leaf: leaf},
 	}, nil
 }

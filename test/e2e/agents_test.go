@@ -1,6 +1,8 @@
 package e2e_test
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"strings"
@@ -180,4 +182,38 @@ func TestApproval(t *testing.T) {
 	}
 	f.Must("agent", "approve", enrolled.GetName(), "--fingerprint", enrolled.GetStatus().GetFingerprint(), "--fleet-key", f.path("fleet.key"))
 	f.Healthy("dc1-dc2")
+}
+
+// A server with a certificate of the company's own for its listener: agents pin that certificate's root.
+func TestGivenCertificate(t *testing.T) {
+	f := newFleet(t, 2)
+	company, err := identity.NewCA(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := company.ServerCertificate([]string{"127.0.0.1"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var chain []byte
+	for _, der := range shown.Certificate {
+		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(shown.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.StartServer(
+		"--grpc-cert-file", f.write("company.pem", string(chain)),
+		"--grpc-key-file", f.write("company.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))),
+	)
+	f.Datacenter("dc1")
+	f.Datacenter("dc2")
+	f.Declare("dc1", "dc2")
+	f.Apply("kind: Peering\nname: dc1-dc2\nspec: {acceptor: dc1, dialer: dc2}\n")
+	f.Healthy("dc1-dc2")
+	info, err := f.Client.Server(t.Context())
+	if err != nil || info.GetCaFingerprint() != company.Fingerprint() {
+		t.Errorf("agents are told to pin %s (%v), want the company's %s", info.GetCaFingerprint(), err, company.Fingerprint())
+	}
 }

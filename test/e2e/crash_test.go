@@ -22,7 +22,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		kill func()
 		back func()
 	}{
-		{"the server", f.KillServer, f.StartServer},
+		{"the server", f.KillServer, func() { f.StartServer() }},
 		{"the acceptor's agent", dc1.Agents[0].killNow, dc1.Agents[0].Restart},
 		{"the dialer's agent", dc2.Agents[0].killNow, dc2.Agents[0].Restart},
 	}

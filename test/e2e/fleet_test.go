@@ -43,6 +43,14 @@ type Fleet struct {
 // long as these have few enough together.
 func NewFleet(t *testing.T, datacenters int64) *Fleet {
 	t.Helper()
+	f := newFleet(t, datacenters)
+	f.StartServer()
+	return f
+}
+
+// newFleet is NewFleet without the server.
+func newFleet(t *testing.T, datacenters int64) *Fleet {
+	t.Helper()
 	t.Parallel()
 	if err := consuls.Acquire(t.Context(), datacenters); err != nil {
 		t.Fatal(err)
@@ -56,7 +64,6 @@ func NewFleet(t *testing.T, datacenters int64) *Fleet {
 	if err := key.Save(f.path("fleet.key")); err != nil {
 		t.Fatal(err)
 	}
-	f.StartServer()
 	return f
 }
 
@@ -64,11 +71,11 @@ func (f *Fleet) path(elements ...string) string {
 	return filepath.Join(append([]string{f.dir}, elements...)...)
 }
 
-// StartServer starts the server, at the same addresses as before when it ran before.
-func (f *Fleet) StartServer() {
+// StartServer starts the server, at the same addresses as before when it ran before, with further arguments.
+func (f *Fleet) StartServer(more ...string) {
 	f.t.Helper()
-	f.server = launch(f.t, "isthmus server", f.path("server.log"), nil,
-		"server", "--data-dir", f.path("server"), "--http-addr", f.http, "--grpc-addr", f.grpc, "--log-level", "debug")
+	args := []string{"server", "--data-dir", f.path("server"), "--http-addr", f.http, "--grpc-addr", f.grpc, "--log-level", "debug"}
+	f.server = launch(f.t, "isthmus server", f.path("server.log"), nil, append(args, more...)...)
 	address, ok := strings.CutPrefix(<-f.server.first, "REST: ")
 	if !ok {
 		f.t.Fatalf("the server does not run:\n%s", f.server.tail())

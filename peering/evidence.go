@@ -21,9 +21,9 @@ const (
 
 // Times that verdicts depend on.
 const (
-	// Grace is how long two ends may take to connect before that counts as a failure. Consul needs 0.1 s directly, 3 s through
+	// grace is how long two ends may take to connect before that counts as a failure. Consul needs 0.1 s directly, 3 s through
 	// gateways and 5 s over a TERMINATED peering.
-	Grace = 30 * time.Second
+	grace = 30 * time.Second
 	// settle is how long after an event a report may still tell of the time before: five polls of Consul.
 	settle = 15 * time.Second
 )

@@ -298,9 +298,6 @@ func (x Expansion) condition(s *isthmusv1.PeeringGroupStatus) *isthmusv1.Conditi
 	return c
 }
 
-// Owner is the group that a peering belongs to, which alone may change it; empty when it was written by hand.
-func Owner(p *isthmusv1.Peering) string { return p.GetStatus().GetGroup() }
-
 // Groups are those whose expansion a change of an object may alter: of a datacenter or a peering, all that choose one of its
 // datacenters before or after, by name or by labels; of a group, itself. Sorted by name.
 func Groups(r resource.Reader, before, after resource.Object) []*isthmusv1.PeeringGroup {
@@ -322,7 +319,7 @@ func concerns(r resource.Reader, g *isthmusv1.PeeringGroup, o resource.Object) b
 	case *isthmusv1.Datacenter:
 		return chooses(o)
 	case *isthmusv1.Peering:
-		if Owner(o) == g.GetName() {
+		if o.GetStatus().GetGroup() == g.GetName() {
 			return true
 		}
 		for _, name := range []string{o.GetSpec().GetAcceptor(), o.GetSpec().GetDialer()} {

@@ -177,19 +177,14 @@ func Delivered(token *isthmusv1.TokenStatus, generation int32, agent string, now
 	return next
 }
 
-// Used enters that an agent of the dialer established the peering with the token. It gives token itself when nothing changes.
-func Used(token *isthmusv1.TokenStatus, generation int32, agent string, now time.Time) *isthmusv1.TokenStatus {
-	return tried(token, generation, agent, resource.OutcomeUsed, now)
-}
-
-// Refused enters that Consul refused the token. It gives token itself when nothing changes.
-func Refused(token *isthmusv1.TokenStatus, generation int32, agent string, now time.Time) *isthmusv1.TokenStatus {
-	return tried(token, generation, agent, resource.OutcomeRefused, now)
-}
-
-// tried is the end of a token's life: a report of it may come twice, or after the generation moved on. Success outweighs
-// a refusal, because a used token is refused when it is tried again.
-func tried(token *isthmusv1.TokenStatus, generation int32, agent, outcome string, now time.Time) *isthmusv1.TokenStatus {
+// Reported enters what the dialer's last report says came of its token, used or refused, by the agent that reports. It gives
+// token itself when nothing changes: a report may come twice, or after the generation moved on. Success outweighs a refusal,
+// because a used token is refused when it is tried again.
+func Reported(token *isthmusv1.TokenStatus, report *isthmusv1.ObservedPeering, agent string, now time.Time) *isthmusv1.TokenStatus {
+	generation, outcome := report.GetGeneration(), report.GetOutcome()
+	if outcome != resource.OutcomeUsed && outcome != resource.OutcomeRefused {
+		return token
+	}
 	e := entryOf(token, generation)
 	if !isMade(e) || e.GetOutcome() == outcome || e.GetOutcome() == resource.OutcomeUsed {
 		return token
@@ -198,18 +193,6 @@ func tried(token *isthmusv1.TokenStatus, generation int32, agent, outcome string
 	e = entryOf(next, generation)
 	e.UsedBy, e.UseTime, e.Outcome = agent, timestamppb.New(now), outcome
 	return next
-}
-
-// Reported enters what the dialer's last report says came of its token, by the agent that reports. It gives token itself
-// when nothing changes.
-func Reported(token *isthmusv1.TokenStatus, report *isthmusv1.ObservedPeering, agent string, now time.Time) *isthmusv1.TokenStatus {
-	switch report.GetOutcome() {
-	case resource.OutcomeUsed:
-		return Used(token, report.GetGeneration(), agent, now)
-	case resource.OutcomeRefused:
-		return Refused(token, report.GetGeneration(), agent, now)
-	}
-	return token
 }
 
 // Spent are the digests of sealed tokens that were of use before and are not after: they can be deleted.

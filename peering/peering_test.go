@@ -547,12 +547,15 @@ func TestLedger(t *testing.T) {
 	if e := peering.Current(delivered); e.GetOutcome() != resource.OutcomeDelivered || e.GetDeliveredTo() != "c" || peering.Delivered(delivered, 2, "d", now) != delivered {
 		t.Errorf("%v", delivered)
 	}
-	no := peering.Refused(delivered, 2, "c", now)
+	tried := func(token *isthmusv1.TokenStatus, generation int32, outcome string) *isthmusv1.TokenStatus {
+		return peering.Reported(token, &isthmusv1.ObservedPeering{Generation: generation, Outcome: outcome}, "c", now)
+	}
+	no := tried(delivered, 2, resource.OutcomeRefused)
 	if peering.Current(no).GetOutcome() != resource.OutcomeRefused || peering.Waiting(no) != "" {
 		t.Errorf("%v", no)
 	}
-	used := peering.Reported(no, &isthmusv1.ObservedPeering{Generation: 2, Outcome: "used"}, "c", now)
-	if peering.Current(used).GetOutcome() != resource.OutcomeUsed || peering.Refused(used, 2, "c", now) != used || !peering.Stored(used, []string{"s"}) {
+	used := tried(no, 2, resource.OutcomeUsed)
+	if peering.Current(used).GetOutcome() != resource.OutcomeUsed || tried(used, 2, resource.OutcomeRefused) != used || !peering.Stored(used, []string{"s"}) {
 		t.Errorf("%v", used)
 	}
 	if spent := peering.Spent(delivered, used); len(spent) != 1 || spent[0] != "da" {
@@ -561,7 +564,7 @@ func TestLedger(t *testing.T) {
 	if spent := peering.Spent(third, delivered); len(spent) != 0 {
 		t.Errorf("spent %v", spent)
 	}
-	if peering.Used(used, 9, "c", now) != used || peering.Delivered(nil, 1, "c", now) != nil {
+	if tried(used, 9, resource.OutcomeUsed) != used || tried(third, 2, "") != third || peering.Delivered(nil, 1, "c", now) != nil {
 		t.Error("a generation that there is not")
 	}
 }

@@ -77,7 +77,7 @@ func (v view) unknown() (Verdict, bool) {
 	for _, e := range v.ends() {
 		switch {
 		case e.seen:
-		case e.online() && v.waited(Grace):
+		case e.online() && v.waited(grace):
 			return Verdict{VerdictUnknown, ReasonNotReported, "the agent of " + e.name + " says nothing about this peering"}, true
 		case e.online():
 			// It has just been told.
@@ -162,7 +162,7 @@ func (v view) connecting() (Verdict, bool) {
 		// One exists: see partial.
 		return Verdict{}, false
 	}
-	return Verdict{VerdictFailing, ReasonNotConnected, "not connected after " + Grace.String() +
+	return Verdict{VerdictFailing, ReasonNotConnected, "not connected after " + grace.String() +
 		": can the dialer's servers reach the addresses that the acceptor's token carries?"}, true
 }
 
@@ -198,7 +198,7 @@ func (v view) forOperator() Verdict {
 // a moment ago. A peering that was wiped is not young: what happened to it is to be seen.
 func (v view) young() bool {
 	token := v.GetStatus().GetToken()
-	if first := token.GetReason() == ReasonCreated || token.GetReason() == ReasonImported; first && !v.waited(Grace) {
+	if first := token.GetReason() == ReasonCreated || token.GetReason() == ReasonImported; first && !v.waited(grace) {
 		return true
 	}
 	known := []*isthmusv1.PeeringEnd{v.GetStatus().GetAcceptor(), v.GetStatus().GetDialer()}
@@ -206,7 +206,7 @@ func (v view) young() bool {
 		if e.external {
 			continue
 		}
-		fresh := known[i].GetState() != e.state() || v.now.Sub(known[i].GetSince().AsTime()) <= Grace
+		fresh := known[i].GetState() != e.state() || v.now.Sub(known[i].GetSince().AsTime()) <= grace
 		switch state := e.state(); {
 		case !e.exists():
 			return false
@@ -230,7 +230,7 @@ func (v view) partial() (Verdict, bool) {
 		if e.external || heartbeat == resource.HeartbeatFresh {
 			continue
 		}
-		started := known[i].GetState() != e.state() || v.now.Sub(known[i].GetSince().AsTime()) <= Grace
+		started := known[i].GetState() != e.state() || v.now.Sub(known[i].GetSince().AsTime()) <= grace
 		if heartbeat != resource.HeartbeatStale && started {
 			return Verdict{VerdictPending, ReasonConnecting, ""}, true
 		}

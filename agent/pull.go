@@ -57,6 +57,7 @@ func (a *Agent) pullOnce(ctx context.Context) (*isthmusv1.PullResponse, error) {
 
 // take keeps an answer and has it worked on.
 func (a *Agent) take(answer *isthmusv1.PullResponse) error {
+	before, _, _ := a.memory.current()
 	changed, err := a.memory.receive(answer, a.self.datacenter())
 	if err != nil {
 		return fault.Wrap(fault.CodeOf(err), err, "the desired state is not accepted")
@@ -64,12 +65,15 @@ func (a *Agent) take(answer *isthmusv1.PullResponse) error {
 	if !changed {
 		return nil
 	}
-	_, from, held := a.memory.current()
+	after, from, held := a.memory.current()
 	a.log.Info("received a desired state", "digest", answer.GetDigest(), "index", answer.GetIndex(), "epoch", answer.GetEpoch(),
 		"items", len(answer.GetState().GetItems()))
 	if held > 0 {
 		a.log.Warn("the state of a restored store removes too much at once; going on with the former one until an operator confirms",
 			"removals", held, "working-by", from.Digest)
+	}
+	if deleted, of := deletions(before, after); tooMany(deleted, of) {
+		a.log.Warn("many peerings are to be deleted at once", "deletions", deleted, "of", of, "digest", from.Digest)
 	}
 	a.worker.kick()
 	return nil

@@ -11,9 +11,11 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
-// removalShare of what the agent has may go at once in a state of another epoch before an operator is asked: a quarter, and
-// always one.
+// removalShare of what the agent has may go at once without a word, a quarter, and always one: of more, a state of another
+// epoch has to wait for an operator, and any other is logged.
 const removalShare = 4
+
+func tooMany(removed, of int) bool { return removed > max(1, of/removalShare) }
 
 // snapshot is one desired state as the server gave it.
 type snapshot struct {
@@ -134,7 +136,7 @@ func (m *memory) receive(answer *isthmusv1.PullResponse, datacenter string) (cha
 	held := 0
 	if file.Applied != nil && file.Applied.Epoch != next.Epoch && state.GetConfirmedEpoch() != next.Epoch {
 		held = removals(m.state, state)
-		if held <= max(1, things(m.state)/removalShare) {
+		if !tooMany(held, things(m.state)) {
 			held = 0
 		}
 	}
@@ -177,6 +179,18 @@ func removals(before, next *isthmusv1.DesiredState) int {
 		}
 	}
 	return count
+}
+
+// deletions counts the peerings that before wants and next has deleted, out of all that before wants.
+func deletions(before, next *isthmusv1.DesiredState) (deleted, of int) {
+	had := wanted(before)
+	for _, item := range next.GetItems() {
+		gone := item.GetPeeringAcceptor().GetDelete() || item.GetPeeringDialer().GetDelete()
+		if gone && had[item.GetId()] {
+			deleted++
+		}
+	}
+	return deleted, len(had)
 }
 
 // wanted are the ids of the peering items that shall exist.

@@ -1,8 +1,12 @@
 package agent_test
 
 import (
+	"fmt"
+	"strings"
+	"sync"
 	"testing"
 
+	"github.com/hashicorp/go-hclog"
 	"google.golang.org/protobuf/proto"
 
 	"isthmus/agent"
@@ -124,4 +128,57 @@ func TestMemoryKeepsWhatItDoesNotKnow(t *testing.T) {
 	if string(got.ProtoReflect().GetUnknown()) != string(future) {
 		t.Fatal("a field of a later version was lost on disk")
 	}
+}
+
+// lines is a log that a test can look at.
+type lines struct {
+	mu   sync.Mutex
+	text []string
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, string(p))
+	return len(p), nil
+}
+
+func (l *lines) with(word string) (found []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.text {
+		if strings.Contains(line, word) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+// Deletions are done as they are wanted, but nobody shall have to guess later who wanted so many.
+func TestManyDeletionsAreLogged(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	log := &lines{}
+	config := h.config("dc1", settings(t, nowhere))
+	config.Log = hclog.New(&hclog.LoggerOptions{Level: hclog.Info, Output: log})
+	run(t, config)
+	want := func(deleted int) {
+		received := len(log.with("received a desired state"))
+		var items []*isthmusv1.DesiredItem
+		for i := range 8 {
+			item := h.acceptor(fmt.Sprint("u", i), "west", 1)
+			item.PeeringAcceptor.Delete = i < deleted
+			items = append(items, item)
+		}
+		h.want("dc1", items...)
+		eventually(t, "received", func() bool { return len(log.with("received a desired state")) > received })
+	}
+	want(0)
+	want(2)
+	want(3)
+	if found := log.with("to be deleted at once"); len(found) != 0 {
+		t.Fatalf("a quarter and one more: %v", found)
+	}
+	want(8)
+	eventually(t, "the rest at once", func() bool { return len(log.with("deletions=5 of=5")) == 1 })
 }

@@ -101,7 +101,7 @@ func (a *Agent) attach() error {
 	if a.memory, err = openMemory(a.config.DataDir); err != nil {
 		return err
 	}
-	enrolled := false
+	var enrolled bool
 	if a.self, a.link, enrolled, err = a.connect(id); err != nil {
 		return err
 	}

@@ -29,8 +29,9 @@ func (r *reconciler) inventory(ctx context.Context, self consul.Self, services [
 			return nil, err
 		}
 		report.TrustDomain = ca.TrustDomain
-		if !ca.Expires.IsZero() {
-			report.CaExpireTime = timestamppb.New(ca.Expires)
+		// A certificate may end in a year that no message can say.
+		if at := timestamppb.New(ca.Expires); !ca.Expires.IsZero() && at.IsValid() {
+			report.CaExpireTime = at
 		}
 	}
 	replication, err := r.consul.Replication(ctx)

@@ -41,6 +41,7 @@ func (w *worker) startCampaign(ctx context.Context) {
 			Remember: func(id string) error { return writeJSON(path, session{ID: id}) },
 			Leading:  func(leads bool) { w.setLeading(ctx, leads) },
 			Failed:   w.heldUp,
+			Now:      w.now,
 		})
 	}()
 }

@@ -192,7 +192,7 @@ func (w *worker) lead(ctx context.Context, state *isthmusv1.DesiredState, from s
 	errCatalog := w.lookAround(ctx, report)
 	if !w.say(ctx, report) {
 		w.kickCatalog() // what this pass saw of it was not told to anybody
-		return 0, nil   //nolint:nilerr // somebody else leads now, or the agent stops
+		return 0, nil   // somebody else leads now, or the agent stops
 	}
 	err := cmp.Or(errPeerings, errMesh, errCatalog)
 	if err == nil && w.applied.Digest != from.Digest {

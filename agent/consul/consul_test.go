@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -288,6 +289,20 @@ func TestUnreachableAndUntrusted(t *testing.T) {
 	}
 	if _, err := consul.FromEnv(lookup([]string{"CONSUL_HTTP_SSL=perhaps"})); fault.CodeOf(err) != fault.Invalid {
 		t.Fatalf("bad boolean: %v", err)
+	}
+}
+
+// A proxy before Consul answers in an encoding of its own. A report with its text can be sent all the same.
+func TestTextOfAProxyIsMadeFitForMessages(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "caf\xe9 is closed", http.StatusBadGateway)
+	}))
+	t.Cleanup(server.Close)
+	_, err := open(t, settings(t, "CONSUL_HTTP_ADDR="+server.URL)).Self(t.Context())
+	want(t, err, fault.Unavailable, consul.Other)
+	if !utf8.ValidString(err.Error()) || !strings.Contains(err.Error(), "is closed") {
+		t.Fatalf("%q", err)
 	}
 }
 

@@ -32,6 +32,8 @@ type Election struct {
 	// Leading is told when the lock is won and lost; Failed why a campaign is held up.
 	Leading func(bool)
 	Failed  func(error)
+	// Now is the clock that tells how long the session was not renewed.
+	Now func() time.Time
 }
 
 // Campaign tries to hold the lock until ctx ends; then it gives it back. Between a lost session and Leading(false) pass at
@@ -76,7 +78,7 @@ func (c *Client) term(ctx context.Context, e *Election, begun func()) (err error
 	begun()
 	ctx, lose := context.WithCancelCause(ctx)
 	defer lose(nil)
-	go c.renewals(ctx, session, lose)
+	go c.renewals(ctx, session, e.Now, lose)
 	for ctx.Err() == nil {
 		if err := c.acquire(ctx, *e, session); err != nil {
 			return err
@@ -142,14 +144,14 @@ func (c *Client) endSession(ctx context.Context, session string) error {
 }
 
 // renewals keep the session alive until ctx ends, and call lose when it is dead or may be.
-func (c *Client) renewals(ctx context.Context, session string, lose func(error)) {
-	alive := time.Now()
+func (c *Client) renewals(ctx context.Context, session string, now func() time.Time, lose func(error)) {
+	alive := now()
 	for {
 		Wait(ctx, renewEvery)
 		if ctx.Err() != nil {
 			return
 		}
-		asked := time.Now()
+		asked := now()
 		var entry *api.SessionEntry
 		err := c.do(ctx, "renewing the session of the leader lock", func(ctx context.Context, a *api.Client) (err error) {
 			ctx, cancel := context.WithTimeout(ctx, renewEvery)
@@ -163,7 +165,7 @@ func (c *Client) renewals(ctx context.Context, session string, lose func(error))
 			return
 		case err == nil:
 			alive = asked
-		case time.Since(alive) > sessionTTL-renewEvery:
+		case now().Sub(alive) > sessionTTL-renewEvery:
 			lose(err)
 			return
 		}

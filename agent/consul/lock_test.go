@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"isthmus/agent/consul"
 	"isthmus/test/consultest"
@@ -29,6 +30,7 @@ func campaign(t *testing.T, c *consul.Client, name, former string) *campaigner {
 			Remember: func(s string) error { p.mu.Lock(); defer p.mu.Unlock(); p.session = s; return nil },
 			Leading:  func(leads bool) { p.mu.Lock(); defer p.mu.Unlock(); p.leads = leads },
 			Failed:   func(error) {},
+			Now:      time.Now,
 		})
 	}()
 	t.Cleanup(func() { stop(); <-p.done })

@@ -171,7 +171,9 @@ func classify(err error) *Problem {
 	if !errors.As(err, &status) {
 		return &Problem{Reason: transportReason(err), Text: err.Error(), wrongServer: true}
 	}
-	p := &Problem{Reason: Other, Text: status.Body, wrongServer: status.Code >= http.StatusInternalServerError}
+	// It may come from a proxy before Consul, in any encoding, and goes into messages that take only one.
+	text := strings.ToValidUTF8(status.Body, "\uFFFD")
+	p := &Problem{Reason: Other, Text: text, wrongServer: status.Code >= http.StatusInternalServerError}
 	if m := lacks.FindStringSubmatch(status.Body); m != nil {
 		p.Reason, p.Rule = RuleMissing, rule(m[1], m[2], m[3])
 		return p

@@ -137,7 +137,7 @@ type expander struct {
 }
 
 func (x *expander) know(p *isthmusv1.Peering) {
-	if p.GetStatus().GetGroup() == x.Group.GetName() {
+	if Owner(p) == x.Group.GetName() {
 		x.mine = append(x.mine, p)
 	}
 	x.take(p)
@@ -157,9 +157,9 @@ func (x *expander) take(p *isthmusv1.Peering) {
 func (x *expander) want(w pair) {
 	there, taken := x.pairs[w.unordered()]
 	switch {
-	case taken && there.GetStatus().GetGroup() != x.Group.GetName():
+	case taken && Owner(there) != x.Group.GetName():
 		owner := "written by hand"
-		if other := there.GetStatus().GetGroup(); other != "" {
+		if other := Owner(there); other != "" {
 			owner = "of PeeringGroup " + other
 		}
 		x.skip(w, "Peering %s, %s, connects them", there.GetName(), owner)
@@ -298,6 +298,9 @@ func (x Expansion) condition(s *isthmusv1.PeeringGroupStatus) *isthmusv1.Conditi
 	return c
 }
 
+// Owner is the group that a peering belongs to, which alone may change it; empty when it was written by hand.
+func Owner(p *isthmusv1.Peering) string { return p.GetStatus().GetGroup() }
+
 // Groups are those whose expansion a change of an object may alter: of a datacenter or a peering, all that choose one of its
 // datacenters before or after, by name or by labels; of a group, itself. Sorted by name.
 func Groups(r resource.Reader, before, after resource.Object) []*isthmusv1.PeeringGroup {
@@ -319,7 +322,7 @@ func concerns(r resource.Reader, g *isthmusv1.PeeringGroup, o resource.Object) b
 	case *isthmusv1.Datacenter:
 		return chooses(o)
 	case *isthmusv1.Peering:
-		if o.GetStatus().GetGroup() == g.GetName() {
+		if Owner(o) == g.GetName() {
 			return true
 		}
 		for _, name := range []string{o.GetSpec().GetAcceptor(), o.GetSpec().GetDialer()} {

@@ -81,7 +81,7 @@ func TestExpandShapes(t *testing.T) {
 				t.Error(diff)
 			}
 			for _, p := range x.Create {
-				if err := resource.Validate(p); err != nil || p.GetStatus().GetGroup() != "demo" {
+				if err := resource.Validate(p); err != nil || peering.Owner(p) != "demo" {
 					t.Errorf("%v: %v", p, err)
 				}
 			}

@@ -11,8 +11,10 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 )
@@ -88,6 +90,15 @@ type Write struct {
 	DeleteSecrets []string
 	// Fence, when set: nobody else has taken the lease since it was given with this fencing number.
 	Fence *Lease
+}
+
+// ReasonFenced is the reason of the Conflict of a write whose Fence no longer holds: trying again is of no use.
+const ReasonFenced = "Fenced"
+
+// Fenced tells whether a write was refused because its Fence no longer holds.
+func Fenced(err error) bool {
+	f, ok := errors.AsType[*fault.Error](err)
+	return ok && len(f.Violations) == 1 && f.Violations[0].Reason == ReasonFenced
 }
 
 // Revision is a place in the history of one database.

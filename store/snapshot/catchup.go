@@ -26,7 +26,7 @@ type catchups struct {
 type flight struct {
 	// waiting counts callers. When the last one leaves, it is canceled.
 	waiting int
-	//nolint:containedctx // it belongs to no caller: it lives as long as any of them waits
+	// ctx belongs to no caller: it lives as long as any of them waits.
 	ctx    context.Context
 	cancel context.CancelFunc
 	// err is set before done is closed.

@@ -98,7 +98,7 @@ func (d *database) prepare(ctx context.Context, text string) (*sql.Stmt, error) 
 	if s, ok := d.prepared[text]; ok {
 		return s, nil
 	}
-	s, err := d.conn.PrepareContext(ctx, text) //nolint:sqlclosecheck // kept for the next run; Close closes it
+	s, err := d.conn.PrepareContext(ctx, text)
 	if err != nil {
 		return nil, mapped(ctx, err)
 	}

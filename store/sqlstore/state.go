@@ -155,7 +155,9 @@ func (s *state) checkRequires(w *write) error {
 	if f := w.fence; f != nil {
 		held := s.leases[f.Name]
 		if held.Fencing != f.Fencing || held.Holder != f.Holder {
-			return fault.New(fault.Conflict, "the lease %s is no longer held with number %d", f.Name, f.Fencing)
+			lost := fault.New(fault.Conflict, "the lease %s is no longer held with number %d", f.Name, f.Fencing)
+			lost.Violations = []fault.Violation{{Field: "fence", Reason: store.ReasonFenced, Message: lost.Message}}
+			return lost
 		}
 	}
 	for _, r := range w.requires {

@@ -323,7 +323,12 @@ func testFences(f *fixture) {
 		t.Fatal(err)
 	}
 	f.write(store.Write{Fence: &a, Puts: puts(datacenter("dc1"))})
-	f.refused(fault.Conflict, store.Write{Fence: &store.Lease{Name: "no-such", Holder: "a", Fencing: 1}, Puts: puts(datacenter("dc2"))})
+	if err := f.refusal(fault.Conflict, store.Write{Fence: &store.Lease{Name: "no-such", Holder: "a", Fencing: 1}, Puts: puts(datacenter("dc2"))}); !store.Fenced(err) {
+		t.Errorf("a fence that does not hold is told as any Conflict: %v", err)
+	}
+	if err := f.refusal(fault.Conflict, store.Write{Fence: &a, Requires: []store.Require{{Key: datacenterKey("dc1"), Index: 99}}}); store.Fenced(err) {
+		t.Errorf("a Conflict is told as a lost fence: %v", err)
+	}
 	if err := f.Release(f.ctx, a); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,203 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/store"
+)
+
+// queueing is a context that says when its call waits for its outcome: by then its write has its place in the order.
+type queueing struct {
+	context.Context
+	once   sync.Once
+	queued chan struct{}
+}
+
+func (q *queueing) Done() <-chan struct{} {
+	q.once.Do(func() { close(q.queued) })
+	return q.Context.Done()
+}
+
+// result is what a write was told.
+type result struct {
+	code  fault.Code
+	index uint64
+}
+
+// testOverlay gives the same random writes to two stores: to one all at once, so that they are committed together, to the
+// other one after the other. Outcomes, resources, feed, events and secrets are the same.
+func testOverlay(f *fixture) {
+	t := f.t
+	const seed, rounds, perRound = 20, 40, 24
+	single := f.on(open(f.ctx, t, f.options.New(t)))
+	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // the same writes each time
+	accepted := 0
+	for round := range rounds {
+		writes := make([]store.Write, perRound)
+		for i := range writes {
+			writes[i] = randomWrite(f, random)
+		}
+		start := single.revision()
+		want := make([]result, perRound)
+		for i, w := range writes {
+			r, err := single.Write(f.ctx, w)
+			want[i] = result{fault.CodeOf(err), r.Index}
+			if err == nil {
+				accepted++
+			}
+		}
+		for i, got := range writeInOrder(f, writes) {
+			if got != want[i] {
+				t.Fatalf("round %d, write %d %+v: %+v together, %+v alone", round, i, writes[i], got, want[i])
+			}
+		}
+		compareStores(f, single, start)
+	}
+	if all := rounds * perRound; accepted < all/5 || accepted > all*4/5 {
+		t.Fatalf("%d of %d writes were accepted: the test does not test much", accepted, all)
+	}
+}
+
+// writeInOrder lets all writes wait at the same time, in their order.
+func writeInOrder(f *fixture, writes []store.Write) []result {
+	out := make([]result, len(writes))
+	var calls sync.WaitGroup
+	for i, w := range writes {
+		ctx := &queueing{Context: f.ctx, queued: make(chan struct{})}
+		calls.Go(func() {
+			r, err := f.Write(ctx, w)
+			out[i] = result{fault.CodeOf(err), r.Index}
+			_ = ctx.Done() // for one that was refused before it was queued
+		})
+		<-ctx.queued
+	}
+	calls.Wait()
+	return out
+}
+
+func compareStores(f, single *fixture, start store.Revision) {
+	t := f.t
+	t.Helper()
+	resources := func(b *fixture) map[store.Key]resource.Object {
+		out := map[store.Key]resource.Object{}
+		if _, err := b.Load(b.ctx, func(o resource.Object) error {
+			out[store.Key{Kind: resource.KindOf(o).Name, Name: o.GetName()}] = o
+			return nil
+		}); err != nil {
+			t.Fatalf("Load: %v", err)
+		}
+		return out
+	}
+	together, alone := resources(f), resources(single)
+	if len(together) != len(alone) {
+		t.Fatalf("%d resources together, %d alone", len(together), len(alone))
+	}
+	for key, o := range alone {
+		if together[key] == nil {
+			t.Fatalf("%v is not there", key)
+		}
+		same(t, fmt.Sprint(key), together[key], o)
+	}
+	feed := func(b *fixture) (out []string) {
+		for _, c := range b.changes(store.Revision{Epoch: b.revision().Epoch, Index: start.Index}, 10_000).Changes {
+			out = append(out, fmt.Sprint(c.Index, c.Key, c.UID, c.Operation, c.Part, c.Datacenters))
+		}
+		return out
+	}
+	if got, want := fmt.Sprint(feed(f)), fmt.Sprint(feed(single)); got != want {
+		t.Fatalf("the feed together is\n%s\nalone\n%s", got, want)
+	}
+	for _, digest := range overlaySecrets() {
+		a, errA := f.Secret(f.ctx, digest)
+		b, errB := single.Secret(f.ctx, digest)
+		if string(a.Body) != string(b.Body) || fault.CodeOf(errA) != fault.CodeOf(errB) {
+			t.Fatalf("secret %s: %q, %v together; %q, %v alone", digest, a.Body, errA, b.Body, errB)
+		}
+	}
+	events, err := single.Events(f.ctx, store.EventQuery{Limit: 10_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkChain(f, len(events))
+}
+
+func overlaySecrets() []string { return []string{"s1", "s2"} }
+
+// randomWrite is about few resources, so that writes meet.
+func randomWrite(f *fixture, random *rand.Rand) store.Write {
+	var w store.Write
+	for range random.IntN(3) {
+		part := []store.Part{store.PartAll, store.PartAll, store.PartSpec, store.PartStatus}[random.IntN(4)]
+		w.Puts = append(w.Puts, store.Put{Object: randomObject(random), Part: part})
+	}
+	if random.IntN(3) == 0 {
+		w.Deletes = append(w.Deletes, randomKey(random))
+	}
+	if random.IntN(8) == 0 {
+		w.Deletes = append(w.Deletes, randomKey(random))
+	}
+	switch key := randomKey(random); random.IntN(6) {
+	case 0:
+		w.Requires = append(w.Requires, store.Require{Key: key, Absent: true})
+	case 1:
+		w.Requires = append(w.Requires, store.Require{Key: key})
+	case 2:
+		if o, _, err := f.Get(f.ctx, key); err == nil {
+			w.Requires = append(w.Requires, store.Require{Key: key, Index: o.GetIndex()})
+		}
+	}
+	if random.IntN(3) == 0 {
+		e := event("update", "Datacenter", "a")
+		e.CreateTime = instant()
+		w.Events = append(w.Events, e)
+	}
+	digest := overlaySecrets()[random.IntN(len(overlaySecrets()))]
+	switch random.IntN(6) {
+	case 0:
+		w.Secrets = append(w.Secrets, store.Secret{Digest: digest, Kind: "test", Body: []byte(fmt.Sprint(random.Uint32()))})
+	case 1:
+		w.DeleteSecrets = append(w.DeleteSecrets, digest)
+	}
+	return w
+}
+
+func randomName(random *rand.Rand) string { return []string{"a", "b", "c"}[random.IntN(3)] }
+
+func randomKey(random *rand.Rand) store.Key {
+	if random.IntN(2) == 0 {
+		return datacenterKey(randomName(random))
+	}
+	return peeringKey("p" + randomName(random))
+}
+
+func randomObject(random *rand.Rand) resource.Object {
+	key := randomKey(random)
+	var o resource.Object
+	if key.Kind == resource.KindDatacenter {
+		dc := datacenter(key.Name)
+		dc.Spec.ConsulDatacenter = fmt.Sprint(random.IntN(100))
+		if random.IntN(2) == 0 {
+			dc.Status = &isthmusv1.DatacenterStatus{ConsulVersion: fmt.Sprint(random.IntN(100))}
+		}
+		o = dc
+	} else {
+		p := peering(randomName(random), randomName(random))
+		p.Name = key.Name
+		if random.IntN(2) == 0 {
+			p.Status = &isthmusv1.PeeringStatus{Message: fmt.Sprint(random.IntN(100))}
+		}
+		o = p
+	}
+	m := resource.Metadata{UID: []string{"u1", "u1", "u1", "u2"}[random.IntN(4)], Generation: int32(random.IntN(9))}
+	if random.IntN(2) == 0 {
+		m.CreateTime, m.UpdateTime = instant(), instant()
+	}
+	resource.SetMetadata(o, m)
+	return o
+}

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"reflect"
-	"sort"
 	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -43,8 +41,8 @@ func (m *marshaler) NewDecoder(r io.Reader) runtime.Decoder {
 		if err := checkSyntax(data); err != nil {
 			return carry(err)
 		}
-		if violations := unknownFields(data, descriptorOf(v)); len(violations) > 0 {
-			return carry(fault.Violated(violations...))
+		if err := checkFields(data, descriptorOf(v)); err != nil {
+			return carry(err)
 		}
 		if err := m.Unmarshal(data, v); err != nil {
 			return carry(fault.New(fault.Invalid, "the body does not fit: %s", plain(err)))
@@ -55,8 +53,7 @@ func (m *marshaler) NewDecoder(r io.Reader) runtime.Decoder {
 
 // checkSyntax tells in which line a body stops being JSON.
 func checkSyntax(data []byte) error {
-	var value any
-	err := json.Unmarshal(data, &value)
+	err := json.Unmarshal(data, new(json.RawMessage)) // which looks at all of it, and builds nothing
 	if err == nil {
 		return nil
 	}
@@ -93,80 +90,4 @@ func descriptorOf(v any) protoreflect.MessageDescriptor {
 		return m.ProtoReflect().Descriptor()
 	}
 	return nil
-}
-
-// fieldWalk goes through JSON and a message type side by side. The JSON is known to be valid.
-type fieldWalk struct {
-	data       []byte
-	decoder    *json.Decoder
-	violations []fault.Violation
-}
-
-func unknownFields(data []byte, d protoreflect.MessageDescriptor) []fault.Violation {
-	w := &fieldWalk{data: data, decoder: json.NewDecoder(bytes.NewReader(data))}
-	w.value("", d)
-	return w.violations
-}
-
-// value walks one value; d is nil below what is free-form.
-func (w *fieldWalk) value(path string, d protoreflect.MessageDescriptor) {
-	token, err := w.decoder.Token()
-	if err != nil {
-		return
-	}
-	switch token {
-	case json.Delim('{'):
-		for w.decoder.More() {
-			w.member(path, d)
-		}
-		_, _ = w.decoder.Token()
-	case json.Delim('['):
-		for i := 0; w.decoder.More(); i++ {
-			w.value(fmt.Sprintf("%s[%d]", path, i), d)
-		}
-		_, _ = w.decoder.Token()
-	}
-}
-
-func (w *fieldWalk) member(path string, d protoreflect.MessageDescriptor) {
-	token, err := w.decoder.Token()
-	if err != nil {
-		return
-	}
-	key := fmt.Sprint(token)
-	at := key
-	if path != "" {
-		at = path + "." + key
-	}
-	if d == nil {
-		w.value(at, nil)
-		return
-	}
-	field := d.Fields().ByJSONName(key)
-	if field == nil {
-		field = d.Fields().ByTextName(key)
-	}
-	if field == nil {
-		line, _ := position(w.data, w.decoder.InputOffset())
-		w.violations = append(w.violations, fault.Violation{
-			Field: at, Reason: "UnknownField",
-			Message: fmt.Sprintf("line %d: unknown field %q; expected one of %s", line, key, fieldNames(d)),
-		})
-		w.value(at, nil)
-		return
-	}
-	if field.IsMap() || field.Message() == nil || strings.HasPrefix(string(field.Message().FullName()), "google.protobuf.") {
-		w.value(at, nil)
-		return
-	}
-	w.value(at, field.Message())
-}
-
-func fieldNames(d protoreflect.MessageDescriptor) string {
-	var names []string
-	for i := range d.Fields().Len() {
-		names = append(names, d.Fields().Get(i).JSONName())
-	}
-	sort.Strings(names)
-	return strings.Join(names, ", ")
 }

@@ -19,13 +19,8 @@ import (
 	"isthmus/fault"
 )
 
-// Headers of answers.
-const (
-	// Header carries the request id to the client.
-	Header = "x-request-id"
-	// FaultHeader carries the fault's code, which is finer than gRPC's.
-	FaultHeader = "x-isthmus-fault"
-)
+// Header carries the request id to the client.
+const Header = "x-request-id"
 
 // Observer sees every call go in and come out.
 type Observer struct {
@@ -66,7 +61,7 @@ func (o *Observer) Unary(ctx context.Context, req any, info *grpc.UnaryServerInf
 	_ = grpc.SetHeader(ctx, metadata.Pairs(Header, ID(ctx)))
 	resp, err := call(func() (any, error) { return next(ctx, req) })
 	if f, ok := errors.AsType[*fault.Error](err); ok {
-		_ = grpc.SetHeader(ctx, metadata.Pairs(FaultHeader, string(f.Code)))
+		_ = grpc.SetHeader(ctx, metadata.Pairs(fault.Header, string(f.Code)))
 	}
 	if err = done(err); err != nil {
 		return nil, err
@@ -78,6 +73,12 @@ func (o *Observer) Unary(ctx context.Context, req any, info *grpc.UnaryServerInf
 func (o *Observer) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	ctx, done := o.begin(stream.Context(), info.FullMethod)
 	_, err := call(func() (any, error) { return nil, next(srv, WithContext(ctx, stream)) })
+	return done(err)
+}
+
+// Refused counts a call that was refused before it came to the interceptors, and gives what the client may see of the error.
+func (o *Observer) Refused(ctx context.Context, method string, err error) error {
+	_, done := o.begin(ctx, method)
 	return done(err)
 }
 

@@ -13,7 +13,6 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"isthmus/fault"
-	"isthmus/server/request"
 )
 
 // carrier separates the message of a decoding error from its violations: generated code keeps nothing of such an error
@@ -47,10 +46,10 @@ func uncarry(st *status.Status) *status.Status {
 }
 
 func handleError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
-	httpCode := 0
+	exact := fault.Code("")
 	if md, ok := runtime.ServerMetadataFromContext(ctx); ok {
-		if code := md.HeaderMD.Get(request.FaultHeader); len(code) > 0 {
-			httpCode = fault.Code(code[0]).HTTP()
+		if code := md.HeaderMD.Get(fault.Header); len(code) > 0 {
+			exact = fault.Code(code[0])
 		}
 		for key, values := range md.HeaderMD {
 			if name, ok := outgoingHeader(key); ok && len(values) > 0 {
@@ -59,13 +58,11 @@ func handleError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, 
 		}
 	}
 	if routing, ok := errors.AsType[*runtime.HTTPStatusError](err); ok {
-		httpCode, err = routing.HTTPStatus, routing.Err
+		writeStatus(w, routing.HTTPStatus, status.Convert(routing.Err))
+		return
 	}
 	st := uncarry(status.Convert(err))
-	if httpCode == 0 {
-		httpCode = httpStatus(st.Code())
-	}
-	writeStatus(w, httpCode, st)
+	writeStatus(w, fault.FromStatus(st, exact).Code.HTTP(), st)
 }
 
 func handleRoutingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int) {
@@ -81,19 +78,6 @@ func handleRoutingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marsha
 
 func notFound(w http.ResponseWriter, r *http.Request) {
 	writeError(w, fault.New(fault.NotFound, "there is nothing at %s; /v1/openapi.json has what there is", r.URL.Path))
-}
-
-// httpStatus is the one table of package fault, read by gRPC code; codes that share one have the same meaning here.
-func httpStatus(code codes.Code) int {
-	for _, c := range []fault.Code{
-		fault.Invalid, fault.NotFound, fault.AlreadyExists, fault.Conflict, fault.Refused, fault.Unauthenticated,
-		fault.Denied, fault.Busy, fault.Unavailable, fault.Canceled, fault.Timeout, fault.Unimplemented,
-	} {
-		if c.GRPC() == code {
-			return c.HTTP()
-		}
-	}
-	return fault.Internal.HTTP()
 }
 
 func writeError(w http.ResponseWriter, err error) {

@@ -16,6 +16,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/tap"
 	"google.golang.org/grpc/test/bufconn"
 
 	"isthmus/fault"
@@ -30,8 +31,12 @@ import (
 )
 
 const (
-	// maxMessage is the largest gRPC message: a desired state of many thousand items.
-	maxMessage = 16 << 20
+	// maxSent is the largest gRPC message that agents get: a desired state of many thousand items. maxReceived is the
+	// largest that is taken from the network: a report. Within the process REST has bounded what comes in, and what goes
+	// out is as large as what it answers.
+	maxSent, maxReceived, maxInside = 16 << 20, 4 << 20, 128 << 20
+	// maxStreams is how many calls one connection can have open: some hundred blocking queries of one program.
+	maxStreams = 256
 	// keepaliveTime and keepaliveTimeout find out that an agent is cut off while its Pull is open.
 	keepaliveTime    = 10 * time.Second
 	keepaliveTimeout = 5 * time.Second
@@ -66,19 +71,33 @@ func (s *Server) assemble(ctx context.Context) error {
 	options := []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(observer.Unary, guard.Unary),
 		grpc.ChainStreamInterceptor(observer.Stream, guard.Stream),
-		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
 	}
 	s.grpcServer = grpc.NewServer(append(options,
+		grpc.MaxRecvMsgSize(maxReceived), grpc.MaxSendMsgSize(maxSent), grpc.MaxConcurrentStreams(maxStreams),
+		grpc.InTapHandle(func(ctx context.Context, info *tap.Info) (context.Context, error) {
+			next, err := guard.Tap(ctx, info.FullMethodName)
+			if err != nil {
+				return nil, observer.Refused(ctx, info.FullMethodName, err)
+			}
+			return next, nil
+		}),
 		grpc.Creds(credentials.NewTLS(serverTLS(own, tls.RequestClientCert))),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 	)...)
-	s.innerServer = grpc.NewServer(options...)
+	s.innerServer = grpc.NewServer(append(options, grpc.MaxRecvMsgSize(maxInside), grpc.MaxSendMsgSize(maxInside))...)
 	for _, g := range []*grpc.Server{s.grpcServer, s.innerServer} {
 		s.register(g, fingerprint)
 	}
 	s.registerAgents(s.grpcServer)
 	return s.assembleREST(ctx, rest.Options{
+		Authenticate: func(ctx context.Context, authorization string) error {
+			_, err := guard.Bearer(ctx, authorization)
+			if err != nil {
+				_ = observer.Refused(ctx, "/rest", err)
+			}
+			return err
+		},
 		Ready: s.ready, Metrics: registry, OpenAPI: openapi.Document(), Log: s.log.Named("rest"),
 	})
 }
@@ -132,7 +151,7 @@ func (s *Server) assembleREST(ctx context.Context, options rest.Options) error {
 	conn, err := grpc.NewClient("passthrough:///inside",
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.inside.DialContext(ctx) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)))
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxInside), grpc.MaxCallSendMsgSize(maxInside)))
 	if err != nil {
 		return fault.Wrap(fault.Internal, err, "connecting REST to the services")
 	}

@@ -106,7 +106,7 @@ func TestReportsAreTidied(t *testing.T) {
 	n := start(t)
 	n.apply(datacenters("dc1"))
 	a := n.enrol(newWorld(), fleetKey(t), "dc1")
-	text := "a\x00b" + strings.Repeat("x", 1<<20)
+	text := "a\x00b" + strings.Repeat("x", 1<<19)
 	if _, err := a.sync.Report(t.Context(), &isthmusv1.ReportRequest{
 		Agent:     &isthmusv1.AgentReport{Leader: true, Features: plan.Features(), UnknownItems: []string{"\x00" + text}, ErrorReason: "Broken", Error: text},
 		Inventory: &isthmusv1.InventoryReport{Leader: text, Gateways: []*isthmusv1.ObservedGateway{{ServiceId: text, Node: text, WanAddress: text}}},

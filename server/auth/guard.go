@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"crypto/x509"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +28,8 @@ import (
 const (
 	lookAgainPerSecond = 20
 	lookAgainBurst     = 50
+	// lookAgainTime bounds one such question: Tap asks while nothing else is read from the caller's connection.
+	lookAgainTime = 2 * time.Second
 )
 
 // Guard lets calls through or refuses them.
@@ -39,6 +40,8 @@ type Guard struct {
 	now      func() time.Time
 	rules    map[string]Rule
 	again    *rate.Limiter
+	// strangers are the places that calls without credentials have, by method: a channel with one element for each taken one.
+	strangers map[string]chan struct{}
 }
 
 // NewGuard makes a Guard. pool trusts the server's own CA, window is how long an expired certificate can be renewed.
@@ -46,9 +49,13 @@ func NewGuard(s *snapshot.Snapshot, pool *x509.CertPool, window time.Duration, n
 	g := &Guard{
 		snapshot: s, pool: pool, window: window, now: now,
 		rules: map[string]Rule{}, again: rate.NewLimiter(lookAgainPerSecond, lookAgainBurst),
+		strangers: map[string]chan struct{}{},
 	}
 	for _, r := range Rules() {
 		g.rules[r.Method] = r
+		if r.anonymous() {
+			g.strangers[r.Method] = make(chan struct{}, maxStrangers)
+		}
 	}
 	return g
 }
@@ -71,13 +78,16 @@ func (g *Guard) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServe
 	return next(srv, request.WithContext(ctx, stream))
 }
 
-// admit finds out who calls and whether they may; the context it gives says who.
+// admit finds out who calls and whether they may; the context it gives says who. What Tap has admitted is not asked again.
 func (g *Guard) admit(ctx context.Context, method string) (context.Context, error) {
+	if admitted(ctx, method) {
+		return ctx, nil
+	}
 	rule, known := g.rules[method]
 	if !known {
 		return nil, fault.New(fault.Denied, "nobody may call %s", method)
 	}
-	if slices.Contains(rule.Roles, Anonymous) {
+	if rule.anonymous() {
 		// What everybody may call works with a credential that is no longer good, too.
 		return WithCaller(ctx, Caller{Role: Anonymous}), nil
 	}
@@ -90,7 +100,7 @@ func (g *Guard) admit(ctx context.Context, method string) (context.Context, erro
 	}
 	switch caller.Role { //nolint:exhaustive // the others have nothing special to be told.
 	case Anonymous:
-		return nil, fault.New(fault.Unauthenticated, "say who you are: Authorization: Bearer, with an API token (isthmus api-token create)")
+		return nil, nobody()
 	case ExpiredAgent:
 		return nil, refuse(fault.Unauthenticated, identity.ReasonCertificateExpired, "the certificate of %s ended at %s: renew it",
 			caller.Name, caller.CertificateExpires.Format(time.RFC3339))
@@ -115,11 +125,7 @@ func refuse(code fault.Code, reason, format string, args ...any) error {
 func (g *Guard) identify(ctx context.Context) (Caller, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	if values := md.Get("authorization"); len(values) > 0 {
-		scheme, secret, _ := strings.Cut(values[0], " ")
-		if !strings.EqualFold(scheme, "Bearer") {
-			return Caller{}, fault.New(fault.Unauthenticated, "the Authorization header is not of the form Bearer TOKEN")
-		}
-		return g.byToken(ctx, strings.TrimSpace(secret))
+		return g.Bearer(ctx, values[0])
 	}
 	if p, ok := peer.FromContext(ctx); ok {
 		if info, ok := p.AuthInfo.(credentials.TLSInfo); ok && len(info.State.PeerCertificates) > 0 {
@@ -127,6 +133,22 @@ func (g *Guard) identify(ctx context.Context) (Caller, error) {
 		}
 	}
 	return Caller{Role: Anonymous}, nil
+}
+
+// Bearer says who shows an Authorization header. None at all is refused as well: what asks here is for somebody.
+func (g *Guard) Bearer(ctx context.Context, authorization string) (Caller, error) {
+	if authorization == "" {
+		return Caller{}, nobody()
+	}
+	scheme, secret, _ := strings.Cut(authorization, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return Caller{}, fault.New(fault.Unauthenticated, "the Authorization header is not of the form Bearer TOKEN")
+	}
+	return g.byToken(ctx, strings.TrimSpace(secret))
+}
+
+func nobody() error {
+	return fault.New(fault.Unauthenticated, "say who you are: Authorization: Bearer, with an API token (isthmus api-token create)")
 }
 
 func (g *Guard) byToken(ctx context.Context, secret string) (Caller, error) {
@@ -186,7 +208,12 @@ func (g *Guard) agent(who identity.AgentName, leaf *x509.Certificate) (*isthmusv
 
 // lookAgain lets the snapshot catch up; false when that is not worth it.
 func (g *Guard) lookAgain(ctx context.Context) bool {
-	return g.again.Allow() && g.snapshot.Catchup(ctx) == nil
+	if !g.again.Allow() {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookAgainTime)
+	defer cancel()
+	return g.snapshot.Catchup(ctx) == nil
 }
 
 // AgentDeleted refuses an agent that the fleet does not know (any more).

@@ -2,19 +2,55 @@ package rest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"isthmus/fault"
 )
 
 // bodyTimeout is how long a body may take to arrive.
 const bodyTimeout = time.Minute
+
+// Of how large a body each route reads. The largest is that of manifests: some ten thousand resources.
+const (
+	maxManifests = 8 << 20
+	// maxPayload is for a token sealed to all agents of a datacenter.
+	maxPayload = 2 << 20
+	maxBody    = 256 << 10
+)
+
+// bodyLimit is how large a body may be that is sent to a path.
+func bodyLimit(path string) int64 {
+	switch {
+	case path == "/v1/apply":
+		return maxManifests
+	case strings.HasPrefix(path, "/v1/peerings/") && strings.HasSuffix(path, ":import"):
+		return maxPayload
+	}
+	return maxBody
+}
+
+// authenticated lets nobody on who does not show a good API token: no byte of a stranger's body is read. Whether the caller may
+// do what is asked, the interceptors say.
+func authenticated(authenticate func(ctx context.Context, authorization string) error, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := authenticate(r.Context(), r.Header.Get("Authorization")); err != nil {
+			// The rest of the request is not worth waiting for, neither to answer it nor to drop it.
+			w.Header().Set("Connection", "close")
+			writeError(w, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
 
 // limitBody reads the whole body, so that what is too large or too slow is refused before anything looks at it. The
 // server's own ReadTimeout cannot be used: it would end blocking queries as well.
@@ -23,10 +59,11 @@ func limitBody(next http.Handler) http.Handler {
 		connection := http.NewResponseController(w)
 		// A connection without deadlines (a test's recorder) has nothing to wait for.
 		_ = connection.SetReadDeadline(time.Now().Add(bodyTimeout))
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+		limit := bodyLimit(r.URL.Path)
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 		if err != nil {
 			if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-				writeError(w, fault.New(fault.TooLarge, "the body is larger than %d MiB; apply the manifests in parts", MaxBody>>20))
+				writeError(w, tooLargeBody(limit))
 				return
 			}
 			writeError(w, fault.Wrap(fault.Invalid, err, "the body could not be read to its end"))
@@ -36,6 +73,13 @@ func limitBody(next http.Handler) http.Handler {
 		replaceBody(r, body)
 		next.ServeHTTP(w, r)
 	})
+}
+
+func tooLargeBody(limit int64) error {
+	if limit == maxManifests {
+		return fault.New(fault.TooLarge, "the body is larger than %d MiB; apply the manifests in parts", limit>>20)
+	}
+	return fault.New(fault.TooLarge, "the body is larger than the %d KiB that are read here", limit>>10)
 }
 
 func replaceBody(r *http.Request, body []byte) {
@@ -83,6 +127,9 @@ func applyRequest(r *http.Request) (map[string]any, error) {
 	raw, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "the body could not be read")
+	}
+	if !utf8.Valid(raw) {
+		return nil, fault.New(fault.Invalid, "the manifests are not text in UTF-8")
 	}
 	request := map[string]any{"manifests": string(raw)}
 	for key, values := range r.URL.Query() {

@@ -1,0 +1,60 @@
+package auth
+
+import (
+	"context"
+	"time"
+
+	"isthmus/fault"
+)
+
+const (
+	// maxStrangers is how many calls of one method are answered at a time for whoever shows nothing: together they can make
+	// the server hold no more than so many messages.
+	maxStrangers = 32
+	// strangerTime is the longest that such a call takes: for an enrolment much, for a watch of the health enough to be
+	// worth starting again.
+	strangerTime = time.Minute
+)
+
+// Tap decides when a call's headers are there and before any of its message is read, so that whoever may not call costs
+// the server next to nothing. The context that it gives is the call's. What nobody serves is left to the server to refuse.
+func (g *Guard) Tap(ctx context.Context, method string) (context.Context, error) {
+	rule, known := g.rules[method]
+	if !known {
+		return ctx, nil
+	}
+	next, err := g.admit(ctx, method)
+	if err != nil {
+		return nil, err
+	}
+	if rule.anonymous() {
+		if next, err = g.bounded(next, method); err != nil {
+			return nil, err
+		}
+	}
+	return context.WithValue(next, admittedKey{}, method), nil
+}
+
+// bounded gives a stranger's call one of the method's places, until it ends, and an end.
+func (g *Guard) bounded(ctx context.Context, method string) (context.Context, error) {
+	places := g.strangers[method]
+	select {
+	case places <- struct{}{}:
+	default:
+		return nil, fault.New(fault.Busy, "too many unknown callers at a time: try again in a moment")
+	}
+	ctx, cancel := context.WithTimeout(ctx, strangerTime)
+	context.AfterFunc(ctx, func() {
+		cancel()
+		<-places
+	})
+	return ctx, nil
+}
+
+type admittedKey struct{}
+
+// admitted tells that Tap has let this call through.
+func admitted(ctx context.Context, method string) bool {
+	m, ok := ctx.Value(admittedKey{}).(string)
+	return ok && m == method
+}

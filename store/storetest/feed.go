@@ -226,6 +226,86 @@ func testCompaction(f *fixture) {
 	}
 }
 
+// testCompactionRace compacts down to little while writers write and slow readers follow: a reader that is too far behind
+// is told to load everything again; none misses anything.
+func testCompactionRace(f *fixture) {
+	t := f.t
+	const readers, writers, rounds = 3, 4, 60
+	start := f.revision()
+	done := make(chan struct{})
+	problems := make(chan error, readers+1)
+	go func() {
+		defer close(done)
+		writeMany(f, []Backend{f.Backend}, writers, rounds)
+	}()
+	go func() { problems <- compactUntil(f, done) }()
+	var reloads atomic.Int32
+	for range readers {
+		go func() { problems <- followAndReload(f, start, writers*rounds, &reloads) }()
+	}
+	for range cap(problems) {
+		if err := <-problems; err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-done
+	if reloads.Load() == 0 {
+		t.Fatal("nobody had to load again: the test does not test what it should")
+	}
+}
+
+func compactUntil(f *fixture, done <-chan struct{}) error {
+	for {
+		if _, err := f.Compact(f.ctx, 1); err != nil {
+			return fmt.Errorf("compacting: %w", err)
+		}
+		select {
+		case <-done:
+			return nil
+		default:
+		}
+	}
+}
+
+// followAndReload follows the feed in small steps until it has seen all resources, and knows at every time those that
+// were written up to its revision.
+func followAndReload(f *fixture, at store.Revision, all int, reloads *atomic.Int32) error {
+	seen := map[string]uint64{}
+	for len(seen) < all {
+		if err := f.ctx.Err(); err != nil {
+			return err
+		}
+		feed, err := f.Changes(f.ctx, at, 2)
+		if err != nil {
+			return err
+		}
+		if feed.Reload {
+			reloads.Add(1)
+			clear(seen)
+			if at, err = f.Load(f.ctx, func(o resource.Object) error {
+				seen[o.GetName()] = o.GetIndex()
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		for _, c := range feed.Changes {
+			if c.Object == nil {
+				return fmt.Errorf("%s at %d has no object", c.Key.Name, c.Index)
+			}
+			seen[c.Key.Name] = c.Index
+		}
+		if !feed.Reload {
+			at = feed.Revision
+		}
+		// Each write is one resource and one index.
+		if uint64(len(seen)) != at.Index {
+			return fmt.Errorf("at index %d a reader knows %d resources", at.Index, len(seen))
+		}
+	}
+	return nil
+}
+
 func testEpoch(f *fixture) {
 	t := f.t
 	before := f.put(datacenter("dc1"))

@@ -55,7 +55,7 @@ func Run(t *testing.T, o Options) {
 		"ReadAndWrite": testReadAndWrite, "Parts": testParts, "Preconditions": testPreconditions, "UIDs": testUIDs,
 		"Claims": testClaims, "References": testReferences, "Paging": testPaging, "OddText": testOddText, "Atomic": testAtomic,
 		"ManyRows": testManyRows, "UnknownFields": testUnknownFields, "UnknownKind": testUnknownKind, "Batch": testBatch, "Overlay": testOverlay, "Poison": testPoison,
-		"Feed": testFeed, "FeedLimit": testFeedLimit, "Tail": testTail, "Compaction": testCompaction, "Epoch": testEpoch, "Revision": testRevision, "Wake": testWake,
+		"Feed": testFeed, "FeedLimit": testFeedLimit, "Tail": testTail, "Compaction": testCompaction, "CompactionRace": testCompactionRace, "Epoch": testEpoch, "Revision": testRevision, "Wake": testWake,
 		"RequireRace": testRequireRace, "ClaimRace": testClaimRace, "DeleteRace": testDeleteRace, "Cancellation": testCancellation, "Closed": testClosed,
 		"Reopen": testReopen, "Kill": testKill, "TooOld": testTooOld,
 		"Events": testEvents, "EventQueries": testEventQueries, "Secrets": testSecrets, "Observations": testObservations,

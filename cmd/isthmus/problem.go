@@ -7,24 +7,30 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/grpc/status"
+
 	"isthmus/fault"
 )
 
 // printProblem writes an error for people: the message, each violation on a line of its own, and a hint where there is a
 // next step that everybody needs.
 func (p Program) printProblem(err error) {
+	text := explain(err)
 	var e *fault.Error
 	if !errors.As(err, &e) || e.Code == fault.Internal {
-		fmt.Fprintf(p.Err, "Error: %s\n", err)
+		fmt.Fprintf(p.Err, "Error: %s\n", text)
 		return
 	}
-	// What an error with violations says is its first violation, mostly: say everything once.
-	violations := slices.DeleteFunc(slices.Clone(e.Violations), func(v fault.Violation) bool { return v.Message == e.Message })
+	// What an error with violations says is its first violation, mostly, and a reason without a field is the message: say
+	// everything once.
+	violations := slices.DeleteFunc(slices.Clone(e.Violations), func(v fault.Violation) bool {
+		return v.Message == e.Message || v.Field == "" && strings.Contains(text, v.Message)
+	})
 	switch {
 	case len(violations) == 0:
-		fmt.Fprintf(p.Err, "Error: %s\n", withCause(err, e))
+		fmt.Fprintf(p.Err, "Error: %s\n", text)
 	case !strings.HasPrefix(e.Message, violations[0].Field+": "):
-		fmt.Fprintf(p.Err, "Error: %s\n", withCause(err, e))
+		fmt.Fprintf(p.Err, "Error: %s\n", text)
 		printViolations(p.Err, violations)
 	case len(violations) == 1:
 		fmt.Fprintf(p.Err, "Error: %s\n", e.Message)
@@ -37,13 +43,25 @@ func (p Program) printProblem(err error) {
 	}
 }
 
-// withCause is the whole error: what was being done, the message, and, since what fails here fails on the user's own
-// machine, the cause.
-func withCause(err error, e *fault.Error) string {
-	if e.Cause == nil {
-		return e.Message
+// explain is the whole error: what was being done, the message, and, since what fails here fails on the user's own machine,
+// the causes as far as they say more.
+func explain(err error) string {
+	var e *fault.Error
+	if !errors.As(err, &e) {
+		var rpc interface{ GRPCStatus() *status.Status }
+		if errors.As(err, &rpc) {
+			return rpc.GRPCStatus().Message()
+		}
+		return err.Error()
 	}
-	return err.Error()
+	text := e.Message
+	if e.Cause != nil {
+		if cause := explain(e.Cause); !strings.Contains(text, cause) {
+			text += ": " + cause
+		}
+	}
+	// What was put before the fault, if something was.
+	return strings.Replace(err.Error(), e.Error(), text, 1)
 }
 
 func printViolations(w io.Writer, violations []fault.Violation) {

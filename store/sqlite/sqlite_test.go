@@ -49,6 +49,16 @@ func TestStore(t *testing.T) {
 
 func TestChild(t *testing.T) { storetest.Child(t, openStore) } //nolint:paralleltest // it is a process of its own
 
+// TestWriterSyncs: each commit is on disk before it is acknowledged. Killing a process does not show it, only a power cut.
+func TestWriterSyncs(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"journal_mode": "wal", "synchronous": "2"} {
+		if got, err := sqlite.WriterPragma(t.Context(), t.TempDir(), name); err != nil || got != want {
+			t.Errorf("%s is %q, want %q: %v", name, got, want, err)
+		}
+	}
+}
+
 func TestSecondServerIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

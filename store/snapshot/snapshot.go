@@ -228,8 +228,8 @@ func (s *Snapshot) reload(ctx context.Context) error {
 				s.remove(txn, k)
 			}
 		}
-		// Of another epoch nothing is known, deletions and their indexes least of all.
-		if touched[kind] || revision.Epoch != before.revision.Epoch {
+		// Of another history nothing is known, deletions and their indexes least of all.
+		if touched[kind] || revision.Epoch != before.revision.Epoch || revision.Index < before.revision.Index {
 			must(0, txn.Insert(tableKinds, &kindEntry{kind: kind, index: revision.Index}))
 		}
 	}

@@ -276,6 +276,45 @@ func TestOutage(t *testing.T) {
 	}
 }
 
+// older is a store that was restored from a backup, but kept its epoch: nobody told it.
+type older struct {
+	store.Store
+	backup store.Store
+	since  store.Revision
+}
+
+func (o *older) Changes(context.Context, store.Revision, int) (store.Feed, error) {
+	return store.Feed{Revision: o.since, Reload: true}, nil
+}
+
+func (o *older) Load(ctx context.Context, visit func(resource.Object) error) (store.Revision, error) {
+	if o.backup == nil {
+		return o.Store.Load(ctx, visit)
+	}
+	_, err := o.backup.Load(ctx, visit)
+	return o.since, err
+}
+
+// TestIndexGoesBack: no kind's index is ahead of its view, or whoever waits for its changes would be woken for ever.
+func TestIndexGoesBack(t *testing.T) {
+	t.Parallel()
+	st := &older{Store: openStore(t), backup: nil}
+	st.since = put(t, st.Store, datacenter("a"))
+	backup := openStore(t)
+	put(t, backup, datacenter("a"))
+	put(t, st.Store, datacenter("b"))
+	put(t, st.Store, peering("a", "b"))
+	write(t, st.Store, store.Write{Deletes: []store.Key{{Kind: resource.KindPeering, Name: "a-b"}, {Kind: resource.KindDatacenter, Name: "b"}}})
+	s := openSnapshot(t, st)
+	st.backup = backup
+	v := catchup(t, s)
+	for _, kind := range []string{resource.KindDatacenter, resource.KindPeering, store.KindEvent} {
+		if at := v.KindIndex(kind); at > v.Revision().Index {
+			t.Errorf("%s changed at %d, in a view at %d", kind, at, v.Revision().Index)
+		}
+	}
+}
+
 // stuck is a store whose feed does not answer until it is let go.
 type stuck struct {
 	store.Store

@@ -9,38 +9,53 @@ import (
 	"isthmus/resource"
 )
 
-// hashLength is how much of a hash tells two names apart that are too long to be kept whole.
+// hashLength is how much of a hash tells gateways of one datacenter apart.
 const hashLength = 10
 
 // Gateways are the Gateways that a datacenter's report shows, without metadata: one for each mesh gateway that Consul
-// knows and that has an address for other datacenters, with the status that goes with it.
-func Gateways(datacenter string, report *isthmusv1.InventoryReport) []*isthmusv1.Gateway {
-	var out []*isthmusv1.Gateway
-	for _, seen := range report.GetGateways() {
-		if seen.GetWanAddress() == "" {
+// knows and that has an address for other datacenters, with the status that goes with it. A name is the gateway's that it
+// reads like only when nobody else can want it: where others of the report do, or taken says that another datacenter has
+// it (eu and west-1, eu-west and 1), the gateway gets one with a hash.
+func Gateways(datacenter string, report *isthmusv1.InventoryReport, taken func(name string) bool) []*isthmusv1.Gateway {
+	type place struct{ node, serviceID string }
+	known, named := map[place]bool{}, map[string]int{}
+	var seen []*isthmusv1.ObservedGateway
+	for _, g := range report.GetGateways() {
+		at := place{g.GetNode(), g.GetServiceId()}
+		if g.GetWanAddress() == "" || known[at] {
 			continue
 		}
+		known[at] = true
+		named[plainName(datacenter, g)]++
+		seen = append(seen, g)
+	}
+	out := make([]*isthmusv1.Gateway, 0, len(seen))
+	for _, g := range seen {
+		name := plainName(datacenter, g)
+		if named[name] > 1 || !resource.ValidName(name) || taken(name) {
+			name = hashedName(datacenter, g)
+		}
 		out = append(out, &isthmusv1.Gateway{
-			Name: gatewayName(datacenter, seen.GetNode(), seen.GetServiceId()),
+			Name: name,
 			Spec: &isthmusv1.GatewaySpec{
-				Datacenter: datacenter, WanAddress: seen.GetWanAddress(), LanAddress: seen.GetLanAddress(), Source: resource.SourceDiscovered,
+				Datacenter: datacenter, WanAddress: g.GetWanAddress(), LanAddress: g.GetLanAddress(), Source: resource.SourceDiscovered,
 			},
 			Status: &isthmusv1.GatewayStatus{
-				ServiceId: seen.GetServiceId(), Health: seen.GetHealth(), WanFederation: seen.GetWanFederation(),
+				ServiceId: g.GetServiceId(), Health: g.GetHealth(), WanFederation: g.GetWanFederation(),
 			},
 		})
 	}
 	return out
 }
 
-// gatewayName is <datacenter>-<node>-<service id> where that is a name, and has a hash in place of what does not fit: a
-// service id is unique on its node only.
-func gatewayName(datacenter, node, serviceID string) string {
-	name := strings.ToLower(datacenter + "-" + node + "-" + serviceID)
-	if resource.ValidName(name) {
-		return name
-	}
-	sum := sha256.Sum256([]byte(node + "\x00" + serviceID))
+// plainName is <datacenter>-<node>-<service id>, for people: a service id is unique on its node only. It may be no name.
+func plainName(datacenter string, g *isthmusv1.ObservedGateway) string {
+	return strings.ToLower(datacenter + "-" + g.GetNode() + "-" + g.GetServiceId())
+}
+
+// hashedName has a hash in place of what is not the datacenter.
+func hashedName(datacenter string, g *isthmusv1.ObservedGateway) string {
+	sum := sha256.Sum256([]byte(datacenter + "\x00" + g.GetNode() + "\x00" + g.GetServiceId()))
 	suffix := "-" + hex.EncodeToString(sum[:])[:hashLength]
 	return strings.TrimRight(datacenter[:min(len(datacenter), resource.MaxNameLength-len(suffix))], "-") + suffix
 }

@@ -1,6 +1,7 @@
 package inventory_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,7 +155,7 @@ func TestGateways(t *testing.T) {
 		{ServiceId: "mesh-gateway", Node: long, WanAddress: "192.0.2.2:8443"},
 		{ServiceId: "mesh-gateway", Node: long + "y", WanAddress: "192.0.2.3:8443"},
 		{ServiceId: "lan-only", Node: "s1"},
-	}})
+	}}, nobody)
 	if len(got) != 3 || got[0].GetName() != "dc1-s1-mesh-gateway" {
 		t.Fatalf("gateways %v, want the three that others can dial", got)
 	}
@@ -168,5 +169,38 @@ func TestGateways(t *testing.T) {
 	}
 	if len(names) != 3 {
 		t.Errorf("names %v are not distinct", names)
+	}
+}
+
+func nobody(string) bool { return false }
+
+// A name that several gateways can want is none's.
+func TestGatewaysWhoseNamesCollide(t *testing.T) {
+	t.Parallel()
+	names := func(datacenter string, taken func(string) bool, places ...[2]string) []string {
+		r := &isthmusv1.InventoryReport{}
+		for _, p := range places {
+			r.Gateways = append(r.Gateways, &isthmusv1.ObservedGateway{Node: p[0], ServiceId: p[1], WanAddress: "192.0.2.1:8443"})
+		}
+		var out []string
+		for _, g := range inventory.Gateways(datacenter, r, taken) {
+			out = append(out, g.GetName())
+		}
+		return out
+	}
+	alone := names("eu-west", nobody, [2]string{"1", "mesh"})
+	if len(alone) != 1 || alone[0] != "eu-west-1-mesh" {
+		t.Fatalf("alone: %v", alone)
+	}
+	second := names("eu", func(name string) bool { return name == "eu-west-1-mesh" }, [2]string{"west-1", "mesh"})
+	if len(second) != 1 || second[0] == alone[0] || !strings.HasPrefix(second[0], "eu-") {
+		t.Errorf("the name is another datacenter's: %v", second)
+	}
+	within := names("eu", nobody, [2]string{"a-b", "c"}, [2]string{"a", "b-c"}, [2]string{"a", "b-c"})
+	if len(within) != 2 || within[0] == within[1] || slices.Contains(within, "eu-a-b-c") {
+		t.Errorf("two of one report that read alike: %v", within)
+	}
+	if turned := names("eu", nobody, [2]string{"a", "b-c"}, [2]string{"a-b", "c"}); turned[0] != within[1] || turned[1] != within[0] {
+		t.Errorf("the order of the report changes names: %v, %v", within, turned)
 	}
 }

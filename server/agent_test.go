@@ -385,6 +385,14 @@ func (a *agent) report(ctx context.Context, state *isthmusv1.PullResponse) error
 	return err
 }
 
+// reports sends a report that is not of what it sees, and expects it to be taken.
+func (a *agent) reports(r *isthmusv1.ReportRequest) {
+	a.t.Helper()
+	if _, err := a.sync.Report(a.t.Context(), r); err != nil {
+		a.t.Fatalf("%s: report: %v", a.dc, err)
+	}
+}
+
 func (a *agent) observe(peer, uid, role string, deleting bool) *isthmusv1.ObservedPeering {
 	a.world.mu.Lock()
 	defer a.world.mu.Unlock()

@@ -164,3 +164,16 @@ func TestLivenessAndVerdictsOverTime(t *testing.T) {
 	a2.run()
 	n.becomes("dc1-dc2", peering.VerdictHealthy)
 }
+
+// A pair that a group left out because of a peering written by hand is the group's at once when that one is gone.
+func TestGroupTakesOverAPairThatBecomesFree(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.apply(datacenters("dc1", "dc2") + "---\nkind: Peering\nname: by-hand\nspec: {acceptor: dc2, dialer: dc1}\n" + meshOfDemo)
+	eventually(t, "the group leaves the pair out", func() (bool, string) {
+		a := n.call(http.MethodGet, "/v1/peering-groups/demo", "")
+		return strings.Contains(a.body, "by-hand"), a.body
+	})
+	n.want(http.StatusOK, n.call(http.MethodDelete, "/v1/peerings/by-hand", ""))
+	n.settlesAt("demo-dc1-dc2")
+}

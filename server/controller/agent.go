@@ -29,7 +29,7 @@ func (l *leader) livenessChanges(v *snapshot.View) map[string]bool {
 }
 
 // agents brings the statuses of a datacenter's agents up to date, and gives those that act in its Consul as they are then.
-func (l *leader) agents(v *snapshot.View, datacenter string) (acting []*isthmusv1.Agent, out []change) {
+func (l *leader) agents(v *snapshot.View, datacenter string) (acting []*isthmusv1.Agent, out []edit) {
 	for a := range resource.AllTouching[*isthmusv1.Agent](v, resource.KindAgent, datacenter) {
 		seen, _ := l.Observations.Get(datacenter, observation.AgentPart(a.GetName()))
 		next := resource.Clone(a)
@@ -43,7 +43,7 @@ func (l *leader) agents(v *snapshot.View, datacenter string) (acting []*isthmusv
 		}
 		var events []*isthmusv1.Event
 		if was, is := a.GetStatus().GetLiveness(), next.GetStatus().GetLiveness(); was != is {
-			events = append(events, l.event("transition", a, fmt.Sprintf("%s → %s", orNew(was), is)))
+			events = append(events, l.event(resource.ActionTransition, a, fmt.Sprintf("%s → %s", orNew(was), is)))
 		}
 		out = append(out, statusChange(next, events...))
 	}

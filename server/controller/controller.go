@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +18,7 @@ const (
 	leaseName = "controller"
 	// leaseTTL is how long after the death of a replica another one takes over, at the latest.
 	leaseTTL = 15 * time.Second
-	// renewEvery leaves two tries before the lease ends.
+	// renewEvery leaves two tries before the lease ends; one that takes longer has failed.
 	renewEvery = leaseTTL / 3
 	// askEvery is how often a replica without the lease asks for it: how long nobody leads after an orderly end.
 	askEvery = 2 * time.Second
@@ -53,7 +54,7 @@ func (c *Controller) Run(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		}
-		lease, err := c.Leaser.Acquire(ctx, leaseName, c.Holder, leaseTTL)
+		lease, err := c.acquire(ctx)
 		switch {
 		case err == nil:
 			c.lead(ctx, lease)
@@ -64,23 +65,31 @@ func (c *Controller) Run(ctx context.Context) error {
 	}
 }
 
+func (c *Controller) acquire(ctx context.Context) (store.Lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, renewEvery)
+	defer cancel()
+	return c.Leaser.Acquire(ctx, leaseName, c.Holder, leaseTTL)
+}
+
 // lead runs the controllers until the lease is lost or ctx ends.
 func (c *Controller) lead(ctx context.Context, lease store.Lease) {
 	c.Log.Info("this server runs the controllers", "fencing", lease.Fencing)
 	c.leading.Store(true)
 	defer c.leading.Store(false)
 	term, end := context.WithCancel(ctx)
-	done := make(chan struct{})
+	defer end()
+	ended := make(chan error, 1)
 	go func() {
-		defer close(done)
-		newLeader(c, lease).run(term)
-		end()
+		defer end()
+		ended <- newLeader(c, lease).run(term)
 	}()
 	lost := c.hold(term, lease)
 	end()
-	<-done
-	if lost {
-		c.Log.Warn("the controllers' lease is lost to another server")
+	if fenced := <-ended; lost == "" && fenced != nil {
+		lost = fenced.Error()
+	}
+	if lost != "" {
+		c.Log.Warn("this server no longer runs the controllers", "fencing", lease.Fencing, "reason", lost)
 		return
 	}
 	// ctx is over: giving the lease back lets another replica go on at once.
@@ -91,26 +100,31 @@ func (c *Controller) lead(ctx context.Context, lease store.Lease) {
 	}
 }
 
-// hold renews the lease; true when it is lost, false when ctx ended.
-func (c *Controller) hold(ctx context.Context, lease store.Lease) (lost bool) {
+// hold renews the lease and gives why it is lost; nothing when ctx ended.
+func (c *Controller) hold(ctx context.Context, lease store.Lease) (lost string) {
 	renewed := c.Now()
 	ticker := time.NewTicker(renewEvery)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return false
+			return ""
 		case <-ticker.C:
 		}
-		again, err := c.Leaser.Acquire(ctx, leaseName, c.Holder, leaseTTL)
+		asked := c.Now()
+		again, err := c.acquire(ctx)
 		switch {
+		case ctx.Err() != nil:
+			return ""
 		case err == nil && again.Fencing == lease.Fencing:
-			renewed = c.Now()
-		case err == nil, fault.CodeOf(err) == fault.Conflict:
-			return true
+			renewed = asked
+		case err == nil:
+			return fmt.Sprintf("the lease ended before it was renewed; this server has it again with number %d", again.Fencing)
+		case fault.CodeOf(err) == fault.Conflict:
+			return "another server has the lease"
 		case c.Now().Sub(renewed) > leaseTTL:
 			// Writes are fenced anyway; this keeps a replica that is cut off from working for nothing.
-			return true
+			return "the lease could not be renewed: " + err.Error()
 		}
 	}
 }

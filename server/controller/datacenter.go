@@ -16,7 +16,7 @@ import (
 
 // datacenter brings what is known of a datacenter up to date: its agents, its status, its gateways; or its deletion to
 // its end.
-func (l *leader) datacenter(v *snapshot.View, name string) []change {
+func (l *leader) datacenter(v *snapshot.View, name string) []edit {
 	acting, out := l.agents(v, name)
 	d, ok := resource.Lookup[*isthmusv1.Datacenter](v, resource.KindDatacenter, name)
 	if !ok {
@@ -30,7 +30,7 @@ func (l *leader) datacenter(v *snapshot.View, name string) []change {
 	if !proto.Equal(d.GetStatus(), next.GetStatus()) {
 		var events []*isthmusv1.Event
 		if was, is := d.GetStatus().GetAgent(), next.GetStatus().GetAgent(); was != is && was != "" {
-			events = append(events, l.event("transition", d, fmt.Sprintf("agents %s → %s", was, is)))
+			events = append(events, l.event(resource.ActionTransition, d, fmt.Sprintf("agents %s → %s", was, is)))
 		}
 		out = append(out, statusChange(next, events...))
 	}
@@ -48,14 +48,14 @@ func touched(v *snapshot.View, datacenter string) bool {
 }
 
 // datacenterGoes removes a datacenter with the gateways that were found in it.
-func (l *leader) datacenterGoes(v *snapshot.View, d *isthmusv1.Datacenter) []change {
-	var out []change
+func (l *leader) datacenterGoes(v *snapshot.View, d *isthmusv1.Datacenter) []edit {
+	var out []edit
 	for g := range resource.AllTouching[*isthmusv1.Gateway](v, resource.KindGateway, d.GetName()) {
 		if g.GetSpec().GetSource() == resource.SourceDiscovered {
-			out = append(out, removal(g, l.event("delete", g, "with its datacenter")))
+			out = append(out, removal(g, l.event(resource.ActionDelete, g, "with its datacenter")))
 		}
 	}
-	return append(out, removal(d, l.event("delete", d, "its last peering is gone")))
+	return append(out, removal(d, l.event(resource.ActionDelete, d, "its last peering is gone")))
 }
 
 // inventory is what is known of a datacenter.

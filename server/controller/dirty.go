@@ -10,15 +10,18 @@ import (
 type dirty struct {
 	datacenters map[string]bool
 	peerings    map[string]bool
-	groups      map[string]bool
-	exports     map[string]bool
+	// groups are those whose peerings may be others; of counted ones only how their peerings fare has changed, which
+	// is worth no more than a look with every tick: there may be thousands of them.
+	groups  map[string]bool
+	counted map[string]bool
+	exports map[string]bool
 	// exporters are datacenters whose exports have to be looked at.
 	exporters map[string]bool
 }
 
 func newDirty() *dirty {
 	return &dirty{
-		datacenters: map[string]bool{}, peerings: map[string]bool{}, groups: map[string]bool{},
+		datacenters: map[string]bool{}, peerings: map[string]bool{}, groups: map[string]bool{}, counted: map[string]bool{},
 		exports: map[string]bool{}, exporters: map[string]bool{},
 	}
 }

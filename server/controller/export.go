@@ -11,7 +11,7 @@ import (
 )
 
 // export brings one export's status up to date.
-func (l *leader) export(v *snapshot.View, name string) []change {
+func (l *leader) export(v *snapshot.View, name string) []edit {
 	e, ok := resource.Lookup[*isthmusv1.ServiceExport](v, resource.KindServiceExport, name)
 	if !ok {
 		return nil
@@ -24,7 +24,7 @@ func (l *leader) export(v *snapshot.View, name string) []change {
 	if proto.Equal(e.GetStatus(), next.GetStatus()) {
 		return nil
 	}
-	return []change{statusChange(next)}
+	return []edit{statusChange(next)}
 }
 
 // exportsOf are the exports that choose one of some datacenters.

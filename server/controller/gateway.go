@@ -1,30 +1,34 @@
 package controller
 
 import (
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/inventory"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
+	"isthmus/server/change"
 	"isthmus/server/observation"
 	"isthmus/store"
 	"isthmus/store/snapshot"
 )
 
 // gateways keeps a Gateway for each mesh gateway that the agent found in its Consul. An operator's are left alone, also
-// where one has the name that a found one would get.
-func (l *leader) gateways(v *snapshot.View, d *isthmusv1.Datacenter) []change {
+// where one has the name that a found one would get, and so is what is another datacenter's.
+func (l *leader) gateways(v *snapshot.View, d *isthmusv1.Datacenter) []edit {
 	seen, ok := l.Observations.Get(d.GetName(), observation.PartInventory)
 	if !ok || seen.Inventory == nil {
 		return nil
 	}
-	var out []change
+	elsewhere := func(name string) bool {
+		g, ok := resource.Lookup[*isthmusv1.Gateway](v, resource.KindGateway, name)
+		return ok && g.GetSpec().GetDatacenter() != d.GetName()
+	}
+	var out []edit
 	found := map[string]bool{}
-	for _, want := range inventory.Gateways(d.GetName(), seen.Inventory) {
+	for _, want := range inventory.Gateways(d.GetName(), seen.Inventory, elsewhere) {
 		resource.Default(want)
-		if resource.Validate(want) != nil {
+		if resource.Validate(want) != nil || elsewhere(want.GetName()) {
 			continue
 		}
 		found[want.GetName()] = true
@@ -32,37 +36,42 @@ func (l *leader) gateways(v *snapshot.View, d *isthmusv1.Datacenter) []change {
 	}
 	for g := range resource.AllTouching[*isthmusv1.Gateway](v, resource.KindGateway, d.GetName()) {
 		if g.GetSpec().GetSource() == resource.SourceDiscovered && !found[g.GetName()] {
-			out = append(out, removal(g, l.event("delete", g, "no longer in Consul")))
+			out = append(out, removal(g, l.event(resource.ActionDelete, g, "no longer in Consul")))
 		}
 	}
 	return out
 }
 
 // gateway creates or updates one that was found.
-func (l *leader) gateway(v *snapshot.View, want *isthmusv1.Gateway) []change {
-	now := timestamppb.New(l.now())
+func (l *leader) gateway(v *snapshot.View, want *isthmusv1.Gateway) []edit {
 	old, ok := resource.Lookup[*isthmusv1.Gateway](v, resource.KindGateway, want.GetName())
 	switch {
 	case !ok:
-		resource.SetMetadata(want, resource.Metadata{UID: uuid.NewString(), Generation: 1, CreateTime: now, UpdateTime: now})
-		return []change{{
+		change.Fresh(want, l.now())
+		return []edit{{
 			put:      &store.Put{Object: want, Part: store.PartAll},
 			requires: []store.Require{{Key: keyOf(want), Absent: true}},
-			events:   []*isthmusv1.Event{l.event("create", want, "found in Consul")},
+			events:   []*isthmusv1.Event{author().SpecEvent(resource.ActionCreate, nil, want, "found in Consul", l.now())},
 		}}
-	case old.GetSpec().GetSource() != resource.SourceDiscovered,
-		proto.Equal(old.GetSpec(), want.GetSpec()) && proto.Equal(old.GetStatus(), want.GetStatus()):
+	case old.GetSpec().GetSource() != resource.SourceDiscovered:
 		return nil
 	}
-	m := resource.MetadataOf(old)
-	c := change{requires: []store.Require{{Key: keyOf(old), Index: old.GetIndex()}}}
-	if !proto.Equal(old.GetSpec(), want.GetSpec()) {
+	next := resource.Clone(old)
+	next.Status = want.GetStatus()
+	switch {
+	case !proto.Equal(old.GetSpec(), want.GetSpec()):
+		next.Spec = want.GetSpec()
+		m := resource.MetadataOf(old)
 		m.Generation++
-		m.UpdateTime = now
-		c.events = []*isthmusv1.Event{l.event("update", want, "changed in Consul")}
+		m.UpdateTime = timestamppb.New(l.now())
+		resource.SetMetadata(next, m)
+		return []edit{{
+			put:      &store.Put{Object: next, Part: store.PartAll},
+			requires: []store.Require{{Key: keyOf(old), Index: old.GetIndex()}},
+			events:   []*isthmusv1.Event{author().SpecEvent(resource.ActionUpdate, old, next, "changed in Consul", l.now())},
+		}}
+	case !proto.Equal(old.GetStatus(), next.GetStatus()):
+		return []edit{statusChange(next)}
 	}
-	resource.SetMetadata(want, m)
-	resource.SetLabels(want, old.GetLabels())
-	c.put = &store.Put{Object: want, Part: store.PartAll}
-	return []change{c}
+	return nil
 }

@@ -3,10 +3,12 @@ package controller
 import (
 	"context"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
+	"isthmus/peering"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/observation"
@@ -17,7 +19,8 @@ import (
 const (
 	// tick is how often what depends on the time alone is looked at: liveness, graces, expiries.
 	tick = time.Second
-	// sweep is how often everything is looked at, in case that something was missed. Nothing should be.
+	// sweep is how often everything is looked at: what is marked by changes comes about at once, and what no mark was made
+	// for, or was left out of a write, then.
 	sweep = time.Minute
 	// compactEvery is how often the feed and expired secrets are compacted.
 	compactEvery = time.Hour
@@ -50,8 +53,8 @@ func newLeader(c *Controller, lease store.Lease) *leader {
 	}
 }
 
-// run works until ctx ends.
-func (l *leader) run(ctx context.Context) {
+// run works until ctx ends. The error is store.Fenced when the term is over by then.
+func (l *leader) run(ctx context.Context) error {
 	follower := l.Snapshot.Follow()
 	seen := l.Observations.Subscribe()
 	defer l.Observations.Unsubscribe(seen)
@@ -66,11 +69,14 @@ func (l *leader) run(ctx context.Context) {
 		for isClosed(follower.Changed()) {
 			batch, err := follower.Next(ctx)
 			if err != nil {
-				return
+				return nil // Next fails when ctx ends, which is how run is stopped.
 			}
 			l.changed(batch)
 		}
-		if err := l.round(ctx, follower.View(), ticked); err != nil && ctx.Err() == nil {
+		switch err := l.round(ctx, follower.View(), ticked); {
+		case store.Fenced(err):
+			return err
+		case err != nil && ctx.Err() == nil:
 			l.log.Warn("a round of the controllers failed; it is tried again", "error", err)
 			l.dirty.all(l.Snapshot.View())
 			pause(ctx, retryAfter)
@@ -91,6 +97,7 @@ func (l *leader) run(ctx context.Context) {
 			l.compact(ctx)
 		}
 	}
+	return nil
 }
 
 func isClosed(c <-chan struct{}) bool {
@@ -115,7 +122,7 @@ func pause(ctx context.Context, d time.Duration) {
 // round: a write comes back as a change.
 func (l *leader) round(ctx context.Context, v *snapshot.View, ticked bool) error {
 	d := l.dirty.take()
-	var changes []change
+	var edits []edit
 	if ticked {
 		l.recall(d)
 		for datacenter := range l.livenessChanges(v) {
@@ -123,25 +130,28 @@ func (l *leader) round(ctx context.Context, v *snapshot.View, ticked bool) error
 			d.exporters[datacenter] = true
 			d.touch(v, datacenter)
 		}
-		changes = append(changes, l.expiries(v)...)
+		edits = append(edits, l.expiries(v)...)
+		maps.Copy(d.groups, d.counted)
+	} else {
+		maps.Copy(l.dirty.counted, d.counted)
 	}
 	for name := range d.groups {
-		changes = append(changes, l.group(v, name)...)
+		edits = append(edits, l.group(v, name)...)
 	}
 	for name := range d.peerings {
-		changes = append(changes, l.peering(v, name)...)
+		edits = append(edits, l.peering(v, name)...)
 	}
 	for name := range d.datacenters {
-		changes = append(changes, l.datacenter(v, name)...)
+		edits = append(edits, l.datacenter(v, name)...)
 	}
 	maps.Copy(d.exports, exportsOf(v, d.exporters))
 	for name := range d.exports {
-		changes = append(changes, l.export(v, name)...)
+		edits = append(edits, l.export(v, name)...)
 	}
-	if len(changes) == 0 {
+	if len(edits) == 0 {
 		return nil
 	}
-	return l.write(ctx, changes)
+	return l.write(ctx, edits)
 }
 
 // changed marks what a change of the store may have consequences for.
@@ -151,6 +161,7 @@ func (l *leader) changed(batch *snapshot.Batch) {
 		return
 	}
 	for _, c := range batch.Changes {
+		l.mayRegroup(batch.View, c)
 		for _, o := range []resource.Object{c.Before, c.After} {
 			switch o := o.(type) {
 			case *isthmusv1.Datacenter:
@@ -158,10 +169,10 @@ func (l *leader) changed(batch *snapshot.Batch) {
 				if c.Part != store.PartStatus {
 					l.dirty.selectors(batch.View)
 				}
-			case *isthmusv1.PeeringGroup:
-				l.dirty.groups[o.GetName()] = true
 			case *isthmusv1.Peering:
 				l.peeringChanged(c, o)
+			case *isthmusv1.Gateway:
+				l.gatewayChanged(batch.View, c, o)
 			case *isthmusv1.Agent:
 				l.agentChanged(batch.View, c, o)
 			case *isthmusv1.ServiceExport:
@@ -175,10 +186,10 @@ func (l *leader) changed(batch *snapshot.Batch) {
 
 func (l *leader) peeringChanged(c snapshot.Change, p *isthmusv1.Peering) {
 	l.dirty.peerings[p.GetName()] = true
-	if group := p.GetStatus().GetGroup(); group != "" {
-		l.dirty.groups[group] = true
-	}
 	if c.Part == store.PartStatus {
+		if group := p.GetStatus().GetGroup(); group != "" {
+			l.dirty.counted[group] = true
+		}
 		return
 	}
 	for _, datacenter := range []string{p.GetSpec().GetAcceptor(), p.GetSpec().GetDialer()} {
@@ -186,6 +197,35 @@ func (l *leader) peeringChanged(c snapshot.Change, p *isthmusv1.Peering) {
 			// A datacenter that is on its way out waits for its last peering; exports gain or lose a consumer.
 			l.dirty.datacenters[datacenter] = true
 			l.dirty.exporters[datacenter] = true
+		}
+	}
+}
+
+// mayRegroup marks the groups whose expansion a change may alter: their own, and those of a peering that comes, goes or
+// moves, also when it is another group's or written by hand: it takes a pair from them, or gives it back.
+func (l *leader) mayRegroup(v *snapshot.View, c snapshot.Change) {
+	switch c.Key.Kind {
+	case resource.KindPeeringGroup:
+	case resource.KindPeering:
+		if c.Part == store.PartStatus {
+			return
+		}
+	default:
+		return
+	}
+	for _, g := range peering.Groups(v, c.Before, c.After) {
+		l.dirty.groups[g.GetName()] = true
+	}
+}
+
+// gatewayChanged marks the datacenters that may want the name of a Gateway which comes or goes.
+func (l *leader) gatewayChanged(v *snapshot.View, c snapshot.Change, g *isthmusv1.Gateway) {
+	if c.Part == store.PartStatus {
+		return
+	}
+	for d := range resource.All[*isthmusv1.Datacenter](v, resource.KindDatacenter) {
+		if strings.HasPrefix(g.GetName(), d.GetName()+"-") {
+			l.dirty.datacenters[d.GetName()] = true
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // peering brings one peering's status up to date, or its deletion to its end.
-func (l *leader) peering(v *snapshot.View, name string) []change {
+func (l *leader) peering(v *snapshot.View, name string) []edit {
 	p, ok := resource.Lookup[*isthmusv1.Peering](v, resource.KindPeering, name)
 	if !ok {
 		delete(l.unsettled, name)
@@ -22,9 +22,9 @@ func (l *leader) peering(v *snapshot.View, name string) []change {
 	evidence, dialer := l.evidence(v, p)
 	if peering.Gone(p, evidence) {
 		delete(l.unsettled, name)
-		c := removal(p, l.event("delete", p, "both ends are gone"))
+		c := removal(p, l.event(resource.ActionDelete, p, "both ends are gone"))
 		c.secrets = peering.Spent(p.GetStatus().GetToken(), nil)
-		return []change{c}
+		return []edit{c}
 	}
 	now := l.now()
 	next := resource.Clone(p)
@@ -42,7 +42,7 @@ func (l *leader) peering(v *snapshot.View, name string) []change {
 	}
 	c := statusChange(next, l.peeringEvents(p, next)...)
 	c.secrets = peering.Spent(p.GetStatus().GetToken(), next.GetStatus().GetToken())
-	return []change{c}
+	return []edit{c}
 }
 
 // remember notes whether the peering's status may change by time alone. A healthy one changes only by what agents say, or
@@ -114,10 +114,10 @@ func (l *leader) peeringEvents(before, after *isthmusv1.Peering) []*isthmusv1.Ev
 	var out []*isthmusv1.Event
 	was, is := before.GetStatus(), after.GetStatus()
 	if was.GetVerdict() != is.GetVerdict() {
-		out = append(out, l.event("transition", after, fmt.Sprintf("%s → %s: %s: %s", orNew(was.GetVerdict()), is.GetVerdict(), is.GetReason(), is.GetMessage())))
+		out = append(out, l.event(resource.ActionTransition, after, fmt.Sprintf("%s → %s: %s: %s", orNew(was.GetVerdict()), is.GetVerdict(), is.GetReason(), is.GetMessage())))
 	}
 	if g := is.GetToken().GetGeneration(); g > was.GetToken().GetGeneration() {
-		out = append(out, l.event("rotate", after, fmt.Sprintf("token generation %d is wanted: %s", g, is.GetToken().GetReason())))
+		out = append(out, l.event(resource.ActionRotate, after, fmt.Sprintf("token generation %d is wanted: %s", g, is.GetToken().GetReason())))
 	}
 	return out
 }

@@ -3,22 +3,21 @@ package controller
 import (
 	"context"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
+	"isthmus/server/change"
 	"isthmus/store"
 )
 
-// actor is how the audit log names what controllers decide.
-const actor = "controller"
+// author is how the audit log names what controllers decide.
+func author() change.Author { return change.Author{Actor: "controller", Role: "controller"} }
 
 // maxWrites is how many resources one transaction changes at most: the lock is held for milliseconds.
 const maxWrites = 1000
 
-// change is one resource that a controller writes or deletes.
-type change struct {
+// edit is one resource that a controller writes or deletes.
+type edit struct {
 	put      *store.Put
 	remove   *store.Key
 	requires []store.Require
@@ -26,10 +25,17 @@ type change struct {
 	secrets  []string
 }
 
+func (e edit) key() store.Key {
+	if e.remove != nil {
+		return *e.remove
+	}
+	return keyOf(e.put.Object)
+}
+
 // statusChange writes a status over the one that was read.
-func statusChange(after resource.Object, events ...*isthmusv1.Event) change {
+func statusChange(after resource.Object, events ...*isthmusv1.Event) edit {
 	key := keyOf(after)
-	return change{
+	return edit{
 		put:      &store.Put{Object: after, Part: store.PartStatus},
 		requires: []store.Require{{Key: key, Index: after.GetIndex()}},
 		events:   events,
@@ -37,9 +43,9 @@ func statusChange(after resource.Object, events ...*isthmusv1.Event) change {
 }
 
 // removal deletes a resource that was read.
-func removal(o resource.Object, events ...*isthmusv1.Event) change {
+func removal(o resource.Object, events ...*isthmusv1.Event) edit {
 	key := keyOf(o)
-	return change{remove: &key, requires: []store.Require{{Key: key, Index: o.GetIndex()}}, events: events}
+	return edit{remove: &key, requires: []store.Require{{Key: key, Index: o.GetIndex()}}, events: events}
 }
 
 func keyOf(o resource.Object) store.Key {
@@ -48,61 +54,75 @@ func keyOf(o resource.Object) store.Key {
 
 // event is an entry of the audit log about something that a controller decided.
 func (l *leader) event(action string, o resource.Object, message string) *isthmusv1.Event {
-	return &isthmusv1.Event{
-		CreateTime: timestamppb.New(l.now()),
-		Spec: &isthmusv1.EventSpec{
-			Actor: actor, Role: actor, Action: action, Kind: resource.KindOf(o).Name, Target: o.GetName(), TargetUid: o.GetUid(), Message: message,
-		},
-	}
+	return author().Event(action, o, message, l.now())
 }
 
 // write stores changes, as many in a transaction as are allowed. Those that somebody else was faster with are left out:
-// the snapshot will bring what is there now, and the next round looks again.
-func (l *leader) write(ctx context.Context, changes []change) error {
-	for len(changes) > 0 {
-		n := min(len(changes), maxWrites)
-		if err := l.writeSome(ctx, changes[:n]); err != nil {
+// the snapshot will bring what is there now, and the next round looks again. The error is store.Fenced when the term is over.
+func (l *leader) write(ctx context.Context, edits []edit) error {
+	for len(edits) > 0 {
+		n := min(len(edits), maxWrites)
+		if err := l.writeSome(ctx, edits[:n]); err != nil {
 			return err
 		}
-		changes = changes[n:]
+		edits = edits[n:]
 	}
 	return l.Snapshot.Catchup(ctx)
 }
 
-func (l *leader) writeSome(ctx context.Context, changes []change) error {
+func (l *leader) writeSome(ctx context.Context, edits []edit) error {
 	w := store.Write{Fence: &l.lease}
-	for _, c := range changes {
-		if c.put != nil {
-			w.Puts = append(w.Puts, *c.put)
+	for _, e := range edits {
+		if e.put != nil {
+			w.Puts = append(w.Puts, *e.put)
 		}
-		if c.remove != nil {
-			w.Deletes = append(w.Deletes, *c.remove)
+		if e.remove != nil {
+			w.Deletes = append(w.Deletes, *e.remove)
 		}
-		w.Requires = append(w.Requires, c.requires...)
-		w.Events = append(w.Events, c.events...)
-		w.DeleteSecrets = append(w.DeleteSecrets, c.secrets...)
+		w.Requires = append(w.Requires, e.requires...)
+		w.Events = append(w.Events, e.events...)
+		w.DeleteSecrets = append(w.DeleteSecrets, e.secrets...)
 	}
-	_, err := l.Store.Write(ctx, w)
+	err := l.transact(ctx, w)
 	switch {
 	case err == nil:
 		return nil
 	case !outdated(err):
 		return err
-	case len(changes) == 1:
-		l.log.Debug("left out a change: somebody was faster", "error", err)
+	case len(edits) == 1:
+		l.leftOut(edits[0], err)
 		return nil
 	}
-	half := len(changes) / 2
-	if err := l.writeSome(ctx, changes[:half]); err != nil {
+	half := len(edits) / 2
+	if err := l.writeSome(ctx, edits[:half]); err != nil {
 		return err
 	}
-	return l.writeSome(ctx, changes[half:])
+	return l.writeSome(ctx, edits[half:])
+}
+
+// transact writes, and gives up when the lease could not outlive it.
+func (l *leader) transact(ctx context.Context, w store.Write) error {
+	ctx, cancel := context.WithTimeout(ctx, leaseTTL)
+	defer cancel()
+	_, err := l.Store.Write(ctx, w)
+	return err
+}
+
+// leftOut tells of a change that the store refused. Being late is normal; what is Invalid was wrong already here.
+func (l *leader) leftOut(e edit, err error) {
+	if fault.CodeOf(err) == fault.Invalid {
+		l.log.Warn("the store refused a change", "kind", e.key().Kind, "name", e.key().Name, "error", err)
+		return
+	}
+	l.log.Debug("left out a change: somebody was faster", "kind", e.key().Kind, "name", e.key().Name, "error", err)
 }
 
 // outdated tells that a write was refused for what somebody else wrote meanwhile.
 func outdated(err error) bool {
 	switch fault.CodeOf(err) { //nolint:exhaustive // the others are failures.
-	case fault.Conflict, fault.NotFound, fault.AlreadyExists, fault.Referenced, fault.Invalid:
+	case fault.Conflict:
+		return !store.Fenced(err)
+	case fault.NotFound, fault.AlreadyExists, fault.Referenced, fault.Invalid:
 		return true
 	}
 	return false

@@ -73,7 +73,7 @@ func (e *eventReader) run(ctx context.Context, c *client.Client, _ []string) err
 			if !client.Retriable(err) {
 				return err
 			}
-			e.program.note("%s; trying again", err)
+			e.program.note("%s; trying again", explain(err))
 			continue
 		}
 		if err := e.show(events, false); err != nil {

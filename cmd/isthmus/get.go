@@ -170,7 +170,7 @@ func (g *getter) follow(ctx context.Context, c *client.Client, kind resource.Kin
 			if !client.Retriable(err) {
 				return err
 			}
-			g.program.note("%s; trying again", err)
+			g.program.note("%s; trying again", explain(err))
 			continue
 		}
 		if len(names) == 1 {

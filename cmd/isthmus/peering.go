@@ -156,7 +156,7 @@ func (p Program) sealImport(ctx context.Context, c *client.Client, fleet *identi
 			continue
 		}
 		if err := identity.VerifyTrusted(trusted, fleet.Public()); err != nil {
-			p.note("Not sealed to agent %s: %s", a.GetName(), err)
+			p.note("Not sealed to agent %s: %s", a.GetName(), explain(err))
 			continue
 		}
 		recipients = append(recipients, trusted.GetAttestation().GetAgeRecipient())

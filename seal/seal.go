@@ -1,8 +1,8 @@
 // Package seal carries secrets between agents so that the control plane in between sees ciphertext only, and cannot swap,
 // replay, roll back or redirect any of it.
 //
-// Owns: sealing, opening, and every reason to refuse. Does not own: whose keys are whose (identity), what a secret means
-// (agent), where ciphertext is kept (store). Start reading at Seal and Open.
+// Owns: sealing, opening, what can be checked without a key, and every reason to refuse. Does not own: whose keys are
+// whose (identity), what a secret means (agent), where ciphertext is kept (store). Start reading at Seal and Open.
 //
 //	Seal:  heading = kind, uid, from, to, generation, attempt, times, recipients
 //	       SHA-256 of the heading and plaintext ─age─▶ ciphertext ─┐
@@ -252,6 +252,10 @@ func checkSender(p *isthmusv1.SealedPayload, senders []*isthmusv1.TrustedAgent, 
 		}
 		key = sender.GetAttestation().GetIdentityKey()
 	}
+	return verifySignature(p, key)
+}
+
+func verifySignature(p *isthmusv1.SealedPayload, key ed25519.PublicKey) error {
 	if !statement(p).Verify(key, p.GetSignature()) {
 		return refuse(ReasonBadSignature, "the payload does not carry the signature of %s: it was changed or forged", p.GetFrom())
 	}

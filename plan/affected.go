@@ -15,7 +15,8 @@ import (
 // creation, after for a deletion. It may name too many (their digests then stay the same), never too few.
 //
 //	Peering        both ends
-//	Agent          its datacenter's peers, when it comes, goes or gains trust: they seal to it, and accept its signature
+//	Agent          its datacenter and its datacenter's peers, when it comes, goes or gains trust: they seal to it, and accept its
+//	               signature; its fleet decides whom its own datacenter seals to
 //	Datacenter     itself; with other labels, and when it comes or goes, its peers: selectors of exports choose among them
 //	ServiceExport  its exporters, before and after
 func Affected(r resource.Reader, before, after resource.Object) []string {
@@ -33,6 +34,7 @@ func Affected(r resource.Reader, before, after resource.Object) []string {
 			add(o.GetSpec().GetAcceptor(), o.GetSpec().GetDialer())
 		case *isthmusv1.Agent:
 			if retrusted(before, after) {
+				add(o.GetSpec().GetDatacenter())
 				add(peers(r, o.GetSpec().GetDatacenter())...)
 			}
 		case *isthmusv1.Datacenter:

@@ -16,8 +16,7 @@ func Trusted(r resource.Reader, datacenter string) []*isthmusv1.TrustedAgent {
 	}
 	var out []*isthmusv1.TrustedAgent
 	for a := range resource.AllTouching[*isthmusv1.Agent](r, resource.KindAgent, datacenter) {
-		trust := a.GetStatus().GetTrust()
-		if a.GetDeleteTime() != nil || a.GetSpec().GetKind() != resource.AgentKindAgent || trust == "" || trust == resource.TrustNone {
+		if a.GetDeleteTime() != nil || a.GetSpec().GetKind() != resource.AgentKindAgent || !resource.Trusted(a) {
 			continue
 		}
 		out = append(out, &isthmusv1.TrustedAgent{
@@ -27,9 +26,32 @@ func Trusted(r resource.Reader, datacenter string) []*isthmusv1.TrustedAgent {
 	return out
 }
 
+// Recipients are the dialer's agents that a peering's token is sealed to: those of a fleet that the acceptor has agents of,
+// since these seal to nobody else. An agent of another fleet, which anybody can mint a join token for, keeps nobody waiting.
+func Recipients(r resource.Reader, p *isthmusv1.Peering) []*isthmusv1.TrustedAgent {
+	agents := Trusted(r, p.GetSpec().GetDialer())
+	if p.GetSpec().GetAcceptor() == "" {
+		// Whoever has the token seals it.
+		return agents
+	}
+	fleets := map[string]bool{}
+	for _, a := range Trusted(r, p.GetSpec().GetAcceptor()) {
+		fleets[fleetOf(a)] = true
+	}
+	return slices.DeleteFunc(agents, func(a *isthmusv1.TrustedAgent) bool { return !fleets[fleetOf(a)] })
+}
+
+// fleetOf is the fleet key that an agent's keys are proven by.
+func fleetOf(a *isthmusv1.TrustedAgent) string {
+	if a.GetApproval() != nil {
+		return string(a.GetApproval().GetFleetKey())
+	}
+	return string(a.GetAttestation().GetGrant().GetFleetKey())
+}
+
 func acceptor(r resource.Reader, p *isthmusv1.Peering) *isthmusv1.PeeringAcceptor {
 	spec, token := p.GetSpec(), p.GetStatus().GetToken()
-	recipients := Trusted(r, spec.GetDialer())
+	recipients := Recipients(r, p)
 	return &isthmusv1.PeeringAcceptor{
 		Uid: p.GetUid(), Peering: p.GetName(), PeerName: spec.GetAcceptorPeerName(),
 		Dialer: spec.GetDialer(), ExternalDialer: spec.GetExternalDialer(),

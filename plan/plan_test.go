@@ -35,6 +35,12 @@ func agent(name, datacenter, trust string) *isthmusv1.Agent {
 	}
 }
 
+// of gives an agent's join token a fleet.
+func of(fleet string, a *isthmusv1.Agent) *isthmusv1.Agent {
+	a.Spec.Attestation.Grant = &isthmusv1.JoinGrant{FleetKey: []byte(fleet)}
+	return a
+}
+
 func peered(generation int32, ledger ...*isthmusv1.TokenEntry) *isthmusv1.Peering {
 	return &isthmusv1.Peering{
 		Name: "dc1-dc2", Uid: "u1",
@@ -104,6 +110,31 @@ func TestPeeringItems(t *testing.T) {
 	}
 }
 
+// An agent of another fleet, to which the acceptor's agents never seal, is not waited for.
+func TestRecipientsAreOfTheAcceptorsFleet(t *testing.T) {
+	t.Parallel()
+	made := &isthmusv1.TokenEntry{Generation: 1, Attempt: 1, MakeTime: noon, Outcome: "made", SecretDigest: "d1", Recipients: []string{"age-dc2-a", "age-dc2-b"}}
+	approved := of("theirs", agent("dc2-b", "dc2", "approved"))
+	approved.Spec.Approval = &isthmusv1.Approval{FleetKey: []byte("ours")}
+	f := resourcetest.New(
+		datacenter("dc1", "prod"), datacenter("dc2", "prod"), peered(1, made),
+		of("ours", agent("dc1-a", "dc1", "fleet")), of("ours", agent("dc2-a", "dc2", "fleet")), approved, of("theirs", agent("dc2-x", "dc2", "fleet")),
+	)
+	item := itemOf(t, f, "dc1", resource.ItemPeeringAcceptor).GetPeeringAcceptor()
+	if len(item.GetRecipients()) != 2 || !item.GetTokenStored() {
+		t.Errorf("recipients %v, stored %v", item.GetRecipients(), item.GetTokenStored())
+	}
+	f.Delete(resource.KindAgent, "dc1-a")
+	if item := itemOf(t, f, "dc1", resource.ItemPeeringAcceptor).GetPeeringAcceptor(); len(item.GetRecipients()) != 0 {
+		t.Errorf("without an agent that could seal: %v", item.GetRecipients())
+	}
+	p, _ := resource.Lookup[*isthmusv1.Peering](f, resource.KindPeering, "dc1-dc2")
+	p.Spec.Acceptor, p.Spec.ExternalAcceptor = "", "acme"
+	if got := plan.Recipients(f, p); len(got) != 3 {
+		t.Errorf("of an external acceptor's token: %v", got)
+	}
+}
+
 func TestDeletionIsAnItem(t *testing.T) {
 	t.Parallel()
 	p := peered(1, &isthmusv1.TokenEntry{Generation: 1, MakeTime: noon, Outcome: "made", SecretDigest: "d1"})
@@ -167,7 +198,7 @@ func TestAffectedMissesNobody(t *testing.T) {
 			return p
 		case 2:
 			dc := rapid.SampledFrom(names).Draw(t, "datacenter")
-			return agent(dc+"-a", dc, rapid.SampledFrom([]string{"fleet", "none"}).Draw(t, "trust"))
+			return of(rapid.SampledFrom([]string{"ours", "theirs"}).Draw(t, "fleet"), agent(dc+"-a", dc, rapid.SampledFrom([]string{"fleet", "none"}).Draw(t, "trust")))
 		default:
 			e := &isthmusv1.ServiceExport{Name: "e", Spec: &isthmusv1.ServiceExportSpec{
 				Service: "web", Consumers: &isthmusv1.ExportConsumers{Selector: "env=" + env.Draw(t, "to")},

@@ -23,6 +23,13 @@ const (
 	TrustNone = "none"
 )
 
+// Trusted tells whether an agent's keys are proven up to a fleet key: the server believes no other one's word of a
+// datacenter, and proposes no other one to seal to.
+func Trusted(a *isthmusv1.Agent) bool {
+	trust := a.GetStatus().GetTrust()
+	return trust == TrustFleet || trust == TrustApproved
+}
+
 // The states of a JoinToken; those of an APIToken are the same, which cannot be used up.
 const (
 	TokenActive  = "active"

@@ -71,17 +71,18 @@ func (l *leader) recall(d *dirty) {
 
 // evidence is what is known of both ends, and the agent that speaks for the dialer.
 func (l *leader) evidence(v *snapshot.View, p *isthmusv1.Peering) (_ peering.Evidence, dialer string) {
-	acceptor, _ := l.end(v, p, p.GetSpec().GetAcceptor())
-	dialing, agent := l.end(v, p, p.GetSpec().GetDialer())
+	acceptor, _ := l.end(v, p, p.GetSpec().GetAcceptor(), plan.Trusted(v, p.GetSpec().GetAcceptor()))
+	dialing, agent := l.end(v, p, p.GetSpec().GetDialer(), plan.Recipients(v, p))
 	return peering.Evidence{Acceptor: acceptor, Dialer: dialing}, agent
 }
 
-func (l *leader) end(v *snapshot.View, p *isthmusv1.Peering, datacenter string) (peering.End, string) {
+// end is what is known of one end; recipients are its agents that take part in handing over tokens.
+func (l *leader) end(v *snapshot.View, p *isthmusv1.Peering, datacenter string, recipients []*isthmusv1.TrustedAgent) (peering.End, string) {
 	if datacenter == "" {
 		return peering.End{}, ""
 	}
 	var end peering.End
-	for _, t := range plan.Trusted(v, datacenter) {
+	for _, t := range recipients {
 		end.Recipients = append(end.Recipients, t.GetAttestation().GetAgeRecipient())
 	}
 	seen, heard := l.observe(datacenter, observation.PartPeerings)
@@ -98,11 +99,11 @@ func (l *leader) end(v *snapshot.View, p *isthmusv1.Peering, datacenter string) 
 	return end, seen.Agent
 }
 
-// heardOfAny is when any agent of a datacenter was last heard of.
+// heardOfAny is when any agent of a datacenter that is believed was last heard of.
 func (l *leader) heardOfAny(v *snapshot.View, datacenter string) time.Time {
 	var last time.Time
-	for a := range resource.AllTouching[*isthmusv1.Agent](v, resource.KindAgent, datacenter) {
-		if heard := l.Observations.HeardOf(datacenter, a.GetName()); heard.After(last) {
+	for _, a := range plan.Trusted(v, datacenter) {
+		if heard := l.Observations.HeardOf(datacenter, a.GetAttestation().GetAgent()); heard.After(last) {
 			last = heard
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -130,7 +131,7 @@ func (w *fieldWalk) lineHere() int {
 
 func (w *fieldWalk) pathTo(last step) string {
 	var out strings.Builder
-	for _, s := range append(w.path[:len(w.path):len(w.path)], last) {
+	for _, s := range append(slices.Clip(w.path), last) {
 		switch {
 		case !s.named:
 			fmt.Fprintf(&out, "[%d]", s.index)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -74,7 +73,7 @@ func (a eventPage) same(x, y events) bool {
 
 // query is what to ask the journal for, and the list that page tokens belong to.
 func (s *EventService) query(r *isthmusv1.ListEventsRequest) (listScope, store.EventQuery, error) {
-	scope := listScope{Kind: "Event", Selector: fmt.Sprintf("kind=%s,target=%s,descending=%t", r.GetKind(), r.GetTarget(), r.GetDescending())}
+	scope := listScope{Kind: store.KindEvent, Selector: fmt.Sprintf("kind=%s,target=%s,descending=%t", r.GetKind(), r.GetTarget(), r.GetDescending())}
 	q := store.EventQuery{Descending: r.GetDescending(), Kind: r.GetKind(), Target: r.GetTarget(), Limit: int(r.GetPageSize())}
 	if q.Limit < 0 || q.Limit > maxPage {
 		return scope, q, fault.Violated(fault.Violation{Field: "pageSize", Reason: "Invalid", Message: "must be from 0 (which is 100) to 1000"})
@@ -93,8 +92,7 @@ func (s *EventService) query(r *isthmusv1.ListEventsRequest) (listScope, store.E
 	if after == "" {
 		return scope, q, nil
 	}
-	q.After, err = strconv.ParseUint(after, 10, 64)
-	if err != nil {
+	if q.After, err = store.EventNumber(after); err != nil {
 		return scope, q, fault.Violated(fault.Violation{Field: field, Reason: "Invalid", Message: "is not an event's name; expected 12 digits"})
 	}
 	return scope, q, nil
@@ -102,17 +100,17 @@ func (s *EventService) query(r *isthmusv1.ListEventsRequest) (listScope, store.E
 
 // GetEvent implements the RPC. An event never changes, so there is nothing to block for.
 func (s *EventService) GetEvent(ctx context.Context, r *isthmusv1.GetRequest) (*isthmusv1.Event, error) {
-	number, err := strconv.ParseUint(r.GetName(), 10, 64)
+	number, err := store.EventNumber(r.GetName())
 	if err != nil || number == 0 {
-		return nil, notFound("Event", r.GetName())
+		return nil, notFound(store.KindEvent, r.GetName())
 	}
 	events, err := s.Journal.Events(ctx, store.EventQuery{After: number - 1, Limit: 1})
 	if err != nil {
 		return nil, err
 	}
 	setIndex(ctx, s.Snapshot.View().Revision().Index)
-	if len(events) == 0 || events[0].GetName() != fmt.Sprintf("%012d", number) {
-		return nil, notFound("Event", r.GetName())
+	if len(events) == 0 || events[0].GetName() != r.GetName() {
+		return nil, notFound(store.KindEvent, r.GetName())
 	}
 	return events[0], nil
 }

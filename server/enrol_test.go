@@ -262,3 +262,26 @@ func TestApproval(t *testing.T) {
 		t.Errorf("trust %s", got)
 	}
 }
+
+// A token that was minted elsewhere lets in no more, and for no longer, than one could be minted to.
+func TestGrantsAreBounded(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	info := n.server()
+	for field, o := range map[string]identity.MintOptions{
+		"spec.grant.maxUses":    {Datacenter: "dc1", Uses: 1001},
+		"spec.grant.expireTime": {Datacenter: "dc1", Uses: 1, TTL: identity.MaxTTL},
+	} {
+		o.Address, o.CAFingerprint = info.GetGrpcAddress(), info.GetCaFingerprint()
+		token, err := identity.MintJoinToken(fleetKey(t), o, time.Now().Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = isthmusv1.NewJoinTokenServiceClient(n.shared()).CreateJoinToken(n.as(n.token), &isthmusv1.CreateJoinTokenRequest{
+			JoinToken: &isthmusv1.JoinToken{Name: token.Grant.GetName(), Spec: &isthmusv1.JoinTokenSpec{Grant: token.Grant}},
+		})
+		if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), field) {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+}

@@ -16,6 +16,10 @@ import (
 const (
 	// The longest that a token minted by the server may live: it is worth less than one of the CLI, and lies around more.
 	maxMintTTL = 24 * time.Hour
+	// maxUses of one token: more agents than any datacenter has.
+	maxUses = 1000
+	// clockSkew is how much faster than the server's the clock of who minted a token may be.
+	clockSkew = 5 * time.Minute
 	// stateActive of join tokens and API tokens.
 	stateActive = "active"
 )
@@ -51,10 +55,31 @@ func (s *JoinTokenService) CreateJoinToken(ctx context.Context, r *isthmusv1.Cre
 			return nil, invalidGrant(err)
 		}
 	}
-	if end := grant.GetExpireTime(); end != nil && !s.Now().Before(end.AsTime()) {
-		return nil, fault.Violated(fault.Violation{Field: "spec.grant.expireTime", Reason: "Expired", Message: "is over: nobody could enrol with it"})
+	if err := s.checkGrant(grant); err != nil {
+		return nil, err
 	}
 	return s.register(ctx, r.GetJoinToken())
+}
+
+// checkGrant bounds what a token that was minted elsewhere lets in, whoever signed it: a lost one is good for so long, and so
+// often. That the fields are there, the kind checks.
+func (s *JoinTokenService) checkGrant(grant *isthmusv1.JoinGrant) error {
+	var wrong []fault.Violation
+	if end := grant.GetExpireTime(); end != nil {
+		switch latest := s.Now().Add(identity.MaxTTL + clockSkew); {
+		case !s.Now().Before(end.AsTime()):
+			wrong = append(wrong, fault.Violation{Field: "spec.grant.expireTime", Reason: "Expired", Message: "is over: nobody could enrol with it"})
+		case end.AsTime().After(latest):
+			wrong = append(wrong, fault.Violation{Field: "spec.grant.expireTime", Reason: "Invalid", Message: "is more than 30 days ahead: mint a token that ends sooner"})
+		}
+	}
+	if grant.GetMaxUses() > maxUses {
+		wrong = append(wrong, fault.Violation{Field: "spec.grant.maxUses", Reason: "Invalid", Message: fmt.Sprintf("is more than %d", maxUses)})
+	}
+	if len(wrong) > 0 {
+		return fault.Violated(wrong...)
+	}
+	return nil
 }
 
 // invalidGrant: a grant that does not hold is the caller's mistake here, not a refused agent.
@@ -108,8 +133,8 @@ func (s *JoinTokenService) mintOptions(r *isthmusv1.MintJoinTokenRequest) (ident
 	if k := r.GetKind(); k != "" && k != resource.AgentKindAgent && k != resource.AgentKindGateway {
 		wrong = append(wrong, fault.Violation{Field: "kind", Reason: "Invalid", Message: "is not one of agent, gateway"})
 	}
-	if r.GetUses() < 0 || r.GetUses() > 1000 {
-		wrong = append(wrong, fault.Violation{Field: "uses", Reason: "Invalid", Message: "must be from 1 to 1000"})
+	if r.GetUses() < 0 || r.GetUses() > maxUses {
+		wrong = append(wrong, fault.Violation{Field: "uses", Reason: "Invalid", Message: fmt.Sprintf("must be from 1 to %d", maxUses)})
 	}
 	if text := r.GetTtl(); text != "" {
 		ttl, err := time.ParseDuration(text)

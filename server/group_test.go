@@ -98,6 +98,29 @@ func TestDryRunShowsTheExpansion(t *testing.T) {
 	}
 }
 
+// Force lets a group lose peerings: that is no change of the group itself, and is not shown as one.
+func TestForcedChangesAreThoseAskedFor(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.apply(datacenters("dc1", "dc2", "dc3") + meshOfDemo)
+	n.settlesAt("demo-dc1-dc2", "demo-dc1-dc3", "demo-dc2-dc3")
+	leaves := "kind: Datacenter\nname: dc3\nlabels: {env: other}\nspec: {runtime: vm}\n"
+	for manifests, want := range map[string]string{
+		leaves:              "Datacenter dc3 update, Peering demo-dc1-dc3 delete, Peering demo-dc2-dc3 delete",
+		leaves + meshOfDemo: "Datacenter dc3 update, PeeringGroup demo unchanged, Peering demo-dc1-dc3 delete, Peering demo-dc2-dc3 delete",
+	} {
+		a := n.want(http.StatusOK, n.call(http.MethodPost, "/v1/apply?dryRun=true&force=true", manifests, "Content-Type", yaml))
+		var changes []string
+		for _, c := range a.fields(t)["changes"].([]any) {
+			change := c.(map[string]any)
+			changes = append(changes, change["kind"].(string)+" "+change["name"].(string)+" "+change["action"].(string))
+		}
+		if got := strings.Join(changes, ", "); got != want {
+			t.Errorf("got %s; want %s", got, want)
+		}
+	}
+}
+
 // A group and a datacenter that are deleted go when their last peering has gone from both Consuls.
 func TestDeletionOfGroupAndDatacenter(t *testing.T) {
 	t.Parallel()

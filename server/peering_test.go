@@ -112,3 +112,50 @@ spec: {service: web, datacenters: [dc1], consumers: {selector: env=demo}}
 			g.GetSpec().GetSource() == "discovered", d.String() + g.String()
 	})
 }
+
+// An update that says nothing of the token's generation takes no request for a token back.
+func TestUpdateKeepsWhatRotationsAskedFor(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.apply(datacenters("dc1", "dc2") + "---\nkind: Peering\nname: dc1-dc2\nspec: {acceptor: dc1, dialer: dc2}\n")
+	for range 2 {
+		n.want(http.StatusOK, n.call(http.MethodPost, "/v1/peerings/dc1-dc2:rotate", "{}"))
+	}
+	p, err := isthmusv1.NewPeeringServiceClient(n.shared()).UpdatePeering(n.as(n.token), &isthmusv1.UpdatePeeringRequest{
+		Peering: &isthmusv1.Peering{Name: "dc1-dc2", Labels: map[string]string{"a": "b"}, Spec: &isthmusv1.PeeringSpec{Acceptor: "dc1", Dialer: "dc2"}},
+	})
+	if err != nil || p.GetSpec().GetTokenGeneration() != 2 || p.GetLabels()["a"] != "b" {
+		t.Errorf("%v %v", p, err)
+	}
+}
+
+// An end that never answers holds up a deletion, but not one by force, of the peering or of all that its datacenter has.
+func TestDeletionByForce(t *testing.T) {
+	t.Parallel()
+	n, _, _, a2 := pair(t)
+	for _, c := range []struct{ path, other string }{
+		{"/v1/peerings/dc1-dc2", "/v1/peerings/dc1-dc2"},
+		{"/v1/datacenters/dc2", "/v1/peerings/dc1-dc2"},
+	} {
+		n.becomes("dc1-dc2", peering.VerdictHealthy)
+		a2.stop()
+		n.want(http.StatusBadRequest, n.call(http.MethodDelete, "/v1/datacenters/dc2?force=true", ""))
+		outcome := func(path string) string {
+			t.Helper()
+			return n.want(http.StatusOK, n.call(http.MethodDelete, path, "")).fields(t)["outcome"].(string)
+		}
+		if got := outcome("/v1/peerings/dc1-dc2") + " " + outcome(c.path); got != "deleting deleting" {
+			t.Errorf("%s: %s", c.path, got)
+		}
+		if got := outcome(c.path + "?force=true"); got != "deleted" {
+			t.Errorf("%s by force: %s", c.path, got)
+		}
+		n.want(http.StatusNotFound, n.call(http.MethodGet, c.path, ""))
+		n.want(http.StatusNotFound, n.call(http.MethodGet, c.other, ""))
+		if events := n.call(http.MethodGet, "/v1/events?kind=Peering&target=dc1-dc2", "").body; !strings.Contains(events, "by force") {
+			t.Errorf("the audit log: %s", events)
+		}
+		a2.run()
+		n.apply(datacenters("dc1", "dc2") + "---\nkind: Peering\nname: dc1-dc2\nspec: {acceptor: dc1, dialer: dc2}\n")
+	}
+}

@@ -35,12 +35,19 @@ func (s *AgentService) GetAgent(ctx context.Context, r *isthmusv1.GetRequest) (*
 
 // DeleteAgent implements the RPC.
 func (s *AgentService) DeleteAgent(ctx context.Context, r *isthmusv1.DeleteRequest) (*isthmusv1.DeleteResponse, error) {
-	a, known := resource.Lookup[*isthmusv1.Agent](s.Snapshot.View(), resource.KindAgent, r.GetName())
-	response, err := remove(ctx, s.Core, resource.KindAgent, r)
-	if err != nil || !known {
-		return response, err
+	datacenter := ""
+	response, err := removeIf(ctx, s.Core, resource.KindAgent, r, func(_ *snapshot.View, before resource.Object, _ *batch) error {
+		datacenter = before.(*isthmusv1.Agent).GetSpec().GetDatacenter() //nolint:forcetypeassert // the kind's type is fixed by the registry.
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	return response, s.Forget(ctx, a.GetSpec().GetDatacenter(), a.GetName())
+	// The agent is gone; that its last words are still there harms nobody, and is no failure of the deletion.
+	if err := s.Forget(ctx, datacenter, r.GetName()); err != nil {
+		s.Log.Warn("cannot forget what a deleted agent said", "agent", r.GetName(), "datacenter", datacenter, "error", err)
+	}
+	return response, nil
 }
 
 // ApproveAgent implements the RPC. The server pins no fleet key: it checks that the approval is what it says, and agents

@@ -9,6 +9,7 @@ import (
 	"isthmus/identity"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
+	"isthmus/store"
 	"isthmus/store/snapshot"
 )
 
@@ -69,18 +70,32 @@ func (s *APITokenService) CreateAPIToken(ctx context.Context, r *isthmusv1.Creat
 
 // DeleteAPIToken implements the RPC. The last admin stays: nobody could let anybody in any more.
 func (s *APITokenService) DeleteAPIToken(ctx context.Context, r *isthmusv1.DeleteRequest) (*isthmusv1.DeleteResponse, error) {
-	v := s.Snapshot.View()
-	if t, ok := resource.Lookup[*isthmusv1.APIToken](v, resource.KindAPIToken, r.GetName()); ok && t.GetSpec().GetRole() == resource.RoleAdmin {
-		admins := 0
-		for other := range resource.All[*isthmusv1.APIToken](v, resource.KindAPIToken) {
-			end := other.GetSpec().GetExpireTime()
-			if other.GetSpec().GetRole() == resource.RoleAdmin && (end == nil || s.Now().Before(end.AsTime())) {
-				admins++
-			}
+	return removeIf(ctx, s.Core, resource.KindAPIToken, r, func(v *snapshot.View, before resource.Object, b *batch) error {
+		token := before.(*isthmusv1.APIToken) //nolint:forcetypeassert // the kind's type is fixed by the registry.
+		if token.GetSpec().GetRole() != resource.RoleAdmin || r.GetForce() {
+			return nil
 		}
-		if admins <= 1 && !r.GetForce() {
-			return nil, fault.New(fault.Refused, "%s is the last admin token: without it nobody can manage API tokens; create another one first, or use force", r.GetName())
+		other := s.otherAdmin(v, token)
+		if other == nil {
+			return fault.New(fault.Refused, "%s is the last admin token: without it nobody can manage API tokens; create another one first, or use force", r.GetName())
+		}
+		// Whoever deletes that one at this moment, and counts on this one, must not succeed as well.
+		b.requires = append(b.requires, store.Require{Key: store.Key{Kind: resource.KindAPIToken, Name: other.GetName()}, Index: other.GetIndex()})
+		return nil
+	})
+}
+
+// otherAdmin is the admin token besides one that is good for longest; nil when there is none.
+func (s *APITokenService) otherAdmin(v *snapshot.View, token *isthmusv1.APIToken) *isthmusv1.APIToken {
+	var longest *isthmusv1.APIToken
+	for other := range resource.All[*isthmusv1.APIToken](v, resource.KindAPIToken) {
+		end, best := other.GetSpec().GetExpireTime(), longest.GetSpec().GetExpireTime()
+		switch {
+		case other.GetName() == token.GetName() || other.GetSpec().GetRole() != resource.RoleAdmin:
+		case end != nil && !s.Now().Before(end.AsTime()):
+		case longest == nil, best != nil && (end == nil || end.AsTime().After(best.AsTime())):
+			longest = other
 		}
 	}
-	return remove(ctx, s.Core, resource.KindAPIToken, r)
+	return longest
 }

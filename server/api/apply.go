@@ -56,7 +56,7 @@ func (s *ServerService) Apply(ctx context.Context, r *isthmusv1.ApplyRequest) (*
 		return nil, err
 	}
 	response := &isthmusv1.ApplyResponse{}
-	for _, e := range b.edits {
+	for _, e := range b.edits[:len(manifests)] { // those after them are not asked for by a manifest
 		response.Changes = append(response.Changes, changeOf(e))
 	}
 	response.Changes = append(response.Changes, b.expansion...)
@@ -70,11 +70,13 @@ func (s *ServerService) Apply(ctx context.Context, r *isthmusv1.ApplyRequest) (*
 
 // applied is the edit that one manifest asks for. Its defaults are applied and it is valid by itself.
 func applied(v *snapshot.View, m resource.Manifest) *edit {
-	after := wanted(m.Object)
-	e := &edit{kind: resource.KindOf(after), after: after, action: "create"}
-	if before, ok := v.Get(e.kind.Name, after.GetName()); ok {
+	kind := resource.KindOf(m.Object)
+	var e *edit
+	if before, ok := v.Get(kind.Name, m.Object.GetName()); !ok {
+		e = &edit{kind: kind, after: wanted(m.Object), action: "create"}
+	} else {
+		after := restated(before, m.Object)
 		e = revised(before, after)
-		keepToken(before, after)
 		if before.GetDeleteTime() != nil {
 			// What is going cannot be kept by applying it again: changes() must see a difference for check to say so.
 			resource.SetMetadata(after, resource.Metadata{})
@@ -84,17 +86,8 @@ func applied(v *snapshot.View, m resource.Manifest) *edit {
 	return e
 }
 
-// keepToken: a manifest that says nothing of the token's generation does not ask for an older one than rotations asked for.
-func keepToken(before, after resource.Object) {
-	old, ok := before.(*isthmusv1.Peering)
-	if !ok {
-		return
-	}
-	if p, ok := after.(*isthmusv1.Peering); ok && p.GetSpec().GetTokenGeneration() == 0 {
-		p.Spec.TokenGeneration = old.GetSpec().GetTokenGeneration()
-	}
-}
-
+// changeOf says what becomes of a resource that a manifest names. Force may write into the status of a group that stays as it
+// is: that is no change of what the manifest is about.
 func changeOf(e *edit) *isthmusv1.Change {
 	change := &isthmusv1.Change{
 		Kind: e.kind.Name, Name: e.name(), Document: int32(e.document),
@@ -103,7 +96,7 @@ func changeOf(e *edit) *isthmusv1.Change {
 	switch {
 	case e.before == nil:
 		change.Action = changeCreate
-	case e.changes():
+	case len(change.GetFields()) > 0:
 		change.Action = changeUpdate
 	default:
 		change.Action = changeUnchanged

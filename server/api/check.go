@@ -25,10 +25,6 @@ func check(v *snapshot.View, b *batch) error {
 		if !e.changes() {
 			continue
 		}
-		if e.after == nil {
-			problems = append(problems, checkReferrers(next, e)...)
-			continue
-		}
 		if e.leaving() {
 			problems = append(problems, checkReferrers(next, e)...)
 			continue
@@ -76,7 +72,7 @@ func checkStanding(e *edit) []problem {
 			Message: fmt.Sprintf("%s %q is being deleted; it can be made anew when it is gone", e.kind.Name, e.name()),
 		})}}
 	}
-	if p, ok := e.before.(*isthmusv1.Peering); ok && p.GetStatus().GetGroup() != "" && e.action == "update" {
+	if p, ok := e.before.(*isthmusv1.Peering); ok && p.GetStatus().GetGroup() != "" && e.byHand {
 		return []problem{{fault.Refused, e.at(fault.Violation{
 			Field: "name", Reason: "GroupOwned",
 			Message: fmt.Sprintf("Peering %q belongs to PeeringGroup %q and cannot be edited by hand; change the group", p.GetName(), p.GetStatus().GetGroup()),

@@ -10,14 +10,10 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/auth"
-	"isthmus/server/request"
+	"isthmus/server/change"
 	"isthmus/store"
 	"isthmus/store/snapshot"
 )
-
-// maxAttempts is how often a write is tried anew when somebody else wrote what it had read. Controllers write statuses
-// all the time, so a second attempt is common and a fifth is a sign of a storm.
-const maxAttempts = 8
 
 // edit is one resource as it is and as it shall be.
 type edit struct {
@@ -26,13 +22,13 @@ type edit struct {
 	before resource.Object
 	// after is what it shall be; nil when its row goes.
 	after resource.Object
-	// index is the caller's precondition; 0 is none.
-	index uint64
 	// action is the audit log's word for it.
 	action  string
 	message string
 	// status: the status is written too.
 	status bool
+	// byHand: its labels and spec are what an operator says they shall be.
+	byHand bool
 	// document and locate say where it stands in a set of manifests.
 	document int
 	locate   func(fault.Violation) fault.Violation
@@ -77,6 +73,8 @@ type batch struct {
 	// secrets are stored and spent ones deleted, together with the edits.
 	secrets []store.Secret
 	spent   []string
+	// requires are preconditions beyond those of the edits.
+	requires []store.Require
 	// expansion is what groups do because of the edits; filled in by the check.
 	expansion []*isthmusv1.Change
 }
@@ -84,68 +82,70 @@ type batch struct {
 // submit builds a batch out of a view, checks it, writes it, and tries anew when the view turned out to be old. A dry run
 // stops before the write.
 func (c *Core) submit(ctx context.Context, dryRun bool, build func(v *snapshot.View) (*batch, error)) (*batch, *snapshot.View, error) {
-	var err error
-	for attempt := range maxAttempts {
-		v := c.Snapshot.View()
-		var b *batch
-		if b, err = build(v); err != nil {
-			return nil, nil, err
+	var (
+		b    *batch
+		seen *snapshot.View
+		// byStore: what this server checks was all right.
+		byStore bool
+	)
+	err := change.Retry(ctx, c.Snapshot, func(err error, tried int) bool {
+		return worthAnotherLook(err, byStore, tried)
+	}, func(v *snapshot.View) (err error) {
+		byStore, seen = false, v
+		if b, err = checked(v, build); err != nil || dryRun {
+			return err
 		}
-		if err = check(v, b); err == nil {
-			if dryRun {
-				return b, v, nil
-			}
-			var written *snapshot.View
-			if written, err = c.write(ctx, b); err == nil {
-				return b, written, nil
-			}
-		}
-		if !worthAnotherLook(err, b, attempt) {
-			return nil, nil, err
-		}
-		if catchup := c.Snapshot.Catchup(ctx); catchup != nil {
-			return nil, nil, catchup
-		}
-		if c.Snapshot.View().Revision() == v.Revision() {
-			// What refused it is not news to the snapshot: it stands.
-			return nil, nil, err
-		}
+		byStore = true
+		seen, err = c.write(ctx, b)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
 	}
-	return nil, nil, err
+	return b, seen, nil
 }
 
-// worthAnotherLook tells whether a refusal may come from reading an old view rather than from what was asked. Of what the
-// rules refuse, one newer view is enough to be sure.
-func worthAnotherLook(err error, b *batch, attempt int) bool {
+// checked is what build makes of a view, when the rules have nothing against it.
+func checked(v *snapshot.View, build func(v *snapshot.View) (*batch, error)) (*batch, error) {
+	b, err := build(v)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(v, b); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// worthAnotherLook tells whether a refusal may come from reading an old view rather than from what was asked: another
+// replica may have written what is missed here. Of what this server refuses by itself, one newer view is enough to be sure;
+// what only the store refused is a race, which can be lost more than once.
+func worthAnotherLook(err error, byStore bool, tried int) bool {
 	switch fault.CodeOf(err) { //nolint:exhaustive // the others stand whatever the view.
 	case fault.Conflict:
-		for _, e := range b.edits {
-			if e.index != 0 && e.before.GetIndex() != e.index {
-				return false
-			}
-		}
-		return true
+		return byStore || tried == 0
 	case fault.NotFound, fault.AlreadyExists, fault.Referenced, fault.Invalid, fault.Refused:
-		return attempt == 0
+		return tried == 0
 	}
 	return false
 }
 
 // write stores what changes.
 func (c *Core) write(ctx context.Context, b *batch) (*snapshot.View, error) {
-	w := store.Write{Secrets: b.secrets, DeleteSecrets: b.spent}
+	by := change.By(ctx, auth.CallerOf(ctx))
+	w := store.Write{Requires: b.requires, Secrets: b.secrets, DeleteSecrets: b.spent}
 	for _, e := range b.edits {
 		if !e.changes() {
 			continue
 		}
 		w.Requires = append(w.Requires, c.requires(e, b)...)
-		w.Events = append(w.Events, c.event(ctx, e.action, e.before, e.after, e.message))
+		w.Events = append(w.Events, by.SpecEvent(e.action, e.before, e.after, e.message, c.Now()))
 		switch {
 		case e.after == nil:
 			w.Deletes = append(w.Deletes, e.key())
 			continue
 		case e.before == nil:
-			c.fresh(e.after)
+			change.Fresh(e.after, c.Now())
 			w.Puts = append(w.Puts, store.Put{Object: e.after, Part: store.PartAll})
 			continue
 		}
@@ -163,8 +163,8 @@ func (c *Core) write(ctx context.Context, b *batch) (*snapshot.View, error) {
 	}
 	v, err := c.commit(ctx, w)
 	if err == nil {
-		c.Log.Info("wrote", "actor", auth.CallerOf(ctx).Actor(), "puts", len(w.Puts), "deletes", len(w.Deletes),
-			"index", v.Revision().Index, "request", request.ID(ctx))
+		c.Log.Info("wrote", "actor", by.Actor, "puts", len(w.Puts), "deletes", len(w.Deletes),
+			"index", v.Revision().Index, "request", by.Request)
 	}
 	return v, err
 }
@@ -251,9 +251,23 @@ func existing(v *snapshot.View, kind, name string, index uint64) (resource.Objec
 	return o, nil
 }
 
+// restated is wanted for a resource that there is: what a caller leaves unsaid of a peering's token does not take back what
+// rotations have asked for.
+func restated(before, sent resource.Object) resource.Object {
+	after := wanted(sent)
+	old, ok := before.(*isthmusv1.Peering)
+	if !ok {
+		return after
+	}
+	if p, ok := after.(*isthmusv1.Peering); ok && p.GetSpec() != nil && p.GetSpec().GetTokenGeneration() == 0 {
+		p.Spec.TokenGeneration = old.GetSpec().GetTokenGeneration()
+	}
+	return after
+}
+
 // revised is the edit that gives a resource another labels and spec.
 func revised(before, after resource.Object) *edit {
 	resource.SetMetadata(after, resource.MetadataOf(before))
 	resource.SetStatus(after, resource.Status(resource.Clone(before)))
-	return &edit{kind: resource.KindOf(before), before: before, after: after, action: "update"}
+	return &edit{kind: resource.KindOf(before), before: before, after: after, action: "update", byHand: true}
 }

@@ -62,9 +62,9 @@ func (s *PeeringService) RotatePeering(ctx context.Context, r *isthmusv1.RotateP
 			return nil, fault.New(fault.Refused, "the token of Peering %q is made by %s, who is not of this fleet: import a new one",
 				r.GetName(), after.GetSpec().GetExternalAcceptor())
 		}
-		after.Spec.TokenGeneration++
+		after.Spec.TokenGeneration = peering.NextRequest(after)
 		return &batch{edits: []*edit{{
-			kind: resource.KindOf(before), before: before, after: after, index: r.GetIndex(), action: "rotate",
+			kind: resource.KindOf(before), before: before, after: after, action: "rotate",
 			message: "a new token was asked for",
 		}}}, nil
 	}))

@@ -73,15 +73,13 @@ func update[T resource.Object](ctx context.Context, c *Core, sent T, r updateReq
 		if err != nil {
 			return nil, err
 		}
-		e := revised(before, after)
-		e.index = r.GetIndex()
-		return &batch{edits: []*edit{e}, force: force}, nil
+		return &batch{edits: []*edit{revised(before, after)}, force: force}, nil
 	}))
 }
 
 // merged is before with the fields of the mask taken from sent; it has its defaults and is valid.
 func merged(before, sent resource.Object, mask *fieldmaskpb.FieldMask) (resource.Object, error) {
-	after := wanted(sent)
+	after := restated(before, sent)
 	if len(mask.GetPaths()) > 0 {
 		after = wanted(before)
 		if err := applyMask(after, sent, mask.GetPaths()); err != nil {
@@ -97,6 +95,13 @@ func merged(before, sent resource.Object, mask *fieldmaskpb.FieldMask) (resource
 
 // remove deletes a resource, or begins to: what has ends in Consul goes when they are gone.
 func remove(ctx context.Context, c *Core, kind string, r *isthmusv1.DeleteRequest) (*isthmusv1.DeleteResponse, error) {
+	return removeIf(ctx, c, kind, r, func(*snapshot.View, resource.Object, *batch) error { return nil })
+}
+
+// removeIf is remove with a further look at what goes, which can refuse it or add to its batch.
+func removeIf(
+	ctx context.Context, c *Core, kind string, r *isthmusv1.DeleteRequest, look func(v *snapshot.View, before resource.Object, b *batch) error,
+) (*isthmusv1.DeleteResponse, error) {
 	outcome := outcomeDeleted
 	_, _, err := c.submit(ctx, false, func(v *snapshot.View) (*batch, error) {
 		before, err := existing(v, kind, r.GetName(), r.GetIndex())
@@ -107,7 +112,9 @@ func remove(ctx context.Context, c *Core, kind string, r *isthmusv1.DeleteReques
 		if err != nil {
 			return nil, err
 		}
-		b.edits[0].index = r.GetIndex()
+		if err := look(v, before, b); err != nil {
+			return nil, err
+		}
 		outcome = outcomeDeleted
 		if b.edits[0].after != nil {
 			outcome = outcomeDeleting
@@ -123,6 +130,9 @@ func remove(ctx context.Context, c *Core, kind string, r *isthmusv1.DeleteReques
 // deletion is the batch that deletes a resource; its first edit is about the resource itself.
 func (c *Core) deletion(v *snapshot.View, before resource.Object, force bool) (*batch, error) {
 	b := &batch{force: force, edits: []*edit{{kind: resource.KindOf(before), before: before, action: "delete"}}}
+	if force {
+		b.edits[0].message = "by force"
+	}
 	gradual, err := false, error(nil)
 	switch o := before.(type) {
 	case *isthmusv1.Peering:
@@ -131,10 +141,10 @@ func (c *Core) deletion(v *snapshot.View, before resource.Object, force bool) (*
 		// Always: only the controller, which makes the peerings of a group, knows that none is left.
 		gradual = true
 	case *isthmusv1.Datacenter:
-		var gateways []*edit
-		gradual, gateways = datacenterGoesGradually(v, o)
+		var along []*edit
+		gradual, along = datacenterGoesGradually(v, o, force)
 		if !gradual {
-			b.edits = append(b.edits, gateways...)
+			b.edits = append(b.edits, along...)
 		}
 	}
 	if err != nil {
@@ -167,20 +177,27 @@ func peeringGoesGradually(p *isthmusv1.Peering, force bool) (bool, error) {
 	return !force && len(p.GetStatus().GetToken().GetLedger()) > 0, nil
 }
 
-// datacenterGoesGradually tells whether peerings that groups own, or that are going already, have to go first. Gateways
-// that were discovered go with their datacenter.
-func datacenterGoesGradually(v *snapshot.View, d *isthmusv1.Datacenter) (gradual bool, gateways []*edit) {
+// datacenterGoesGradually tells whether peerings that groups own, or that are going already, have to go first; force does
+// not wait for those that are going, of which an end may never answer. along are the edits of what goes with the datacenter:
+// such peerings, and gateways that were discovered.
+func datacenterGoesGradually(v *snapshot.View, d *isthmusv1.Datacenter, force bool) (gradual bool, along []*edit) {
+	leave := func(o resource.Object, message string) {
+		along = append(along, &edit{kind: resource.KindOf(o), before: o, action: "delete", message: message})
+	}
 	for p := range resource.AllTouching[*isthmusv1.Peering](v, resource.KindPeering, d.GetName()) {
-		if passing(p) {
+		switch {
+		case force && p.GetDeleteTime() != nil:
+			leave(p, "with its datacenter, by force: what is left of it in Consul stays there")
+		case passing(p):
 			gradual = true
 		}
 	}
 	for g := range resource.AllTouching[*isthmusv1.Gateway](v, resource.KindGateway, d.GetName()) {
 		if passing(g) {
-			gateways = append(gateways, &edit{kind: resource.KindOf(g), before: g, action: "delete", message: "with its datacenter"})
+			leave(g, "with its datacenter")
 		}
 	}
-	return gradual, gateways
+	return gradual, along
 }
 
 // passing tells that a resource goes by itself when the datacenter that it names goes.

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -181,6 +182,7 @@ func TestMaskAndOutputOnlyFields(t *testing.T) {
 	t.Parallel()
 	n := start(t)
 	n.apply(datacenters("dc1"))
+	n.settle("/v1/datacenters")
 	d := isthmusv1.NewDatacenterServiceClient(n.shared())
 	before, err := d.GetDatacenter(n.as(n.token), &isthmusv1.GetRequest{Name: "dc1"})
 	if err != nil {
@@ -238,4 +240,18 @@ func TestOneServerForADirectory(t *testing.T) {
 		t.Fatal("a second server starts on the same directory")
 	}
 	n.want(http.StatusOK, n.call(http.MethodGet, "/v1/datacenters", ""))
+}
+
+// Whoever stops a server at once sees it end as it ends later.
+func TestStoppedBeforeItServes(t *testing.T) {
+	t.Parallel()
+	s, err := server.New(t.Context(), server.Config{DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", GRPCAddr: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := errors.Join(s.Run(ctx), s.Close()); err != nil {
+		t.Error(err)
+	}
 }

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"os"
@@ -9,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"isthmus/client"
+	"isthmus/fault"
+	"isthmus/resource"
 	"isthmus/server"
 )
 
@@ -275,5 +279,31 @@ func TestStoreRestored(t *testing.T) {
 	first := must(t, nil, "", "store", "restored", "--data-dir", dir)
 	if second := must(t, nil, "", "store", "restored", "--data-dir", dir); first == second || !strings.HasPrefix(second, "New epoch ") {
 		t.Errorf("%s%s", first, second)
+	}
+}
+
+// What HTTP and gRPC have one code for is told apart all the same: one can be tried again, the other cannot.
+func TestErrorsKeepTheirExactCodes(t *testing.T) {
+	t.Parallel()
+	environment := realServer(t)
+	secret, err := os.ReadFile(environment["ISTHMUS_TOKEN_FILE"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(client.Config{Address: environment["ISTHMUS_ADDR"], Token: strings.TrimSpace(string(secret))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Apply(t.Context(), bytes.Repeat([]byte("#"), resource.MaxManifests+1), client.ApplyOptions{})
+	if fault.CodeOf(err) != fault.TooLarge {
+		t.Errorf("too much: %v (%s)", err, fault.CodeOf(err))
+	}
+	fleet := "kind: Datacenter\nname: dc1\nspec: {runtime: vm}\n---\nkind: Gateway\nname: gw\nspec: {datacenter: dc1, wanAddress: 'gw.example.com:8443'}\n"
+	if _, err := c.Apply(t.Context(), []byte(fleet), client.ApplyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	kind, _ := resource.KindNamed(resource.KindDatacenter)
+	if _, err := c.Delete(t.Context(), kind, "dc1", client.DeleteOptions{}); fault.CodeOf(err) != fault.Referenced {
+		t.Errorf("in use: %v (%s)", err, fault.CodeOf(err))
 	}
 }

@@ -85,6 +85,7 @@ func writeError(w http.ResponseWriter, err error) {
 	if !ok {
 		f = fault.New(fault.Internal, "internal error")
 	}
+	w.Header().Set(fault.Header, string(f.Code))
 	writeStatus(w, f.Code.HTTP(), f.GRPCStatus())
 }
 

@@ -12,7 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"google.golang.org/grpc"
 
+	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 // readyTimeout is how long /readyz may take; load balancers ask every few seconds.
@@ -90,8 +92,10 @@ func incomingHeader(string) (string, bool) { return "", false }
 // outgoingHeader shows what answers say beyond their body.
 func outgoingHeader(key string) (string, bool) {
 	switch key {
-	case "x-isthmus-index":
+	case resource.IndexHeader:
 		return "X-Isthmus-Index", true
+	case fault.Header:
+		return "X-Isthmus-Fault", true
 	case "x-request-id":
 		return "X-Request-Id", true
 	}

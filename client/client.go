@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
@@ -36,8 +37,11 @@ const (
 
 // Config says which server, and who is asking.
 type Config struct {
-	// Address is a URL or host:port; a host:port is https when CACert is set, else http. Default: DefaultAddress.
+	// Address is a URL or host:port; a host:port is http on this machine and without CACert, else https.
+	// Default: DefaultAddress.
 	Address string
+	// AllowPlain sends the token without TLS to another machine: only behind something else that encrypts.
+	AllowPlain bool
 	// Token is the secret of an API token.
 	Token string
 	// CACert is a file (PEM) with the authority of the server's certificate. Default: those of the system.
@@ -62,6 +66,10 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if base.Scheme == "http" && c.Token != "" && !c.AllowPlain && !loopback(base.Hostname()) {
+		return nil, fault.New(fault.Refused, "%s is another machine, and without TLS the API token would cross the network in the clear: "+
+			"use https:// (and ISTHMUS_CACERT), or say ISTHMUS_ALLOW_PLAIN=true when something else encrypts the way", base.Host)
+	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	if c.CACert != "" {
 		pool, err := loadPool(c.CACert)
@@ -70,17 +78,23 @@ func New(c Config) (*Client, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	return &Client{base: base, token: c.Token, userAgent: c.UserAgent, http: &http.Client{Transport: transport}}, nil
+	return &Client{base: base, token: c.Token, userAgent: c.UserAgent, http: &http.Client{
+		Transport: transport,
+		// A server answers itself; who sends elsewhere would have the token sent there.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
 }
 
 func parseAddress(address string, secure bool) (*url.URL, error) {
 	switch {
 	case address == "":
 		address = DefaultAddress
-	case !strings.Contains(address, "://") && secure:
-		address = "https://" + address
 	case !strings.Contains(address, "://"):
-		address = "http://" + address
+		scheme := "https://"
+		if bare, err := url.Parse("//" + address); err == nil && !secure && loopback(bare.Hostname()) {
+			scheme = "http://"
+		}
+		address = scheme + address
 	}
 	base, err := url.Parse(strings.TrimRight(address, "/"))
 	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
@@ -91,6 +105,15 @@ func parseAddress(address string, secure bool) (*url.URL, error) {
 		return nil, fault.New(fault.Invalid, "the server's address carries a user name or password; use an API token (ISTHMUS_TOKEN_FILE)")
 	}
 	return base, nil
+}
+
+// loopback tells whether a host is this machine for sure: a name other than localhost may point anywhere.
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
 }
 
 func loadPool(path string) (*x509.CertPool, error) {

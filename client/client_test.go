@@ -112,7 +112,10 @@ func TestAddresses(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]string{
 		"":                           "http://127.0.0.1:8700",
-		"hub:8700":                   "http://hub:8700",
+		"hub:8700":                   "https://hub:8700",
+		"localhost:8700":             "http://localhost:8700",
+		"127.0.0.5:8700":             "http://127.0.0.5:8700",
+		"[::1]:8700":                 "http://[::1]:8700",
 		"https://hub/isthmus/":       "https://hub/isthmus",
 		"ftp://hub":                  "",
 		"http://admin:secret@hub":    "",
@@ -130,6 +133,34 @@ func TestAddresses(t *testing.T) {
 		case want != "" && (err != nil || c.Address() != want):
 			t.Errorf("%q: got %v, %v", address, c, err)
 		}
+	}
+}
+
+// A token is sent to another machine in the clear only when somebody says so, and nowhere that a server points to.
+func TestTheTokenStaysWhereItBelongs(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		config  client.Config
+		refused bool
+	}{
+		{client.Config{Address: "http://hub:8700", Token: "isthmus_test_secret"}, true},
+		{client.Config{Address: "http://hub:8700", Token: "isthmus_test_secret", AllowPlain: true}, false},
+		{client.Config{Address: "http://hub:8700"}, false},
+		{client.Config{Address: "https://hub:8700", Token: "isthmus_test_secret"}, false},
+	} {
+		if _, err := client.New(tt.config); (fault.CodeOf(err) == fault.Refused) != tt.refused {
+			t.Errorf("%s, plain allowed %v: %v", tt.config.Address, tt.config.AllowPlain, err)
+		}
+	}
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("the client followed a redirect")
+	}))
+	t.Cleanup(elsewhere.Close)
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+	})
+	if _, err := c.Server(t.Context()); err == nil {
+		t.Error("a redirect was taken for an answer")
 	}
 }
 

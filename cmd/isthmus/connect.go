@@ -19,6 +19,7 @@ type connection struct {
 	addr      string
 	tokenFile string
 	caCert    string
+	plain     bool
 }
 
 // connectionOf adds the flags of a connection to a command.
@@ -27,6 +28,7 @@ func (p Program) connectionOf(cmd *cobra.Command) *connection {
 	c.flags.StringVar(&c.addr, "addr", client.DefaultAddress, "address of the server: a URL or host:port")
 	c.flags.StringVar(&c.tokenFile, "token-file", "", "file with the API token; the token itself can be in $ISTHMUS_TOKEN")
 	c.flags.StringVar(&c.caCert, "cacert", "", "file (PEM) with the authority of the server's certificate, when it is not a public one")
+	c.flags.BoolVar(&c.plain, "allow-plain", false, "send the API token to another machine without TLS, where something else encrypts the way")
 	documentEnvironment(c.flags)
 	cmd.Flags().AddFlagSet(c.flags)
 	return c
@@ -58,7 +60,7 @@ func (c *connection) client() (*client.Client, error) {
 		token = secret
 	}
 	return client.New(client.Config{
-		Address: c.addr, Token: strings.TrimSpace(token), CACert: c.caCert, UserAgent: "isthmus/" + versionOf(),
+		Address: c.addr, Token: strings.TrimSpace(token), CACert: c.caCert, AllowPlain: c.plain, UserAgent: "isthmus/" + versionOf(),
 	})
 }
 

@@ -236,7 +236,9 @@ func (g *getter) streamJSON(changed, gone []resource.Object) error {
 		if err != nil {
 			return err
 		}
-		g.program.printf("%s,\"deleted\":true}\n", raw[:len(raw)-1])
+		if err := g.program.write([]byte(string(raw[:len(raw)-1]) + ",\"deleted\":true}\n")); err != nil {
+			return err
+		}
 	}
 	return nil
 }

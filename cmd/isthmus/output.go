@@ -177,7 +177,11 @@ func (p Program) write(data []byte) error {
 	return nil
 }
 
-func (p Program) printf(format string, args ...any) { fmt.Fprintf(p.Out, format, args...) }
+func (p Program) printf(format string, args ...any) {
+	fmt.Fprintf(p.Out, format, plainArgs(args)...)
+}
 
 // note tells people something beside the output.
-func (p Program) note(format string, args ...any) { fmt.Fprintf(p.Err, format+"\n", args...) }
+func (p Program) note(format string, args ...any) {
+	fmt.Fprintf(p.Err, format+"\n", plainArgs(args)...)
+}

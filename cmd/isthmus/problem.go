@@ -15,7 +15,7 @@ import (
 // printProblem writes an error for people: the message, each violation on a line of its own, and a hint where there is a
 // next step that everybody needs.
 func (p Program) printProblem(err error) {
-	text := explain(err)
+	text := plain(explain(err))
 	var e *fault.Error
 	if !errors.As(err, &e) || e.Code == fault.Internal {
 		fmt.Fprintf(p.Err, "Error: %s\n", text)
@@ -33,7 +33,7 @@ func (p Program) printProblem(err error) {
 		fmt.Fprintf(p.Err, "Error: %s\n", text)
 		printViolations(p.Err, violations)
 	case len(violations) == 1:
-		fmt.Fprintf(p.Err, "Error: %s\n", e.Message)
+		fmt.Fprintf(p.Err, "Error: %s\n", plain(e.Message))
 	default:
 		fmt.Fprintf(p.Err, "Error: %d problems\n", len(violations))
 		printViolations(p.Err, violations)
@@ -67,10 +67,10 @@ func explain(err error) string {
 func printViolations(w io.Writer, violations []fault.Violation) {
 	for _, v := range violations {
 		if v.Field == "" {
-			fmt.Fprintf(w, "  %s\n", v.Message)
+			fmt.Fprintf(w, "  %s\n", plain(v.Message))
 			continue
 		}
-		fmt.Fprintf(w, "  %s: %s\n", v.Field, v.Message)
+		fmt.Fprintf(w, "  %s: %s\n", plain(v.Field), plain(v.Message))
 	}
 }
 

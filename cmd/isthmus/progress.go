@@ -114,17 +114,18 @@ func (g *progress) finish() {
 }
 
 func stateAndMessage(row *progressRow, colours bool) string {
-	state := row.state
+	state := plainCell(row.state)
 	if colours {
-		state = paint(state)
 		if row.done {
-			state = text.FgGreen.Sprint(row.state)
+			state = text.FgGreen.Sprint(state)
+		} else {
+			state = paint(state)
 		}
 	}
 	if row.message == "" || row.done {
 		return state
 	}
-	return state + " (" + row.message + ")"
+	return state + " (" + plainCell(row.message) + ")"
 }
 
 // draw writes the rows over the ones that were drawn before. all also draws those that there is no room for.

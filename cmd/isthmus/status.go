@@ -133,8 +133,7 @@ func (p Program) printStatus(c *client.Client, s *fleetStatus) error {
 	if p.colourful(p.Out) {
 		verdict = paint(verdict)
 	}
-	p.printf("\nThe fleet is %s.\n", verdict)
-	return nil
+	return p.write([]byte("\nThe fleet is " + verdict + ".\n"))
 }
 
 // printStatusJSON writes the same for programs, with everything that is degraded.

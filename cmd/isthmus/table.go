@@ -100,6 +100,7 @@ func (p Program) grow(columns *widths, header []string, rows [][]string) error {
 func rowOf(cells []string, colours bool) table.Row {
 	row := make(table.Row, len(cells))
 	for i, cell := range cells {
+		cell = plainCell(cell)
 		if colours {
 			cell = paint(cell)
 		}

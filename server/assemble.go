@@ -37,6 +37,8 @@ const (
 	maxSent, maxReceived, maxInside = 16 << 20, 4 << 20, 128 << 20
 	// maxStreams is how many calls one connection can have open: some hundred blocking queries of one program.
 	maxStreams = 256
+	// handshakeTime is how long a connection may take to become one.
+	handshakeTime = 20 * time.Second
 	// keepaliveTime and keepaliveTimeout find out that an agent is cut off while its Pull is open.
 	keepaliveTime    = 10 * time.Second
 	keepaliveTimeout = 5 * time.Second
@@ -74,6 +76,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	}
 	s.grpcServer = grpc.NewServer(append(options,
 		grpc.MaxRecvMsgSize(maxReceived), grpc.MaxSendMsgSize(maxSent), grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeader), grpc.ConnectionTimeout(handshakeTime),
 		grpc.InTapHandle(func(ctx context.Context, info *tap.Info) (context.Context, error) {
 			next, err := guard.Tap(ctx, info.FullMethodName)
 			if err != nil {

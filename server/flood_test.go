@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -117,6 +118,10 @@ func TestCallsAreRefusedBeforeTheirMessage(t *testing.T) {
 		if err := stranger(c.ctx, t, n.shared(), c.method).RecvMsg(&isthmusv1.ApplyResponse{}); status.Code(err) != c.want {
 			t.Errorf("%s: %v; want %v", c.method, err, c.want)
 		}
+	}
+	huge := metadata.AppendToOutgoingContext(n.as(n.token), "x", strings.Repeat("x", 64<<10))
+	if _, err := isthmusv1.NewServerServiceClient(n.shared()).GetServer(huge, &isthmusv1.GetServerRequest{}); err == nil {
+		t.Error("64 KiB of headers are taken")
 	}
 	metrics := n.callAs("", http.MethodGet, "/metrics", "").body
 	if want := `isthmus_requests_total{code="Unauthenticated",rpc="isthmus.v1.SyncService/Report"} 1`; !strings.Contains(metrics, want) || strings.Contains(metrics, "Nothing") {

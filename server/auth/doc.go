@@ -1,7 +1,7 @@
 // Package auth says who a caller is and what they may do.
 //
 // Owns: the one table of every RPC and the roles that may call it (Rules), authentication by API token or by client
-// certificate, the interceptors that enforce both. Does not own: keys and certificates (identity), whether an agent may
+// certificate, the interceptors that enforce both and the tap that does before a message is read. Does not own: keys and certificates (identity), whether an agent may
 // touch a certain resource (agentapi). Start reading at Rules.
 //
 //	Authorization: Bearer isthmus_…  ──▶ APIToken in the snapshot, hash compared ──▶ admin, operator or viewer

@@ -168,9 +168,7 @@ func (a *Agent) prepare(ctx context.Context) (err error) {
 	if a.self, a.link, err = a.enrol(ctx); err != nil {
 		return err
 	}
-	if a.memory, err = openMemory(a.config.DataDir); err != nil {
-		return err
-	}
+	a.memory = openMemory(a.config.DataDir, a.log)
 	kept, err := openRecords(a.config.DataDir)
 	if err != nil {
 		return err

@@ -37,10 +37,7 @@ func WriteOwnership(meta map[string]string, owned map[Export]bool) error {
 type Memory struct{ m *memory }
 
 // OpenMemory reads it.
-func OpenMemory(dir string) (*Memory, error) {
-	m, err := openMemory(dir)
-	return &Memory{m}, err
-}
+func OpenMemory(dir string) *Memory { return &Memory{openMemory(dir, hclog.NewNullLogger())} }
 
 // Receive takes an answer of the server.
 func (m *Memory) Receive(answer *isthmusv1.PullResponse, datacenter string) (bool, error) {

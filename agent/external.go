@@ -98,9 +98,7 @@ func (a *Agent) attach() error {
 	if err != nil {
 		return err
 	}
-	if a.memory, err = openMemory(a.config.DataDir); err != nil {
-		return err
-	}
+	a.memory = openMemory(a.config.DataDir, a.log)
 	var enrolled bool
 	if a.self, a.link, enrolled, err = a.connect(id); err != nil {
 		return err

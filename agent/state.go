@@ -5,15 +5,24 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/hashicorp/go-hclog"
 	"google.golang.org/protobuf/proto"
 
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 // removalShare of what the agent has may go at once without a word, a quarter, and always one: of more, a state of another
 // epoch has to wait for an operator, and any other is logged.
 const removalShare = 4
+
+// Bounds of what an honest server's index can be: a store that commits a million writes a second needs 12 days for a leap of
+// 2^40, and 146,000 years for 2^62.
+const (
+	maxLeap  = 1 << 40
+	maxIndex = 1 << 62
+)
 
 func tooMany(removed, of int) bool { return removed > max(1, of/removalShare) }
 
@@ -46,33 +55,47 @@ type memory struct {
 	held  int
 }
 
-func openMemory(dir string) (*memory, error) {
+// openMemory reads what was kept. What cannot be read is as good as nothing: the agent leaves its Consul as it is until the
+// server has answered, rather than not to start.
+func openMemory(dir string, log hclog.Logger) *memory {
 	m := &memory{path: filepath.Join(dir, fileState)}
-	if err := readJSON(m.path, &m.file); err != nil && fault.CodeOf(err) != fault.NotFound {
-		return nil, err
+	err := m.read()
+	if err != nil && fault.CodeOf(err) != fault.NotFound {
+		log.Warn("going on without the last desired state", "error", err)
+		return &memory{path: m.path}
+	}
+	return m
+}
+
+func (m *memory) read() error {
+	if err := readJSON(m.path, &m.file); err != nil {
+		return err
 	}
 	if m.file.Applied == nil {
-		return m, nil
+		return nil
 	}
 	state, err := m.file.Applied.decode()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	m.state = state
 	if m.file.Held != nil {
 		held, err := m.file.Held.decode()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		m.held = removals(state, held)
 	}
-	return m, nil
+	return nil
 }
 
 func (s *snapshot) decode() (*isthmusv1.DesiredState, error) {
 	state := &isthmusv1.DesiredState{}
 	if err := proto.Unmarshal(s.State, state); err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "the desired state on disk cannot be read")
+	}
+	if err := resource.CheckMessage(state); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "the desired state on disk holds what no state does")
 	}
 	return state, nil
 }
@@ -117,6 +140,9 @@ func (m *memory) receive(answer *isthmusv1.PullResponse, datacenter string) (cha
 		return false, fault.New(fault.Internal, "the server sent a state without an epoch")
 	case sameEpoch && answer.GetIndex() < file.MinIndex:
 		return false, fault.New(fault.Conflict, "the server sent index %d after %d of the same epoch", answer.GetIndex(), file.MinIndex)
+	case answer.GetIndex() > maxIndex || sameEpoch && answer.GetIndex()-file.MinIndex > maxLeap:
+		// Taken at its word, it would lock out every honest answer after it.
+		return false, fault.New(fault.Refused, "the server sent index %d, which no store reaches", answer.GetIndex())
 	case answer.GetState() == nil && !sameEpoch:
 		return false, fault.New(fault.Internal, "the server sent no state for an epoch that is new here")
 	}
@@ -127,6 +153,10 @@ func (m *memory) receive(answer *isthmusv1.PullResponse, datacenter string) (cha
 	state := answer.GetState()
 	if state.GetDatacenter() != datacenter {
 		return false, fault.New(fault.Refused, "the server sent the state of datacenter %q to an agent of %q", state.GetDatacenter(), datacenter)
+	}
+	// Before it is on disk: what the reconcilers cannot read would stop them again at every start.
+	if err := resource.CheckMessage(state); err != nil {
+		return false, fault.Wrap(fault.Refused, err, "the server sent a state that holds what no state does")
 	}
 	wire, err := proto.MarshalOptions{Deterministic: true}.Marshal(state)
 	if err != nil {

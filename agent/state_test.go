@@ -1,13 +1,18 @@
 package agent_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/agent"
 	"isthmus/fault"
@@ -34,11 +39,39 @@ func fleetOf(n int) *isthmusv1.DesiredState {
 	return s
 }
 
+// poisoned is a state that decodes, and that nothing can show or hash as JSON.
+func poisoned() *isthmusv1.DesiredState {
+	s := fleetOf(1)
+	s.Items[0].PeeringAcceptor.Recipients = []*isthmusv1.TrustedAgent{
+		{Attestation: &isthmusv1.Attestation{CreateTime: &timestamppb.Timestamp{Seconds: math.MaxInt64}}},
+	}
+	return s
+}
+
+// Whatever is in the file, the agent starts; what it cannot read it does without.
+func TestMemoryStartsWithADamagedFile(t *testing.T) {
+	t.Parallel()
+	wire, err := proto.Marshal(poisoned())
+	need(t, err)
+	poison, err := json.Marshal(map[string]any{"applied": map[string]any{"epoch": "e1", "index": 5, "digest": "x", "state": wire}, "minIndex": 5})
+	need(t, err)
+	for name, content := range map[string][]byte{"garbage": []byte("{"), "poison": poison, "no protobuf": []byte(`{"applied":{"epoch":"e1","state":"//8="}}`)} {
+		dir := t.TempDir()
+		need(t, os.WriteFile(filepath.Join(dir, "state.json"), content, 0o600))
+		m := agent.OpenMemory(dir)
+		if state, _, _ := m.Current(); state != nil {
+			t.Errorf("%s: it goes on with %v", name, state)
+		}
+		if changed, err := m.Receive(answer("e1", 6, fleetOf(2)), "dc1"); !changed || err != nil {
+			t.Errorf("%s: the server's next answer: %v, %v", name, changed, err)
+		}
+	}
+}
+
 func TestMemoryRefusesWhatGoesBack(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	m, err := agent.OpenMemory(dir)
-	need(t, err)
+	m := agent.OpenMemory(dir)
 	if state, _, _ := m.Current(); state != nil {
 		t.Fatal("a new agent has a state")
 	}
@@ -56,14 +89,17 @@ func TestMemoryRefusesWhatGoesBack(t *testing.T) {
 		{"older than the unchanged", answer("e1", 7, fleetOf(2)), false, fault.Conflict},
 		{"of another datacenter", answer("e1", 9, &isthmusv1.DesiredState{Datacenter: "dc2"}), false, fault.Refused},
 		{"newer", answer("e1", 9, fleetOf(4)), true, ""},
+		{"a leap", answer("e1", math.MaxUint64, fleetOf(2)), false, fault.Refused},
+		{"a leap without a state", &isthmusv1.PullResponse{Epoch: "e1", Index: 1 << 50, Digest: resource.Digest(fleetOf(4))}, false, fault.Refused},
+		{"an index beyond all", answer("e2", math.MaxUint64, fleetOf(4)), false, fault.Refused},
+		{"a time that is none", &isthmusv1.PullResponse{Epoch: "e1", Index: 10, Digest: "x", State: poisoned()}, false, fault.Refused},
 	} {
 		changed, err := m.Receive(tt.answer, "dc1")
 		if changed != tt.changed || fault.CodeOf(err) != tt.code {
 			t.Fatalf("%s: %v, %v", tt.name, changed, err)
 		}
 	}
-	again, err := agent.OpenMemory(dir)
-	need(t, err)
+	again := agent.OpenMemory(dir)
 	state, digest, _ := again.Current()
 	if !proto.Equal(state, fleetOf(4)) || digest != resource.Digest(fleetOf(4)) {
 		t.Fatalf("after a restart: %v", state)
@@ -76,8 +112,7 @@ func TestMemoryRefusesWhatGoesBack(t *testing.T) {
 func TestMemoryHoldsARestoredStateThatRemovesTooMuch(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	m, err := agent.OpenMemory(dir)
-	need(t, err)
+	m := agent.OpenMemory(dir)
 	receive := func(a *isthmusv1.PullResponse) {
 		t.Helper()
 		_, err := m.Receive(a, "dc1")
@@ -101,8 +136,7 @@ func TestMemoryHoldsARestoredStateThatRemovesTooMuch(t *testing.T) {
 	if epoch, index, have := m.Newest(); epoch != "e3" || index != 3 || have != resource.Digest(fleetOf(2)) {
 		t.Fatalf("pulls with %s, %d, %s: it would be sent the same again", epoch, index, have)
 	}
-	m, err = agent.OpenMemory(dir)
-	need(t, err)
+	m = agent.OpenMemory(dir)
 	works(6, 8) // a restart forgets nothing
 	receive(answer("e3", 4, fleetOf(3)))
 	works(6, 6)
@@ -115,15 +149,13 @@ func TestMemoryHoldsARestoredStateThatRemovesTooMuch(t *testing.T) {
 func TestMemoryKeepsWhatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	m, err := agent.OpenMemory(dir)
-	need(t, err)
+	m := agent.OpenMemory(dir)
 	state := fleetOf(1)
 	future := []byte{0xa2, 0x06, 0x03, 'n', 'e', 'w'} // field 100, which no message has today
 	state.ProtoReflect().SetUnknown(future)
-	_, err = m.Receive(answer("e1", 1, state), "dc1")
+	_, err := m.Receive(answer("e1", 1, state), "dc1")
 	need(t, err)
-	m, err = agent.OpenMemory(dir)
-	need(t, err)
+	m = agent.OpenMemory(dir)
 	got, _, _ := m.Current()
 	if string(got.ProtoReflect().GetUnknown()) != string(future) {
 		t.Fatal("a field of a later version was lost on disk")

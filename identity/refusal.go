@@ -24,6 +24,7 @@ const (
 	ReasonCertificateExpired = "CertificateExpired"
 	ReasonCertificateTooOld  = "CertificateTooOld"
 	ReasonAgentDeleted       = "AgentDeleted"
+	ReasonNotApproved        = "NotApproved"
 	ReasonWrongKey           = "WrongKey"
 )
 

@@ -143,7 +143,8 @@ func (s *Server) register(g *grpc.Server, fingerprint string) {
 func (s *Server) registerAgents(g *grpc.Server) {
 	isthmusv1.RegisterSyncServiceServer(g, &agentapi.Service{
 		Store: s.store, Journal: s.store, Vault: s.store, Snapshot: s.snapshot, Observations: s.observations,
-		Planner: s.planner, CA: s.ca, Strangers: rate.NewLimiter(strangersPerSecond, strangersBurst), Stopping: s.stopping, Now: s.config.Now, Log: s.log.Named("agents"),
+		Planner: s.planner, CA: s.ca, Strangers: rate.NewLimiter(strangersPerSecond, strangersBurst), RenewalWindow: s.config.RenewalWindow,
+		Stopping: s.stopping, Now: s.config.Now, Log: s.log.Named("agents"),
 	})
 	healthv1.RegisterHealthServer(g, health.NewServer())
 	reflection.Register(g)

@@ -10,16 +10,16 @@ import (
 
 // Planner wakes the long polls of the datacenters that a change affects, and no others.
 type Planner struct {
-	snapshot *snapshot.Snapshot
+	follower *snapshot.Follower
 
 	mu sync.Mutex
 	// waiting has one channel for each datacenter that somebody waits for; it is closed when the plan may be another.
 	waiting map[string]chan struct{}
 }
 
-// NewPlanner makes a Planner; it does nothing until Run.
+// NewPlanner makes a Planner, which follows the snapshot from now on; it wakes nobody until Run.
 func NewPlanner(s *snapshot.Snapshot) *Planner {
-	return &Planner{snapshot: s, waiting: map[string]chan struct{}{}}
+	return &Planner{follower: s.Follow(), waiting: map[string]chan struct{}{}}
 }
 
 // Changed gives a channel that is closed when the datacenter's plan may have changed after a view that is taken now.
@@ -36,9 +36,8 @@ func (p *Planner) Changed(datacenter string) <-chan struct{} {
 
 // Run follows the snapshot until ctx ends.
 func (p *Planner) Run(ctx context.Context) error {
-	follower := p.snapshot.Follow()
 	for {
-		batch, err := follower.Next(ctx)
+		batch, err := p.follower.Next(ctx)
 		if err != nil {
 			return nil //nolint:nilerr // Next fails when ctx ends, which is how Run is stopped.
 		}

@@ -3,27 +3,24 @@ package agentapi
 import (
 	"context"
 	"crypto/ed25519"
-	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/time/rate"
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/proto"
 
 	"isthmus/fault"
 	"isthmus/identity"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/auth"
+	"isthmus/server/change"
 	"isthmus/server/observation"
-	"isthmus/server/request"
 	"isthmus/store"
 	"isthmus/store/snapshot"
 )
-
-// maxAttempts is how often a write is tried anew when somebody else changed what it had read.
-const maxAttempts = 10
 
 // Service is the agents' API.
 type Service struct {
@@ -35,46 +32,28 @@ type Service struct {
 	Observations *observation.Table
 	Planner      *Planner
 	CA           *identity.CA
-	// Strangers bounds what callers without a certificate can cost the store.
+	// RenewalWindow is how long after the end of its certificate an agent may renew it.
+	RenewalWindow time.Duration
+	// Strangers bounds what callers without a certificate can cost.
 	Strangers *rate.Limiter
 	// Stopping is closed when the server shuts down: open Pulls end then, and the agents go elsewhere.
 	Stopping <-chan struct{}
 	Now      func() time.Time
 	Log      hclog.Logger
+
+	// budgets bound what each agent can cost.
+	budgets budgets
 }
 
 // event is an entry of the audit log about what an agent did.
 func (s *Service) event(ctx context.Context, caller auth.Caller, action string, o resource.Object, message string) *isthmusv1.Event {
-	return &isthmusv1.Event{
-		CreateTime: timestamppb.New(s.Now()),
-		Spec: &isthmusv1.EventSpec{
-			Actor: caller.Actor(), Role: string(caller.Role), Action: action,
-			Kind: resource.KindOf(o).Name, Target: o.GetName(), TargetUid: o.GetUid(), Message: message, RequestId: request.ID(ctx),
-		},
-	}
+	return change.By(ctx, caller).Event(action, o, message, s.Now())
 }
 
 // retry runs a write that decides on the newest view, again when what it had read has changed.
 func (s *Service) retry(ctx context.Context, attempt func(v *snapshot.View) error) error {
-	var err error
-	for range maxAttempts {
-		if err = attempt(s.Snapshot.View()); fault.CodeOf(err) != fault.Conflict {
-			return err
-		}
-		if decided, ok := errors.AsType[*decision](err); ok {
-			return decided.error
-		}
-		if err := s.Snapshot.Catchup(ctx); err != nil {
-			return err
-		}
-	}
-	return err
+	return change.Retry(ctx, s.Snapshot, change.Raced, attempt)
 }
-
-// decision is a Conflict that comes from the rules, not from a race: trying again gives the same.
-type decision struct{ error }
-
-func (d *decision) Unwrap() error { return d.error }
 
 // write stores what an agent caused, and lets the snapshot catch up, so that its next call finds it.
 func (s *Service) write(ctx context.Context, w store.Write) error {
@@ -94,25 +73,34 @@ func peeringOf(v *snapshot.View, caller auth.Caller, uid string) (*isthmusv1.Pee
 	return nil, fault.New(fault.NotFound, "datacenter %s has no peering with uid %q", caller.Datacenter, uid)
 }
 
-// Report implements the RPC.
+// Report implements the RPC. An agent that nobody has approved may say how it is, and nothing of its datacenter.
 func (s *Service) Report(ctx context.Context, r *isthmusv1.ReportRequest) (*isthmusv1.ReportResponse, error) {
 	caller := auth.CallerOf(ctx)
-	if len(r.GetPeerings().GetPeerings()) > maxReported || len(r.GetServices().GetServices()) > maxReported {
-		return nil, fault.New(fault.TooLarge, "a part of the report has more than %d entries", maxReported)
+	if err := limitReport(r); err != nil {
+		return nil, err
 	}
-	tidy(r)
+	a, err := enrolledAs(s.Snapshot.View(), caller)
+	if err != nil {
+		return nil, err
+	}
+	var distrust error
+	if alone := (&isthmusv1.ReportRequest{Agent: r.GetAgent()}); !proto.Equal(r, alone) {
+		if distrust = approved(a); distrust != nil {
+			r = alone
+		}
+	}
 	if err := s.Observations.Report(ctx, caller.Datacenter, caller.Name, r); err != nil {
 		return nil, err
 	}
-	if a := r.GetAgent(); a != nil {
-		s.Log.Info("an agent tells what it applied", "agent", caller.Name, "datacenter", caller.Datacenter, "index", a.GetAppliedIndex(),
-			"digest", a.GetAppliedDigest(), "leader", a.GetLeader(), "error", a.GetError())
+	if of := r.GetAgent(); of != nil {
+		s.Log.Info("an agent tells what it applied", "agent", caller.Name, "datacenter", caller.Datacenter, "index", of.GetAppliedIndex(),
+			"digest", of.GetAppliedDigest(), "leader", of.GetLeader(), "error", of.GetError())
+	}
+	if distrust != nil {
+		return nil, distrust
 	}
 	return &isthmusv1.ReportResponse{}, nil
 }
-
-// maxReported is far above what one Consul datacenter has of anything.
-const maxReported = 100_000
 
 // enrolledAs is the caller's Agent, which may have been deleted since the call was let in.
 func enrolledAs(v *snapshot.View, caller auth.Caller) (*isthmusv1.Agent, error) {
@@ -121,6 +109,33 @@ func enrolledAs(v *snapshot.View, caller auth.Caller) (*isthmusv1.Agent, error) 
 		return nil, auth.AgentDeleted(caller.Name)
 	}
 	return a, nil
+}
+
+// believed refuses a caller whose word others would rely on, unless it is approved.
+func believed(v *snapshot.View, caller auth.Caller) error {
+	a, err := enrolledAs(v, caller)
+	if err != nil {
+		return err
+	}
+	return approved(a)
+}
+
+// approved refuses an agent that enrolled with a join token which the fleet key has not signed: as long as nobody has
+// compared its keys, it may be anybody's.
+func approved(a *isthmusv1.Agent) error {
+	if resource.Trusted(a) {
+		return nil
+	}
+	return denied(identity.ReasonNotApproved, "agent", "agent %s enrolled without the fleet key and is not approved yet: isthmus agent approve %s",
+		a.GetName(), a.GetName())
+}
+
+// denied is a refusal with a reason that agents act on.
+func denied(reason, field, format string, args ...any) error {
+	message := fmt.Sprintf(format, args...)
+	return &fault.Error{
+		Code: fault.Denied, Message: message, Violations: []fault.Violation{{Field: field, Reason: reason, Message: message}},
+	}
 }
 
 // lastUsers are the agents that a join token's status remembers.

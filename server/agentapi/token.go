@@ -3,7 +3,6 @@ package agentapi
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"isthmus/fault"
 	"isthmus/peering"
@@ -22,6 +21,9 @@ const maxFetch = 64
 // ClaimToken implements the RPC.
 func (s *Service) ClaimToken(ctx context.Context, r *isthmusv1.ClaimTokenRequest) (*isthmusv1.ClaimTokenResponse, error) {
 	caller := auth.CallerOf(ctx)
+	if err := s.budgets.spend(caller.Name, 1, s.Now()); err != nil {
+		return nil, err
+	}
 	var attempt int32
 	err := s.retry(ctx, func(v *snapshot.View) error {
 		p, err := acceptedBy(v, caller, r.GetUid())
@@ -33,11 +35,11 @@ func (s *Service) ClaimToken(ctx context.Context, r *isthmusv1.ClaimTokenRequest
 		}
 		next, n, err := peering.Claimed(p.GetStatus().GetToken(), peering.Claim{Generation: r.GetGeneration(), Agent: caller.Name}, s.Now())
 		if err != nil {
-			return &decision{err}
+			return err
 		}
 		attempt = n
 		return s.writeToken(ctx, p, next, store.Write{Events: []*isthmusv1.Event{
-			s.event(ctx, caller, "claim", p, fmt.Sprintf("token generation %d, attempt %d%s", r.GetGeneration(), n, handOut(r))),
+			s.event(ctx, caller, resource.ActionClaim, p, fmt.Sprintf("token generation %d, attempt %d%s", r.GetGeneration(), n, handOut(r))),
 		}})
 	})
 	if err != nil {
@@ -46,8 +48,11 @@ func (s *Service) ClaimToken(ctx context.Context, r *isthmusv1.ClaimTokenRequest
 	return &isthmusv1.ClaimTokenResponse{Attempt: attempt}, nil
 }
 
-// acceptedBy finds a peering whose tokens the caller makes.
+// acceptedBy finds a peering whose tokens the caller makes. Nobody believes one that is not approved.
 func acceptedBy(v *snapshot.View, caller auth.Caller, uid string) (*isthmusv1.Peering, error) {
+	if err := believed(v, caller); err != nil {
+		return nil, err
+	}
 	p, err := peeringOf(v, caller, uid)
 	if err != nil {
 		return nil, err
@@ -81,15 +86,15 @@ func handOut(r *isthmusv1.ClaimTokenRequest) string {
 	case r.GetExternalPlain():
 		return ", handed out in the clear on the agent's host"
 	case r.GetExternalRecipient() != "":
-		return ", handed out on the agent's host, sealed to " + tidyText(r.GetExternalRecipient())
+		return ", handed out on the agent's host, sealed to " + plainText(r.GetExternalRecipient(), maxText)
 	}
 	return ""
 }
 
-// writeToken writes a peering's token status over the one that was read.
+// writeToken writes a peering's token status over the one that was read; events alone when it stays as it is.
 func (s *Service) writeToken(ctx context.Context, p *isthmusv1.Peering, token *isthmusv1.TokenStatus, w store.Write) error {
-	if token == p.GetStatus().GetToken() && len(w.Events) == 0 {
-		return nil
+	if token == p.GetStatus().GetToken() {
+		return s.write(ctx, w)
 	}
 	next := resource.Clone(p)
 	if next.Status == nil {
@@ -105,6 +110,9 @@ func (s *Service) writeToken(ctx context.Context, p *isthmusv1.Peering, token *i
 // StoreToken implements the RPC. Storing the same token twice is no error: an answer can get lost.
 func (s *Service) StoreToken(ctx context.Context, r *isthmusv1.StoreTokenRequest) (*isthmusv1.StoreTokenResponse, error) {
 	caller := auth.CallerOf(ctx)
+	if err := s.budgets.spend(caller.Name, 1, s.Now()); err != nil {
+		return nil, err
+	}
 	if r.GetExternal() {
 		return s.handedOut(ctx, caller, r)
 	}
@@ -119,7 +127,7 @@ func (s *Service) StoreToken(ctx context.Context, r *isthmusv1.StoreTokenRequest
 		if err != nil {
 			return err
 		}
-		if err := checkPayload(v, caller, p, payload); err != nil {
+		if err := s.checkPayload(v, caller, p, payload); err != nil {
 			return err
 		}
 		made := peering.Token{
@@ -128,14 +136,14 @@ func (s *Service) StoreToken(ctx context.Context, r *isthmusv1.StoreTokenRequest
 		}
 		next, err := peering.Made(p.GetStatus().GetToken(), made, s.Now())
 		if err != nil {
-			return &decision{err}
+			return err
 		}
 		if next == p.GetStatus().GetToken() {
 			return nil
 		}
 		return s.writeToken(ctx, p, next, store.Write{
 			Secrets: []store.Secret{{Digest: digest, Kind: payload.GetKind(), Body: body, ExpireTime: payload.GetExpireTime().AsTime()}},
-			Events: []*isthmusv1.Event{s.event(ctx, caller, "mint", p, fmt.Sprintf("token generation %d, attempt %d, sealed to %d agents of %s",
+			Events: []*isthmusv1.Event{s.event(ctx, caller, resource.ActionMint, p, fmt.Sprintf("token generation %d, attempt %d, sealed to %d agents of %s",
 				payload.GetGeneration(), payload.GetAttempt(), len(payload.GetRecipients()), payload.GetToDatacenter()))},
 		})
 	})
@@ -157,12 +165,12 @@ func (s *Service) handedOut(ctx context.Context, caller auth.Caller, r *isthmusv
 		}
 		next, err := peering.Made(p.GetStatus().GetToken(), peering.Token{Generation: r.GetGeneration(), Attempt: r.GetAttempt(), Agent: caller.Name}, s.Now())
 		if err != nil {
-			return &decision{err}
+			return err
 		}
 		if next == p.GetStatus().GetToken() {
 			return nil
 		}
-		return s.writeToken(ctx, p, next, store.Write{Events: []*isthmusv1.Event{s.event(ctx, caller, "mint", p,
+		return s.writeToken(ctx, p, next, store.Write{Events: []*isthmusv1.Event{s.event(ctx, caller, resource.ActionMint, p,
 			fmt.Sprintf("token generation %d, attempt %d, handed out for %s", r.GetGeneration(), r.GetAttempt(), p.GetSpec().GetExternalDialer()))}})
 	})
 	if err != nil {
@@ -173,31 +181,21 @@ func (s *Service) handedOut(ctx context.Context, caller auth.Caller, r *isthmusv
 
 // checkPayload refuses what is not what it should be as far as that can be seen from outside: the dialer's agents check
 // all of it again, and more.
-func checkPayload(v *snapshot.View, caller auth.Caller, p *isthmusv1.Peering, payload *isthmusv1.SealedPayload) error {
-	wrong := func(field, format string, args ...any) error {
-		return fault.Violated(fault.Violation{Field: "payload." + field, Reason: "Invalid", Message: fmt.Sprintf(format, args...)})
+func (s *Service) checkPayload(v *snapshot.View, caller auth.Caller, p *isthmusv1.Peering, payload *isthmusv1.SealedPayload) error {
+	want := seal.Shape{
+		Kind: seal.KindPeeringToken, UID: p.GetUid(), From: caller.Name, FromDatacenter: caller.Datacenter, ToDatacenter: p.GetSpec().GetDialer(),
 	}
-	switch {
-	case payload.GetKind() != seal.KindPeeringToken:
-		return wrong("kind", "is %q; expected %q", payload.GetKind(), seal.KindPeeringToken)
-	case payload.GetFrom() != caller.Name:
-		return wrong("from", "is %q; the caller is %q", payload.GetFrom(), caller.Name)
-	case payload.GetFromDatacenter() != caller.Datacenter:
-		return wrong("fromDatacenter", "is %q; the caller is of %q", payload.GetFromDatacenter(), caller.Datacenter)
-	case payload.GetToDatacenter() != p.GetSpec().GetDialer():
-		return wrong("toDatacenter", "is %q; the dialer is %q", payload.GetToDatacenter(), p.GetSpec().GetDialer())
-	case payload.GetExpireTime().CheckValid() != nil || payload.GetCreateTime().CheckValid() != nil:
-		return wrong("expireTime", "is not a time")
-	case len(payload.GetRecipients()) == 0 || len(payload.GetCiphertext()) == 0 || len(payload.GetSignature()) == 0:
-		return wrong("recipients", "the payload is not sealed to anybody, or not signed")
+	for _, t := range plan.Recipients(v, p) {
+		want.Recipients = append(want.Recipients, t.GetAttestation().GetAgeRecipient())
 	}
-	trusted := plan.Trusted(v, p.GetSpec().GetDialer())
-	for i, recipient := range payload.GetRecipients() {
-		if !slices.ContainsFunc(trusted, func(t *isthmusv1.TrustedAgent) bool { return t.GetAttestation().GetAgeRecipient() == recipient }) {
-			return wrong(fmt.Sprintf("recipients[%d]", i), "is no trusted agent of %s", p.GetSpec().GetDialer())
-		}
+	if err := seal.CheckShape(payload, want, s.Now()); err != nil {
+		return err
 	}
-	return nil
+	maker, err := enrolledAs(v, caller)
+	if err != nil {
+		return err
+	}
+	return seal.VerifyMaker(payload, maker.GetSpec().GetAttestation())
 }
 
 // FetchSecrets implements the RPC: those that the present plan of the caller's datacenter names, and no others.
@@ -205,6 +203,9 @@ func (s *Service) FetchSecrets(ctx context.Context, r *isthmusv1.FetchSecretsReq
 	caller := auth.CallerOf(ctx)
 	if len(r.GetDigests()) > maxFetch {
 		return nil, fault.New(fault.TooLarge, "%d secrets at once; at most %d", len(r.GetDigests()), maxFetch)
+	}
+	if err := s.budgets.spend(caller.Name, max(1, len(r.GetDigests())), s.Now()); err != nil {
+		return nil, err
 	}
 	response := &isthmusv1.FetchSecretsResponse{}
 	for _, digest := range r.GetDigests() {
@@ -217,10 +218,13 @@ func (s *Service) FetchSecrets(ctx context.Context, r *isthmusv1.FetchSecretsReq
 	return response, nil
 }
 
-// fetch gives one secret. That it was read is in the audit log before the caller has it.
+// fetch gives one secret. That an agent reads it for the first time is in the audit log before the agent has it.
 func (s *Service) fetch(ctx context.Context, caller auth.Caller, digest string) (*isthmusv1.SealedPayload, error) {
 	var payload *isthmusv1.SealedPayload
 	err := s.retry(ctx, func(v *snapshot.View) error {
+		if err := believed(v, caller); err != nil {
+			return err
+		}
 		p, err := dialedWith(v, caller, digest)
 		if err != nil {
 			return err
@@ -232,15 +236,16 @@ func (s *Service) fetch(ctx context.Context, caller auth.Caller, digest string) 
 		if payload, err = seal.Decode(secret.Body); err != nil {
 			return err
 		}
-		token := p.GetStatus().GetToken()
-		next := peering.Delivered(token, payload.GetGeneration(), caller.Name, s.Now())
-		w := store.Write{Events: []*isthmusv1.Event{s.event(ctx, caller, "read-secret", p,
-			fmt.Sprintf("%s, generation %d, of %s", payload.GetKind(), payload.GetGeneration(), payload.GetFrom()))}}
-		if next == token {
-			return s.write(ctx, w)
+		if s.budgets.hasRead(caller.Name, digest, s.Now()) {
+			return nil
 		}
-		return s.writeToken(ctx, p, next, w)
+		w := store.Write{Events: []*isthmusv1.Event{s.event(ctx, caller, resource.ActionReadSecret, p,
+			fmt.Sprintf("%s, generation %d, of %s", payload.GetKind(), payload.GetGeneration(), payload.GetFrom()))}}
+		return s.writeToken(ctx, p, peering.Delivered(p.GetStatus().GetToken(), payload.GetGeneration(), caller.Name, s.Now()), w)
 	})
+	if err == nil {
+		s.budgets.reads(caller.Name, digest, s.Now())
+	}
 	return payload, err
 }
 

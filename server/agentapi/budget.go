@@ -1,0 +1,82 @@
+package agentapi
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"isthmus/fault"
+)
+
+// What an agent may cost the store: each of these calls writes to it, most to the audit log, too. A new datacenter's agent
+// hands over its tokens in one burst, and is idle afterwards.
+const (
+	writesPerSecond = 5
+	writesBurst     = 200
+	// maxRead is how many secrets an agent is remembered to have read; more than it has peerings.
+	maxRead = 10_000
+)
+
+// budgets bound what each agent can cause. The zero value is ready.
+type budgets struct {
+	mu     sync.Mutex
+	agents map[string]*budget
+	// sweepAt is how many there are when the idle ones are dropped.
+	sweepAt int
+}
+
+// budget is one agent's.
+type budget struct {
+	writes *rate.Limiter
+	// read are the digests of the secrets that it was given, which the audit log has from the first time.
+	read map[string]bool
+}
+
+// spend takes n writes from an agent's budget, or says Busy.
+func (b *budgets) spend(agent string, n int, now time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.of(agent, now).writes.AllowN(now, n) {
+		return fault.New(fault.Busy, "agent %s asks too often: at most %d times a second", agent, writesPerSecond)
+	}
+	return nil
+}
+
+// hasRead tells whether an agent was given a secret before, as far as this server knows.
+func (b *budgets) hasRead(agent, digest string, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.of(agent, now).read[digest]
+}
+
+// reads notes that an agent was given a secret, and that the audit log has it.
+func (b *budgets) reads(agent, digest string, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	one := b.of(agent, now)
+	if len(one.read) >= maxRead {
+		clear(one.read)
+	}
+	one.read[digest] = true
+}
+
+func (b *budgets) of(agent string, now time.Time) *budget {
+	if one, ok := b.agents[agent]; ok {
+		return one
+	}
+	if len(b.agents) >= b.sweepAt {
+		for name, one := range b.agents {
+			if one.writes.TokensAt(now) >= writesBurst {
+				delete(b.agents, name)
+			}
+		}
+		b.sweepAt = 2*len(b.agents) + writesBurst
+	}
+	if b.agents == nil {
+		b.agents = map[string]*budget{}
+	}
+	one := &budget{writes: rate.NewLimiter(writesPerSecond, writesBurst), read: map[string]bool{}}
+	b.agents[agent] = one
+	return one
+}

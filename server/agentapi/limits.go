@@ -1,0 +1,142 @@
+package agentapi
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// What is taken from an agent, which may be anybody's by now. Texts and lists that are only shown are cut; a list that is
+// acted on is refused as a whole, since what is missing in it would be taken for gone.
+const (
+	// maxText and maxSentence: a name of anything, and an error of Consul, not a book.
+	maxText     = 1 << 10
+	maxSentence = 4 << 10
+	// maxPeerings is ten times what Consul is tested with.
+	maxPeerings = 5_000
+	// maxCatalog is far above what one datacenter's catalog has.
+	maxCatalog = 20_000
+	// maxShort is for lists of which a handful is usual: gateways, features, unknown items.
+	maxShort = 256
+	// maxPart is what one part may be as a whole: gRPC's own limit for a message, unless it is told otherwise.
+	maxPart = 4 << 20
+)
+
+// limitReport makes a report fit to be stored and shown, or refuses it: Invalid, with the field.
+func limitReport(r *isthmusv1.ReportRequest) error {
+	if n := len(r.GetPeerings().GetPeerings()); n > maxPeerings {
+		return tooMany("peerings.peerings", n, maxPeerings)
+	}
+	if n := len(r.GetExports().GetExports()); n > maxCatalog {
+		return tooMany("exports.exports", n, maxCatalog)
+	}
+	if s := r.GetServices(); s != nil {
+		s.Services = s.Services[:min(len(s.Services), maxCatalog)]
+	}
+	if i := r.GetInventory(); i != nil {
+		i.Gateways = i.Gateways[:min(len(i.Gateways), maxShort)]
+	}
+	if a := r.GetAgent(); a != nil {
+		a.Features = a.Features[:min(len(a.Features), maxShort)]
+		a.UnknownItems = a.UnknownItems[:min(len(a.UnknownItems), maxShort)]
+	}
+	return limitMessage("", r.ProtoReflect())
+}
+
+// limitEnrolment does the same with what an agent says of itself when it enrols.
+func limitEnrolment(r *isthmusv1.EnrolRequest) {
+	r.Version, r.Host = plainText(r.GetVersion(), maxText), plainText(r.GetHost(), maxText)
+	r.Features = r.Features[:min(len(r.Features), maxShort)]
+	for i, feature := range r.Features {
+		r.Features[i] = plainText(feature, maxText)
+	}
+}
+
+func tooMany(field string, n, most int) error {
+	return fault.Violated(fault.Violation{Field: field, Reason: "TooLarge", Message: fmt.Sprintf("has %d entries; at most %d are taken", n, most)})
+}
+
+// limitMessage cuts the texts of a message and of all in it, and refuses times that are none. Parts are measured after.
+func limitMessage(path string, m protoreflect.Message) error {
+	if t, ok := m.Interface().(*timestamppb.Timestamp); ok {
+		if t.CheckValid() != nil {
+			return fault.Violated(fault.Violation{Field: path, Reason: "Invalid", Message: "is no time"})
+		}
+		return nil
+	}
+	var err error
+	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		err = limitField(join(path, field), m, field, value)
+		if err == nil && path == "" && field.Kind() == protoreflect.MessageKind {
+			err = limitSize(join(path, field), value.Message())
+		}
+		return err == nil
+	})
+	return err
+}
+
+func limitField(path string, m protoreflect.Message, field protoreflect.FieldDescriptor, value protoreflect.Value) error {
+	switch {
+	case field.Kind() == protoreflect.StringKind && field.IsList():
+		for i := range value.List().Len() {
+			value.List().Set(i, protoreflect.ValueOfString(plainText(value.List().Get(i).String(), maxText)))
+		}
+	case field.Kind() == protoreflect.StringKind:
+		most := maxText
+		if name := field.Name(); name == "error" || name == "message" {
+			most = maxSentence
+		}
+		if text := plainText(value.String(), most); text != value.String() {
+			m.Set(field, protoreflect.ValueOfString(text))
+		}
+	case field.Kind() == protoreflect.MessageKind && field.IsList():
+		for i := range value.List().Len() {
+			if err := limitMessage(fmt.Sprintf("%s[%d]", path, i), value.List().Get(i).Message()); err != nil {
+				return err
+			}
+		}
+	case field.Kind() == protoreflect.MessageKind:
+		return limitMessage(path, value.Message())
+	}
+	return nil
+}
+
+func limitSize(path string, part protoreflect.Message) error {
+	if n := proto.Size(part.Interface()); n > maxPart {
+		return fault.Violated(fault.Violation{Field: path, Reason: "TooLarge", Message: fmt.Sprintf("is %d bytes; at most %d are taken", n, maxPart)})
+	}
+	return nil
+}
+
+func join(path string, field protoreflect.FieldDescriptor) string {
+	if path == "" {
+		return field.JSONName()
+	}
+	return path + "." + field.JSONName()
+}
+
+// plainText makes a text fit for logs, terminals and every database (PostgreSQL's jsonb refuses NUL): without what controls
+// any of them, and not longer than most.
+func plainText(text string, most int) string {
+	if len(text) > most {
+		end := most
+		for end > 0 && !utf8.RuneStart(text[end]) {
+			end--
+		}
+		text = text[:end] + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return ' '
+		}
+		return r
+	}, text)
+}

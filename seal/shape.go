@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"crypto/ed25519"
 	"fmt"
 	"slices"
 	"time"
@@ -46,6 +47,8 @@ func CheckShape(p *isthmusv1.SealedPayload, want Shape, now time.Time) error {
 		return misshapen("expireTime", "is no time, or more than %s from now", maxLife)
 	case len(p.GetCiphertext()) == 0 || len(p.GetCiphertext()) > maxCiphertext:
 		return misshapen("ciphertext", "is %d bytes; expected some, and at most %d", len(p.GetCiphertext()), maxCiphertext)
+	case len(p.GetSignature()) != ed25519.SignatureSize:
+		return misshapen("signature", "is %d bytes; expected %d", len(p.GetSignature()), ed25519.SignatureSize)
 	}
 	return checkRecipients(p.GetRecipients(), want)
 }

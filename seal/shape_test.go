@@ -39,6 +39,7 @@ func TestCheckShape(t *testing.T) {
 		"createTime":     func(p *isthmusv1.SealedPayload) { p.CreateTime = timestamppb.New(noon.Add(time.Hour)) },
 		"expireTime":     func(p *isthmusv1.SealedPayload) { p.ExpireTime = timestamppb.New(noon.AddDate(8000, 0, 0)) },
 		"ciphertext":     func(p *isthmusv1.SealedPayload) { p.Ciphertext = make([]byte, 2<<20) },
+		"signature":      func(p *isthmusv1.SealedPayload) { p.Signature = []byte("garbage") },
 		"recipients":     func(p *isthmusv1.SealedPayload) { p.Recipients = nil },
 		"recipients[0]":  func(p *isthmusv1.SealedPayload) { p.Recipients = []string{"age1"} },
 		"recipients[1]":  func(p *isthmusv1.SealedPayload) { p.Recipients = []string{recipient, recipient} },

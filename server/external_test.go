@@ -57,7 +57,7 @@ func TestTokenOfAnExternalAcceptor(t *testing.T) {
 	sealed := func(to string, recipients ...string) *isthmusv1.SealedPayload {
 		payload, err := seal.Seal(seal.Draft{
 			Kind: seal.KindPeeringToken, UID: p.GetUid(), From: seal.Operator, FromDatacenter: "acme", ToDatacenter: to,
-			Generation: peering.ImportGeneration(n.peering("in").GetStatus().GetToken()), TTL: time.Hour,
+			Generation: peering.ImportGeneration(n.peering("in").GetStatus().GetToken()), Attempt: 1, TTL: time.Hour,
 		}, fleet.Signer(), recipients, []byte("token"), time.Now())
 		if err != nil {
 			t.Fatal(err)

@@ -3,7 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
-	"slices"
+	"time"
 
 	"isthmus/fault"
 	"isthmus/peering"
@@ -84,7 +84,7 @@ func (s *PeeringService) ImportPeering(ctx context.Context, r *isthmusv1.ImportP
 			return nil, err
 		}
 		after := resource.Clone(before).(*isthmusv1.Peering) //nolint:forcetypeassert // the kind's type is fixed by the registry.
-		if err := checkImport(v, after, payload); err != nil {
+		if err := checkImport(v, after, payload, s.Now()); err != nil {
 			return nil, err
 		}
 		if after.Status == nil {
@@ -109,35 +109,20 @@ func (s *PeeringService) ImportPeering(ctx context.Context, r *isthmusv1.ImportP
 }
 
 // checkImport refuses a payload that the dialer's agents would refuse, as far as that can be seen from outside.
-func checkImport(v *snapshot.View, p *isthmusv1.Peering, payload *isthmusv1.SealedPayload) error {
-	wrong := func(field, format string, args ...any) error {
-		return fault.Violated(fault.Violation{Field: "payload." + field, Reason: "Invalid", Message: fmt.Sprintf(format, args...)})
-	}
+func checkImport(v *snapshot.View, p *isthmusv1.Peering, payload *isthmusv1.SealedPayload, now time.Time) error {
 	switch {
 	case p.GetSpec().GetExternalAcceptor() == "":
 		return fault.New(fault.Refused, "Peering %q has the acceptor %s, whose agent makes the token; only that of an externalAcceptor is brought in",
 			p.GetName(), p.GetSpec().GetAcceptor())
 	case p.GetDeleteTime() != nil:
 		return fault.New(fault.Refused, "Peering %q is being deleted", p.GetName())
-	case payload.GetKind() != seal.KindPeeringToken:
-		return wrong("kind", "is %q; expected %q", payload.GetKind(), seal.KindPeeringToken)
-	case payload.GetFrom() != seal.Operator:
-		return wrong("from", "is %q; expected %q", payload.GetFrom(), seal.Operator)
-	case payload.GetUid() != p.GetUid():
-		return wrong("uid", "is not the uid of Peering %q", p.GetName())
-	case payload.GetToDatacenter() != p.GetSpec().GetDialer():
-		return wrong("toDatacenter", "is %q; the dialer is %q", payload.GetToDatacenter(), p.GetSpec().GetDialer())
-	case payload.GetExpireTime().CheckValid() != nil || payload.GetCreateTime().CheckValid() != nil:
-		return wrong("expireTime", "is not a time")
-	case len(payload.GetRecipients()) == 0 || len(payload.GetCiphertext()) == 0 || len(payload.GetSignature()) == 0:
-		return wrong("recipients", "the payload is not sealed to anybody, or not signed")
 	}
-	for i, recipient := range payload.GetRecipients() {
-		if !slices.ContainsFunc(plan.Trusted(v, p.GetSpec().GetDialer()), func(t *isthmusv1.TrustedAgent) bool {
-			return t.GetAttestation().GetAgeRecipient() == recipient
-		}) {
-			return wrong(fmt.Sprintf("recipients[%d]", i), "is no trusted agent of %s", p.GetSpec().GetDialer())
-		}
+	want := seal.Shape{
+		Kind: seal.KindPeeringToken, UID: p.GetUid(), From: seal.Operator,
+		FromDatacenter: p.GetSpec().GetExternalAcceptor(), ToDatacenter: p.GetSpec().GetDialer(),
 	}
-	return nil
+	for _, t := range plan.Recipients(v, p) {
+		want.Recipients = append(want.Recipients, t.GetAttestation().GetAgeRecipient())
+	}
+	return seal.CheckShape(payload, want, now)
 }

@@ -1,8 +1,9 @@
 // Package agentapi is what agents call: enrolment, the long poll for desired states, sealed secrets, reports.
 //
-// Owns: that an agent gets and touches what is its datacenter's and nothing else, is believed when it is approved only, and
-// sends no more than it should (limits, budget); the token ledger's entries that agents cause (claimed, made, delivered). Does not own: what a desired state is (plan), when a new token is due (controller),
-// what is inside a sealed payload: the server cannot open one.
+// Owns: that an agent gets and touches what is its datacenter's and nothing else, is believed only when it is approved, and
+// sends no more than it should (limits, budgets); the token ledger's entries that agents cause (claimed, made, delivered).
+// Does not own: what a desired state is (plan), when a new token is due (controller), what is inside a sealed payload: the
+// server cannot open one.
 // Start reading at Service; Planner wakes the long polls.
 //
 //	Enrol ─▶ certificate ─▶ Pull ⇄ Planner ◀─ snapshot

@@ -149,7 +149,8 @@ func (a *assembly) checkRecord() error {
 	if len(rest) > 0 && rest[0] != recordTypeHandshake {
 		return broken("a record of type %d stands in the middle of the ClientHello", rest[0])
 	}
-	if len(rest) > 1 && rest[1] != 3 {
+	// The version of a record means nothing (RFC 8446, 5.1). As crypto/tls does, we take one far off for something else than TLS.
+	if len(rest) > 1 && rest[1] >= 0x10 {
 		return broken("a record is of version %d", rest[1])
 	}
 	if len(rest) < recordHeader {

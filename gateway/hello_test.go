@@ -146,7 +146,7 @@ func TestRefusedHellos(t *testing.T) {
 		"one byte of HTTP":          {[]byte("G"), gateway.ReasonNotTLS},
 		"SSL 2":                     {[]byte{0x80, 0x2e, 1, 0, 2}, gateway.ReasonNotTLS},
 		"alert":                     {[]byte{21, 3, 1, 0, 2, 2, 40}, gateway.ReasonNotTLS},
-		"wrong version":             {[]byte{22, 7, 1, 0, 1, 1}, gateway.ReasonNotTLS},
+		"wrong version":             {[]byte{22, 0x10, 1, 0, 1, 1}, gateway.ReasonNotTLS},
 		"ends in the header":        {good[:3], gateway.ReasonHelloEnded},
 		"ends in the body":          {good[:len(good)-1], gateway.ReasonHelloEnded},
 		"empty record":              {[]byte{22, 3, 1, 0, 0}, gateway.ReasonMalformed},

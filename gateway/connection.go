@@ -39,6 +39,8 @@ type connection struct {
 	busy atomic.Int32
 
 	mu sync.Mutex
+	// watched: the kernel asks both sides whether they are there.
+	watched bool
 	// stopped: both sockets are closed, or will be as soon as they are there.
 	stopped bool
 	// reason is the first one.
@@ -190,6 +192,21 @@ func (c *connection) replay(bytes []byte) error {
 	return nil
 }
 
+// keepAlive lets the kernel find out when one of the sides has vanished without a word.
+func (c *connection) keepAlive() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.watched || c.stopped || c.upstream.TCPConn == nil {
+		return
+	}
+	c.watched = true
+	for _, s := range []socket{c.client, c.upstream} {
+		if err := s.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true}); err != nil {
+			c.g.log.Debug("the kernel will not watch over a connection", append(c.fields("", err), "peer", s.RemoteAddr().String())...)
+		}
+	}
+}
+
 // touch remembers that something moved.
 func (c *connection) touch() { c.last.Store(c.g.config.Now().UnixNano()) }
 
@@ -218,6 +235,13 @@ func (c *connection) note(reason Reason, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.because(reason, cause)
+}
+
+// broken tells whether something went wrong already.
+func (c *connection) broken() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reason != ""
 }
 
 func (c *connection) because(reason Reason, cause error) {

@@ -17,8 +17,11 @@ import (
 const (
 	// After a failure to accept, most often for want of descriptors, the gateway waits: first this long, then twice as long.
 	acceptPause, longestAcceptPause = 5 * time.Millisecond, time.Second
-	// shortestSweep is how often, at most, idle connections are looked for.
-	shortestSweep = 10 * time.Millisecond
+	// Open connections are looked at an eighth of the idle time apart, but within these limits.
+	shortestSweep, longestSweep = 10 * time.Millisecond, 15 * time.Second
+	// keepAliveAfter is when the kernel begins to ask whether the other side is still there. Connections that end before, most of those
+	// that are short, need not set it up: a fifth of their system calls.
+	keepAliveAfter = 15 * time.Second
 )
 
 // Gateway passes TLS connections on by the name that they ask for. All methods may be called concurrently.
@@ -53,12 +56,12 @@ func New(ctx context.Context, config Config, table *Table) (*Gateway, error) {
 	g := &Gateway{
 		config: config, log: config.Log, open: map[*connection]struct{}{},
 		health: newHealth(config.Now), sources: newSourceLimit(config.SourceRate, config.Now), throttle: newThrottle(config.Now),
-		dialer:       net.Dialer{Timeout: config.DialTimeout},
+		dialer:       net.Dialer{Timeout: config.DialTimeout, KeepAlive: -1},
 		helloBuffers: buffers{size: helloBuffer}, relayBuffers: buffers{size: relayBuffer},
 	}
 	g.table.Store(table)
 	g.metrics = newMetrics(func() float64 { return float64(g.Open()) }, func() float64 { return float64(g.table.Load().Len()) })
-	var lc net.ListenConfig
+	lc := net.ListenConfig{KeepAlive: -1}
 	lc.SetMultipathTCP(false) // bytes of several paths cannot be spliced
 	var err error
 	if g.listener, err = lc.Listen(ctx, "tcp", config.Listen); err != nil {
@@ -223,9 +226,10 @@ func (g *Gateway) connections() []*connection {
 	return out
 }
 
-// sweep ends connections on which nothing moves. One goroutine for all of them costs less than timers for each.
+// sweep ends connections on which nothing moves, and lets the kernel watch over those that last. One goroutine for all of them
+// costs less than timers for each.
 func (g *Gateway) sweep(ctx context.Context) error {
-	ticker := time.NewTicker(max(g.config.IdleTimeout/8, shortestSweep))
+	ticker := time.NewTicker(min(max(g.config.IdleTimeout/8, shortestSweep), longestSweep))
 	defer ticker.Stop()
 	for {
 		select {
@@ -233,10 +237,13 @@ func (g *Gateway) sweep(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		}
-		latest := g.config.Now().Add(-g.config.IdleTimeout).UnixNano()
+		now := g.config.Now()
 		for _, c := range g.connections() {
-			if c.last.Load() <= latest {
+			switch {
+			case c.last.Load() <= now.Add(-g.config.IdleTimeout).UnixNano():
 				c.stop(ReasonIdle, nil)
+			case now.Sub(c.started) >= keepAliveAfter:
+				c.keepAlive()
 			}
 		}
 	}

@@ -77,8 +77,11 @@ func (d *direction) other() Reason {
 	return ReasonClient
 }
 
-// end passes the end of the stream on.
+// end passes the end of the stream on. For the last direction of a connection where nothing broke, closing says the same.
 func (d *direction) end() {
+	if d.c.busy.Load() == 1 && !d.c.broken() {
+		return
+	}
 	if err := d.dst.CloseWrite(); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, syscall.ENOTCONN) {
 		d.c.note(d.other(), err)
 	}

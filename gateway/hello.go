@@ -27,6 +27,7 @@ const (
 	extensionALPN         = 16
 	nameTypeHost          = 0
 	maxServerName         = 255 // of a DNS name
+	maxProtocols          = 8   // for the log; a hello has room for thousands
 	randomAndVersionBytes = 2 + 32
 )
 
@@ -34,13 +35,13 @@ const (
 type Hello struct {
 	// ServerName is the SNI in lower case; never empty.
 	ServerName string
-	// ALPN are the protocols that the client offers.
+	// ALPN are the protocols that the client offers, the first few of them: Consul's offer one.
 	ALPN []string
 }
 
 // ReadHello reads the ClientHello of a TLS 1.2 or 1.3 connection, in whatever pieces it comes. peeked holds bytes that have
-// been read already; what is returned are these and all that was read further, to be replayed. It allocates at most some 115
-// KiB, and only for a client that asks for it with its fragmentation; with room in peeked for the hello it allocates nothing for it.
+// been read already; what is returned are these and all that was read further, to be replayed. It allocates at most some
+// 250 KiB, and that only for a client that sends the largest hello in the smallest pieces; with room in peeked, nothing for most.
 //
 // An error carries a Reason: NotTLS, Malformed, TooLarge, NoServerName; Probe or HelloEnded when r ends; HelloTimeout when r's
 // deadline passes; Client when r fails otherwise.
@@ -313,7 +314,9 @@ func protocols(data fields) ([]string, bool) {
 		if list.broken || !name.more() {
 			return nil, false
 		}
-		names = append(names, string(name.rest))
+		if len(names) < maxProtocols {
+			names = append(names, string(name.rest))
+		}
 	}
 	return names, !data.broken && !data.more() && len(names) > 0
 }

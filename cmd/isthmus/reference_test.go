@@ -43,8 +43,8 @@ const referenceHead = `# Command line
 
 Written by ` + "`go test ./cmd/isthmus -run TestReferenceIsCurrent -update`" + ` from the program itself.
 
-Settings come from flags, then from the environment (the variable is named with each flag), then, for ` + "`server` and `agent`" + `, from
-the YAML file that ` + "`--config`" + ` names; its keys are the flags' names in lowerCamelCase, and unknown ones are errors.
+Settings come from flags, then from the environment (the variable is named with each flag), then, for ` + "`server`, `agent` and `gateway`" + `,
+from the YAML file that ` + "`--config`" + ` names; its keys are the flags' names in lowerCamelCase, and unknown ones are errors.
 
 | variable | means |
 |---|---|

@@ -1,0 +1,56 @@
+package gateway
+
+import (
+	"errors"
+	"math"
+	"net"
+	"sync"
+	"syscall"
+)
+
+// socket is a connection whose descriptor we may use ourselves, to learn whether there is something to read before we
+// borrow room for it.
+type socket struct {
+	*net.TCPConn
+	raw syscall.RawConn
+}
+
+func newSocket(conn *net.TCPConn) (socket, error) {
+	raw, err := conn.SyscallConn()
+	return socket{conn, raw}, err
+}
+
+// readNow is read(2) that does not wait: EAGAIN when there is nothing yet, 0 at the end of the stream.
+func readNow(descriptor uintptr, into []byte) (int, error) {
+	for {
+		n, err := syscall.Read(int(descriptor), into)
+		if !errors.Is(err, syscall.EINTR) {
+			return max(n, 0), err
+		}
+	}
+}
+
+// buffers are lent to whoever has bytes in hand right now.
+type buffers struct {
+	size int
+	pool sync.Pool
+}
+
+func (b *buffers) get() *[]byte {
+	if buffer, ok := b.pool.Get().(*[]byte); ok {
+		return buffer
+	}
+	buffer := make([]byte, b.size)
+	return &buffer
+}
+
+func (b *buffers) put(buffer *[]byte) { b.pool.Put(buffer) }
+
+// fileLimit is how many files this process may have open.
+func fileLimit() uint64 {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return math.MaxUint16 // what systems commonly allow
+	}
+	return limit.Cur
+}

@@ -20,8 +20,11 @@ func mapped(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fault.Wrap(fault.Timeout, err, "the deadline passed before the store answered")
-	case errors.Is(err, context.Canceled), ctx.Err() != nil:
+	case ctx.Err() != nil:
 		return fault.Wrap(fault.Canceled, err, "the request was canceled")
+	case errors.Is(err, context.Canceled):
+		// Not the caller's doing: closing the pool ends the connections that are being made.
+		return fault.Wrap(fault.Unavailable, err, "the connection to PostgreSQL was given up")
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return fault.Wrap(fault.Unavailable, err, "PostgreSQL cannot be reached")

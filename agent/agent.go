@@ -49,6 +49,8 @@ type Config struct {
 	EnrolTimeout time.Duration
 	// Consul is where the datacenter's Consul is.
 	Consul consul.Settings
+	// Federation is what this agent may do to its host for a federation, and where the primary's CA is.
+	Federation FederationConfig
 	// Version is this program's.
 	Version string
 	// Host names the machine in reports. Default: its host name.
@@ -59,6 +61,45 @@ type Config struct {
 	// Hooks are told of progress, for tests.
 	Hooks Hooks
 }
+
+// FederationConfig is what only flags on the agent's own host allow, never a desired state: it goes beyond Consul's API.
+type FederationConfig struct {
+	// AllowJoin lets this datacenter join a federation as a secondary, which takes its ACLs and config entries from it.
+	AllowJoin bool
+	// ConfigDir is a directory that this host's Consul server reads its configuration from. Empty: nothing is written.
+	ConfigDir string
+	// ReloadCommand and RestartCommand are run by a shell after files were written; they return when it is done. Without a restart
+	// command the agent says that a restart is required.
+	ReloadCommand, RestartCommand string
+	// GatewayTokenFile is where the token for the mesh gateway on this host goes. Empty: nowhere.
+	GatewayTokenFile string
+	// CACertFile and CAKeyFile are the CA of the servers' certificates, which Consul's API does not give. The key is read by the
+	// primary's agent only.
+	CACertFile, CAKeyFile string
+	// AllowedRecipients are age recipients to whom this agent, of a primary, may seal a bundle without a signature of the fleet key.
+	AllowedRecipients []string
+	// Kubernetes, when set, is where the files go in place of ConfigDir, and the CA comes from.
+	Kubernetes KubernetesConfig
+}
+
+// KubernetesConfig is the cluster whose Consul an agent looks after.
+type KubernetesConfig struct {
+	// Kubeconfig is a file; empty with InCluster.
+	Kubeconfig string
+	InCluster  bool
+	// Namespace that Consul is in. Default: consul.
+	Namespace string
+	// SecretName is the federation secret's. Default: consul-federation. ServerCertSecret, keyless: server.serverCert.secretName.
+	SecretName, ServerCertSecret string
+	// CACertSecret and CAKeySecret are the primary's, as consul-k8s makes them. Default: consul-ca-cert and consul-ca-key.
+	CACertSecret, CAKeySecret string
+	// AllowRollout lets the agent roll the StatefulSet of the servers, which is named by StatefulSet. Default: consul-server.
+	AllowRollout bool
+	StatefulSet  string
+}
+
+// Enabled tells whether there is a cluster.
+func (k KubernetesConfig) Enabled() bool { return k.InCluster || k.Kubeconfig != "" }
 
 // Hooks are called when something was done; nil ones are not.
 type Hooks struct {

@@ -30,6 +30,8 @@ const statementPrefix = "isthmus/1/"
 //	agent-keys      hashed, what a fingerprint shows: agent, kind, datacenter, identity key, age recipient
 //	approval        the fleet key signs: SHA-256 of the agent-keys, fleet key, create time
 //	join-token      the one-time key signs: SHA-256 of the join-grant, the grant's signature, address, CA fingerprint
+//	server-csr      the identity key signs: federation's uid, agent, datacenter, PKCS #10 request
+//	bundle-recipient  the fleet key signs: federation's uid, datacenter, age recipient, fleet key, create time
 //	server-key      what the server key authenticates besides its ciphertext: label
 //	sealed-payload, sealed-content, sealed-digest   see package seal
 type Statement struct {

@@ -73,6 +73,7 @@ var registry = sync.OnceValues(func() ([]Kind, map[string]Kind) {
 	rows := []Kind{
 		datacenterKind(),
 		gatewayKind(),
+		federationKind(),
 		peeringGroupKind(),
 		peeringKind(),
 		serviceExportKind(),
@@ -125,6 +126,7 @@ func KindOf(o Object) Kind {
 const (
 	KindDatacenter    = "Datacenter"
 	KindGateway       = "Gateway"
+	KindFederation    = "Federation"
 	KindPeeringGroup  = "PeeringGroup"
 	KindPeering       = "Peering"
 	KindServiceExport = "ServiceExport"
@@ -136,6 +138,7 @@ const (
 var (
 	_ Object = (*isthmusv1.Datacenter)(nil)
 	_ Object = (*isthmusv1.Gateway)(nil)
+	_ Object = (*isthmusv1.Federation)(nil)
 	_ Object = (*isthmusv1.PeeringGroup)(nil)
 	_ Object = (*isthmusv1.Peering)(nil)
 	_ Object = (*isthmusv1.ServiceExport)(nil)

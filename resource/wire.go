@@ -11,6 +11,13 @@ const (
 	ItemPeeringDialer    = "peering-dialer"
 	ItemExportedServices = "exported-services"
 	ItemMesh             = "mesh"
+	ItemProxyDefaults    = "proxy-defaults"
+	// ItemFederationPrimary and ItemFederationSecondary are a member's part in a federation; ItemProbes what it proves.
+	ItemFederationPrimary   = "federation-primary"
+	ItemFederationSecondary = "federation-secondary"
+	ItemProbes              = "probes"
+	// ItemGatewayRoutes is all that a gateway is given.
+	ItemGatewayRoutes = "gateway-routes"
 )
 
 // What apply does to a resource, or would do; the first three are actions in the audit log too.
@@ -37,7 +44,9 @@ const (
 	ActionMint   = "mint"
 	// ActionImport: an operator brought in another operator's peering token.
 	ActionImport = "import"
-	// ActionReadSecret: an agent fetched a sealed token.
+	// ActionBundle: an agent made a federation's bundle, or an operator asks for one.
+	ActionBundle = "bundle"
+	// ActionReadSecret: an agent fetched a sealed token or bundle, or an operator a bundle.
 	ActionReadSecret = "read-secret"
 	// ActionTransition: what a resource is changed by itself: a verdict, a liveness, an expiry.
 	ActionTransition = "transition"

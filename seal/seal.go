@@ -40,8 +40,11 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
-// KindPeeringToken is the kind of a payload that holds a Consul peering token.
-const KindPeeringToken = "peering-token"
+// Kinds of payloads: a Consul peering token; what a datacenter needs to join a WAN federation.
+const (
+	KindPeeringToken     = "peering-token"
+	KindFederationBundle = "federation-bundle"
+)
 
 // Operator is the maker's name of a payload that the fleet key itself signed.
 const Operator = "operator"

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -25,6 +26,19 @@ type Self struct {
 	// WANMembers are the servers alive in the WAN gossip; only a server knows them.
 	WANMembers                         int
 	ACL, TLS, Gossip, Connect, Peering *bool
+	// Domain is Consul's, without dots at its ends.
+	Domain string
+	// PrimaryDatacenter, PrimaryGateways, WANFederation (through mesh gateways) and TokenReplication are what it runs with.
+	PrimaryDatacenter               string
+	PrimaryGateways                 []string
+	WANFederation, TokenReplication *bool
+	// DefaultPolicy of ACLs: allow or deny.
+	DefaultPolicy string
+}
+
+// Secondary tells that another datacenter is the primary: config entries that are written here go there.
+func (s Self) Secondary() bool {
+	return s.PrimaryDatacenter != "" && s.PrimaryDatacenter != s.Datacenter
 }
 
 // Self asks the Consul agent who it is: the cheapest call that proves that Consul answers and that the token may read it.
@@ -42,6 +56,15 @@ func (c *Client) Self(ctx context.Context) (Self, error) {
 		Datacenter: text(config["Datacenter"]), Version: text(config["Version"]), Node: text(config["NodeName"]),
 		Server: isTrue(config["Server"]),
 		ACL:    flag(debug["ACLsEnabled"]), Connect: flag(debug["ConnectEnabled"]), Peering: flag(debug["PeeringEnabled"]),
+	}
+	self.PrimaryDatacenter, self.Domain = text(debug["PrimaryDatacenter"]), strings.Trim(text(debug["DNSDomain"]), ".")
+	self.WANFederation, self.TokenReplication = flag(debug["ConnectMeshGatewayWANFederationEnabled"]), flag(debug["ACLTokenReplication"])
+	gateways, _ := debug["PrimaryGateways"].([]any)
+	for _, g := range gateways {
+		self.PrimaryGateways = append(self.PrimaryGateways, text(g))
+	}
+	if acl, ok := debug["ACLResolverSettings"].(map[string]any); ok {
+		self.DefaultPolicy = text(acl["ACLDefaultPolicy"])
 	}
 	if lan, ok := stats["serf_lan"].(map[string]any); ok {
 		encrypted := text(lan["encrypted"]) == "true"

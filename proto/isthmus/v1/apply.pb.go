@@ -89,7 +89,9 @@ type ApplyResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Changes []*Change              `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
 	// The index at which all of it is stored; 0 for a dry run.
-	Index         uint64 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	Index uint64 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	// What the Federations among the changes mean for each datacenter; of a dry run.
+	Federations   []*FederationPlan `protobuf:"bytes,3,rep,name=federations,proto3" json:"federations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -136,6 +138,13 @@ func (x *ApplyResponse) GetIndex() uint64 {
 		return x.Index
 	}
 	return 0
+}
+
+func (x *ApplyResponse) GetFederations() []*FederationPlan {
+	if x != nil {
+		return x.Federations
+	}
+	return nil
 }
 
 // Change is what apply does (or would do) to one resource.
@@ -425,14 +434,15 @@ var File_isthmus_v1_apply_proto protoreflect.FileDescriptor
 const file_isthmus_v1_apply_proto_rawDesc = "" +
 	"\n" +
 	"\x16isthmus/v1/apply.proto\x12\n" +
-	"isthmus.v1\x1a\x1cgoogle/api/annotations.proto\"[\n" +
+	"isthmus.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1bisthmus/v1/federation.proto\"[\n" +
 	"\fApplyRequest\x12\x1c\n" +
 	"\tmanifests\x18\x01 \x01(\tR\tmanifests\x12\x17\n" +
 	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12\x14\n" +
-	"\x05force\x18\x03 \x01(\bR\x05force\"S\n" +
+	"\x05force\x18\x03 \x01(\bR\x05force\"\x91\x01\n" +
 	"\rApplyResponse\x12,\n" +
 	"\achanges\x18\x01 \x03(\v2\x12.isthmus.v1.ChangeR\achanges\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"\xab\x01\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x12<\n" +
+	"\vfederations\x18\x03 \x03(\v2\x1a.isthmus.v1.FederationPlanR\vfederations\"\xab\x01\n" +
 	"\x06Change\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -479,19 +489,21 @@ var file_isthmus_v1_apply_proto_goTypes = []any{
 	(*FieldChange)(nil),      // 3: isthmus.v1.FieldChange
 	(*GetServerRequest)(nil), // 4: isthmus.v1.GetServerRequest
 	(*ServerInfo)(nil),       // 5: isthmus.v1.ServerInfo
+	(*FederationPlan)(nil),   // 6: isthmus.v1.FederationPlan
 }
 var file_isthmus_v1_apply_proto_depIdxs = []int32{
 	2, // 0: isthmus.v1.ApplyResponse.changes:type_name -> isthmus.v1.Change
-	3, // 1: isthmus.v1.Change.fields:type_name -> isthmus.v1.FieldChange
-	0, // 2: isthmus.v1.ServerService.Apply:input_type -> isthmus.v1.ApplyRequest
-	4, // 3: isthmus.v1.ServerService.GetServer:input_type -> isthmus.v1.GetServerRequest
-	1, // 4: isthmus.v1.ServerService.Apply:output_type -> isthmus.v1.ApplyResponse
-	5, // 5: isthmus.v1.ServerService.GetServer:output_type -> isthmus.v1.ServerInfo
-	4, // [4:6] is the sub-list for method output_type
-	2, // [2:4] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	6, // 1: isthmus.v1.ApplyResponse.federations:type_name -> isthmus.v1.FederationPlan
+	3, // 2: isthmus.v1.Change.fields:type_name -> isthmus.v1.FieldChange
+	0, // 3: isthmus.v1.ServerService.Apply:input_type -> isthmus.v1.ApplyRequest
+	4, // 4: isthmus.v1.ServerService.GetServer:input_type -> isthmus.v1.GetServerRequest
+	1, // 5: isthmus.v1.ServerService.Apply:output_type -> isthmus.v1.ApplyResponse
+	5, // 6: isthmus.v1.ServerService.GetServer:output_type -> isthmus.v1.ServerInfo
+	5, // [5:7] is the sub-list for method output_type
+	3, // [3:5] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_isthmus_v1_apply_proto_init() }
@@ -499,6 +511,7 @@ func file_isthmus_v1_apply_proto_init() {
 	if File_isthmus_v1_apply_proto != nil {
 		return
 	}
+	file_isthmus_v1_federation_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

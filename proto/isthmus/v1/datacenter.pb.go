@@ -324,8 +324,19 @@ type DatacenterStatus struct {
 	AclReplication  *AclReplication   `protobuf:"bytes,19,opt,name=acl_replication,json=aclReplication,proto3" json:"acl_replication,omitempty"`
 	// The epoch of the store for which an operator confirmed that removals may go on after a restore.
 	ConfirmedEpoch string `protobuf:"bytes,20,opt,name=confirmed_epoch,json=confirmedEpoch,proto3" json:"confirmed_epoch,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Consul's domain, without dots at its ends: consul.
+	ConsulDomain string `protobuf:"bytes,21,opt,name=consul_domain,json=consulDomain,proto3" json:"consul_domain,omitempty"`
+	// The primary_datacenter that it runs with; empty or its own name: none other.
+	PrimaryDatacenter    string `protobuf:"bytes,22,opt,name=primary_datacenter,json=primaryDatacenter,proto3" json:"primary_datacenter,omitempty"`
+	WanFederationEnabled *bool  `protobuf:"varint,23,opt,name=wan_federation_enabled,json=wanFederationEnabled,proto3,oneof" json:"wan_federation_enabled,omitempty"`
+	// allow or deny.
+	DefaultPolicy string `protobuf:"bytes,24,opt,name=default_policy,json=defaultPolicy,proto3" json:"default_policy,omitempty"`
+	// The servers' addresses in the WAN gossip, host:port; at most 16.
+	WanAddresses []string `protobuf:"bytes,25,rep,name=wan_addresses,json=wanAddresses,proto3" json:"wan_addresses,omitempty"`
+	// The Federation that it belongs to; empty: none.
+	Federation    string `protobuf:"bytes,26,opt,name=federation,proto3" json:"federation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DatacenterStatus) Reset() {
@@ -494,6 +505,48 @@ func (x *DatacenterStatus) GetAclReplication() *AclReplication {
 func (x *DatacenterStatus) GetConfirmedEpoch() string {
 	if x != nil {
 		return x.ConfirmedEpoch
+	}
+	return ""
+}
+
+func (x *DatacenterStatus) GetConsulDomain() string {
+	if x != nil {
+		return x.ConsulDomain
+	}
+	return ""
+}
+
+func (x *DatacenterStatus) GetPrimaryDatacenter() string {
+	if x != nil {
+		return x.PrimaryDatacenter
+	}
+	return ""
+}
+
+func (x *DatacenterStatus) GetWanFederationEnabled() bool {
+	if x != nil && x.WanFederationEnabled != nil {
+		return *x.WanFederationEnabled
+	}
+	return false
+}
+
+func (x *DatacenterStatus) GetDefaultPolicy() string {
+	if x != nil {
+		return x.DefaultPolicy
+	}
+	return ""
+}
+
+func (x *DatacenterStatus) GetWanAddresses() []string {
+	if x != nil {
+		return x.WanAddresses
+	}
+	return nil
+}
+
+func (x *DatacenterStatus) GetFederation() string {
+	if x != nil {
+		return x.Federation
 	}
 	return ""
 }
@@ -1010,7 +1063,7 @@ const file_isthmus_v1_datacenter_proto_rawDesc = "" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12!\n" +
 	"\fhelm_release\x18\x03 \x01(\tR\vhelmRelease\x12\x1f\n" +
 	"\vsecret_name\x18\x04 \x01(\tR\n" +
-	"secretName\"\xbe\a\n" +
+	"secretName\"\xd4\t\n" +
 	"\x10DatacenterStatus\x125\n" +
 	"\n" +
 	"conditions\x18\x01 \x03(\v2\x15.isthmus.v1.ConditionR\n" +
@@ -1038,12 +1091,21 @@ const file_isthmus_v1_datacenter_proto_rawDesc = "" +
 	"\x0eca_expire_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\fcaExpireTime\x12E\n" +
 	"\x10foreign_peerings\x18\x12 \x03(\v2\x1a.isthmus.v1.ForeignPeeringR\x0fforeignPeerings\x12C\n" +
 	"\x0facl_replication\x18\x13 \x01(\v2\x1a.isthmus.v1.AclReplicationR\x0eaclReplication\x12'\n" +
-	"\x0fconfirmed_epoch\x18\x14 \x01(\tR\x0econfirmedEpochB\x0e\n" +
+	"\x0fconfirmed_epoch\x18\x14 \x01(\tR\x0econfirmedEpoch\x12#\n" +
+	"\rconsul_domain\x18\x15 \x01(\tR\fconsulDomain\x12-\n" +
+	"\x12primary_datacenter\x18\x16 \x01(\tR\x11primaryDatacenter\x129\n" +
+	"\x16wan_federation_enabled\x18\x17 \x01(\bH\x05R\x14wanFederationEnabled\x88\x01\x01\x12%\n" +
+	"\x0edefault_policy\x18\x18 \x01(\tR\rdefaultPolicy\x12#\n" +
+	"\rwan_addresses\x18\x19 \x03(\tR\fwanAddresses\x12\x1e\n" +
+	"\n" +
+	"federation\x18\x1a \x01(\tR\n" +
+	"federationB\x0e\n" +
 	"\f_acl_enabledB\x0e\n" +
 	"\f_tls_enabledB\x13\n" +
 	"\x11_gossip_encryptedB\x12\n" +
 	"\x10_connect_enabledB\x12\n" +
-	"\x10_peering_enabled\"t\n" +
+	"\x10_peering_enabledB\x19\n" +
+	"\x17_wan_federation_enabled\"t\n" +
 	"\x0eForeignPeering\x12\x1b\n" +
 	"\tpeer_name\x18\x01 \x01(\tR\bpeerName\x12\x17\n" +
 	"\apeer_id\x18\x02 \x01(\tR\x06peerId\x12\x14\n" +

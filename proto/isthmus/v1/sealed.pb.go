@@ -337,7 +337,7 @@ func (x *TrustedAgent) GetApproval() *Approval {
 // SealedPayload is a secret on its way from one agent to the agents of another datacenter. The server sees only this.
 type SealedPayload struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// peering-token.
+	// peering-token or federation-bundle.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// The uid of the resource that it belongs to.
 	Uid string `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`

@@ -507,14 +507,20 @@ type DesiredItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Stable: type and uid.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// peering-acceptor, peering-dialer, exported-services or mesh.
-	Type             string            `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	PeeringAcceptor  *PeeringAcceptor  `protobuf:"bytes,3,opt,name=peering_acceptor,json=peeringAcceptor,proto3" json:"peering_acceptor,omitempty"`
-	PeeringDialer    *PeeringDialer    `protobuf:"bytes,4,opt,name=peering_dialer,json=peeringDialer,proto3" json:"peering_dialer,omitempty"`
-	ExportedServices *ExportedServices `protobuf:"bytes,5,opt,name=exported_services,json=exportedServices,proto3" json:"exported_services,omitempty"`
-	Mesh             *MeshSettings     `protobuf:"bytes,6,opt,name=mesh,proto3" json:"mesh,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// peering-acceptor, peering-dialer, exported-services, mesh, proxy-defaults, federation-primary, federation-secondary, probes or
+	// gateway-routes.
+	Type                string               `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	PeeringAcceptor     *PeeringAcceptor     `protobuf:"bytes,3,opt,name=peering_acceptor,json=peeringAcceptor,proto3" json:"peering_acceptor,omitempty"`
+	PeeringDialer       *PeeringDialer       `protobuf:"bytes,4,opt,name=peering_dialer,json=peeringDialer,proto3" json:"peering_dialer,omitempty"`
+	ExportedServices    *ExportedServices    `protobuf:"bytes,5,opt,name=exported_services,json=exportedServices,proto3" json:"exported_services,omitempty"`
+	Mesh                *MeshSettings        `protobuf:"bytes,6,opt,name=mesh,proto3" json:"mesh,omitempty"`
+	ProxyDefaults       *ProxyDefaults       `protobuf:"bytes,7,opt,name=proxy_defaults,json=proxyDefaults,proto3" json:"proxy_defaults,omitempty"`
+	FederationPrimary   *FederationPrimary   `protobuf:"bytes,8,opt,name=federation_primary,json=federationPrimary,proto3" json:"federation_primary,omitempty"`
+	FederationSecondary *FederationSecondary `protobuf:"bytes,9,opt,name=federation_secondary,json=federationSecondary,proto3" json:"federation_secondary,omitempty"`
+	Probes              *Probes              `protobuf:"bytes,10,opt,name=probes,proto3" json:"probes,omitempty"`
+	GatewayRoutes       *GatewayRoutes       `protobuf:"bytes,11,opt,name=gateway_routes,json=gatewayRoutes,proto3" json:"gateway_routes,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *DesiredItem) Reset() {
@@ -585,6 +591,41 @@ func (x *DesiredItem) GetExportedServices() *ExportedServices {
 func (x *DesiredItem) GetMesh() *MeshSettings {
 	if x != nil {
 		return x.Mesh
+	}
+	return nil
+}
+
+func (x *DesiredItem) GetProxyDefaults() *ProxyDefaults {
+	if x != nil {
+		return x.ProxyDefaults
+	}
+	return nil
+}
+
+func (x *DesiredItem) GetFederationPrimary() *FederationPrimary {
+	if x != nil {
+		return x.FederationPrimary
+	}
+	return nil
+}
+
+func (x *DesiredItem) GetFederationSecondary() *FederationSecondary {
+	if x != nil {
+		return x.FederationSecondary
+	}
+	return nil
+}
+
+func (x *DesiredItem) GetProbes() *Probes {
+	if x != nil {
+		return x.Probes
+	}
+	return nil
+}
+
+func (x *DesiredItem) GetGatewayRoutes() *GatewayRoutes {
+	if x != nil {
+		return x.GatewayRoutes
 	}
 	return nil
 }
@@ -990,6 +1031,1176 @@ func (x *MeshSettings) GetPeerThroughMeshGateways() bool {
 	return false
 }
 
+// ProxyDefaults is isthmus's part of the proxy-defaults entry.
+type ProxyDefaults struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// local or remote.
+	MeshGatewayMode string `protobuf:"bytes,1,opt,name=mesh_gateway_mode,json=meshGatewayMode,proto3" json:"mesh_gateway_mode,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ProxyDefaults) Reset() {
+	*x = ProxyDefaults{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProxyDefaults) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProxyDefaults) ProtoMessage() {}
+
+func (x *ProxyDefaults) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProxyDefaults.ProtoReflect.Descriptor instead.
+func (*ProxyDefaults) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ProxyDefaults) GetMeshGatewayMode() string {
+	if x != nil {
+		return x.MeshGatewayMode
+	}
+	return ""
+}
+
+// FederationPrimary is what the primary of a federation does.
+type FederationPrimary struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Uid        string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
+	Federation string                 `protobuf:"bytes,2,opt,name=federation,proto3" json:"federation,omitempty"`
+	// mesh-gateway or traditional.
+	Mode             string          `protobuf:"bytes,3,opt,name=mode,proto3" json:"mode,omitempty"`
+	Keyless          bool            `protobuf:"varint,4,opt,name=keyless,proto3" json:"keyless,omitempty"`
+	RetryIntervalWan string          `protobuf:"bytes,5,opt,name=retry_interval_wan,json=retryIntervalWan,proto3" json:"retry_interval_wan,omitempty"`
+	Members          []*BundleMember `protobuf:"bytes,6,rep,name=members,proto3" json:"members,omitempty"`
+	// PEM: CAs of datacenters that are about to join, which this one's servers shall trust as well.
+	TrustedCas []string         `protobuf:"bytes,7,rep,name=trusted_cas,json=trustedCas,proto3" json:"trusted_cas,omitempty"`
+	Requests   []*BundleRequest `protobuf:"bytes,8,rep,name=requests,proto3" json:"requests,omitempty"`
+	// Nobody is to be left in it: undo what was configured for it.
+	Delete        bool `protobuf:"varint,9,opt,name=delete,proto3" json:"delete,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FederationPrimary) Reset() {
+	*x = FederationPrimary{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FederationPrimary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FederationPrimary) ProtoMessage() {}
+
+func (x *FederationPrimary) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FederationPrimary.ProtoReflect.Descriptor instead.
+func (*FederationPrimary) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *FederationPrimary) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *FederationPrimary) GetFederation() string {
+	if x != nil {
+		return x.Federation
+	}
+	return ""
+}
+
+func (x *FederationPrimary) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+func (x *FederationPrimary) GetKeyless() bool {
+	if x != nil {
+		return x.Keyless
+	}
+	return false
+}
+
+func (x *FederationPrimary) GetRetryIntervalWan() string {
+	if x != nil {
+		return x.RetryIntervalWan
+	}
+	return ""
+}
+
+func (x *FederationPrimary) GetMembers() []*BundleMember {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *FederationPrimary) GetTrustedCas() []string {
+	if x != nil {
+		return x.TrustedCas
+	}
+	return nil
+}
+
+func (x *FederationPrimary) GetRequests() []*BundleRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+func (x *FederationPrimary) GetDelete() bool {
+	if x != nil {
+		return x.Delete
+	}
+	return false
+}
+
+// BundleMember is a secondary, as the primary's agent deals with it.
+type BundleMember struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Datacenter       string                 `protobuf:"bytes,1,opt,name=datacenter,proto3" json:"datacenter,omitempty"`
+	ConsulDatacenter string                 `protobuf:"bytes,2,opt,name=consul_datacenter,json=consulDatacenter,proto3" json:"consul_datacenter,omitempty"`
+	// To seal to: its trusted agents.
+	Recipients []*TrustedAgent `protobuf:"bytes,3,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	// What was stored last.
+	Bundle *BundleEntry `protobuf:"bytes,4,opt,name=bundle,proto3" json:"bundle,omitempty"`
+	// What it shall dial: the LAN addresses of its own gateways, which know the way, or the primary's WAN addresses.
+	PrimaryGateways []string `protobuf:"bytes,5,rep,name=primary_gateways,json=primaryGateways,proto3" json:"primary_gateways,omitempty"`
+	// Traditional: WAN addresses (host:port) of the primary's servers for its retry_join_wan, and of its own servers for a join from here.
+	RetryJoinWan []string `protobuf:"bytes,6,rep,name=retry_join_wan,json=retryJoinWan,proto3" json:"retry_join_wan,omitempty"`
+	WanAddresses []string `protobuf:"bytes,7,rep,name=wan_addresses,json=wanAddresses,proto3" json:"wan_addresses,omitempty"`
+	// Keyless: who asks for a certificate.
+	Requests []*CertificateRequest `protobuf:"bytes,8,rep,name=requests,proto3" json:"requests,omitempty"`
+	// Its bundle may be made now.
+	Ready bool `protobuf:"varint,9,opt,name=ready,proto3" json:"ready,omitempty"`
+	// It left (or is lost): revoke its tokens and clear the WAN pool of its servers.
+	Revoke        bool `protobuf:"varint,10,opt,name=revoke,proto3" json:"revoke,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BundleMember) Reset() {
+	*x = BundleMember{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BundleMember) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BundleMember) ProtoMessage() {}
+
+func (x *BundleMember) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BundleMember.ProtoReflect.Descriptor instead.
+func (*BundleMember) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *BundleMember) GetDatacenter() string {
+	if x != nil {
+		return x.Datacenter
+	}
+	return ""
+}
+
+func (x *BundleMember) GetConsulDatacenter() string {
+	if x != nil {
+		return x.ConsulDatacenter
+	}
+	return ""
+}
+
+func (x *BundleMember) GetRecipients() []*TrustedAgent {
+	if x != nil {
+		return x.Recipients
+	}
+	return nil
+}
+
+func (x *BundleMember) GetBundle() *BundleEntry {
+	if x != nil {
+		return x.Bundle
+	}
+	return nil
+}
+
+func (x *BundleMember) GetPrimaryGateways() []string {
+	if x != nil {
+		return x.PrimaryGateways
+	}
+	return nil
+}
+
+func (x *BundleMember) GetRetryJoinWan() []string {
+	if x != nil {
+		return x.RetryJoinWan
+	}
+	return nil
+}
+
+func (x *BundleMember) GetWanAddresses() []string {
+	if x != nil {
+		return x.WanAddresses
+	}
+	return nil
+}
+
+func (x *BundleMember) GetRequests() []*CertificateRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+func (x *BundleMember) GetReady() bool {
+	if x != nil {
+		return x.Ready
+	}
+	return false
+}
+
+func (x *BundleMember) GetRevoke() bool {
+	if x != nil {
+		return x.Revoke
+	}
+	return false
+}
+
+type CertificateRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Agent string                 `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	Csr   []byte                 `protobuf:"bytes,2,opt,name=csr,proto3" json:"csr,omitempty"`
+	// By the agent's identity key: see identity.SignServerCSR.
+	Signature     []byte `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CertificateRequest) Reset() {
+	*x = CertificateRequest{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CertificateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CertificateRequest) ProtoMessage() {}
+
+func (x *CertificateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CertificateRequest.ProtoReflect.Descriptor instead.
+func (*CertificateRequest) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *CertificateRequest) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
+}
+
+func (x *CertificateRequest) GetCsr() []byte {
+	if x != nil {
+		return x.Csr
+	}
+	return nil
+}
+
+func (x *CertificateRequest) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+// FederationSecondary is what a secondary of a federation does.
+type FederationSecondary struct {
+	state                   protoimpl.MessageState `protogen:"open.v1"`
+	Uid                     string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
+	Federation              string                 `protobuf:"bytes,2,opt,name=federation,proto3" json:"federation,omitempty"`
+	Mode                    string                 `protobuf:"bytes,3,opt,name=mode,proto3" json:"mode,omitempty"`
+	Keyless                 bool                   `protobuf:"varint,4,opt,name=keyless,proto3" json:"keyless,omitempty"`
+	Primary                 string                 `protobuf:"bytes,5,opt,name=primary,proto3" json:"primary,omitempty"`
+	PrimaryConsulDatacenter string                 `protobuf:"bytes,6,opt,name=primary_consul_datacenter,json=primaryConsulDatacenter,proto3" json:"primary_consul_datacenter,omitempty"`
+	// The bundle: none while digest is empty.
+	SecretDigest string `protobuf:"bytes,7,opt,name=secret_digest,json=secretDigest,proto3" json:"secret_digest,omitempty"`
+	Generation   int32  `protobuf:"varint,8,opt,name=generation,proto3" json:"generation,omitempty"`
+	// Whose signature it may carry: the primary's trusted agents.
+	Senders []*TrustedAgent `protobuf:"bytes,9,rep,name=senders,proto3" json:"senders,omitempty"`
+	// Everything stands ready to join: rules hold, trust is proven, losses are accepted.
+	Join bool `protobuf:"varint,10,opt,name=join,proto3" json:"join,omitempty"`
+	// The plan digest that the operator accepted. The agent compares it with what it finds itself.
+	AcceptedDigest string `protobuf:"bytes,11,opt,name=accepted_digest,json=acceptedDigest,proto3" json:"accepted_digest,omitempty"`
+	// PEM: to trust as well, before the join.
+	TrustedCas []string `protobuf:"bytes,12,rep,name=trusted_cas,json=trustedCas,proto3" json:"trusted_cas,omitempty"`
+	// Leave: become a datacenter of its own.
+	Delete        bool `protobuf:"varint,13,opt,name=delete,proto3" json:"delete,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FederationSecondary) Reset() {
+	*x = FederationSecondary{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FederationSecondary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FederationSecondary) ProtoMessage() {}
+
+func (x *FederationSecondary) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FederationSecondary.ProtoReflect.Descriptor instead.
+func (*FederationSecondary) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *FederationSecondary) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *FederationSecondary) GetFederation() string {
+	if x != nil {
+		return x.Federation
+	}
+	return ""
+}
+
+func (x *FederationSecondary) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+func (x *FederationSecondary) GetKeyless() bool {
+	if x != nil {
+		return x.Keyless
+	}
+	return false
+}
+
+func (x *FederationSecondary) GetPrimary() string {
+	if x != nil {
+		return x.Primary
+	}
+	return ""
+}
+
+func (x *FederationSecondary) GetPrimaryConsulDatacenter() string {
+	if x != nil {
+		return x.PrimaryConsulDatacenter
+	}
+	return ""
+}
+
+func (x *FederationSecondary) GetSecretDigest() string {
+	if x != nil {
+		return x.SecretDigest
+	}
+	return ""
+}
+
+func (x *FederationSecondary) GetGeneration() int32 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *FederationSecondary) GetSenders() []*TrustedAgent {
+	if x != nil {
+		return x.Senders
+	}
+	return nil
+}
+
+func (x *FederationSecondary) GetJoin() bool {
+	if x != nil {
+		return x.Join
+	}
+	return false
+}
+
+func (x *FederationSecondary) GetAcceptedDigest() string {
+	if x != nil {
+		return x.AcceptedDigest
+	}
+	return ""
+}
+
+func (x *FederationSecondary) GetTrustedCas() []string {
+	if x != nil {
+		return x.TrustedCas
+	}
+	return nil
+}
+
+func (x *FederationSecondary) GetDelete() bool {
+	if x != nil {
+		return x.Delete
+	}
+	return false
+}
+
+// Probes are what an agent tries again and again, to prove what works.
+type Probes struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gateways      []*GatewayProbe        `protobuf:"bytes,1,rep,name=gateways,proto3" json:"gateways,omitempty"`
+	Reads         []*ReadProbe           `protobuf:"bytes,2,rep,name=reads,proto3" json:"reads,omitempty"`
+	Urls          []*UrlProbe            `protobuf:"bytes,3,rep,name=urls,proto3" json:"urls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Probes) Reset() {
+	*x = Probes{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Probes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Probes) ProtoMessage() {}
+
+func (x *Probes) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Probes.ProtoReflect.Descriptor instead.
+func (*Probes) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Probes) GetGateways() []*GatewayProbe {
+	if x != nil {
+		return x.Gateways
+	}
+	return nil
+}
+
+func (x *Probes) GetReads() []*ReadProbe {
+	if x != nil {
+		return x.Reads
+	}
+	return nil
+}
+
+func (x *Probes) GetUrls() []*UrlProbe {
+	if x != nil {
+		return x.Urls
+	}
+	return nil
+}
+
+// GatewayProbe is a handshake with a server of another datacenter, through one address of it.
+type GatewayProbe struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Datacenter string                 `protobuf:"bytes,1,opt,name=datacenter,proto3" json:"datacenter,omitempty"`
+	// host:port
+	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	// SNI, and the name that the server's certificate must have.
+	ServerName    string `protobuf:"bytes,3,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
+	Alpn          string `protobuf:"bytes,4,opt,name=alpn,proto3" json:"alpn,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GatewayProbe) Reset() {
+	*x = GatewayProbe{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GatewayProbe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GatewayProbe) ProtoMessage() {}
+
+func (x *GatewayProbe) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GatewayProbe.ProtoReflect.Descriptor instead.
+func (*GatewayProbe) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GatewayProbe) GetDatacenter() string {
+	if x != nil {
+		return x.Datacenter
+	}
+	return ""
+}
+
+func (x *GatewayProbe) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *GatewayProbe) GetServerName() string {
+	if x != nil {
+		return x.ServerName
+	}
+	return ""
+}
+
+func (x *GatewayProbe) GetAlpn() string {
+	if x != nil {
+		return x.Alpn
+	}
+	return ""
+}
+
+// ReadProbe is a catalog read of another datacenter through the local Consul.
+type ReadProbe struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Datacenter       string                 `protobuf:"bytes,1,opt,name=datacenter,proto3" json:"datacenter,omitempty"`
+	ConsulDatacenter string                 `protobuf:"bytes,2,opt,name=consul_datacenter,json=consulDatacenter,proto3" json:"consul_datacenter,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ReadProbe) Reset() {
+	*x = ReadProbe{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadProbe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadProbe) ProtoMessage() {}
+
+func (x *ReadProbe) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadProbe.ProtoReflect.Descriptor instead.
+func (*ReadProbe) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ReadProbe) GetDatacenter() string {
+	if x != nil {
+		return x.Datacenter
+	}
+	return ""
+}
+
+func (x *ReadProbe) GetConsulDatacenter() string {
+	if x != nil {
+		return x.ConsulDatacenter
+	}
+	return ""
+}
+
+// UrlProbe is a request to an HTTPS API, whose answer does not matter.
+type UrlProbe struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Datacenter    string                 `protobuf:"bytes,1,opt,name=datacenter,proto3" json:"datacenter,omitempty"`
+	Url           string                 `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UrlProbe) Reset() {
+	*x = UrlProbe{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UrlProbe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UrlProbe) ProtoMessage() {}
+
+func (x *UrlProbe) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UrlProbe.ProtoReflect.Descriptor instead.
+func (*UrlProbe) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *UrlProbe) GetDatacenter() string {
+	if x != nil {
+		return x.Datacenter
+	}
+	return ""
+}
+
+func (x *UrlProbe) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+// GatewayRoutes are the routes that the control plane knows for a datacenter's gateways.
+type GatewayRoutes struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Routes []*GatewayRoute        `protobuf:"bytes,1,rep,name=routes,proto3" json:"routes,omitempty"`
+	// Consul's domain, as in server.<datacenter>.<domain>.
+	Domain        string `protobuf:"bytes,2,opt,name=domain,proto3" json:"domain,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GatewayRoutes) Reset() {
+	*x = GatewayRoutes{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GatewayRoutes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GatewayRoutes) ProtoMessage() {}
+
+func (x *GatewayRoutes) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GatewayRoutes.ProtoReflect.Descriptor instead.
+func (*GatewayRoutes) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *GatewayRoutes) GetRoutes() []*GatewayRoute {
+	if x != nil {
+		return x.Routes
+	}
+	return nil
+}
+
+func (x *GatewayRoutes) GetDomain() string {
+	if x != nil {
+		return x.Domain
+	}
+	return ""
+}
+
+type GatewayRoute struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A name as in SNI, or *.name for all names below it.
+	Pattern string `protobuf:"bytes,1,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	// federation or peering.
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// host:port, tried in this order.
+	Addresses     []string `protobuf:"bytes,3,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GatewayRoute) Reset() {
+	*x = GatewayRoute{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GatewayRoute) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GatewayRoute) ProtoMessage() {}
+
+func (x *GatewayRoute) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GatewayRoute.ProtoReflect.Descriptor instead.
+func (*GatewayRoute) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *GatewayRoute) GetPattern() string {
+	if x != nil {
+		return x.Pattern
+	}
+	return ""
+}
+
+func (x *GatewayRoute) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *GatewayRoute) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+type StoreBundleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Sealed to the agents of a member, or to the recipient of a request.
+	Payload     *SealedPayload `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
+	Datacenter  string         `protobuf:"bytes,2,opt,name=datacenter,proto3" json:"datacenter,omitempty"`
+	InputDigest string         `protobuf:"bytes,3,opt,name=input_digest,json=inputDigest,proto3" json:"input_digest,omitempty"`
+	// What was stored before: a Conflict when it is no longer so.
+	PreviousGeneration    int32                  `protobuf:"varint,4,opt,name=previous_generation,json=previousGeneration,proto3" json:"previous_generation,omitempty"`
+	Certificates          []string               `protobuf:"bytes,5,rep,name=certificates,proto3" json:"certificates,omitempty"`
+	CertificateExpireTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=certificate_expire_time,json=certificateExpireTime,proto3" json:"certificate_expire_time,omitempty"`
+	// Of a request by hand: whom it is for.
+	Recipient     string `protobuf:"bytes,7,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreBundleRequest) Reset() {
+	*x = StoreBundleRequest{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreBundleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreBundleRequest) ProtoMessage() {}
+
+func (x *StoreBundleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreBundleRequest.ProtoReflect.Descriptor instead.
+func (*StoreBundleRequest) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *StoreBundleRequest) GetPayload() *SealedPayload {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
+func (x *StoreBundleRequest) GetDatacenter() string {
+	if x != nil {
+		return x.Datacenter
+	}
+	return ""
+}
+
+func (x *StoreBundleRequest) GetInputDigest() string {
+	if x != nil {
+		return x.InputDigest
+	}
+	return ""
+}
+
+func (x *StoreBundleRequest) GetPreviousGeneration() int32 {
+	if x != nil {
+		return x.PreviousGeneration
+	}
+	return 0
+}
+
+func (x *StoreBundleRequest) GetCertificates() []string {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
+func (x *StoreBundleRequest) GetCertificateExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CertificateExpireTime
+	}
+	return nil
+}
+
+func (x *StoreBundleRequest) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+type StoreBundleResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Digest        string                 `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreBundleResponse) Reset() {
+	*x = StoreBundleResponse{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreBundleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreBundleResponse) ProtoMessage() {}
+
+func (x *StoreBundleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreBundleResponse.ProtoReflect.Descriptor instead.
+func (*StoreBundleResponse) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *StoreBundleResponse) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+type TakeTurnRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// federation uid
+	Uid           string `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TakeTurnRequest) Reset() {
+	*x = TakeTurnRequest{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TakeTurnRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TakeTurnRequest) ProtoMessage() {}
+
+func (x *TakeTurnRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TakeTurnRequest.ProtoReflect.Descriptor instead.
+func (*TakeTurnRequest) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *TakeTurnRequest) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+type TakeTurnResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Granted bool                   `protobuf:"varint,1,opt,name=granted,proto3" json:"granted,omitempty"`
+	// Who has the turn otherwise.
+	Holder        string                 `protobuf:"bytes,2,opt,name=holder,proto3" json:"holder,omitempty"`
+	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TakeTurnResponse) Reset() {
+	*x = TakeTurnResponse{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TakeTurnResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TakeTurnResponse) ProtoMessage() {}
+
+func (x *TakeTurnResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TakeTurnResponse.ProtoReflect.Descriptor instead.
+func (*TakeTurnResponse) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *TakeTurnResponse) GetGranted() bool {
+	if x != nil {
+		return x.Granted
+	}
+	return false
+}
+
+func (x *TakeTurnResponse) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
+func (x *TakeTurnResponse) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+type EndTurnRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Uid           string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndTurnRequest) Reset() {
+	*x = EndTurnRequest{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndTurnRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndTurnRequest) ProtoMessage() {}
+
+func (x *EndTurnRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndTurnRequest.ProtoReflect.Descriptor instead.
+func (*EndTurnRequest) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *EndTurnRequest) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+type EndTurnResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndTurnResponse) Reset() {
+	*x = EndTurnResponse{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndTurnResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndTurnResponse) ProtoMessage() {}
+
+func (x *EndTurnResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndTurnResponse.ProtoReflect.Descriptor instead.
+func (*EndTurnResponse) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{29}
+}
+
 type FetchSecretsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Digests       []string               `protobuf:"bytes,1,rep,name=digests,proto3" json:"digests,omitempty"`
@@ -999,7 +2210,7 @@ type FetchSecretsRequest struct {
 
 func (x *FetchSecretsRequest) Reset() {
 	*x = FetchSecretsRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[13]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +2222,7 @@ func (x *FetchSecretsRequest) String() string {
 func (*FetchSecretsRequest) ProtoMessage() {}
 
 func (x *FetchSecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[13]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +2235,7 @@ func (x *FetchSecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchSecretsRequest.ProtoReflect.Descriptor instead.
 func (*FetchSecretsRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{13}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *FetchSecretsRequest) GetDigests() []string {
@@ -1043,7 +2254,7 @@ type FetchSecretsResponse struct {
 
 func (x *FetchSecretsResponse) Reset() {
 	*x = FetchSecretsResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[14]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1055,7 +2266,7 @@ func (x *FetchSecretsResponse) String() string {
 func (*FetchSecretsResponse) ProtoMessage() {}
 
 func (x *FetchSecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[14]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1068,7 +2279,7 @@ func (x *FetchSecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchSecretsResponse.ProtoReflect.Descriptor instead.
 func (*FetchSecretsResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{14}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *FetchSecretsResponse) GetPayloads() []*SealedPayload {
@@ -1091,7 +2302,7 @@ type ClaimTokenRequest struct {
 
 func (x *ClaimTokenRequest) Reset() {
 	*x = ClaimTokenRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[15]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1103,7 +2314,7 @@ func (x *ClaimTokenRequest) String() string {
 func (*ClaimTokenRequest) ProtoMessage() {}
 
 func (x *ClaimTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[15]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1116,7 +2327,7 @@ func (x *ClaimTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimTokenRequest.ProtoReflect.Descriptor instead.
 func (*ClaimTokenRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{15}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ClaimTokenRequest) GetUid() string {
@@ -1156,7 +2367,7 @@ type ClaimTokenResponse struct {
 
 func (x *ClaimTokenResponse) Reset() {
 	*x = ClaimTokenResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[16]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1168,7 +2379,7 @@ func (x *ClaimTokenResponse) String() string {
 func (*ClaimTokenResponse) ProtoMessage() {}
 
 func (x *ClaimTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[16]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1181,7 +2392,7 @@ func (x *ClaimTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimTokenResponse.ProtoReflect.Descriptor instead.
 func (*ClaimTokenResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{16}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ClaimTokenResponse) GetAttempt() int32 {
@@ -1205,7 +2416,7 @@ type StoreTokenRequest struct {
 
 func (x *StoreTokenRequest) Reset() {
 	*x = StoreTokenRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[17]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1217,7 +2428,7 @@ func (x *StoreTokenRequest) String() string {
 func (*StoreTokenRequest) ProtoMessage() {}
 
 func (x *StoreTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[17]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1230,7 +2441,7 @@ func (x *StoreTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreTokenRequest.ProtoReflect.Descriptor instead.
 func (*StoreTokenRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{17}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *StoreTokenRequest) GetPayload() *SealedPayload {
@@ -1277,7 +2488,7 @@ type StoreTokenResponse struct {
 
 func (x *StoreTokenResponse) Reset() {
 	*x = StoreTokenResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[18]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +2500,7 @@ func (x *StoreTokenResponse) String() string {
 func (*StoreTokenResponse) ProtoMessage() {}
 
 func (x *StoreTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[18]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,7 +2513,7 @@ func (x *StoreTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreTokenResponse.ProtoReflect.Descriptor instead.
 func (*StoreTokenResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{18}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *StoreTokenResponse) GetDigest() string {
@@ -1314,19 +2525,24 @@ func (x *StoreTokenResponse) GetDigest() string {
 
 // ReportRequest carries the parts whose digest changed since the agent's last report.
 type ReportRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Agent         *AgentReport           `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
-	Inventory     *InventoryReport       `protobuf:"bytes,2,opt,name=inventory,proto3" json:"inventory,omitempty"`
-	Peerings      *PeeringsReport        `protobuf:"bytes,3,opt,name=peerings,proto3" json:"peerings,omitempty"`
-	Exports       *ExportsReport         `protobuf:"bytes,4,opt,name=exports,proto3" json:"exports,omitempty"`
-	Services      *ServicesReport        `protobuf:"bytes,5,opt,name=services,proto3" json:"services,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Agent     *AgentReport           `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	Inventory *InventoryReport       `protobuf:"bytes,2,opt,name=inventory,proto3" json:"inventory,omitempty"`
+	Peerings  *PeeringsReport        `protobuf:"bytes,3,opt,name=peerings,proto3" json:"peerings,omitempty"`
+	Exports   *ExportsReport         `protobuf:"bytes,4,opt,name=exports,proto3" json:"exports,omitempty"`
+	Services  *ServicesReport        `protobuf:"bytes,5,opt,name=services,proto3" json:"services,omitempty"`
+	// Every agent: about its own host.
+	Delivery   *DeliveryReport   `protobuf:"bytes,6,opt,name=delivery,proto3" json:"delivery,omitempty"`
+	Federation *FederationReport `protobuf:"bytes,7,opt,name=federation,proto3" json:"federation,omitempty"`
+	// A gateway: about itself. It sends nothing else but agent.
+	Gateway       *GatewayReport `protobuf:"bytes,8,opt,name=gateway,proto3" json:"gateway,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[19]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +2554,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[19]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +2567,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{19}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ReportRequest) GetAgent() *AgentReport {
@@ -1389,6 +2605,27 @@ func (x *ReportRequest) GetServices() *ServicesReport {
 	return nil
 }
 
+func (x *ReportRequest) GetDelivery() *DeliveryReport {
+	if x != nil {
+		return x.Delivery
+	}
+	return nil
+}
+
+func (x *ReportRequest) GetFederation() *FederationReport {
+	if x != nil {
+		return x.Federation
+	}
+	return nil
+}
+
+func (x *ReportRequest) GetGateway() *GatewayReport {
+	if x != nil {
+		return x.Gateway
+	}
+	return nil
+}
+
 type ReportResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1397,7 +2634,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[20]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1409,7 +2646,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[20]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1422,7 +2659,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{20}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{37}
 }
 
 // AgentReport is about the agent itself; every agent of a datacenter sends it.
@@ -1449,7 +2686,7 @@ type AgentReport struct {
 
 func (x *AgentReport) Reset() {
 	*x = AgentReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[21]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1461,7 +2698,7 @@ func (x *AgentReport) String() string {
 func (*AgentReport) ProtoMessage() {}
 
 func (x *AgentReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[21]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1474,7 +2711,7 @@ func (x *AgentReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentReport.ProtoReflect.Descriptor instead.
 func (*AgentReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{21}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *AgentReport) GetLeader() bool {
@@ -1572,13 +2809,22 @@ type InventoryReport struct {
 	CaExpireTime     *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=ca_expire_time,json=caExpireTime,proto3" json:"ca_expire_time,omitempty"`
 	AclReplication   *AclReplication        `protobuf:"bytes,14,opt,name=acl_replication,json=aclReplication,proto3" json:"acl_replication,omitempty"`
 	Gateways         []*ObservedGateway     `protobuf:"bytes,15,rep,name=gateways,proto3" json:"gateways,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Consul's domain, without dots at its ends: consul.
+	ConsulDomain string `protobuf:"bytes,16,opt,name=consul_domain,json=consulDomain,proto3" json:"consul_domain,omitempty"`
+	// The primary_datacenter that it runs with.
+	PrimaryDatacenter    string `protobuf:"bytes,17,opt,name=primary_datacenter,json=primaryDatacenter,proto3" json:"primary_datacenter,omitempty"`
+	WanFederationEnabled *bool  `protobuf:"varint,18,opt,name=wan_federation_enabled,json=wanFederationEnabled,proto3,oneof" json:"wan_federation_enabled,omitempty"`
+	// allow or deny.
+	DefaultPolicy string `protobuf:"bytes,19,opt,name=default_policy,json=defaultPolicy,proto3" json:"default_policy,omitempty"`
+	// The servers' addresses in the WAN gossip, host:port.
+	WanAddresses  []string `protobuf:"bytes,20,rep,name=wan_addresses,json=wanAddresses,proto3" json:"wan_addresses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *InventoryReport) Reset() {
 	*x = InventoryReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[22]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1590,7 +2836,7 @@ func (x *InventoryReport) String() string {
 func (*InventoryReport) ProtoMessage() {}
 
 func (x *InventoryReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[22]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1603,7 +2849,7 @@ func (x *InventoryReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InventoryReport.ProtoReflect.Descriptor instead.
 func (*InventoryReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{22}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *InventoryReport) GetConsulDatacenter() string {
@@ -1711,6 +2957,41 @@ func (x *InventoryReport) GetGateways() []*ObservedGateway {
 	return nil
 }
 
+func (x *InventoryReport) GetConsulDomain() string {
+	if x != nil {
+		return x.ConsulDomain
+	}
+	return ""
+}
+
+func (x *InventoryReport) GetPrimaryDatacenter() string {
+	if x != nil {
+		return x.PrimaryDatacenter
+	}
+	return ""
+}
+
+func (x *InventoryReport) GetWanFederationEnabled() bool {
+	if x != nil && x.WanFederationEnabled != nil {
+		return *x.WanFederationEnabled
+	}
+	return false
+}
+
+func (x *InventoryReport) GetDefaultPolicy() string {
+	if x != nil {
+		return x.DefaultPolicy
+	}
+	return ""
+}
+
+func (x *InventoryReport) GetWanAddresses() []string {
+	if x != nil {
+		return x.WanAddresses
+	}
+	return nil
+}
+
 type ObservedGateway struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ServiceId     string                 `protobuf:"bytes,1,opt,name=service_id,json=serviceId,proto3" json:"service_id,omitempty"`
@@ -1725,7 +3006,7 @@ type ObservedGateway struct {
 
 func (x *ObservedGateway) Reset() {
 	*x = ObservedGateway{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[23]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1737,7 +3018,7 @@ func (x *ObservedGateway) String() string {
 func (*ObservedGateway) ProtoMessage() {}
 
 func (x *ObservedGateway) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[23]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1750,7 +3031,7 @@ func (x *ObservedGateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedGateway.ProtoReflect.Descriptor instead.
 func (*ObservedGateway) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{23}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ObservedGateway) GetServiceId() string {
@@ -1804,7 +3085,7 @@ type ServicesReport struct {
 
 func (x *ServicesReport) Reset() {
 	*x = ServicesReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[24]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1816,7 +3097,7 @@ func (x *ServicesReport) String() string {
 func (*ServicesReport) ProtoMessage() {}
 
 func (x *ServicesReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[24]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1829,7 +3110,7 @@ func (x *ServicesReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServicesReport.ProtoReflect.Descriptor instead.
 func (*ServicesReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{24}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ServicesReport) GetServices() []*CatalogService {
@@ -1848,7 +3129,7 @@ type PeeringsReport struct {
 
 func (x *PeeringsReport) Reset() {
 	*x = PeeringsReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[25]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1860,7 +3141,7 @@ func (x *PeeringsReport) String() string {
 func (*PeeringsReport) ProtoMessage() {}
 
 func (x *PeeringsReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[25]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1873,7 +3154,7 @@ func (x *PeeringsReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeeringsReport.ProtoReflect.Descriptor instead.
 func (*PeeringsReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{25}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *PeeringsReport) GetPeerings() []*ObservedPeering {
@@ -1914,7 +3195,7 @@ type ObservedPeering struct {
 
 func (x *ObservedPeering) Reset() {
 	*x = ObservedPeering{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[26]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1926,7 +3207,7 @@ func (x *ObservedPeering) String() string {
 func (*ObservedPeering) ProtoMessage() {}
 
 func (x *ObservedPeering) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[26]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1939,7 +3220,7 @@ func (x *ObservedPeering) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedPeering.ProtoReflect.Descriptor instead.
 func (*ObservedPeering) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{26}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ObservedPeering) GetUid() string {
@@ -2051,7 +3332,7 @@ type ExportsReport struct {
 
 func (x *ExportsReport) Reset() {
 	*x = ExportsReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[27]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2063,7 +3344,7 @@ func (x *ExportsReport) String() string {
 func (*ExportsReport) ProtoMessage() {}
 
 func (x *ExportsReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[27]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2076,7 +3357,7 @@ func (x *ExportsReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportsReport.ProtoReflect.Descriptor instead.
 func (*ExportsReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{27}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ExportsReport) GetExports() []*ObservedExport {
@@ -2114,7 +3395,7 @@ type ObservedExport struct {
 
 func (x *ObservedExport) Reset() {
 	*x = ObservedExport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[28]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2126,7 +3407,7 @@ func (x *ObservedExport) String() string {
 func (*ObservedExport) ProtoMessage() {}
 
 func (x *ObservedExport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[28]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2139,7 +3420,7 @@ func (x *ObservedExport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedExport.ProtoReflect.Descriptor instead.
 func (*ObservedExport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{28}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ObservedExport) GetName() string {
@@ -2177,12 +3458,622 @@ func (x *ObservedExport) GetMessage() string {
 	return ""
 }
 
+// DeliveryReport is what an agent did about its federation on its own host.
+type DeliveryReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: there is nothing to deliver.
+	Uid  string          `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
+	Host *FederationHost `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	// What the agent's flags allow.
+	AllowJoin  bool `protobuf:"varint,3,opt,name=allow_join,json=allowJoin,proto3" json:"allow_join,omitempty"`
+	CanWrite   bool `protobuf:"varint,4,opt,name=can_write,json=canWrite,proto3" json:"can_write,omitempty"`
+	CanRestart bool `protobuf:"varint,5,opt,name=can_restart,json=canRestart,proto3" json:"can_restart,omitempty"`
+	// PEM: the CA that this host's Consul runs with, where it differs from the bundle's.
+	OwnCa         string `protobuf:"bytes,6,opt,name=own_ca,json=ownCa,proto3" json:"own_ca,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeliveryReport) Reset() {
+	*x = DeliveryReport{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeliveryReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeliveryReport) ProtoMessage() {}
+
+func (x *DeliveryReport) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeliveryReport.ProtoReflect.Descriptor instead.
+func (*DeliveryReport) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *DeliveryReport) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *DeliveryReport) GetHost() *FederationHost {
+	if x != nil {
+		return x.Host
+	}
+	return nil
+}
+
+func (x *DeliveryReport) GetAllowJoin() bool {
+	if x != nil {
+		return x.AllowJoin
+	}
+	return false
+}
+
+func (x *DeliveryReport) GetCanWrite() bool {
+	if x != nil {
+		return x.CanWrite
+	}
+	return false
+}
+
+func (x *DeliveryReport) GetCanRestart() bool {
+	if x != nil {
+		return x.CanRestart
+	}
+	return false
+}
+
+func (x *DeliveryReport) GetOwnCa() string {
+	if x != nil {
+		return x.OwnCa
+	}
+	return ""
+}
+
+// FederationReport is what the leading agent saw of its datacenter's federation.
+type FederationReport struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	WanMembers []*WanMember           `protobuf:"bytes,1,rep,name=wan_members,json=wanMembers,proto3" json:"wan_members,omitempty"`
+	Reads      []*ObservedRead        `protobuf:"bytes,2,rep,name=reads,proto3" json:"reads,omitempty"`
+	Probes     []*ObservedProbe       `protobuf:"bytes,3,rep,name=probes,proto3" json:"probes,omitempty"`
+	// What joining would cost; unset: not looked at (yet).
+	Loss *JoinLoss `protobuf:"bytes,4,opt,name=loss,proto3" json:"loss,omitempty"`
+	// Primary: what came of each member's bundle, of revoking, of requests by hand.
+	Bundles     []*ObservedBundle `protobuf:"bytes,5,rep,name=bundles,proto3" json:"bundles,omitempty"`
+	ErrorReason string            `protobuf:"bytes,6,opt,name=error_reason,json=errorReason,proto3" json:"error_reason,omitempty"`
+	Error       string            `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
+	// Names in the certificate of this datacenter's servers.
+	CertificateNames      []string               `protobuf:"bytes,8,rep,name=certificate_names,json=certificateNames,proto3" json:"certificate_names,omitempty"`
+	CertificateExpireTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=certificate_expire_time,json=certificateExpireTime,proto3" json:"certificate_expire_time,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
+}
+
+func (x *FederationReport) Reset() {
+	*x = FederationReport{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FederationReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FederationReport) ProtoMessage() {}
+
+func (x *FederationReport) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FederationReport.ProtoReflect.Descriptor instead.
+func (*FederationReport) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *FederationReport) GetWanMembers() []*WanMember {
+	if x != nil {
+		return x.WanMembers
+	}
+	return nil
+}
+
+func (x *FederationReport) GetReads() []*ObservedRead {
+	if x != nil {
+		return x.Reads
+	}
+	return nil
+}
+
+func (x *FederationReport) GetProbes() []*ObservedProbe {
+	if x != nil {
+		return x.Probes
+	}
+	return nil
+}
+
+func (x *FederationReport) GetLoss() *JoinLoss {
+	if x != nil {
+		return x.Loss
+	}
+	return nil
+}
+
+func (x *FederationReport) GetBundles() []*ObservedBundle {
+	if x != nil {
+		return x.Bundles
+	}
+	return nil
+}
+
+func (x *FederationReport) GetErrorReason() string {
+	if x != nil {
+		return x.ErrorReason
+	}
+	return ""
+}
+
+func (x *FederationReport) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *FederationReport) GetCertificateNames() []string {
+	if x != nil {
+		return x.CertificateNames
+	}
+	return nil
+}
+
+func (x *FederationReport) GetCertificateExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CertificateExpireTime
+	}
+	return nil
+}
+
+type JoinLoss struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 1,000.
+	Items []*LostItem `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	Count int32       `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// Over all of them: federation.LossDigest.
+	Digest        string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinLoss) Reset() {
+	*x = JoinLoss{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinLoss) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinLoss) ProtoMessage() {}
+
+func (x *JoinLoss) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinLoss.ProtoReflect.Descriptor instead.
+func (*JoinLoss) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *JoinLoss) GetItems() []*LostItem {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *JoinLoss) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *JoinLoss) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+type ObservedRead struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Datacenter    string                 `protobuf:"bytes,1,opt,name=datacenter,proto3" json:"datacenter,omitempty"`
+	Ok            bool                   `protobuf:"varint,2,opt,name=ok,proto3" json:"ok,omitempty"`
+	Since         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	ErrorReason   string                 `protobuf:"bytes,4,opt,name=error_reason,json=errorReason,proto3" json:"error_reason,omitempty"`
+	Error         string                 `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	Services      int32                  `protobuf:"varint,6,opt,name=services,proto3" json:"services,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObservedRead) Reset() {
+	*x = ObservedRead{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObservedRead) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObservedRead) ProtoMessage() {}
+
+func (x *ObservedRead) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObservedRead.ProtoReflect.Descriptor instead.
+func (*ObservedRead) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ObservedRead) GetDatacenter() string {
+	if x != nil {
+		return x.Datacenter
+	}
+	return ""
+}
+
+func (x *ObservedRead) GetOk() bool {
+	if x != nil {
+		return x.Ok
+	}
+	return false
+}
+
+func (x *ObservedRead) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ObservedRead) GetErrorReason() string {
+	if x != nil {
+		return x.ErrorReason
+	}
+	return ""
+}
+
+func (x *ObservedRead) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *ObservedRead) GetServices() int32 {
+	if x != nil {
+		return x.Services
+	}
+	return 0
+}
+
+type ObservedProbe struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Datacenter string                 `protobuf:"bytes,1,opt,name=datacenter,proto3" json:"datacenter,omitempty"`
+	// host:port, or a URL.
+	Address string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	Ok      bool                   `protobuf:"varint,3,opt,name=ok,proto3" json:"ok,omitempty"`
+	Since   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	// Rounded, so that it does not change all the time.
+	LatencyMs     int32  `protobuf:"varint,5,opt,name=latency_ms,json=latencyMs,proto3" json:"latency_ms,omitempty"`
+	ErrorReason   string `protobuf:"bytes,6,opt,name=error_reason,json=errorReason,proto3" json:"error_reason,omitempty"`
+	Error         string `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObservedProbe) Reset() {
+	*x = ObservedProbe{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObservedProbe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObservedProbe) ProtoMessage() {}
+
+func (x *ObservedProbe) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObservedProbe.ProtoReflect.Descriptor instead.
+func (*ObservedProbe) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *ObservedProbe) GetDatacenter() string {
+	if x != nil {
+		return x.Datacenter
+	}
+	return ""
+}
+
+func (x *ObservedProbe) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *ObservedProbe) GetOk() bool {
+	if x != nil {
+		return x.Ok
+	}
+	return false
+}
+
+func (x *ObservedProbe) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ObservedProbe) GetLatencyMs() int32 {
+	if x != nil {
+		return x.LatencyMs
+	}
+	return 0
+}
+
+func (x *ObservedProbe) GetErrorReason() string {
+	if x != nil {
+		return x.ErrorReason
+	}
+	return ""
+}
+
+func (x *ObservedProbe) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+type ObservedBundle struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Datacenter string                 `protobuf:"bytes,1,opt,name=datacenter,proto3" json:"datacenter,omitempty"`
+	// Of a request by hand.
+	Recipient     string `protobuf:"bytes,2,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	ErrorReason   string `protobuf:"bytes,3,opt,name=error_reason,json=errorReason,proto3" json:"error_reason,omitempty"`
+	Error         string `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	Revoked       bool   `protobuf:"varint,5,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObservedBundle) Reset() {
+	*x = ObservedBundle{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObservedBundle) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObservedBundle) ProtoMessage() {}
+
+func (x *ObservedBundle) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObservedBundle.ProtoReflect.Descriptor instead.
+func (*ObservedBundle) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *ObservedBundle) GetDatacenter() string {
+	if x != nil {
+		return x.Datacenter
+	}
+	return ""
+}
+
+func (x *ObservedBundle) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+func (x *ObservedBundle) GetErrorReason() string {
+	if x != nil {
+		return x.ErrorReason
+	}
+	return ""
+}
+
+func (x *ObservedBundle) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *ObservedBundle) GetRevoked() bool {
+	if x != nil {
+		return x.Revoked
+	}
+	return false
+}
+
+type GatewayReport struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	LanAddress string                 `protobuf:"bytes,1,opt,name=lan_address,json=lanAddress,proto3" json:"lan_address,omitempty"`
+	WanAddress string                 `protobuf:"bytes,2,opt,name=wan_address,json=wanAddress,proto3" json:"wan_address,omitempty"`
+	// It stands in Consul as a mesh gateway.
+	Registered    bool             `protobuf:"varint,3,opt,name=registered,proto3" json:"registered,omitempty"`
+	Routes        int32            `protobuf:"varint,4,opt,name=routes,proto3" json:"routes,omitempty"`
+	Probes        []*ObservedProbe `protobuf:"bytes,5,rep,name=probes,proto3" json:"probes,omitempty"`
+	ErrorReason   string           `protobuf:"bytes,6,opt,name=error_reason,json=errorReason,proto3" json:"error_reason,omitempty"`
+	Error         string           `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GatewayReport) Reset() {
+	*x = GatewayReport{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GatewayReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GatewayReport) ProtoMessage() {}
+
+func (x *GatewayReport) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GatewayReport.ProtoReflect.Descriptor instead.
+func (*GatewayReport) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *GatewayReport) GetLanAddress() string {
+	if x != nil {
+		return x.LanAddress
+	}
+	return ""
+}
+
+func (x *GatewayReport) GetWanAddress() string {
+	if x != nil {
+		return x.WanAddress
+	}
+	return ""
+}
+
+func (x *GatewayReport) GetRegistered() bool {
+	if x != nil {
+		return x.Registered
+	}
+	return false
+}
+
+func (x *GatewayReport) GetRoutes() int32 {
+	if x != nil {
+		return x.Routes
+	}
+	return 0
+}
+
+func (x *GatewayReport) GetProbes() []*ObservedProbe {
+	if x != nil {
+		return x.Probes
+	}
+	return nil
+}
+
+func (x *GatewayReport) GetErrorReason() string {
+	if x != nil {
+		return x.ErrorReason
+	}
+	return ""
+}
+
+func (x *GatewayReport) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
 var File_isthmus_v1_sync_proto protoreflect.FileDescriptor
 
 const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\n" +
 	"\x15isthmus/v1/sync.proto\x12\n" +
-	"isthmus.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bisthmus/v1/datacenter.proto\x1a\x17isthmus/v1/sealed.proto\"\xa5\x01\n" +
+	"isthmus.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bisthmus/v1/datacenter.proto\x1a\x1bisthmus/v1/federation.proto\x1a\x17isthmus/v1/sealed.proto\"\xa5\x01\n" +
 	"\fEnrolRequest\x129\n" +
 	"\vattestation\x18\x01 \x01(\v2\x17.isthmus.v1.AttestationR\vattestation\x12\x10\n" +
 	"\x03csr\x18\x02 \x01(\fR\x03csr\x12\x18\n" +
@@ -2218,14 +4109,20 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x10consul_partition\x18\x03 \x01(\tR\x0fconsulPartition\x12\x14\n" +
 	"\x05drift\x18\x04 \x01(\tR\x05drift\x12-\n" +
 	"\x05items\x18\x05 \x03(\v2\x17.isthmus.v1.DesiredItemR\x05items\x12'\n" +
-	"\x0fconfirmed_epoch\x18\x06 \x01(\tR\x0econfirmedEpoch\"\xb4\x02\n" +
+	"\x0fconfirmed_epoch\x18\x06 \x01(\tR\x0econfirmedEpoch\"\x86\x05\n" +
 	"\vDesiredItem\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12F\n" +
 	"\x10peering_acceptor\x18\x03 \x01(\v2\x1b.isthmus.v1.PeeringAcceptorR\x0fpeeringAcceptor\x12@\n" +
 	"\x0epeering_dialer\x18\x04 \x01(\v2\x19.isthmus.v1.PeeringDialerR\rpeeringDialer\x12I\n" +
 	"\x11exported_services\x18\x05 \x01(\v2\x1c.isthmus.v1.ExportedServicesR\x10exportedServices\x12,\n" +
-	"\x04mesh\x18\x06 \x01(\v2\x18.isthmus.v1.MeshSettingsR\x04mesh\"\xec\x02\n" +
+	"\x04mesh\x18\x06 \x01(\v2\x18.isthmus.v1.MeshSettingsR\x04mesh\x12@\n" +
+	"\x0eproxy_defaults\x18\a \x01(\v2\x19.isthmus.v1.ProxyDefaultsR\rproxyDefaults\x12L\n" +
+	"\x12federation_primary\x18\b \x01(\v2\x1d.isthmus.v1.FederationPrimaryR\x11federationPrimary\x12R\n" +
+	"\x14federation_secondary\x18\t \x01(\v2\x1f.isthmus.v1.FederationSecondaryR\x13federationSecondary\x12*\n" +
+	"\x06probes\x18\n" +
+	" \x01(\v2\x12.isthmus.v1.ProbesR\x06probes\x12@\n" +
+	"\x0egateway_routes\x18\v \x01(\v2\x19.isthmus.v1.GatewayRoutesR\rgatewayRoutes\"\xec\x02\n" +
 	"\x0fPeeringAcceptor\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x18\n" +
 	"\apeering\x18\x02 \x01(\tR\apeering\x12\x1b\n" +
@@ -2264,7 +4161,113 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x05peers\x18\x03 \x03(\tR\x05peers\x12\x18\n" +
 	"\aexports\x18\x04 \x03(\tR\aexports\"K\n" +
 	"\fMeshSettings\x12;\n" +
-	"\x1apeer_through_mesh_gateways\x18\x01 \x01(\bR\x17peerThroughMeshGateways\"/\n" +
+	"\x1apeer_through_mesh_gateways\x18\x01 \x01(\bR\x17peerThroughMeshGateways\";\n" +
+	"\rProxyDefaults\x12*\n" +
+	"\x11mesh_gateway_mode\x18\x01 \x01(\tR\x0fmeshGatewayMode\"\xc5\x02\n" +
+	"\x11FederationPrimary\x12\x10\n" +
+	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x1e\n" +
+	"\n" +
+	"federation\x18\x02 \x01(\tR\n" +
+	"federation\x12\x12\n" +
+	"\x04mode\x18\x03 \x01(\tR\x04mode\x12\x18\n" +
+	"\akeyless\x18\x04 \x01(\bR\akeyless\x12,\n" +
+	"\x12retry_interval_wan\x18\x05 \x01(\tR\x10retryIntervalWan\x122\n" +
+	"\amembers\x18\x06 \x03(\v2\x18.isthmus.v1.BundleMemberR\amembers\x12\x1f\n" +
+	"\vtrusted_cas\x18\a \x03(\tR\n" +
+	"trustedCas\x125\n" +
+	"\brequests\x18\b \x03(\v2\x19.isthmus.v1.BundleRequestR\brequests\x12\x16\n" +
+	"\x06delete\x18\t \x01(\bR\x06delete\"\xa6\x03\n" +
+	"\fBundleMember\x12\x1e\n" +
+	"\n" +
+	"datacenter\x18\x01 \x01(\tR\n" +
+	"datacenter\x12+\n" +
+	"\x11consul_datacenter\x18\x02 \x01(\tR\x10consulDatacenter\x128\n" +
+	"\n" +
+	"recipients\x18\x03 \x03(\v2\x18.isthmus.v1.TrustedAgentR\n" +
+	"recipients\x12/\n" +
+	"\x06bundle\x18\x04 \x01(\v2\x17.isthmus.v1.BundleEntryR\x06bundle\x12)\n" +
+	"\x10primary_gateways\x18\x05 \x03(\tR\x0fprimaryGateways\x12$\n" +
+	"\x0eretry_join_wan\x18\x06 \x03(\tR\fretryJoinWan\x12#\n" +
+	"\rwan_addresses\x18\a \x03(\tR\fwanAddresses\x12:\n" +
+	"\brequests\x18\b \x03(\v2\x1e.isthmus.v1.CertificateRequestR\brequests\x12\x14\n" +
+	"\x05ready\x18\t \x01(\bR\x05ready\x12\x16\n" +
+	"\x06revoke\x18\n" +
+	" \x01(\bR\x06revoke\"Z\n" +
+	"\x12CertificateRequest\x12\x14\n" +
+	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x10\n" +
+	"\x03csr\x18\x02 \x01(\fR\x03csr\x12\x1c\n" +
+	"\tsignature\x18\x03 \x01(\fR\tsignature\"\xba\x03\n" +
+	"\x13FederationSecondary\x12\x10\n" +
+	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x1e\n" +
+	"\n" +
+	"federation\x18\x02 \x01(\tR\n" +
+	"federation\x12\x12\n" +
+	"\x04mode\x18\x03 \x01(\tR\x04mode\x12\x18\n" +
+	"\akeyless\x18\x04 \x01(\bR\akeyless\x12\x18\n" +
+	"\aprimary\x18\x05 \x01(\tR\aprimary\x12:\n" +
+	"\x19primary_consul_datacenter\x18\x06 \x01(\tR\x17primaryConsulDatacenter\x12#\n" +
+	"\rsecret_digest\x18\a \x01(\tR\fsecretDigest\x12\x1e\n" +
+	"\n" +
+	"generation\x18\b \x01(\x05R\n" +
+	"generation\x122\n" +
+	"\asenders\x18\t \x03(\v2\x18.isthmus.v1.TrustedAgentR\asenders\x12\x12\n" +
+	"\x04join\x18\n" +
+	" \x01(\bR\x04join\x12'\n" +
+	"\x0faccepted_digest\x18\v \x01(\tR\x0eacceptedDigest\x12\x1f\n" +
+	"\vtrusted_cas\x18\f \x03(\tR\n" +
+	"trustedCas\x12\x16\n" +
+	"\x06delete\x18\r \x01(\bR\x06delete\"\x95\x01\n" +
+	"\x06Probes\x124\n" +
+	"\bgateways\x18\x01 \x03(\v2\x18.isthmus.v1.GatewayProbeR\bgateways\x12+\n" +
+	"\x05reads\x18\x02 \x03(\v2\x15.isthmus.v1.ReadProbeR\x05reads\x12(\n" +
+	"\x04urls\x18\x03 \x03(\v2\x14.isthmus.v1.UrlProbeR\x04urls\"}\n" +
+	"\fGatewayProbe\x12\x1e\n" +
+	"\n" +
+	"datacenter\x18\x01 \x01(\tR\n" +
+	"datacenter\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x1f\n" +
+	"\vserver_name\x18\x03 \x01(\tR\n" +
+	"serverName\x12\x12\n" +
+	"\x04alpn\x18\x04 \x01(\tR\x04alpn\"X\n" +
+	"\tReadProbe\x12\x1e\n" +
+	"\n" +
+	"datacenter\x18\x01 \x01(\tR\n" +
+	"datacenter\x12+\n" +
+	"\x11consul_datacenter\x18\x02 \x01(\tR\x10consulDatacenter\"<\n" +
+	"\bUrlProbe\x12\x1e\n" +
+	"\n" +
+	"datacenter\x18\x01 \x01(\tR\n" +
+	"datacenter\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\"Y\n" +
+	"\rGatewayRoutes\x120\n" +
+	"\x06routes\x18\x01 \x03(\v2\x18.isthmus.v1.GatewayRouteR\x06routes\x12\x16\n" +
+	"\x06domain\x18\x02 \x01(\tR\x06domain\"Z\n" +
+	"\fGatewayRoute\x12\x18\n" +
+	"\apattern\x18\x01 \x01(\tR\apattern\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1c\n" +
+	"\taddresses\x18\x03 \x03(\tR\taddresses\"\xd3\x02\n" +
+	"\x12StoreBundleRequest\x123\n" +
+	"\apayload\x18\x01 \x01(\v2\x19.isthmus.v1.SealedPayloadR\apayload\x12\x1e\n" +
+	"\n" +
+	"datacenter\x18\x02 \x01(\tR\n" +
+	"datacenter\x12!\n" +
+	"\finput_digest\x18\x03 \x01(\tR\vinputDigest\x12/\n" +
+	"\x13previous_generation\x18\x04 \x01(\x05R\x12previousGeneration\x12\"\n" +
+	"\fcertificates\x18\x05 \x03(\tR\fcertificates\x12R\n" +
+	"\x17certificate_expire_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x15certificateExpireTime\x12\x1c\n" +
+	"\trecipient\x18\a \x01(\tR\trecipient\"-\n" +
+	"\x13StoreBundleResponse\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\"#\n" +
+	"\x0fTakeTurnRequest\x12\x10\n" +
+	"\x03uid\x18\x01 \x01(\tR\x03uid\"\x81\x01\n" +
+	"\x10TakeTurnResponse\x12\x18\n" +
+	"\agranted\x18\x01 \x01(\bR\agranted\x12\x16\n" +
+	"\x06holder\x18\x02 \x01(\tR\x06holder\x12;\n" +
+	"\vexpire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\"\"\n" +
+	"\x0eEndTurnRequest\x12\x10\n" +
+	"\x03uid\x18\x01 \x01(\tR\x03uid\"\x11\n" +
+	"\x0fEndTurnResponse\"/\n" +
 	"\x13FetchSecretsRequest\x12\x18\n" +
 	"\adigests\x18\x01 \x03(\tR\adigests\"M\n" +
 	"\x14FetchSecretsResponse\x125\n" +
@@ -2287,13 +4290,18 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\aattempt\x18\x04 \x01(\x05R\aattempt\x12\x1a\n" +
 	"\bexternal\x18\x05 \x01(\bR\bexternal\",\n" +
 	"\x12StoreTokenResponse\x12\x16\n" +
-	"\x06digest\x18\x01 \x01(\tR\x06digest\"\x9e\x02\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\"\xc9\x03\n" +
 	"\rReportRequest\x12-\n" +
 	"\x05agent\x18\x01 \x01(\v2\x17.isthmus.v1.AgentReportR\x05agent\x129\n" +
 	"\tinventory\x18\x02 \x01(\v2\x1b.isthmus.v1.InventoryReportR\tinventory\x126\n" +
 	"\bpeerings\x18\x03 \x01(\v2\x1a.isthmus.v1.PeeringsReportR\bpeerings\x123\n" +
 	"\aexports\x18\x04 \x01(\v2\x19.isthmus.v1.ExportsReportR\aexports\x126\n" +
-	"\bservices\x18\x05 \x01(\v2\x1a.isthmus.v1.ServicesReportR\bservices\"\x10\n" +
+	"\bservices\x18\x05 \x01(\v2\x1a.isthmus.v1.ServicesReportR\bservices\x126\n" +
+	"\bdelivery\x18\x06 \x01(\v2\x1a.isthmus.v1.DeliveryReportR\bdelivery\x12<\n" +
+	"\n" +
+	"federation\x18\a \x01(\v2\x1c.isthmus.v1.FederationReportR\n" +
+	"federation\x123\n" +
+	"\agateway\x18\b \x01(\v2\x19.isthmus.v1.GatewayReportR\agateway\"\x10\n" +
 	"\x0eReportResponse\"\xd4\x02\n" +
 	"\vAgentReport\x12\x16\n" +
 	"\x06leader\x18\x01 \x01(\bR\x06leader\x12\x18\n" +
@@ -2307,7 +4315,7 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x05error\x18\t \x01(\tR\x05error\x12#\n" +
 	"\runknown_items\x18\n" +
 	" \x03(\tR\funknownItems\x12#\n" +
-	"\rheld_removals\x18\v \x01(\x05R\fheldRemovals\"\xec\x05\n" +
+	"\rheld_removals\x18\v \x01(\x05R\fheldRemovals\"\xe2\a\n" +
 	"\x0fInventoryReport\x12+\n" +
 	"\x11consul_datacenter\x18\x01 \x01(\tR\x10consulDatacenter\x12%\n" +
 	"\x0econsul_version\x18\x02 \x01(\tR\rconsulVersion\x12\x18\n" +
@@ -2327,12 +4335,18 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\ftrust_domain\x18\f \x01(\tR\vtrustDomain\x12@\n" +
 	"\x0eca_expire_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\fcaExpireTime\x12C\n" +
 	"\x0facl_replication\x18\x0e \x01(\v2\x1a.isthmus.v1.AclReplicationR\x0eaclReplication\x127\n" +
-	"\bgateways\x18\x0f \x03(\v2\x1b.isthmus.v1.ObservedGatewayR\bgatewaysB\x0e\n" +
+	"\bgateways\x18\x0f \x03(\v2\x1b.isthmus.v1.ObservedGatewayR\bgateways\x12#\n" +
+	"\rconsul_domain\x18\x10 \x01(\tR\fconsulDomain\x12-\n" +
+	"\x12primary_datacenter\x18\x11 \x01(\tR\x11primaryDatacenter\x129\n" +
+	"\x16wan_federation_enabled\x18\x12 \x01(\bH\x05R\x14wanFederationEnabled\x88\x01\x01\x12%\n" +
+	"\x0edefault_policy\x18\x13 \x01(\tR\rdefaultPolicy\x12#\n" +
+	"\rwan_addresses\x18\x14 \x03(\tR\fwanAddressesB\x0e\n" +
 	"\f_acl_enabledB\x0e\n" +
 	"\f_tls_enabledB\x13\n" +
 	"\x11_gossip_encryptedB\x12\n" +
 	"\x10_connect_enabledB\x12\n" +
-	"\x10_peering_enabled\"\xc5\x01\n" +
+	"\x10_peering_enabledB\x19\n" +
+	"\x17_wan_federation_enabled\"\xc5\x01\n" +
 	"\x0fObservedGateway\x12\x1d\n" +
 	"\n" +
 	"service_id\x18\x01 \x01(\tR\tserviceId\x12\x12\n" +
@@ -2374,7 +4388,71 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x14\n" +
 	"\x05peers\x18\x03 \x03(\tR\x05peers\x12\x14\n" +
 	"\x05state\x18\x04 \x01(\tR\x05state\x12\x18\n" +
-	"\amessage\x18\x05 \x01(\tR\amessage2\xf2\x03\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\"\xc6\x01\n" +
+	"\x0eDeliveryReport\x12\x10\n" +
+	"\x03uid\x18\x01 \x01(\tR\x03uid\x12.\n" +
+	"\x04host\x18\x02 \x01(\v2\x1a.isthmus.v1.FederationHostR\x04host\x12\x1d\n" +
+	"\n" +
+	"allow_join\x18\x03 \x01(\bR\tallowJoin\x12\x1b\n" +
+	"\tcan_write\x18\x04 \x01(\bR\bcanWrite\x12\x1f\n" +
+	"\vcan_restart\x18\x05 \x01(\bR\n" +
+	"canRestart\x12\x15\n" +
+	"\x06own_ca\x18\x06 \x01(\tR\x05ownCa\"\xc7\x03\n" +
+	"\x10FederationReport\x126\n" +
+	"\vwan_members\x18\x01 \x03(\v2\x15.isthmus.v1.WanMemberR\n" +
+	"wanMembers\x12.\n" +
+	"\x05reads\x18\x02 \x03(\v2\x18.isthmus.v1.ObservedReadR\x05reads\x121\n" +
+	"\x06probes\x18\x03 \x03(\v2\x19.isthmus.v1.ObservedProbeR\x06probes\x12(\n" +
+	"\x04loss\x18\x04 \x01(\v2\x14.isthmus.v1.JoinLossR\x04loss\x124\n" +
+	"\abundles\x18\x05 \x03(\v2\x1a.isthmus.v1.ObservedBundleR\abundles\x12!\n" +
+	"\ferror_reason\x18\x06 \x01(\tR\verrorReason\x12\x14\n" +
+	"\x05error\x18\a \x01(\tR\x05error\x12+\n" +
+	"\x11certificate_names\x18\b \x03(\tR\x10certificateNames\x12R\n" +
+	"\x17certificate_expire_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x15certificateExpireTime\"d\n" +
+	"\bJoinLoss\x12*\n" +
+	"\x05items\x18\x01 \x03(\v2\x14.isthmus.v1.LostItemR\x05items\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x05R\x05count\x12\x16\n" +
+	"\x06digest\x18\x03 \x01(\tR\x06digest\"\xc5\x01\n" +
+	"\fObservedRead\x12\x1e\n" +
+	"\n" +
+	"datacenter\x18\x01 \x01(\tR\n" +
+	"datacenter\x12\x0e\n" +
+	"\x02ok\x18\x02 \x01(\bR\x02ok\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12!\n" +
+	"\ferror_reason\x18\x04 \x01(\tR\verrorReason\x12\x14\n" +
+	"\x05error\x18\x05 \x01(\tR\x05error\x12\x1a\n" +
+	"\bservices\x18\x06 \x01(\x05R\bservices\"\xe3\x01\n" +
+	"\rObservedProbe\x12\x1e\n" +
+	"\n" +
+	"datacenter\x18\x01 \x01(\tR\n" +
+	"datacenter\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x0e\n" +
+	"\x02ok\x18\x03 \x01(\bR\x02ok\x120\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1d\n" +
+	"\n" +
+	"latency_ms\x18\x05 \x01(\x05R\tlatencyMs\x12!\n" +
+	"\ferror_reason\x18\x06 \x01(\tR\verrorReason\x12\x14\n" +
+	"\x05error\x18\a \x01(\tR\x05error\"\xa1\x01\n" +
+	"\x0eObservedBundle\x12\x1e\n" +
+	"\n" +
+	"datacenter\x18\x01 \x01(\tR\n" +
+	"datacenter\x12\x1c\n" +
+	"\trecipient\x18\x02 \x01(\tR\trecipient\x12!\n" +
+	"\ferror_reason\x18\x03 \x01(\tR\verrorReason\x12\x14\n" +
+	"\x05error\x18\x04 \x01(\tR\x05error\x12\x18\n" +
+	"\arevoked\x18\x05 \x01(\bR\arevoked\"\xf5\x01\n" +
+	"\rGatewayReport\x12\x1f\n" +
+	"\vlan_address\x18\x01 \x01(\tR\n" +
+	"lanAddress\x12\x1f\n" +
+	"\vwan_address\x18\x02 \x01(\tR\n" +
+	"wanAddress\x12\x1e\n" +
+	"\n" +
+	"registered\x18\x03 \x01(\bR\n" +
+	"registered\x12\x16\n" +
+	"\x06routes\x18\x04 \x01(\x05R\x06routes\x121\n" +
+	"\x06probes\x18\x05 \x03(\v2\x19.isthmus.v1.ObservedProbeR\x06probes\x12!\n" +
+	"\ferror_reason\x18\x06 \x01(\tR\verrorReason\x12\x14\n" +
+	"\x05error\x18\a \x01(\tR\x05error2\xcd\x05\n" +
 	"\vSyncService\x12<\n" +
 	"\x05Enrol\x12\x18.isthmus.v1.EnrolRequest\x1a\x19.isthmus.v1.EnrolResponse\x12<\n" +
 	"\x05Renew\x12\x18.isthmus.v1.RenewRequest\x1a\x19.isthmus.v1.RenewResponse\x129\n" +
@@ -2384,7 +4462,10 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"ClaimToken\x12\x1d.isthmus.v1.ClaimTokenRequest\x1a\x1e.isthmus.v1.ClaimTokenResponse\x12K\n" +
 	"\n" +
 	"StoreToken\x12\x1d.isthmus.v1.StoreTokenRequest\x1a\x1e.isthmus.v1.StoreTokenResponse\x12?\n" +
-	"\x06Report\x12\x19.isthmus.v1.ReportRequest\x1a\x1a.isthmus.v1.ReportResponseB$Z\"isthmus/proto/isthmus/v1;isthmusv1b\x06proto3"
+	"\x06Report\x12\x19.isthmus.v1.ReportRequest\x1a\x1a.isthmus.v1.ReportResponse\x12N\n" +
+	"\vStoreBundle\x12\x1e.isthmus.v1.StoreBundleRequest\x1a\x1f.isthmus.v1.StoreBundleResponse\x12E\n" +
+	"\bTakeTurn\x12\x1b.isthmus.v1.TakeTurnRequest\x1a\x1c.isthmus.v1.TakeTurnResponse\x12B\n" +
+	"\aEndTurn\x12\x1a.isthmus.v1.EndTurnRequest\x1a\x1b.isthmus.v1.EndTurnResponseB$Z\"isthmus/proto/isthmus/v1;isthmusv1b\x06proto3"
 
 var (
 	file_isthmus_v1_sync_proto_rawDescOnce sync.Once
@@ -2398,7 +4479,7 @@ func file_isthmus_v1_sync_proto_rawDescGZIP() []byte {
 	return file_isthmus_v1_sync_proto_rawDescData
 }
 
-var file_isthmus_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_isthmus_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_isthmus_v1_sync_proto_goTypes = []any{
 	(*EnrolRequest)(nil),          // 0: isthmus.v1.EnrolRequest
 	(*EnrolResponse)(nil),         // 1: isthmus.v1.EnrolResponse
@@ -2413,72 +4494,139 @@ var file_isthmus_v1_sync_proto_goTypes = []any{
 	(*ExportedServices)(nil),      // 10: isthmus.v1.ExportedServices
 	(*ExportedService)(nil),       // 11: isthmus.v1.ExportedService
 	(*MeshSettings)(nil),          // 12: isthmus.v1.MeshSettings
-	(*FetchSecretsRequest)(nil),   // 13: isthmus.v1.FetchSecretsRequest
-	(*FetchSecretsResponse)(nil),  // 14: isthmus.v1.FetchSecretsResponse
-	(*ClaimTokenRequest)(nil),     // 15: isthmus.v1.ClaimTokenRequest
-	(*ClaimTokenResponse)(nil),    // 16: isthmus.v1.ClaimTokenResponse
-	(*StoreTokenRequest)(nil),     // 17: isthmus.v1.StoreTokenRequest
-	(*StoreTokenResponse)(nil),    // 18: isthmus.v1.StoreTokenResponse
-	(*ReportRequest)(nil),         // 19: isthmus.v1.ReportRequest
-	(*ReportResponse)(nil),        // 20: isthmus.v1.ReportResponse
-	(*AgentReport)(nil),           // 21: isthmus.v1.AgentReport
-	(*InventoryReport)(nil),       // 22: isthmus.v1.InventoryReport
-	(*ObservedGateway)(nil),       // 23: isthmus.v1.ObservedGateway
-	(*ServicesReport)(nil),        // 24: isthmus.v1.ServicesReport
-	(*PeeringsReport)(nil),        // 25: isthmus.v1.PeeringsReport
-	(*ObservedPeering)(nil),       // 26: isthmus.v1.ObservedPeering
-	(*ExportsReport)(nil),         // 27: isthmus.v1.ExportsReport
-	(*ObservedExport)(nil),        // 28: isthmus.v1.ObservedExport
-	(*Attestation)(nil),           // 29: isthmus.v1.Attestation
-	(*TrustedAgent)(nil),          // 30: isthmus.v1.TrustedAgent
-	(*SealedPayload)(nil),         // 31: isthmus.v1.SealedPayload
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
-	(*AclReplication)(nil),        // 33: isthmus.v1.AclReplication
-	(*CatalogService)(nil),        // 34: isthmus.v1.CatalogService
+	(*ProxyDefaults)(nil),         // 13: isthmus.v1.ProxyDefaults
+	(*FederationPrimary)(nil),     // 14: isthmus.v1.FederationPrimary
+	(*BundleMember)(nil),          // 15: isthmus.v1.BundleMember
+	(*CertificateRequest)(nil),    // 16: isthmus.v1.CertificateRequest
+	(*FederationSecondary)(nil),   // 17: isthmus.v1.FederationSecondary
+	(*Probes)(nil),                // 18: isthmus.v1.Probes
+	(*GatewayProbe)(nil),          // 19: isthmus.v1.GatewayProbe
+	(*ReadProbe)(nil),             // 20: isthmus.v1.ReadProbe
+	(*UrlProbe)(nil),              // 21: isthmus.v1.UrlProbe
+	(*GatewayRoutes)(nil),         // 22: isthmus.v1.GatewayRoutes
+	(*GatewayRoute)(nil),          // 23: isthmus.v1.GatewayRoute
+	(*StoreBundleRequest)(nil),    // 24: isthmus.v1.StoreBundleRequest
+	(*StoreBundleResponse)(nil),   // 25: isthmus.v1.StoreBundleResponse
+	(*TakeTurnRequest)(nil),       // 26: isthmus.v1.TakeTurnRequest
+	(*TakeTurnResponse)(nil),      // 27: isthmus.v1.TakeTurnResponse
+	(*EndTurnRequest)(nil),        // 28: isthmus.v1.EndTurnRequest
+	(*EndTurnResponse)(nil),       // 29: isthmus.v1.EndTurnResponse
+	(*FetchSecretsRequest)(nil),   // 30: isthmus.v1.FetchSecretsRequest
+	(*FetchSecretsResponse)(nil),  // 31: isthmus.v1.FetchSecretsResponse
+	(*ClaimTokenRequest)(nil),     // 32: isthmus.v1.ClaimTokenRequest
+	(*ClaimTokenResponse)(nil),    // 33: isthmus.v1.ClaimTokenResponse
+	(*StoreTokenRequest)(nil),     // 34: isthmus.v1.StoreTokenRequest
+	(*StoreTokenResponse)(nil),    // 35: isthmus.v1.StoreTokenResponse
+	(*ReportRequest)(nil),         // 36: isthmus.v1.ReportRequest
+	(*ReportResponse)(nil),        // 37: isthmus.v1.ReportResponse
+	(*AgentReport)(nil),           // 38: isthmus.v1.AgentReport
+	(*InventoryReport)(nil),       // 39: isthmus.v1.InventoryReport
+	(*ObservedGateway)(nil),       // 40: isthmus.v1.ObservedGateway
+	(*ServicesReport)(nil),        // 41: isthmus.v1.ServicesReport
+	(*PeeringsReport)(nil),        // 42: isthmus.v1.PeeringsReport
+	(*ObservedPeering)(nil),       // 43: isthmus.v1.ObservedPeering
+	(*ExportsReport)(nil),         // 44: isthmus.v1.ExportsReport
+	(*ObservedExport)(nil),        // 45: isthmus.v1.ObservedExport
+	(*DeliveryReport)(nil),        // 46: isthmus.v1.DeliveryReport
+	(*FederationReport)(nil),      // 47: isthmus.v1.FederationReport
+	(*JoinLoss)(nil),              // 48: isthmus.v1.JoinLoss
+	(*ObservedRead)(nil),          // 49: isthmus.v1.ObservedRead
+	(*ObservedProbe)(nil),         // 50: isthmus.v1.ObservedProbe
+	(*ObservedBundle)(nil),        // 51: isthmus.v1.ObservedBundle
+	(*GatewayReport)(nil),         // 52: isthmus.v1.GatewayReport
+	(*Attestation)(nil),           // 53: isthmus.v1.Attestation
+	(*TrustedAgent)(nil),          // 54: isthmus.v1.TrustedAgent
+	(*BundleRequest)(nil),         // 55: isthmus.v1.BundleRequest
+	(*BundleEntry)(nil),           // 56: isthmus.v1.BundleEntry
+	(*SealedPayload)(nil),         // 57: isthmus.v1.SealedPayload
+	(*timestamppb.Timestamp)(nil), // 58: google.protobuf.Timestamp
+	(*AclReplication)(nil),        // 59: isthmus.v1.AclReplication
+	(*CatalogService)(nil),        // 60: isthmus.v1.CatalogService
+	(*FederationHost)(nil),        // 61: isthmus.v1.FederationHost
+	(*WanMember)(nil),             // 62: isthmus.v1.WanMember
+	(*LostItem)(nil),              // 63: isthmus.v1.LostItem
 }
 var file_isthmus_v1_sync_proto_depIdxs = []int32{
-	29, // 0: isthmus.v1.EnrolRequest.attestation:type_name -> isthmus.v1.Attestation
+	53, // 0: isthmus.v1.EnrolRequest.attestation:type_name -> isthmus.v1.Attestation
 	6,  // 1: isthmus.v1.PullResponse.state:type_name -> isthmus.v1.DesiredState
 	7,  // 2: isthmus.v1.DesiredState.items:type_name -> isthmus.v1.DesiredItem
 	8,  // 3: isthmus.v1.DesiredItem.peering_acceptor:type_name -> isthmus.v1.PeeringAcceptor
 	9,  // 4: isthmus.v1.DesiredItem.peering_dialer:type_name -> isthmus.v1.PeeringDialer
 	10, // 5: isthmus.v1.DesiredItem.exported_services:type_name -> isthmus.v1.ExportedServices
 	12, // 6: isthmus.v1.DesiredItem.mesh:type_name -> isthmus.v1.MeshSettings
-	30, // 7: isthmus.v1.PeeringAcceptor.recipients:type_name -> isthmus.v1.TrustedAgent
-	30, // 8: isthmus.v1.PeeringDialer.senders:type_name -> isthmus.v1.TrustedAgent
-	11, // 9: isthmus.v1.ExportedServices.services:type_name -> isthmus.v1.ExportedService
-	31, // 10: isthmus.v1.FetchSecretsResponse.payloads:type_name -> isthmus.v1.SealedPayload
-	31, // 11: isthmus.v1.StoreTokenRequest.payload:type_name -> isthmus.v1.SealedPayload
-	21, // 12: isthmus.v1.ReportRequest.agent:type_name -> isthmus.v1.AgentReport
-	22, // 13: isthmus.v1.ReportRequest.inventory:type_name -> isthmus.v1.InventoryReport
-	25, // 14: isthmus.v1.ReportRequest.peerings:type_name -> isthmus.v1.PeeringsReport
-	27, // 15: isthmus.v1.ReportRequest.exports:type_name -> isthmus.v1.ExportsReport
-	24, // 16: isthmus.v1.ReportRequest.services:type_name -> isthmus.v1.ServicesReport
-	32, // 17: isthmus.v1.InventoryReport.ca_expire_time:type_name -> google.protobuf.Timestamp
-	33, // 18: isthmus.v1.InventoryReport.acl_replication:type_name -> isthmus.v1.AclReplication
-	23, // 19: isthmus.v1.InventoryReport.gateways:type_name -> isthmus.v1.ObservedGateway
-	34, // 20: isthmus.v1.ServicesReport.services:type_name -> isthmus.v1.CatalogService
-	26, // 21: isthmus.v1.PeeringsReport.peerings:type_name -> isthmus.v1.ObservedPeering
-	28, // 22: isthmus.v1.ExportsReport.exports:type_name -> isthmus.v1.ObservedExport
-	0,  // 23: isthmus.v1.SyncService.Enrol:input_type -> isthmus.v1.EnrolRequest
-	2,  // 24: isthmus.v1.SyncService.Renew:input_type -> isthmus.v1.RenewRequest
-	4,  // 25: isthmus.v1.SyncService.Pull:input_type -> isthmus.v1.PullRequest
-	13, // 26: isthmus.v1.SyncService.FetchSecrets:input_type -> isthmus.v1.FetchSecretsRequest
-	15, // 27: isthmus.v1.SyncService.ClaimToken:input_type -> isthmus.v1.ClaimTokenRequest
-	17, // 28: isthmus.v1.SyncService.StoreToken:input_type -> isthmus.v1.StoreTokenRequest
-	19, // 29: isthmus.v1.SyncService.Report:input_type -> isthmus.v1.ReportRequest
-	1,  // 30: isthmus.v1.SyncService.Enrol:output_type -> isthmus.v1.EnrolResponse
-	3,  // 31: isthmus.v1.SyncService.Renew:output_type -> isthmus.v1.RenewResponse
-	5,  // 32: isthmus.v1.SyncService.Pull:output_type -> isthmus.v1.PullResponse
-	14, // 33: isthmus.v1.SyncService.FetchSecrets:output_type -> isthmus.v1.FetchSecretsResponse
-	16, // 34: isthmus.v1.SyncService.ClaimToken:output_type -> isthmus.v1.ClaimTokenResponse
-	18, // 35: isthmus.v1.SyncService.StoreToken:output_type -> isthmus.v1.StoreTokenResponse
-	20, // 36: isthmus.v1.SyncService.Report:output_type -> isthmus.v1.ReportResponse
-	30, // [30:37] is the sub-list for method output_type
-	23, // [23:30] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	13, // 7: isthmus.v1.DesiredItem.proxy_defaults:type_name -> isthmus.v1.ProxyDefaults
+	14, // 8: isthmus.v1.DesiredItem.federation_primary:type_name -> isthmus.v1.FederationPrimary
+	17, // 9: isthmus.v1.DesiredItem.federation_secondary:type_name -> isthmus.v1.FederationSecondary
+	18, // 10: isthmus.v1.DesiredItem.probes:type_name -> isthmus.v1.Probes
+	22, // 11: isthmus.v1.DesiredItem.gateway_routes:type_name -> isthmus.v1.GatewayRoutes
+	54, // 12: isthmus.v1.PeeringAcceptor.recipients:type_name -> isthmus.v1.TrustedAgent
+	54, // 13: isthmus.v1.PeeringDialer.senders:type_name -> isthmus.v1.TrustedAgent
+	11, // 14: isthmus.v1.ExportedServices.services:type_name -> isthmus.v1.ExportedService
+	15, // 15: isthmus.v1.FederationPrimary.members:type_name -> isthmus.v1.BundleMember
+	55, // 16: isthmus.v1.FederationPrimary.requests:type_name -> isthmus.v1.BundleRequest
+	54, // 17: isthmus.v1.BundleMember.recipients:type_name -> isthmus.v1.TrustedAgent
+	56, // 18: isthmus.v1.BundleMember.bundle:type_name -> isthmus.v1.BundleEntry
+	16, // 19: isthmus.v1.BundleMember.requests:type_name -> isthmus.v1.CertificateRequest
+	54, // 20: isthmus.v1.FederationSecondary.senders:type_name -> isthmus.v1.TrustedAgent
+	19, // 21: isthmus.v1.Probes.gateways:type_name -> isthmus.v1.GatewayProbe
+	20, // 22: isthmus.v1.Probes.reads:type_name -> isthmus.v1.ReadProbe
+	21, // 23: isthmus.v1.Probes.urls:type_name -> isthmus.v1.UrlProbe
+	23, // 24: isthmus.v1.GatewayRoutes.routes:type_name -> isthmus.v1.GatewayRoute
+	57, // 25: isthmus.v1.StoreBundleRequest.payload:type_name -> isthmus.v1.SealedPayload
+	58, // 26: isthmus.v1.StoreBundleRequest.certificate_expire_time:type_name -> google.protobuf.Timestamp
+	58, // 27: isthmus.v1.TakeTurnResponse.expire_time:type_name -> google.protobuf.Timestamp
+	57, // 28: isthmus.v1.FetchSecretsResponse.payloads:type_name -> isthmus.v1.SealedPayload
+	57, // 29: isthmus.v1.StoreTokenRequest.payload:type_name -> isthmus.v1.SealedPayload
+	38, // 30: isthmus.v1.ReportRequest.agent:type_name -> isthmus.v1.AgentReport
+	39, // 31: isthmus.v1.ReportRequest.inventory:type_name -> isthmus.v1.InventoryReport
+	42, // 32: isthmus.v1.ReportRequest.peerings:type_name -> isthmus.v1.PeeringsReport
+	44, // 33: isthmus.v1.ReportRequest.exports:type_name -> isthmus.v1.ExportsReport
+	41, // 34: isthmus.v1.ReportRequest.services:type_name -> isthmus.v1.ServicesReport
+	46, // 35: isthmus.v1.ReportRequest.delivery:type_name -> isthmus.v1.DeliveryReport
+	47, // 36: isthmus.v1.ReportRequest.federation:type_name -> isthmus.v1.FederationReport
+	52, // 37: isthmus.v1.ReportRequest.gateway:type_name -> isthmus.v1.GatewayReport
+	58, // 38: isthmus.v1.InventoryReport.ca_expire_time:type_name -> google.protobuf.Timestamp
+	59, // 39: isthmus.v1.InventoryReport.acl_replication:type_name -> isthmus.v1.AclReplication
+	40, // 40: isthmus.v1.InventoryReport.gateways:type_name -> isthmus.v1.ObservedGateway
+	60, // 41: isthmus.v1.ServicesReport.services:type_name -> isthmus.v1.CatalogService
+	43, // 42: isthmus.v1.PeeringsReport.peerings:type_name -> isthmus.v1.ObservedPeering
+	45, // 43: isthmus.v1.ExportsReport.exports:type_name -> isthmus.v1.ObservedExport
+	61, // 44: isthmus.v1.DeliveryReport.host:type_name -> isthmus.v1.FederationHost
+	62, // 45: isthmus.v1.FederationReport.wan_members:type_name -> isthmus.v1.WanMember
+	49, // 46: isthmus.v1.FederationReport.reads:type_name -> isthmus.v1.ObservedRead
+	50, // 47: isthmus.v1.FederationReport.probes:type_name -> isthmus.v1.ObservedProbe
+	48, // 48: isthmus.v1.FederationReport.loss:type_name -> isthmus.v1.JoinLoss
+	51, // 49: isthmus.v1.FederationReport.bundles:type_name -> isthmus.v1.ObservedBundle
+	58, // 50: isthmus.v1.FederationReport.certificate_expire_time:type_name -> google.protobuf.Timestamp
+	63, // 51: isthmus.v1.JoinLoss.items:type_name -> isthmus.v1.LostItem
+	58, // 52: isthmus.v1.ObservedRead.since:type_name -> google.protobuf.Timestamp
+	58, // 53: isthmus.v1.ObservedProbe.since:type_name -> google.protobuf.Timestamp
+	50, // 54: isthmus.v1.GatewayReport.probes:type_name -> isthmus.v1.ObservedProbe
+	0,  // 55: isthmus.v1.SyncService.Enrol:input_type -> isthmus.v1.EnrolRequest
+	2,  // 56: isthmus.v1.SyncService.Renew:input_type -> isthmus.v1.RenewRequest
+	4,  // 57: isthmus.v1.SyncService.Pull:input_type -> isthmus.v1.PullRequest
+	30, // 58: isthmus.v1.SyncService.FetchSecrets:input_type -> isthmus.v1.FetchSecretsRequest
+	32, // 59: isthmus.v1.SyncService.ClaimToken:input_type -> isthmus.v1.ClaimTokenRequest
+	34, // 60: isthmus.v1.SyncService.StoreToken:input_type -> isthmus.v1.StoreTokenRequest
+	36, // 61: isthmus.v1.SyncService.Report:input_type -> isthmus.v1.ReportRequest
+	24, // 62: isthmus.v1.SyncService.StoreBundle:input_type -> isthmus.v1.StoreBundleRequest
+	26, // 63: isthmus.v1.SyncService.TakeTurn:input_type -> isthmus.v1.TakeTurnRequest
+	28, // 64: isthmus.v1.SyncService.EndTurn:input_type -> isthmus.v1.EndTurnRequest
+	1,  // 65: isthmus.v1.SyncService.Enrol:output_type -> isthmus.v1.EnrolResponse
+	3,  // 66: isthmus.v1.SyncService.Renew:output_type -> isthmus.v1.RenewResponse
+	5,  // 67: isthmus.v1.SyncService.Pull:output_type -> isthmus.v1.PullResponse
+	31, // 68: isthmus.v1.SyncService.FetchSecrets:output_type -> isthmus.v1.FetchSecretsResponse
+	33, // 69: isthmus.v1.SyncService.ClaimToken:output_type -> isthmus.v1.ClaimTokenResponse
+	35, // 70: isthmus.v1.SyncService.StoreToken:output_type -> isthmus.v1.StoreTokenResponse
+	37, // 71: isthmus.v1.SyncService.Report:output_type -> isthmus.v1.ReportResponse
+	25, // 72: isthmus.v1.SyncService.StoreBundle:output_type -> isthmus.v1.StoreBundleResponse
+	27, // 73: isthmus.v1.SyncService.TakeTurn:output_type -> isthmus.v1.TakeTurnResponse
+	29, // 74: isthmus.v1.SyncService.EndTurn:output_type -> isthmus.v1.EndTurnResponse
+	65, // [65:75] is the sub-list for method output_type
+	55, // [55:65] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_isthmus_v1_sync_proto_init() }
@@ -2487,15 +4635,16 @@ func file_isthmus_v1_sync_proto_init() {
 		return
 	}
 	file_isthmus_v1_datacenter_proto_init()
+	file_isthmus_v1_federation_proto_init()
 	file_isthmus_v1_sealed_proto_init()
-	file_isthmus_v1_sync_proto_msgTypes[22].OneofWrappers = []any{}
+	file_isthmus_v1_sync_proto_msgTypes[39].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_isthmus_v1_sync_proto_rawDesc), len(file_isthmus_v1_sync_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

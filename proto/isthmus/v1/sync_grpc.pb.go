@@ -26,6 +26,9 @@ const (
 	SyncService_ClaimToken_FullMethodName   = "/isthmus.v1.SyncService/ClaimToken"
 	SyncService_StoreToken_FullMethodName   = "/isthmus.v1.SyncService/StoreToken"
 	SyncService_Report_FullMethodName       = "/isthmus.v1.SyncService/Report"
+	SyncService_StoreBundle_FullMethodName  = "/isthmus.v1.SyncService/StoreBundle"
+	SyncService_TakeTurn_FullMethodName     = "/isthmus.v1.SyncService/TakeTurn"
+	SyncService_EndTurn_FullMethodName      = "/isthmus.v1.SyncService/EndTurn"
 )
 
 // SyncServiceClient is the client API for SyncService service.
@@ -46,6 +49,11 @@ type SyncServiceClient interface {
 	// Stores the sealed token of a claim.
 	StoreToken(ctx context.Context, in *StoreTokenRequest, opts ...grpc.CallOption) (*StoreTokenResponse, error)
 	Report(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportResponse, error)
+	// Stores a federation's bundle that the primary's agent sealed.
+	StoreBundle(ctx context.Context, in *StoreBundleRequest, opts ...grpc.CallOption) (*StoreBundleResponse, error)
+	// One host of a datacenter at a time may restart its Consul server: granted until the turn ends or expires.
+	TakeTurn(ctx context.Context, in *TakeTurnRequest, opts ...grpc.CallOption) (*TakeTurnResponse, error)
+	EndTurn(ctx context.Context, in *EndTurnRequest, opts ...grpc.CallOption) (*EndTurnResponse, error)
 }
 
 type syncServiceClient struct {
@@ -126,6 +134,36 @@ func (c *syncServiceClient) Report(ctx context.Context, in *ReportRequest, opts 
 	return out, nil
 }
 
+func (c *syncServiceClient) StoreBundle(ctx context.Context, in *StoreBundleRequest, opts ...grpc.CallOption) (*StoreBundleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StoreBundleResponse)
+	err := c.cc.Invoke(ctx, SyncService_StoreBundle_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *syncServiceClient) TakeTurn(ctx context.Context, in *TakeTurnRequest, opts ...grpc.CallOption) (*TakeTurnResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TakeTurnResponse)
+	err := c.cc.Invoke(ctx, SyncService_TakeTurn_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *syncServiceClient) EndTurn(ctx context.Context, in *EndTurnRequest, opts ...grpc.CallOption) (*EndTurnResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EndTurnResponse)
+	err := c.cc.Invoke(ctx, SyncService_EndTurn_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SyncServiceServer is the server API for SyncService service.
 // All implementations must embed UnimplementedSyncServiceServer
 // for forward compatibility.
@@ -144,6 +182,11 @@ type SyncServiceServer interface {
 	// Stores the sealed token of a claim.
 	StoreToken(context.Context, *StoreTokenRequest) (*StoreTokenResponse, error)
 	Report(context.Context, *ReportRequest) (*ReportResponse, error)
+	// Stores a federation's bundle that the primary's agent sealed.
+	StoreBundle(context.Context, *StoreBundleRequest) (*StoreBundleResponse, error)
+	// One host of a datacenter at a time may restart its Consul server: granted until the turn ends or expires.
+	TakeTurn(context.Context, *TakeTurnRequest) (*TakeTurnResponse, error)
+	EndTurn(context.Context, *EndTurnRequest) (*EndTurnResponse, error)
 	mustEmbedUnimplementedSyncServiceServer()
 }
 
@@ -174,6 +217,15 @@ func (UnimplementedSyncServiceServer) StoreToken(context.Context, *StoreTokenReq
 }
 func (UnimplementedSyncServiceServer) Report(context.Context, *ReportRequest) (*ReportResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Report not implemented")
+}
+func (UnimplementedSyncServiceServer) StoreBundle(context.Context, *StoreBundleRequest) (*StoreBundleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StoreBundle not implemented")
+}
+func (UnimplementedSyncServiceServer) TakeTurn(context.Context, *TakeTurnRequest) (*TakeTurnResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TakeTurn not implemented")
+}
+func (UnimplementedSyncServiceServer) EndTurn(context.Context, *EndTurnRequest) (*EndTurnResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndTurn not implemented")
 }
 func (UnimplementedSyncServiceServer) mustEmbedUnimplementedSyncServiceServer() {}
 func (UnimplementedSyncServiceServer) testEmbeddedByValue()                     {}
@@ -322,6 +374,60 @@ func _SyncService_Report_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SyncService_StoreBundle_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StoreBundleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).StoreBundle(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_StoreBundle_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).StoreBundle(ctx, req.(*StoreBundleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SyncService_TakeTurn_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TakeTurnRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).TakeTurn(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_TakeTurn_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).TakeTurn(ctx, req.(*TakeTurnRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SyncService_EndTurn_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndTurnRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).EndTurn(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_EndTurn_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).EndTurn(ctx, req.(*EndTurnRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SyncService_ServiceDesc is the grpc.ServiceDesc for SyncService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -356,6 +462,18 @@ var SyncService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Report",
 			Handler:    _SyncService_Report_Handler,
+		},
+		{
+			MethodName: "StoreBundle",
+			Handler:    _SyncService_StoreBundle_Handler,
+		},
+		{
+			MethodName: "TakeTurn",
+			Handler:    _SyncService_TakeTurn_Handler,
+		},
+		{
+			MethodName: "EndTurn",
+			Handler:    _SyncService_EndTurn_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -1,0 +1,232 @@
+package resource
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// ScopeFederationMember is the scope of the claims that a Federation holds: a datacenter is in one federation.
+const ScopeFederationMember = "federation-member"
+
+// Modes of a Federation: how servers of different datacenters reach each other.
+const (
+	ModeMeshGateway = "mesh-gateway"
+	ModeTraditional = "traditional"
+)
+
+// Roles of a member.
+const (
+	RolePrimary   = "primary"
+	RoleSecondary = "secondary"
+)
+
+// Phases of a member, in the order in which it goes through them.
+const (
+	// PhaseBlocked: a rule stands against it, or an acceptance is missing.
+	PhaseBlocked = "blocked"
+	// PhaseWaiting: an agent has yet to say something.
+	PhaseWaiting = "waiting"
+	// PhaseTrusting: the primary and it are about to trust each other's CA.
+	PhaseTrusting = "trusting"
+	// PhaseBundling: the primary's agent makes its bundle.
+	PhaseBundling = "bundling"
+	// PhaseDelivering: its hosts write what they need, and restart Consul.
+	PhaseDelivering = "delivering"
+	// PhaseJoining: all is in place; reads in both directions are not proven yet.
+	PhaseJoining = "joining"
+	// PhaseJoined: reads are proven in both directions.
+	PhaseJoined = "joined"
+	// PhaseLeaving: its hosts go back, or its tokens are being revoked.
+	PhaseLeaving = "leaving"
+)
+
+// States of what an agent delivers to its host.
+const (
+	DeliveryNone            = "none"
+	DeliveryWritten         = "written"
+	DeliveryWaitingTurn     = "waiting-turn"
+	DeliveryRestarting      = "restarting"
+	DeliveryRestartRequired = "restart-required"
+	DeliveryApplied         = "applied"
+	DeliveryRemoved         = "removed"
+	DeliveryRefused         = "refused"
+	DeliveryFailed          = "failed"
+)
+
+// Verdicts of a check, and of what is read or reached.
+const (
+	CheckPass    = "pass"
+	CheckFail    = "fail"
+	CheckUnknown = "unknown"
+
+	ReadOK      = "ok"
+	ReadFailed  = "failed"
+	ReadUnknown = "unknown"
+)
+
+// GatewayRetired is the health of a gateway address that Consul no longer knows, and that is kept until nobody needs it.
+const GatewayRetired = "retired"
+
+// DefaultRetryIntervalWAN is Consul's retry_interval_wan in a federation. Consul's own default of 30 s is how long the first join
+// takes, since the first attempt always comes before the gateways' addresses are known.
+const DefaultRetryIntervalWAN = "2s"
+
+func federationKind() Kind {
+	return Kind{
+		Name: KindFederation, Plural: "federations", Singular: "federation", Short: "fed",
+		Manifest: true,
+		New:      func() Object { return &isthmusv1.Federation{} },
+		Default: func(o Object) {
+			if spec := o.(*isthmusv1.Federation).Spec; spec != nil {
+				setDefault(&spec.Mode, ModeMeshGateway)
+				setDefault(&spec.RetryIntervalWan, DefaultRetryIntervalWAN)
+			}
+		},
+		Fixed:    []string{"spec.primary"},
+		Validate: validateFederation,
+		References: func(o Object) []Reference {
+			spec := o.(*isthmusv1.Federation).GetSpec()
+			return append([]Reference{{Kind: KindDatacenter, Name: spec.GetPrimary(), Field: "spec.primary"}},
+				references(KindDatacenter, "spec.secondaries", spec.GetSecondaries())...)
+		},
+		Claims: func(o Object) []Claim {
+			spec := o.(*isthmusv1.Federation).GetSpec()
+			var out []Claim
+			for _, dc := range present(append([]string{spec.GetPrimary()}, spec.GetSecondaries()...)...) {
+				out = append(out, Claim{Scope: ScopeFederationMember, Key: dc})
+			}
+			return out
+		},
+		Datacenters: func(o Object) []string {
+			spec := o.(*isthmusv1.Federation).GetSpec()
+			return present(append([]string{spec.GetPrimary()}, spec.GetSecondaries()...)...)
+		},
+		Columns: []Column{
+			column("PRIMARY", func(f *isthmusv1.Federation) string { return f.GetSpec().GetPrimary() }),
+			column("SECONDARIES", func(f *isthmusv1.Federation) string {
+				return choice(f.GetSpec().GetSecondaries(), f.GetSpec().GetSecondarySelector())
+			}),
+			column("MODE", func(f *isthmusv1.Federation) string { return f.GetSpec().GetMode() }),
+			column("JOINED", func(f *isthmusv1.Federation) string {
+				return fmt.Sprintf("%d/%d", f.GetStatus().GetJoined(), f.GetStatus().GetSecondaries())
+			}),
+			column("READY", func(f *isthmusv1.Federation) string {
+				return FindCondition(f.GetStatus().GetConditions(), ConditionReady).GetStatus()
+			}),
+			column("REASON", func(f *isthmusv1.Federation) string {
+				return FindCondition(f.GetStatus().GetConditions(), ConditionReady).GetReason()
+			}),
+			column("KEYLESS", func(f *isthmusv1.Federation) string { return showYes(f.GetSpec().GetKeyless()) }).wide(),
+			column("MESSAGE", func(f *isthmusv1.Federation) string {
+				return FindCondition(f.GetStatus().GetConditions(), ConditionReady).GetMessage()
+			}).wide(),
+			labelsColumn(),
+		},
+	}
+}
+
+func validateFederation(o Object) []fault.Violation {
+	spec := o.(*isthmusv1.Federation).GetSpec()
+	var r rules
+	r.name("spec.primary", spec.GetPrimary())
+	if len(spec.GetSecondaries()) > 0 && spec.GetSecondarySelector() != "" {
+		r.add(fault.Violation{
+			Field: "spec.secondarySelector", Reason: ReasonExclusive,
+			Message: "stands beside secondaries: at most one of secondaries (names) and secondarySelector (labels, for example env=prod)",
+		})
+	}
+	r.names("spec.secondaries", spec.GetSecondaries())
+	r.selector("spec.secondarySelector", spec.GetSecondarySelector())
+	if i := slices.Index(spec.GetSecondaries(), spec.GetPrimary()); i >= 0 && spec.GetPrimary() != "" {
+		r.add(invalid(fmt.Sprintf("spec.secondaries[%d]", i), "%s is the primary: it cannot be its own secondary", quote(spec.GetPrimary())))
+	}
+	if spec.GetMode() == ModeTraditional && spec.GetMeshGatewayMode() != "" {
+		r.add(fault.Violation{Field: "spec.meshGatewayMode", Reason: ReasonExclusive, Message: "is only for mode: mesh-gateway"})
+	}
+	if text := spec.GetRetryIntervalWan(); text != "" {
+		if d, err := time.ParseDuration(text); err != nil || d < time.Second || d > 10*time.Minute {
+			r.add(invalid("spec.retryIntervalWan", "%s is not a duration from 1s to 10m: for example 2s", quote(text)))
+		}
+	}
+	seen := map[string]bool{}
+	for i, a := range spec.GetAcceptDataLoss() {
+		at := fmt.Sprintf("spec.acceptDataLoss[%d]", i)
+		r.name(at+".datacenter", a.GetDatacenter())
+		if seen[a.GetDatacenter()] {
+			r.add(fault.Violation{Field: at + ".datacenter", Reason: ReasonDuplicate, Message: quote(a.GetDatacenter()) + " is there twice"})
+		}
+		seen[a.GetDatacenter()] = true
+	}
+	return r.violations
+}
+
+// Membership is what a datacenter is in a federation.
+type Membership struct {
+	Federation *isthmusv1.Federation
+	// Role is RolePrimary or RoleSecondary.
+	Role string
+	// Leaving: it is no longer wanted in it, and not out of it yet.
+	Leaving bool
+}
+
+// SecondariesOf are the names of the datacenters that shall be a federation's secondaries, sorted. One that is being deleted, or that
+// another federation has (see Memberships), is among them: what that means is for the federation's own status to say.
+func SecondariesOf(r Reader, f *isthmusv1.Federation) []string {
+	if f.GetDeleteTime() != nil {
+		return nil
+	}
+	spec := f.GetSpec()
+	if len(spec.GetSecondaries()) == 0 && spec.GetSecondarySelector() == "" {
+		return nil
+	}
+	var out []string
+	for dc := range Select(r, spec.GetSecondaries(), spec.GetSecondarySelector()) {
+		if dc.GetName() != spec.GetPrimary() {
+			out = append(out, dc.GetName())
+		}
+	}
+	return out
+}
+
+// Memberships tells of each datacenter that is in a federation, or still on its way out of one, which. Where two federations
+// choose the same one, by selector, the one whose name comes first has it.
+func Memberships(r Reader) map[string]Membership {
+	out := map[string]Membership{}
+	enter := func(dc string, m Membership) {
+		if _, taken := out[dc]; !taken && dc != "" {
+			out[dc] = m
+		}
+	}
+	for f := range All[*isthmusv1.Federation](r, KindFederation) {
+		enter(f.GetSpec().GetPrimary(), Membership{Federation: f, Role: RolePrimary, Leaving: f.GetDeleteTime() != nil})
+		for _, dc := range SecondariesOf(r, f) {
+			enter(dc, Membership{Federation: f, Role: RoleSecondary})
+		}
+		for _, m := range f.GetStatus().GetMembers() {
+			if m.GetRole() == RoleSecondary {
+				enter(m.GetDatacenter(), Membership{Federation: f, Role: RoleSecondary, Leaving: true})
+			}
+		}
+	}
+	return out
+}
+
+// MembershipOf is Memberships for one datacenter.
+func MembershipOf(r Reader, datacenter string) (Membership, bool) {
+	m, ok := Memberships(r)[datacenter]
+	return m, ok
+}
+
+// MemberOf is what a federation's status has of a datacenter; nil: nothing.
+func MemberOf(f *isthmusv1.Federation, datacenter string) *isthmusv1.FederationMember {
+	for _, m := range f.GetStatus().GetMembers() {
+		if m.GetDatacenter() == datacenter {
+			return m
+		}
+	}
+	return nil
+}

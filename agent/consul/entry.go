@@ -14,10 +14,14 @@ import (
 const (
 	KindExportedServices = api.ExportedServices
 	KindMesh             = api.MeshConfig
+	KindProxyDefaults    = api.ProxyDefaults
 )
 
-// NameMesh is the name of the single mesh entry. That of the exported-services entry is the partition's.
-const NameMesh = api.MeshConfigMesh
+// Names of the single entries. That of the exported-services entry is the partition's.
+const (
+	NameMesh          = api.MeshConfigMesh
+	NameProxyDefaults = api.ProxyConfigGlobal
+)
 
 // Entry is one config entry with everything in it, what this binary does not know included: whoever writes it back loses
 // nothing of others.

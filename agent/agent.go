@@ -216,7 +216,7 @@ func (a *Agent) prepare(ctx context.Context) (err error) {
 	}
 	a.reconciler = &reconciler{
 		consul: a.consul, hub: a.link, self: a.self, records: kept,
-		now: a.config.Now, log: a.log, pauses: map[string]*pause{},
+		now: a.config.Now, log: a.log, pauses: map[string]*pause{}, federation: a.config.Federation,
 	}
 	a.reporter = newReporter(a.link.report, a.log)
 	a.worker = newWorker(a)

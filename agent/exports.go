@@ -27,8 +27,9 @@ func namespaceOf(s string) string {
 	return s
 }
 
-// reconcileExports merges what isthmus exports into the one exported-services entry, and tells how it stands.
-func (r *reconciler) reconcileExports(ctx context.Context, state *isthmusv1.DesiredState) *isthmusv1.ExportsReport {
+// reconcileExports merges what isthmus exports into the one exported-services entry, and tells how it stands. Not on a secondary: a
+// write from there goes to the primary's entry, and so does a deletion.
+func (r *reconciler) reconcileExports(ctx context.Context, state *isthmusv1.DesiredState, self consul.Self) *isthmusv1.ExportsReport {
 	var item *isthmusv1.ExportedServices
 	for _, i := range state.GetItems() {
 		if i.GetExportedServices() != nil {
@@ -41,9 +42,13 @@ func (r *reconciler) reconcileExports(ctx context.Context, state *isthmusv1.Desi
 	}
 	want := exportsOf(state)
 	correct := state.GetDrift() != resource.DriftReport
-	result, err := r.mergeEntry(ctx, consul.KindExportedServices, r.consul.Partition(), func(e consul.Entry) (mergeResult, error) {
-		return mergeExports(e, want, correct)
-	})
+	var result mergeResult
+	err := notOnSecondary(self, "exported-services")
+	if err == nil {
+		result, err = r.mergeEntry(ctx, consul.KindExportedServices, r.consul.Partition(), func(e consul.Entry) (mergeResult, error) {
+			return mergeExports(e, want, correct)
+		})
+	}
 	report := &isthmusv1.ExportsReport{}
 	if err != nil {
 		report.ErrorReason, report.Error = reasonOf(err), messageOf(err)
@@ -52,6 +57,15 @@ func (r *reconciler) reconcileExports(ctx context.Context, state *isthmusv1.Desi
 		report.Exports = append(report.Exports, observeExport(s, result, err))
 	}
 	return report
+}
+
+// notOnSecondary refuses to write a config entry where it would be the primary's.
+func notOnSecondary(self consul.Self, entry string) error {
+	if !self.Secondary() {
+		return nil
+	}
+	return because(fault.Refused, reasonSecondary, "this datacenter is a secondary of %s, whose %s entry is the only one: isthmus writes none from here",
+		self.PrimaryDatacenter, entry)
 }
 
 func observeExport(s *isthmusv1.ExportedService, result mergeResult, err error) *isthmusv1.ObservedExport {

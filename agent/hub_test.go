@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/agent"
 	"isthmus/agent/consul"
@@ -47,8 +48,12 @@ type hub struct {
 	stored   []*isthmusv1.SealedPayload
 	external []*isthmusv1.StoreTokenRequest
 	reports  map[string]*isthmusv1.ReportRequest
-	enrols   int
-	renews   int
+	bundles  []*isthmusv1.StoreBundleRequest
+	// turn is the agent that may restart its Consul; turns counts how often it went to whom.
+	turn   string
+	turns  map[string]int
+	enrols int
+	renews int
 	// refuse answers every call with this error; fetch replaces what FetchSecrets finds.
 	refuse error
 	// made answers every claim: the generation's token is made.
@@ -73,7 +78,7 @@ func newHub(t *testing.T) *hub {
 	h := &hub{
 		t: t, ca: ca, fleet: fleet, epoch: "e1", changed: make(chan struct{}), states: map[string]*isthmusv1.DesiredState{},
 		agents: map[string]*isthmusv1.TrustedAgent{}, secrets: map[string]*isthmusv1.SealedPayload{}, claims: map[string]int32{},
-		reports: map[string]*isthmusv1.ReportRequest{}, now: time.Now,
+		reports: map[string]*isthmusv1.ReportRequest{}, turns: map[string]int{}, now: time.Now,
 	}
 	h.start("127.0.0.1:0")
 	t.Cleanup(func() { h.stop() })
@@ -261,6 +266,46 @@ func (h *hub) StoreToken(ctx context.Context, r *isthmusv1.StoreTokenRequest) (*
 	return &isthmusv1.StoreTokenResponse{Digest: digest}, nil
 }
 
+// StoreBundle keeps a bundle. What comes of it in the states is up to the test.
+func (h *hub) StoreBundle(ctx context.Context, r *isthmusv1.StoreBundleRequest) (*isthmusv1.StoreBundleResponse, error) {
+	if _, err := h.caller(ctx); err != nil {
+		return nil, err
+	}
+	digest := seal.Digest(r.GetPayload())
+	h.edit(func() {
+		h.secrets[digest] = r.GetPayload()
+		h.bundles = append(h.bundles, r)
+	})
+	return &isthmusv1.StoreBundleResponse{Digest: digest}, nil
+}
+
+func (h *hub) TakeTurn(ctx context.Context, _ *isthmusv1.TakeTurnRequest) (*isthmusv1.TakeTurnResponse, error) {
+	who, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.turn == "" {
+		h.turn = who.Name
+		h.turns[who.Name]++
+	}
+	return &isthmusv1.TakeTurnResponse{Granted: h.turn == who.Name, Holder: h.turn, ExpireTime: timestamppb.New(h.now().Add(time.Minute))}, nil
+}
+
+func (h *hub) EndTurn(ctx context.Context, _ *isthmusv1.EndTurnRequest) (*isthmusv1.EndTurnResponse, error) {
+	who, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.turn == who.Name {
+		h.turn = ""
+	}
+	return &isthmusv1.EndTurnResponse{}, nil
+}
+
 // show writes a stored token into the states, as the plan would. h.mu is held.
 func (h *hub) show(p *isthmusv1.SealedPayload) {
 	for _, s := range h.states {
@@ -335,6 +380,12 @@ func without(seen, r *isthmusv1.ReportRequest) *isthmusv1.ReportRequest {
 	}
 	if r.GetServices() != nil {
 		seen.Services = nil
+	}
+	if r.GetDelivery() != nil {
+		seen.Delivery = nil
+	}
+	if r.GetFederation() != nil {
+		seen.Federation = nil
 	}
 	return seen
 }

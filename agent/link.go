@@ -151,7 +151,7 @@ func (l *link) store(ctx context.Context, r *isthmusv1.StoreTokenRequest) error 
 
 // fetch implements hub.
 func (l *link) fetch(ctx context.Context, digest string) (payload *isthmusv1.SealedPayload, err error) {
-	err = l.call(ctx, rpcTimeout, "fetching a sealed peering token", func(ctx context.Context, c isthmusv1.SyncServiceClient) error {
+	err = l.call(ctx, rpcTimeout, "fetching a sealed secret", func(ctx context.Context, c isthmusv1.SyncServiceClient) error {
 		answer, err := c.FetchSecrets(ctx, &isthmusv1.FetchSecretsRequest{Digests: []string{digest}})
 		if err != nil {
 			return err
@@ -163,4 +163,31 @@ func (l *link) fetch(ctx context.Context, digest string) (payload *isthmusv1.Sea
 		return because(fault.NotFound, reasonSecretGone, "the server has no such secret any more")
 	})
 	return payload, err
+}
+
+// storeBundle implements hub.
+func (l *link) storeBundle(ctx context.Context, r *isthmusv1.StoreBundleRequest) (digest string, err error) {
+	err = l.call(ctx, rpcTimeout, "storing a sealed federation bundle", func(ctx context.Context, c isthmusv1.SyncServiceClient) error {
+		answer, err := c.StoreBundle(ctx, r)
+		digest = answer.GetDigest()
+		return err
+	})
+	return digest, err
+}
+
+// takeTurn implements hub.
+func (l *link) takeTurn(ctx context.Context, uid string) (turn *isthmusv1.TakeTurnResponse, err error) {
+	err = l.call(ctx, rpcTimeout, "asking for the turn to restart Consul", func(ctx context.Context, c isthmusv1.SyncServiceClient) error {
+		turn, err = c.TakeTurn(ctx, &isthmusv1.TakeTurnRequest{Uid: uid})
+		return err
+	})
+	return turn, err
+}
+
+// endTurn implements hub.
+func (l *link) endTurn(ctx context.Context, uid string) error {
+	return l.call(ctx, rpcTimeout, "ending the turn to restart Consul", func(ctx context.Context, c isthmusv1.SyncServiceClient) error {
+		_, err := c.EndTurn(ctx, &isthmusv1.EndTurnRequest{Uid: uid})
+		return err
+	})
 }

@@ -22,8 +22,9 @@ const (
 	fieldThrough = "PeerThroughMeshGateways"
 )
 
-// reconcileMesh merges the one switch that isthmus has in the mesh entry. Without an item, what isthmus set is put back.
-func (r *reconciler) reconcileMesh(ctx context.Context, state *isthmusv1.DesiredState) error {
+// reconcileMesh merges the one switch that isthmus has in the mesh entry. Without an item, what isthmus set is put back. A secondary
+// has the primary's entry, and leaves it alone.
+func (r *reconciler) reconcileMesh(ctx context.Context, state *isthmusv1.DesiredState, self consul.Self) error {
 	var want *bool
 	for _, item := range state.GetItems() {
 		if m := item.GetMesh(); m != nil {
@@ -31,11 +32,26 @@ func (r *reconciler) reconcileMesh(ctx context.Context, state *isthmusv1.Desired
 			want = &through
 		}
 	}
+	if self.Secondary() {
+		return r.checkMesh(ctx, want, self)
+	}
 	correct := state.GetDrift() != resource.DriftReport
 	_, err := r.mergeEntry(ctx, consul.KindMesh, consul.NameMesh, func(e consul.Entry) (mergeResult, error) {
 		return mergeMesh(e, want, correct)
 	})
 	return err
+}
+
+// checkMesh tells whether a secondary, which has the primary's mesh entry, has it as it is wanted there.
+func (r *reconciler) checkMesh(ctx context.Context, want *bool, self consul.Self) error {
+	if want == nil {
+		return nil
+	}
+	e, err := r.consul.Entry(ctx, consul.KindMesh, consul.NameMesh)
+	if err != nil || (through(e.Body) == wordOf(true)) == *want {
+		return err
+	}
+	return notOnSecondary(self, consul.KindMesh)
 }
 
 // mergeMesh computes the mesh entry with the wanted switch. A human's explicit "through gateways" is not turned off.

@@ -24,6 +24,7 @@ const (
 	reasonTooMany      = "TooManyExports"
 	reasonConfigByHand = "ConfigEntryByHand"
 	reasonInternal     = "AgentError"
+	reasonSecondary    = "SecondaryOfFederation"
 	// reasonOutdated is for the log only: no end failed for it.
 	reasonOutdated = "StateOutdated"
 )

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"isthmus/agent/consul"
+	"isthmus/agent/delivery"
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -33,6 +34,12 @@ type hub interface {
 	store(ctx context.Context, r *isthmusv1.StoreTokenRequest) error
 	// fetch reads one sealed payload by its digest.
 	fetch(ctx context.Context, digest string) (*isthmusv1.SealedPayload, error)
+	// storeBundle hands over a federation's sealed bundle, and gives its name in the store. Conflict: another one was stored meanwhile.
+	storeBundle(ctx context.Context, r *isthmusv1.StoreBundleRequest) (digest string, err error)
+	// takeTurn asks to be the one host of this datacenter that may restart its Consul server, or to stay it for longer.
+	takeTurn(ctx context.Context, uid string) (*isthmusv1.TakeTurnResponse, error)
+	// endTurn lets the next host go on. Ending a turn that is not held is no error.
+	endTurn(ctx context.Context, uid string) error
 }
 
 // reconciler makes the local Consul what the desired state says: level-triggered, so that it does not matter where an
@@ -44,6 +51,9 @@ type reconciler struct {
 	records *records
 	now     func() time.Time
 	log     hclog.Logger
+	// federation is what this host's flags allow; host is where this host's Consul server reads its configuration; nil: nowhere.
+	federation FederationConfig
+	host       delivery.Host
 
 	mu     sync.Mutex
 	pauses map[string]*pause

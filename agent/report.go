@@ -40,11 +40,11 @@ func (r *reporter) set(next *isthmusv1.ReportRequest) {
 	r.signal()
 }
 
-// drop forgets the parts of a leader: somebody else reports them now.
+// drop forgets the parts of a leader: somebody else reports them now. What each agent says of itself and its host stays.
 func (r *reporter) drop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.now = &isthmusv1.ReportRequest{Agent: r.now.GetAgent()}
+	r.now = &isthmusv1.ReportRequest{Agent: r.now.GetAgent(), Delivery: r.now.GetDelivery()}
 	r.sent = map[string]string{}
 	r.round++
 }
@@ -117,6 +117,15 @@ func partsOf(r *isthmusv1.ReportRequest) []part {
 	}
 	if m := r.GetServices(); m != nil {
 		out = append(out, part{"services", m, func(to *isthmusv1.ReportRequest) { to.Services = m }})
+	}
+	if m := r.GetDelivery(); m != nil {
+		out = append(out, part{"delivery", m, func(to *isthmusv1.ReportRequest) { to.Delivery = m }})
+	}
+	if m := r.GetFederation(); m != nil {
+		out = append(out, part{"federation", m, func(to *isthmusv1.ReportRequest) { to.Federation = m }})
+	}
+	if m := r.GetGateway(); m != nil {
+		out = append(out, part{"gateway", m, func(to *isthmusv1.ReportRequest) { to.Gateway = m }})
 	}
 	return out
 }

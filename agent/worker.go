@@ -185,9 +185,9 @@ func (w *worker) act(ctx context.Context, state *isthmusv1.DesiredState, from sn
 
 func (w *worker) lead(ctx context.Context, state *isthmusv1.DesiredState, from snapshot) (time.Duration, error) {
 	r, a := w.agent.reconciler, w.agent
-	errMesh := r.reconcileMesh(ctx, state)
+	errMesh := r.reconcileMesh(ctx, state, w.lastSelf)
 	peerings, pace, errPeerings := r.reconcilePeerings(ctx, state)
-	exports := r.reconcileExports(ctx, state)
+	exports := r.reconcileExports(ctx, state, w.lastSelf)
 	report := &isthmusv1.ReportRequest{Peerings: peerings, Exports: exports}
 	errCatalog := w.lookAround(ctx, report)
 	if !w.say(ctx, report) {

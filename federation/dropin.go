@@ -27,9 +27,14 @@ type dropIn struct {
 	RetryJoinWAN      []string `json:"retry_join_wan,omitempty"`
 	RetryIntervalWAN  string   `json:"retry_interval_wan,omitempty"`
 	Encrypt           string   `json:"encrypt,omitempty"`
+	Ports             *ports   `json:"ports,omitempty"`
 	Connect           *connect `json:"connect,omitempty"`
 	ACL               *acl     `json:"acl,omitempty"`
 	TLS               *tls     `json:"tls,omitempty"`
+}
+
+type ports struct {
+	SerfWAN int `json:"serf_wan"`
 }
 
 type connect struct {
@@ -95,6 +100,12 @@ func PrimaryDropIn(consulDatacenter, mode, retryIntervalWAN string, files TLSFil
 // with a reload.
 func TrustDropIn(ca string) ([]byte, error) {
 	return encodeDropIn(dropIn{TLS: &tls{Defaults: tlsDefaults{CAFile: ca}}})
+}
+
+// LeftDropIn is the configuration of servers that left a federation. Their WAN gossip stays off: Consul remembers the former pool in its
+// serf snapshot and would be back in it with the next start (measured on Consul 1.20).
+func LeftDropIn() ([]byte, error) {
+	return encodeDropIn(dropIn{Ports: &ports{SerfWAN: -1}})
 }
 
 func tlsOf(files TLSFiles) *tls {

@@ -58,7 +58,7 @@ func Gateway(ctx context.Context, address, serverName, alpn string) Result {
 	if err != nil {
 		return dialFailure(address, err)
 	}
-	defer conn.Close() //nolint:errcheck // nothing was written that could be lost
+	defer conn.Close()
 	var took time.Duration
 	seen, err := shake(ctx, conn, serverName, alpn, func() { took = time.Since(start) })
 	switch {
@@ -99,8 +99,10 @@ func shake(ctx context.Context, conn net.Conn, serverName, alpn string, arrived 
 	if alpn != "" {
 		config.NextProtos = []string{alpn}
 	}
-	if err = tls.Client(conn, config).HandshakeContext(ctx); err == nil {
-		err = errSeen // it wants no client certificate
+	session := tls.Client(conn, config)
+	if err = session.HandshakeContext(ctx); err == nil {
+		err = errSeen // it wants no client certificate: say goodbye, so that it has nothing to complain of
+		_ = session.Close()
 	}
 	return seen, err
 }

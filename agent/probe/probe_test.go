@@ -222,6 +222,13 @@ func TestRealConsul(t *testing.T) {
 	}
 	c.Do(http.MethodGet, "/v1/agent/self", nil, &self)
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(self.DebugConfig.ServerPort))
+	quiet, until, err := probe.Certificate(t.Context(), address, "server.east.consul")
+	if err != nil || !slices.Contains(quiet, "server.east.consul") || time.Until(until) < time.Hour {
+		t.Errorf("got %v, %v, %v", quiet, until, err)
+	}
+	if log, err := os.ReadFile(c.LogFile); err != nil || bytes.Contains(log, []byte("agent.server.rpc")) {
+		t.Errorf("Consul complains (%v): %s", err, log)
+	}
 	if r := probe.Gateway(t.Context(), address, "server.east.consul", alpn); !r.OK {
 		t.Errorf("got %+v", r)
 	}
@@ -231,6 +238,10 @@ func TestRealConsul(t *testing.T) {
 	names, expires, cas, err := probe.Server(t.Context(), address, "server.east.consul")
 	if err != nil || !slices.Contains(names, "server.east.consul") || !slices.Contains(names, "localhost") || time.Until(expires) < time.Hour {
 		t.Errorf("got %v, %v, %v", names, expires, err)
+	}
+	// That is what the quiet look is for; and the line above looks for the right word.
+	if log, err := os.ReadFile(c.LogFile); err != nil || !bytes.Contains(log, []byte("agent.server.rpc: TLS handshake failed")) {
+		t.Errorf("expected that Consul complains of the others (%v)", err)
 	}
 	text, err := os.ReadFile(filepath.Clean(c.CAFile))
 	if err != nil {

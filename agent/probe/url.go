@@ -42,8 +42,7 @@ func URL(ctx context.Context, address string) Result {
 }
 
 func urlFailure(host string, err error) Result {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
 	}
 	var record tls.RecordHeaderError

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -78,7 +79,11 @@ func (s *Server) call(ctx context.Context, token, method, path string, in, out a
 		}
 		body = bytes.NewReader(text)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, s.HTTPAddr+path, body)
+	address := s.HTTPAddr
+	if s.Socket != "" {
+		address = "http://consul" // the socket has no name
+	}
+	request, err := http.NewRequestWithContext(ctx, method, address+path, body)
 	if err != nil {
 		return fault.Wrap(fault.Internal, err, "making a call of Consul")
 	}
@@ -117,10 +122,15 @@ func answerError(statusCode int, method, path, text string) error {
 	return fault.New(code, "Consul answered %d to %s %s: %s", statusCode, method, path, strings.TrimSpace(text))
 }
 
-// newClient makes a client that trusts the CA in the file, and nothing else.
-func newClient(caFile string) *http.Client {
+// newClient makes a client that talks to the socket, or trusts the CA in the file and nothing else.
+func (s *Server) newClient() *http.Client {
+	if s.Socket != "" {
+		return &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", s.Socket)
+		}}}
+	}
 	pool := x509.NewCertPool()
-	if text, err := os.ReadFile(caFile); err == nil {
+	if text, err := os.ReadFile(s.CAFile); err == nil {
 		pool.AppendCertsFromPEM(text)
 	}
 	return &http.Client{Transport: &http.Transport{

@@ -1,19 +1,21 @@
-// Package consulrun runs one real Consul server as a child process: a datacenter of its own with TLS, gossip encryption and
-// ACLs with default deny, on free ports of the loopback interface, without root.
+// Package consulrun runs real Consul servers as child processes: by default each is a datacenter of its own with TLS, gossip
+// encryption and ACLs with default deny, on free ports of the loopback interface, without root. Several may form one datacenter, and one
+// may be prepared only: installed and not configured, for who configures it.
 //
-// Owns: finding the Consul binary, the server's configuration, certificates and ports.
+// Owns: finding the Consul binary, the server's configuration, certificates and ports, the commands that restart and reload it.
 // Does not own: the child process (demo/child), what isthmus does with Consul (agent/consul), the *testing.T wrapper (test/consultest), the demo's story.
 // It speaks Consul's HTTP API by itself, in a few plain calls, so that demo and tests can play the human beside isthmus.
 // Start reading at Start.
 package consulrun
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
-	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -53,10 +55,29 @@ type Options struct {
 	NodeName string
 	// UnixSocket adds an HTTP listener on Server.Socket.
 	UnixSocket bool
+	// Address is what the server binds to and tells others. Default: 127.0.0.1.
+	Address string
+	// Network is where it runs, at Consul's usual ports; its API is on Server.Socket only. Default: the network of this process.
+	Network Network
+	// Join makes it one more server of that one's datacenter.
+	Join *Server
+	// CA gives it a certificate of that server's CA. Default: a CA of its own.
+	CA *Server
+	// Prepared leaves out TLS, ACLs and the gossip key, and starts nothing: all that comes into Server.ConfigDir, and then the
+	// restart command starts it. Its API is on Server.Socket only.
+	Prepared bool
 	// Config is laid over the top level of the generated configuration, for what a test needs.
 	Config map[string]any
 	// Log is told what happens to the process. Default: nothing is logged.
 	Log hclog.Logger
+}
+
+// Network is a network other than that of this process.
+type Network interface {
+	// Command is what runs a program in it.
+	Command(binary string, args []string) (string, []string)
+	// Dial connects to an address as seen from it.
+	Dial(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Server is a running (or stopped) Consul server. Its methods may be called from several goroutines.
@@ -65,40 +86,49 @@ type Server struct {
 	Datacenter string
 	Node       string
 	Dir        string
-	// HTTPAddr is the API's URL: https://127.0.0.1:PORT.
+	// Address is what it binds to.
+	Address string
+	// HTTPAddr is the API's URL: https://127.0.0.1:PORT; empty when the API is on Socket only.
 	HTTPAddr string
-	// Socket is the path of the API's unix socket; empty without Options.UnixSocket.
+	// Socket is the path of the API's unix socket; empty when there is none.
 	Socket string
-	// CAFile holds the CA of the server's certificate (not the mesh CA), as PEM. Wipe writes a new one into it.
-	CAFile string
+	// ConfigDir is a directory that the server reads its configuration from, after what is generated: the last word counts.
+	ConfigDir string
+	// CAFile holds the CA of the server's certificate (not the mesh CA), as PEM, and CAKeyFile its key. Wipe writes a new one into them.
+	CAFile, CAKeyFile string
 	// LogFile is Consul's own log.
 	LogFile string
-	// ManagementToken may do everything.
+	// ManagementToken may do everything; whoever makes the server a secondary sets the primary's, which is the one that counts then.
 	ManagementToken string
-	// GossipKey encrypts the datacenter's gossip.
+	// GossipKey encrypts the datacenter's gossip, until somebody changes it.
 	GossipKey string
 
 	binary  string
 	options Options
 	log     hclog.Logger
+	// initialManagement is the token that the datacenter began with.
+	initialManagement string
 
-	mu      sync.Mutex
-	ports   *portBlock
-	process *child.Process
-	tokens  []tokenRecord
+	mu    sync.Mutex
+	ports *ports
+	// base and serfLAN are of ports, also when these were given back.
+	base, serfLAN int
+	process       *child.Process
+	control       *control
+	tokens        []tokenRecord
 	// client is replaced with the CA; Call reads it while the server is being started again.
 	client atomic.Pointer[http.Client]
 }
 
-// Start runs a new server and waits until it has a leader, ACLs and a mesh CA. When it fails, nothing is left running.
-// The server outlives ctx, which bounds the start only; on Linux it never outlives this process.
+// Start runs a new server and waits until it has a leader, ACLs and a mesh CA; a prepared one it does not run. When it fails,
+// nothing is left running. The server outlives ctx, which bounds the start only; on Linux it never outlives this process.
 func Start(ctx context.Context, options Options) (*Server, error) {
 	s, err := newServer(ctx, options)
 	if err != nil {
 		return nil, err
 	}
 	for attempt := 1; ; attempt++ {
-		err = s.startOnFreePorts(ctx)
+		err = s.startOnPorts(ctx)
 		if err == nil {
 			return s, nil
 		}
@@ -125,42 +155,68 @@ func newServer(ctx context.Context, options Options) (*Server, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "resolving %s", options.Dir)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fault.Wrap(fault.Internal, err, "making %s", dir)
-	}
-	key := make([]byte, 32)
-	if _, err := rand.Read(key); err != nil {
-		return nil, fault.Wrap(fault.Internal, err, "making a gossip key")
-	}
 	s := &Server{
-		Datacenter: options.Datacenter, Node: options.NodeName, Dir: dir,
-		CAFile: filepath.Join(dir, "ca.pem"), LogFile: filepath.Join(dir, "consul.log"),
-		ManagementToken: uuid.NewString(), GossipKey: base64.StdEncoding.EncodeToString(key),
+		Datacenter: options.Datacenter, Node: cmp.Or(options.NodeName, options.Datacenter+"-server"), Dir: dir,
+		Address: cmp.Or(options.Address, "127.0.0.1"), ConfigDir: filepath.Join(dir, "config.d"),
+		CAFile: filepath.Join(dir, "ca.pem"), CAKeyFile: filepath.Join(dir, "ca-key.pem"), LogFile: filepath.Join(dir, "consul.log"),
 		binary: binary, options: options, log: options.Log,
 	}
-	if s.Node == "" {
-		s.Node = options.Datacenter + "-server"
+	if err := os.MkdirAll(s.ConfigDir, 0o700); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "making %s", s.ConfigDir)
 	}
 	if s.log == nil {
 		s.log = hclog.NewNullLogger()
 	}
-	if options.UnixSocket {
+	if options.UnixSocket || s.socketOnly() {
 		s.Socket = filepath.Join(dir, "http.sock")
 	}
-	return s, nil
+	return s, s.makeSecrets()
 }
 
-func (s *Server) startOnFreePorts(ctx context.Context) error {
+// makeSecrets makes the gossip key and the management token, or takes those of the datacenter that it joins.
+func (s *Server) makeSecrets() error {
+	if sibling := s.options.Join; sibling != nil {
+		s.GossipKey, s.ManagementToken, s.initialManagement = sibling.GossipKey, sibling.ManagementToken, sibling.initialManagement
+		return nil
+	}
+	if s.options.Prepared {
+		return nil
+	}
+	key := make([]byte, 32)
+	if _, err := rand.Read(key); err != nil {
+		return fault.Wrap(fault.Internal, err, "making a gossip key")
+	}
+	s.GossipKey, s.initialManagement = base64.StdEncoding.EncodeToString(key), uuid.NewString()
+	s.ManagementToken = s.initialManagement
+	return nil
+}
+
+// socketOnly: an HTTPS listener needs a certificate, and a network in which we can dial it.
+func (s *Server) socketOnly() bool { return s.options.Prepared || s.options.Network != nil }
+
+func (s *Server) startOnPorts(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ports, err := reservePorts()
+	ports, err := s.choosePorts()
 	if err != nil {
 		return err
 	}
-	s.ports = ports
-	s.HTTPAddr = "https://127.0.0.1:" + strconv.Itoa(ports.https())
-	if err = s.renewCertificates(); err == nil {
-		err = s.run(ctx)
+	s.ports, s.base, s.serfLAN = ports, ports.base, ports.serfLAN
+	if !s.socketOnly() {
+		s.HTTPAddr = "https://127.0.0.1:" + strconv.Itoa(ports.https)
+	}
+	if s.control == nil {
+		s.control, err = s.listenForCommands()
+	}
+	switch {
+	case err != nil:
+	case s.options.Prepared:
+		s.client.Store(s.newClient())
+		return s.writeConfig()
+	default:
+		if err = s.renewCertificates(); err == nil {
+			err = s.run(ctx)
+		}
 	}
 	if err != nil {
 		return errors.Join(err, s.release())
@@ -168,34 +224,52 @@ func (s *Server) startOnFreePorts(ctx context.Context) error {
 	return nil
 }
 
+func (s *Server) choosePorts() (*ports, error) {
+	if s.options.Network != nil {
+		return usualPorts(), nil
+	}
+	return reservePorts(s.Address)
+}
+
 // run starts the process with what is on disk and waits until it serves.
 func (s *Server) run(ctx context.Context) error {
-	if err := s.writeConfig(); err != nil {
+	if err := s.launch(); err != nil {
 		return err
 	}
-	s.client.Store(newClient(s.CAFile))
-	p, err := child.Start(child.Options{
-		Name: "Consul of " + s.Datacenter, Binary: s.binary, Args: []string{"agent", "-config-file", s.configFile()}, LogFile: s.LogFile,
-	})
-	if err != nil {
-		return err
-	}
-	s.process = p
-	s.log.Debug("started Consul", "datacenter", s.Datacenter, "pid", p.PID(), "address", s.HTTPAddr)
-	if err := s.awaitReady(ctx); err != nil {
+	if err := s.await(ctx, s.ready); err != nil {
 		return errors.Join(err, s.end(stopTimeout))
 	}
 	return nil
 }
 
-func (s *Server) awaitReady(ctx context.Context) error {
+// launch starts the process with what is on disk.
+func (s *Server) launch() error {
+	if err := s.writeConfig(); err != nil {
+		return err
+	}
+	s.client.Store(s.newClient())
+	binary, args := s.binary, []string{"agent", "-config-file", s.configFile(), "-config-dir", s.ConfigDir}
+	if s.options.Network != nil {
+		binary, args = s.options.Network.Command(binary, args)
+	}
+	p, err := child.Start(child.Options{Name: "Consul of " + s.Datacenter, Binary: binary, Args: args, LogFile: s.LogFile})
+	if err != nil {
+		return err
+	}
+	s.process = p
+	s.log.Debug("started Consul", "datacenter", s.Datacenter, "node", s.Node, "pid", p.PID())
+	return nil
+}
+
+// await asks again and again, until there is no error. A process that ends meanwhile is one.
+func (s *Server) await(ctx context.Context, ask func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	var last error
 	for {
-		if last = s.ready(ctx); last == nil {
+		if last = ask(ctx); last == nil {
 			return nil
 		}
 		select {
@@ -232,20 +306,32 @@ func (s *Server) ready(ctx context.Context) error {
 // acceptsPeers shakes hands as a peer does. A new server refuses the name for some seconds, until the mesh CA has given it a
 // certificate for it.
 func (s *Server) acceptsPeers(ctx context.Context, trustDomain string) error {
-	dialer := tls.Dialer{Config: &tls.Config{
-		ServerName:         "server." + s.Datacenter + ".peering." + trustDomain,
-		NextProtos:         []string{"h2"},
-		InsecureSkipVerify: true, //nolint:gosec // only whether it answers to the name is asked
-	}}
-	conn, err := dialer.DialContext(ctx, "tcp", loopback(s.ports.grpcTLS()))
+	conn, err := s.dial(ctx, "tcp", hostPort(s.Address, s.ports.grpcTLS))
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, err, "the listener for peers does not answer yet")
 	}
-	return conn.Close()
+	defer conn.Close()
+	greeting := tls.Client(conn, &tls.Config{
+		ServerName:         "server." + s.Datacenter + ".peering." + trustDomain,
+		NextProtos:         []string{"h2"},
+		InsecureSkipVerify: true, //nolint:gosec // only whether it answers to the name is asked
+	})
+	if err := greeting.HandshakeContext(ctx); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "the listener for peers does not answer to its name yet")
+	}
+	return nil
 }
 
-// Stop ends the server: gracefully, or by force after ten seconds. The ports are given back; the data stays. Stopping a
-// stopped server is no error.
+// dial connects to an address as seen from where the server runs.
+func (s *Server) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if s.options.Network != nil {
+		return s.options.Network.Dial(ctx, network, address)
+	}
+	return new(net.Dialer).DialContext(ctx, network, address)
+}
+
+// Stop ends the server: gracefully, or by force after ten seconds. The ports are given back, and nobody answers to the commands;
+// the data stays. Stopping a stopped server is no error.
 func (s *Server) Stop() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -315,6 +401,9 @@ func (s *Server) signal(sig syscall.Signal) error {
 
 // Env is what a program needs in its environment to reach this Consul with a token: the usual CONSUL_ variables.
 func (s *Server) Env(token string) []string {
+	if s.Socket != "" {
+		return []string{"CONSUL_HTTP_ADDR=unix://" + s.Socket, "CONSUL_HTTP_TOKEN=" + token}
+	}
 	return []string{
 		"CONSUL_HTTP_ADDR=" + s.HTTPAddr,
 		"CONSUL_HTTP_TOKEN=" + token,
@@ -334,25 +423,37 @@ func (s *Server) end(grace time.Duration) error {
 	return err
 }
 
+// release gives back the ports and the pipe for commands. s.mu is held.
 func (s *Server) release() error {
-	if s.ports == nil {
-		return nil
+	var err error
+	if s.ports != nil {
+		err = s.ports.release()
+		s.ports = nil
 	}
-	err := s.ports.release()
-	s.ports = nil
+	if s.control != nil {
+		err = errors.Join(err, s.control.close())
+		s.control = nil
+	}
 	return err
 }
 
-// reclaim makes sure that the ports of before are ours again. s.mu is held.
+// reclaim makes sure that the ports of before are ours again, and that commands are heard. s.mu is held.
 func (s *Server) reclaim() error {
+	if s.control == nil {
+		c, err := s.listenForCommands()
+		if err != nil {
+			return err
+		}
+		s.control = c
+	}
 	if s.ports != nil {
 		return nil
 	}
-	var base int
-	if _, err := fmt.Sscanf(s.HTTPAddr, "https://127.0.0.1:%d", &base); err != nil {
-		return fault.Wrap(fault.Internal, err, "reading the port of %s", s.Datacenter)
+	if s.options.Network != nil {
+		s.ports = usualPorts()
+		return nil
 	}
-	ports, err := reserveBlock(base - offsetHTTPS)
+	ports, err := reserveBlock(s.Address, s.base)
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, err, "the ports of %s were taken by others after Stop", s.Datacenter)
 	}

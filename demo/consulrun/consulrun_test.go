@@ -130,7 +130,7 @@ func TestServerKeepsItsDataOverARestartAndLosesItInAWipe(t *testing.T) {
 	if err := s.Call(ctx, http.MethodGet, "/v1/acl/token/self", nil, &self); err != nil || self.SecretID != s.ManagementToken {
 		t.Fatalf("management token after a wipe: %v", err)
 	}
-	if env := s.Env(token); env[0] != "CONSUL_HTTP_ADDR="+s.HTTPAddr {
+	if env := s.Env(token); env[0] != "CONSUL_HTTP_ADDR=unix://"+s.Socket {
 		t.Fatalf("environment: %v", env[0])
 	}
 }

@@ -32,69 +32,81 @@ const (
 	offsetEnd
 )
 
-type portBlock struct {
+// ports are those that one server listens on. base and guard are of its block, when it has one.
+type ports struct {
+	https, grpcTLS, rpc, serfLAN, serfWAN int
+
 	base  int
 	guard net.Listener
 }
 
-// reservePorts takes any free block.
-func reservePorts() (*portBlock, error) {
+// usualPorts are Consul's own, for a network in which nobody else is.
+func usualPorts() *ports {
+	return &ports{https: 8501, grpcTLS: 8503, rpc: 8300, serfLAN: 8301, serfWAN: 8302}
+}
+
+// reservePorts takes any free block of an address.
+func reservePorts(address string) (*ports, error) {
 	const blocks = (lastBlock - firstBlock) / blockSize
 	var last error
 	for range reserveRuns {
-		b, err := reserveBlock(firstBlock + blockSize*rand.IntN(blocks)) //nolint:gosec // which ports are tried first is no secret
+		p, err := reserveBlock(address, firstBlock+blockSize*rand.IntN(blocks)) //nolint:gosec // which ports are tried first is no secret
 		if err == nil {
-			return b, nil
+			return p, nil
 		}
 		last = err
 	}
-	return nil, fault.Wrap(fault.Unavailable, last, "no free ports on 127.0.0.1 between %d and %d", firstBlock, lastBlock)
+	return nil, fault.Wrap(fault.Unavailable, last, "no free ports on %s between %d and %d", address, firstBlock, lastBlock)
 }
 
 // reserveBlock takes one block: its guard must be free, and so must be each port in it, for TCP and UDP.
-func reserveBlock(base int) (*portBlock, error) {
-	guard, err := listen(base)
+func reserveBlock(address string, base int) (*ports, error) {
+	guard, err := listen("127.0.0.1", base)
 	if err != nil {
 		return nil, err
 	}
 	for offset := offsetHTTPS; offset < offsetEnd; offset++ {
-		if err := probe(base + offset); err != nil {
+		at := address
+		if offset == offsetHTTPS {
+			at = "127.0.0.1"
+		}
+		if err := probe(at, base+offset); err != nil {
 			return nil, errors.Join(err, guard.Close())
 		}
 	}
-	return &portBlock{base: base, guard: guard}, nil
+	return &ports{
+		https: base + offsetHTTPS, grpcTLS: base + offsetGRPC, rpc: base + offsetRPC, serfLAN: base + offsetSerfLAN, serfWAN: base + offsetSerfWAN,
+		base: base, guard: guard,
+	}, nil
 }
 
-func listen(port int) (net.Listener, error) {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", loopback(port))
+func listen(address string, port int) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", hostPort(address, port))
 	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, err, "listening on port %d", port)
+		return nil, fault.Wrap(fault.Unavailable, err, "listening on %s port %d", address, port)
 	}
 	return l, nil
 }
 
-func probe(port int) error {
-	l, err := listen(port)
+func probe(address string, port int) error {
+	l, err := listen(address, port)
 	if err != nil {
 		return err
 	}
-	p, err := new(net.ListenConfig).ListenPacket(context.Background(), "udp", loopback(port))
+	p, err := new(net.ListenConfig).ListenPacket(context.Background(), "udp", hostPort(address, port))
 	if err != nil {
-		return errors.Join(fault.Wrap(fault.Unavailable, err, "listening on UDP port %d", port), l.Close())
+		return errors.Join(fault.Wrap(fault.Unavailable, err, "listening on %s UDP port %d", address, port), l.Close())
 	}
 	return errors.Join(l.Close(), p.Close())
 }
 
-func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+func hostPort(address string, port int) string { return net.JoinHostPort(address, strconv.Itoa(port)) }
 
-func (b *portBlock) https() int   { return b.base + offsetHTTPS }
-func (b *portBlock) grpcTLS() int { return b.base + offsetGRPC }
-func (b *portBlock) rpc() int     { return b.base + offsetRPC }
-func (b *portBlock) serfLAN() int { return b.base + offsetSerfLAN }
-func (b *portBlock) serfWAN() int { return b.base + offsetSerfWAN }
-
-func (b *portBlock) release() error {
-	if err := b.guard.Close(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, net.ErrClosed) {
+func (p *ports) release() error {
+	if p.guard == nil {
+		return nil
+	}
+	if err := p.guard.Close(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, net.ErrClosed) {
 		return fault.Wrap(fault.Internal, err, "giving back ports")
 	}
 	return nil

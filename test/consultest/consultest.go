@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"testing"
+	"time"
 
 	"isthmus/demo/consulrun"
 )
@@ -73,6 +74,33 @@ func shortDir(t testing.TB) string {
 		}
 	})
 	return dir
+}
+
+const (
+	// patience is how long Await waits: ten times what anything takes on a busy machine.
+	patience = 60 * time.Second
+	// glance is how often it looks.
+	glance = 50 * time.Millisecond
+)
+
+// Await looks until there is no error; the last one says what is still missing.
+func Await(t testing.TB, what string, look func() error) {
+	t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(glance)
+	defer tick.Stop()
+	for {
+		err := look()
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline.C:
+			t.Fatalf("%s: not after %s: %v", what, patience, err)
+		case <-tick.C:
+		}
+	}
 }
 
 // Do is Call that fails the test.

@@ -31,6 +31,8 @@ func Judge(o resource.Object) Readiness {
 		r.State, conditions = cmp.Or(o.GetStatus().GetVerdict(), unknown), o.GetStatus().GetConditions()
 	case *isthmusv1.PeeringGroup:
 		r.State, conditions = ratio(o.GetStatus().GetHealthy(), o.GetStatus().GetPeerings(), "healthy"), o.GetStatus().GetConditions()
+	case *isthmusv1.Federation:
+		r.State, conditions = ratio(o.GetStatus().GetJoined(), o.GetStatus().GetSecondaries(), resource.PhaseJoined), o.GetStatus().GetConditions()
 	case *isthmusv1.ServiceExport:
 		r.State, conditions = ratio(o.GetStatus().GetApplied(), o.GetStatus().GetDatacenters(), resource.ExportApplied), o.GetStatus().GetConditions()
 	default:

@@ -13,6 +13,11 @@ import (
 
 // Content is what a host's Consul server shall have besides what is there. It holds secrets.
 type Content struct {
+	// Owner is whom it is for: the federation's uid and Consul's datacenter. Generation is of the bundle that it is from; 0: of none. On
+	// Kubernetes, where all agents of a datacenter write the same Secret, another owner's is never overwritten, and an agent that is
+	// behind does not bring back what a newer bundle replaced.
+	Owner      string
+	Generation int32
 	// DropIn is a Consul configuration (federation.Bundle.SecondaryDropIn, …); nil: none.
 	DropIn []byte
 	// CA, Cert and Key are PEM; empty ones are not written, and removed when they were.

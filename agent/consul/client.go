@@ -30,11 +30,22 @@ const (
 
 // Client talks to one Consul datacenter. All methods may be called concurrently. Errors are *fault.Error with a *Problem
 // inside (see ReasonOf): Denied for ACLs, Refused for what Consul will not do, Unavailable for what may work later.
+//
+// It may have two tokens, the configured one and one of its own (Settings.OwnTokenFile): a datacenter that joins a federation forgets all
+// tokens that it had, and knows its new ones some seconds later. What worked last is used, and the other one when Consul does not know it.
 type Client struct {
 	settings Settings
 	log      hclog.Logger
 
-	mu    sync.Mutex
+	mu sync.Mutex
+	// own: the token of our own is the one that worked last.
+	own bool
+	// with the configured token, and with our own.
+	configured, ours opened
+}
+
+// opened is a client of consul/api, and of which files it was made.
+type opened struct {
 	api   *api.Client
 	stamp string
 }
@@ -44,7 +55,7 @@ func New(settings Settings, log hclog.Logger) (*Client, error) {
 	if _, _, err := settings.split(); err != nil {
 		return nil, err
 	}
-	return &Client{settings: settings, log: log}, nil
+	return &Client{settings: settings, log: log, own: settings.has(true)}, nil
 }
 
 // DefaultPartition is the partition of those who name none.
@@ -53,24 +64,71 @@ const DefaultPartition = "default"
 // Partition is the admin partition (Consul Enterprise) that calls are about.
 func (c *Client) Partition() string { return cmp.Or(c.settings.Partition, DefaultPartition) }
 
+// now are the settings with the token that is to be used.
+func (c *Client) now() Settings {
+	s := c.settings
+	c.mu.Lock()
+	s.own = c.own
+	c.mu.Unlock()
+	if !s.has(s.own) && s.has(!s.own) {
+		s.own = !s.own // that one is gone, or only the other is there yet
+	}
+	return s
+}
+
 // client is the current one; made anew when a file that it came from has changed.
-func (c *Client) client() (*api.Client, error) {
-	stamp := fileStamp(c.settings.files())
+func (c *Client) client(s Settings) (*api.Client, error) {
+	stamp := fileStamp(s.files())
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.api != nil && c.stamp == stamp {
-		return c.api, nil
+	o := &c.configured
+	if s.own {
+		o = &c.ours
 	}
-	made, err := c.settings.open()
+	if o.api != nil && o.stamp == stamp {
+		return o.api, nil
+	}
+	made, err := s.open()
 	if err != nil {
 		return nil, fault.Wrap(fault.CodeOf(err), &Problem{Reason: Other, Text: err.Error()}, "opening Consul")
 	}
-	if c.api != nil {
+	if o.api != nil {
 		c.log.Info("read Consul's token and certificates again, since a file changed")
 	}
-	c.api, c.stamp = made, stamp
+	o.api, o.stamp = made, stamp
 	return made, nil
 }
+
+// either runs a call with the token that worked last, and when Consul does not know that one, with the other, if there is one. The error
+// is consul/api's or a *fault.Error.
+func (c *Client) either(call func(a *api.Client) error) error {
+	s := c.now()
+	a, err := c.client(s)
+	if err != nil {
+		return err
+	}
+	first := call(a)
+	if !unknownToken(first) || !s.has(!s.own) {
+		return first
+	}
+	s.own = !s.own
+	if a, err = c.client(s); err != nil {
+		return first
+	}
+	if err = call(a); unknownToken(err) {
+		return first
+	}
+	c.mu.Lock()
+	changed := c.own != s.own
+	c.own = s.own
+	c.mu.Unlock()
+	if changed {
+		c.log.Info("Consul does not know the former ACL token; going on with the other one", "own", s.own)
+	}
+	return err
+}
+
+func unknownToken(err error) bool { return err != nil && classify(err).Reason == ACLUnknown }
 
 // fileStamp changes when one of the files does.
 func fileStamp(files []string) string {
@@ -88,13 +146,11 @@ func fileStamp(files []string) string {
 
 // do runs one call within its time.
 func (c *Client) do(ctx context.Context, doing string, call func(ctx context.Context, a *api.Client) error) error {
-	a, err := c.client()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	return explain(call(ctx, a), doing)
+	return explain(c.either(func(a *api.Client) error {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		return call(ctx, a)
+	}), doing)
 }
 
 // lead runs a call that Consul answers reliably only on its leader: where it is told to go first, then at the leader, then
@@ -131,9 +187,10 @@ func (c *Client) tryServer(ctx context.Context, a *api.Client, call func(ctx con
 // servers are the settings to reach each server, the leader first as far as that is known.
 func (c *Client) servers(ctx context.Context) []Settings {
 	var out []Settings
-	if len(c.settings.Servers) > 0 {
-		for _, address := range c.settings.Servers {
-			s := c.settings
+	settings := c.now()
+	if len(settings.Servers) > 0 {
+		for _, address := range settings.Servers {
+			s := settings
 			s.Address = address
 			out = append(out, s)
 		}
@@ -149,7 +206,7 @@ func (c *Client) servers(ctx context.Context) []Settings {
 	}
 	seen := map[string]bool{"": true}
 	for _, host := range hosts {
-		if s, ok := c.settings.at(host); ok && !seen[host] {
+		if s, ok := settings.at(host); ok && !seen[host] {
 			out = append(out, s)
 		}
 		seen[host] = true
@@ -192,19 +249,19 @@ func writing(ctx context.Context) *api.WriteOptions { return new(api.WriteOption
 
 // read runs a read that may block, and gives the index to wait on next.
 func (c *Client) read(ctx context.Context, doing string, q Query, call func(a *api.Client, o *api.QueryOptions) (*api.QueryMeta, error)) (uint64, error) {
-	a, err := c.client()
-	if err != nil {
-		return 0, err
-	}
 	timeout := callTimeout
 	if q.Index > 0 {
 		timeout = q.Wait + q.Wait/16 + blockSlack
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	meta, err := call(a, options(ctx, q))
-	if err != nil {
-		return 0, explain(err, doing)
-	}
-	return meta.LastIndex, nil
+	var index uint64
+	err := c.either(func(a *api.Client) error {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		meta, err := call(a, options(ctx, q))
+		if err == nil {
+			index = meta.LastIndex
+		}
+		return err
+	})
+	return index, explain(err, doing)
 }

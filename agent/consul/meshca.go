@@ -11,7 +11,7 @@ import (
 // As is the same Consul with another ACL token.
 func (c *Client) As(token Secret) (*Client, error) {
 	settings := c.settings
-	settings.Token, settings.TokenFile = token, ""
+	settings.Token, settings.TokenFile, settings.OwnTokenFile = token, "", ""
 	return New(settings, c.log)
 }
 

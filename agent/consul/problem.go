@@ -139,10 +139,16 @@ func missing(rule, text string) *Problem {
 	return &Problem{Reason: RuleMissing, Rule: rule, Text: text}
 }
 
+// primaryDown is whom a secondary takes a caller for whose token it does not know, while it cannot ask the primary.
+const primaryDown = "'primary-dc-down'"
+
 // explain turns an error of consul/api into ours; doing says what was being done.
 func explain(err error, doing string) error {
 	if err == nil {
 		return nil
+	}
+	if _, known := errors.AsType[*Problem](err); known {
+		return err // no call was made
 	}
 	p := classify(err)
 	message := doing + ": "
@@ -174,6 +180,10 @@ func classify(err error) *Problem {
 	// It may come from a proxy before Consul, in any encoding, and goes into messages that take only one.
 	text := strings.ToValidUTF8(status.Body, "\uFFFD")
 	p := &Problem{Reason: Other, Text: text, wrongServer: status.Code >= http.StatusInternalServerError}
+	if strings.Contains(status.Body, primaryDown) {
+		p.Reason = ACLUnknown
+		return p
+	}
 	if m := lacks.FindStringSubmatch(status.Body); m != nil {
 		p.Reason, p.Rule = RuleMissing, rule(m[1], m[2], m[3])
 		return p

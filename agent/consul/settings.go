@@ -20,6 +20,9 @@ type Settings struct {
 	// Token, or a file that holds it, which is read again when it changes.
 	Token     Secret
 	TokenFile string
+	// OwnTokenFile holds a token that the agent was given itself, by the bundle of a federation. It is used when Consul does not know the
+	// other one (any more), and the other way round: see Client.
+	OwnTokenFile string
 	// HTTPAuth is user:password for a proxy before Consul.
 	HTTPAuth Secret
 	// TLS is used for an address without a scheme when it is set.
@@ -35,6 +38,9 @@ type Settings struct {
 	// Servers are addresses of the datacenter's servers to try when a peering call needs the leader. Default: the servers
 	// in the catalog, at the port and scheme of Address.
 	Servers []string
+
+	// own: OwnTokenFile counts.
+	own bool
 }
 
 // FromEnv reads the variables that Consul's own tools read. lookup is os.LookupEnv in a program.
@@ -113,14 +119,30 @@ func (s Settings) at(host string) (Settings, bool) {
 
 // token is the ACL token as of now.
 func (s Settings) token() (Secret, error) {
-	if s.TokenFile == "" {
+	path := s.TokenFile
+	if s.own {
+		path = s.OwnTokenFile
+	}
+	if path == "" {
 		return s.Token, nil
 	}
-	text, err := os.ReadFile(s.TokenFile)
+	text, err := os.ReadFile(path)
 	if err != nil {
-		return "", fault.Wrap(fault.Invalid, err, "reading Consul's token file %s", s.TokenFile)
+		return "", fault.Wrap(fault.Invalid, err, "reading Consul's token file %s", path)
 	}
 	return Secret(strings.TrimSpace(string(text))), nil
+}
+
+// has tells whether there is a token of that kind: the agent's own, or the configured one.
+func (s Settings) has(own bool) bool {
+	if !own {
+		return s.Token != "" || s.TokenFile != ""
+	}
+	if s.OwnTokenFile == "" {
+		return false
+	}
+	_, err := os.Stat(s.OwnTokenFile)
+	return err == nil
 }
 
 // open makes a client. All that consul/api would otherwise take from the environment is set.
@@ -163,5 +185,9 @@ func (s Settings) open() (*api.Client, error) {
 
 // files are those whose change asks for a new client.
 func (s Settings) files() []string {
-	return []string{s.TokenFile, s.CAFile, s.CAPath, s.CertFile, s.KeyFile}
+	token := s.TokenFile
+	if s.own {
+		token = s.OwnTokenFile
+	}
+	return []string{token, s.CAFile, s.CAPath, s.CertFile, s.KeyFile}
 }

@@ -10,8 +10,12 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
-// maxLife is the longest that a payload may be good for: a token that was imported waits a day for an agent that is away.
-const maxLife = 24 * time.Hour
+// The longest that a payload may be good for: a token that was imported waits a day for an agent that is away, a bundle is fetched again
+// whenever a host is set up anew.
+const (
+	maxLife       = 24 * time.Hour
+	maxBundleLife = 30 * 24 * time.Hour
+)
 
 // Shape is what is known of a payload to whoever carries it and cannot open it.
 type Shape struct {
@@ -26,6 +30,11 @@ type Shape struct {
 // field. Whose signature it carries is VerifyMaker's to say.
 func CheckShape(p *isthmusv1.SealedPayload, want Shape, now time.Time) error {
 	created, expires := p.GetCreateTime(), p.GetExpireTime()
+	// Who makes a bundle competes by its generation alone.
+	life, leastAttempt := maxLife, int32(1)
+	if want.Kind == KindFederationBundle {
+		life, leastAttempt = maxBundleLife, 0
+	}
 	switch {
 	case p.GetKind() != want.Kind:
 		return misshapen("kind", "is %q; expected %q", clip(p.GetKind()), want.Kind)
@@ -36,15 +45,15 @@ func CheckShape(p *isthmusv1.SealedPayload, want Shape, now time.Time) error {
 	case p.GetFromDatacenter() != want.FromDatacenter:
 		return misshapen("fromDatacenter", "is %q; expected %q", clip(p.GetFromDatacenter()), want.FromDatacenter)
 	case p.GetToDatacenter() != want.ToDatacenter:
-		return misshapen("toDatacenter", "is %q; the dialer is %q", clip(p.GetToDatacenter()), want.ToDatacenter)
+		return misshapen("toDatacenter", "is %q; expected %q", clip(p.GetToDatacenter()), want.ToDatacenter)
 	case p.GetGeneration() < 1:
 		return misshapen("generation", "is %d; the first one is 1", p.GetGeneration())
-	case p.GetAttempt() < 1:
-		return misshapen("attempt", "is %d; the first one is 1", p.GetAttempt())
+	case p.GetAttempt() < leastAttempt:
+		return misshapen("attempt", "is %d; the first one is %d", p.GetAttempt(), leastAttempt)
 	case created == nil || created.CheckValid() != nil || created.AsTime().After(now.Add(clockSkew)):
 		return misshapen("createTime", "is no time, or in the future: a clock is wrong")
-	case expires == nil || expires.CheckValid() != nil || expires.AsTime().After(now.Add(maxLife+clockSkew)):
-		return misshapen("expireTime", "is no time, or more than %s from now", maxLife)
+	case expires == nil || expires.CheckValid() != nil || expires.AsTime().After(now.Add(life+clockSkew)):
+		return misshapen("expireTime", "is no time, or more than %s from now", life)
 	case len(p.GetCiphertext()) == 0 || len(p.GetCiphertext()) > maxCiphertext:
 		return misshapen("ciphertext", "is %d bytes; expected some, and at most %d", len(p.GetCiphertext()), maxCiphertext)
 	case len(p.GetSignature()) != ed25519.SignatureSize:

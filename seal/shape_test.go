@@ -65,6 +65,27 @@ func TestCheckShape(t *testing.T) {
 	}
 }
 
+// A bundle lives longer than a token, and has no attempts.
+func TestCheckShapeOfABundle(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	recipient := w.dialer.Attestation.GetAgeRecipient()
+	for life, good := range map[time.Duration]bool{30 * 24 * time.Hour: true, 31 * 24 * time.Hour: false} {
+		d := w.draft()
+		d.Kind, d.Attempt, d.TTL = seal.KindFederationBundle, 0, life
+		p, err := seal.Seal(d, w.acceptor.Signer(), []string{recipient}, []byte("bundle"), noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = seal.CheckShape(p, seal.Shape{
+			Kind: d.Kind, UID: d.UID, From: d.From, FromDatacenter: d.FromDatacenter, ToDatacenter: d.ToDatacenter, Recipients: []string{recipient},
+		}, noon)
+		if (err == nil) != good {
+			t.Errorf("%s: %v", life, err)
+		}
+	}
+}
+
 func TestVerifyMaker(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

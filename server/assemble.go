@@ -25,7 +25,6 @@ import (
 	"isthmus/server/agentapi"
 	"isthmus/server/api"
 	"isthmus/server/auth"
-	"isthmus/server/observation"
 	"isthmus/server/request"
 	"isthmus/server/rest"
 )
@@ -132,9 +131,7 @@ func (s *Server) register(g *grpc.Server, fingerprint string) {
 	isthmusv1.RegisterPeeringGroupServiceServer(g, &api.PeeringGroupService{Core: core})
 	isthmusv1.RegisterServiceExportServiceServer(g, &api.ServiceExportService{Core: core})
 	isthmusv1.RegisterJoinTokenServiceServer(g, &api.JoinTokenService{Core: core, Address: s.advertised, CAFingerprint: fingerprint})
-	isthmusv1.RegisterAgentServiceServer(g, &api.AgentService{Core: core, Forget: func(ctx context.Context, datacenter, agent string) error {
-		return s.observations.Forget(ctx, datacenter, observation.AgentPart(agent))
-	}})
+	isthmusv1.RegisterAgentServiceServer(g, &api.AgentService{Core: core, Forget: s.observations.ForgetAgent})
 	isthmusv1.RegisterAPITokenServiceServer(g, &api.APITokenService{Core: core})
 	isthmusv1.RegisterEventServiceServer(g, &api.EventService{Core: core, Journal: s.store})
 }

@@ -203,7 +203,7 @@ type Vault interface {
 // Observation is the last report of one part by one reporter.
 type Observation struct {
 	Datacenter string
-	// Part is inventory, services, peerings, exports or agent/NAME.
+	// Part is inventory, services, peerings, exports, federation, or agent/NAME, delivery/NAME, gateway/NAME.
 	Part string
 	// Agent that reported.
 	Agent  string
@@ -237,6 +237,8 @@ type Lease struct {
 type Leaser interface {
 	// Acquire takes or renews the lease. Conflict: somebody else holds it.
 	Acquire(ctx context.Context, name, holder string, ttl time.Duration) (Lease, error)
+	// Held is the lease as its present holder has it. NotFound: nobody holds it.
+	Held(ctx context.Context, name string) (Lease, error)
 	// Release gives it back; giving back what is not held is no error.
 	Release(ctx context.Context, lease Lease) error
 }

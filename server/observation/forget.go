@@ -2,6 +2,7 @@ package observation
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -13,7 +14,16 @@ import (
 // way when its agent was deleted, or what was there when the server was down.
 const leftoversEvery = 10 * time.Minute
 
-// Forget drops everything that one agent said of itself, or a whole datacenter's reports when part is empty.
+// ForgetAgent drops everything that one agent said of itself and its host.
+func (t *Table) ForgetAgent(ctx context.Context, datacenter, agent string) error {
+	var errs []error
+	for _, part := range []string{AgentPart(agent), DeliveryPart(agent), GatewayPart(agent)} {
+		errs = append(errs, t.Forget(ctx, datacenter, part))
+	}
+	return errors.Join(errs...)
+}
+
+// Forget drops one part of a datacenter's reports, or all of them when part is empty.
 func (t *Table) Forget(ctx context.Context, datacenter, part string) error {
 	t.storing.Lock()
 	defer t.storing.Unlock()

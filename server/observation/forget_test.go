@@ -20,17 +20,22 @@ func TestForget(t *testing.T) {
 	t.Parallel()
 	st := openStore(t)
 	table := open(t, st, false)
-	if err := table.Report(t.Context(), "dc1", "a1", inventory("1")); err != nil {
-		t.Fatal(err)
-	}
+	report(t, table, "dc1", "a1", &isthmusv1.ReportRequest{
+		Inventory: inventory("1").GetInventory(), Federation: &isthmusv1.FederationReport{}, Delivery: &isthmusv1.DeliveryReport{}, Gateway: &isthmusv1.GatewayReport{},
+	})
 	if table.HeardOf("dc1", "a1").IsZero() {
 		t.Error("an agent that reports is not heard of")
 	}
-	if err := table.Forget(t.Context(), "dc1", observation.AgentPart("a1")); err != nil {
+	if err := table.ForgetAgent(t.Context(), "dc1", "a1"); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := table.Get("dc1", observation.PartInventory); !ok || !table.HeardOf("dc1", "a1").IsZero() {
-		t.Error("forgetting an agent forgets too much or too little")
+	for part, kept := range map[string]bool{
+		observation.PartInventory: true, observation.PartFederation: true,
+		observation.AgentPart("a1"): false, observation.DeliveryPart("a1"): false, observation.GatewayPart("a1"): false,
+	} {
+		if _, ok := table.Get("dc1", part); ok != kept {
+			t.Errorf("forgetting an agent: %s is there: %t", part, ok)
+		}
 	}
 	if err := table.Forget(t.Context(), "dc1", ""); err != nil {
 		t.Fatal(err)
@@ -74,7 +79,8 @@ func TestDeletedAgentsAreForgotten(t *testing.T) {
 	write(t, st, store.Write{Puts: []store.Put{put("a1", "dc1"), put("a2", "dc2"), put("a3", "dc2")}})
 	here, there := open(t, st, true), open(t, st, true)
 	for agent, dc := range map[string]string{"a1": "dc1", "a2": "dc2", "a3": "dc2", "gone": "dc3"} {
-		report(t, here, dc, agent, &isthmusv1.ReportRequest{Agent: &isthmusv1.AgentReport{Version: "1"}, Inventory: &isthmusv1.InventoryReport{ConsulVersion: "1"}})
+		report(t, here, dc, agent, &isthmusv1.ReportRequest{Agent: &isthmusv1.AgentReport{Version: "1"}, Inventory: &isthmusv1.InventoryReport{ConsulVersion: "1"},
+			Delivery: &isthmusv1.DeliveryReport{CanWrite: true}, Gateway: &isthmusv1.GatewayReport{WanAddress: "192.0.2.1:8443"}})
 	}
 	for _, table := range []*observation.Table{here, there} {
 		follow(t, table, st)
@@ -88,7 +94,7 @@ func TestDeletedAgentsAreForgotten(t *testing.T) {
 			}
 			eventually(t, name, func() bool {
 				for _, dc := range []string{"dc1", "dc2", "dc3"} {
-					for _, part := range []string{observation.PartInventory, "agent/a1", "agent/a2", "agent/a3", "agent/gone"} {
+					for _, part := range []string{observation.PartInventory, "agent/a1", "agent/a2", "agent/a3", "agent/gone", "delivery/a1", "delivery/a2", "delivery/a3", "gateway/a1", "gateway/a2", "gateway/a3"} {
 						if _, ok := table.Get(dc, part); ok != want[dc+"/"+part] {
 							return false
 						}
@@ -98,11 +104,12 @@ func TestDeletedAgentsAreForgotten(t *testing.T) {
 			})
 		}
 	}
-	settles("dc1/inventory", "dc1/agent/a1", "dc2/inventory", "dc2/agent/a2", "dc2/agent/a3")
+	settles("dc1/inventory", "dc1/agent/a1", "dc1/delivery/a1", "dc1/gateway/a1", "dc2/inventory", "dc2/agent/a2", "dc2/delivery/a2", "dc2/gateway/a2",
+		"dc2/agent/a3", "dc2/delivery/a3", "dc2/gateway/a3")
 	write(t, st, store.Write{Deletes: []store.Key{{Kind: resource.KindAgent, Name: "a1"}, {Kind: resource.KindAgent, Name: "a2"}}})
-	settles("dc2/inventory", "dc2/agent/a3")
+	settles("dc2/inventory", "dc2/agent/a3", "dc2/delivery/a3", "dc2/gateway/a3")
 	rows, err := st.Observations(t.Context(), time.Time{})
-	if err != nil || len(rows) != 2 {
+	if err != nil || len(rows) != 4 {
 		t.Errorf("in the store: %v, %v", rows, err)
 	}
 }

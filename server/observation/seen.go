@@ -16,20 +16,38 @@ import (
 	"isthmus/store"
 )
 
-// The parts of a report. Each agent has one of its own; the others are the datacenter's, from its leading agent.
+// The parts of a report. Each agent has some of its own; the others are the datacenter's, from its leading agent.
 const (
 	PartInventory = "inventory"
 	PartServices  = "services"
 	PartPeerings  = "peerings"
 	PartExports   = "exports"
-	agentPrefix   = "agent/"
+	// PartFederation is what the leading agent saw of its datacenter's federation.
+	PartFederation = "federation"
+
+	agentPrefix    = "agent/"
+	deliveryPrefix = "delivery/"
+	gatewayPrefix  = "gateway/"
 )
 
 // AgentPart is the part in which an agent speaks of itself.
 func AgentPart(agent string) string { return agentPrefix + agent }
 
-// agentOf is the agent of an AgentPart.
-func agentOf(part string) (string, bool) { return strings.CutPrefix(part, agentPrefix) }
+// DeliveryPart is the part in which an agent speaks of its host.
+func DeliveryPart(agent string) string { return deliveryPrefix + agent }
+
+// GatewayPart is the part in which a gateway speaks of itself.
+func GatewayPart(agent string) string { return gatewayPrefix + agent }
+
+// agentOf is the agent whose own a part is.
+func agentOf(part string) (string, bool) {
+	for _, prefix := range []string{agentPrefix, deliveryPrefix, gatewayPrefix} {
+		if agent, ok := strings.CutPrefix(part, prefix); ok {
+			return agent, true
+		}
+	}
+	return "", false
+}
 
 // Seen is the last report of one part of one datacenter. What it points to is shared and never changed.
 type Seen struct {
@@ -49,6 +67,9 @@ type Seen struct {
 	Services    *isthmusv1.ServicesReport
 	Peerings    *isthmusv1.PeeringsReport
 	Exports     *isthmusv1.ExportsReport
+	Federation  *isthmusv1.FederationReport
+	Delivery    *isthmusv1.DeliveryReport
+	Gateway     *isthmusv1.GatewayReport
 }
 
 // said is one part of a report and its form in the store.
@@ -69,6 +90,9 @@ func parts(datacenter, agent string, r *isthmusv1.ReportRequest, now time.Time) 
 		{PartPeerings, "peerings", r.GetPeerings()},
 		{PartExports, "exports", r.GetExports()},
 		{PartServices, "services", r.GetServices()},
+		{PartFederation, "federation", r.GetFederation()},
+		{DeliveryPart(agent), "delivery", r.GetDelivery()},
+		{GatewayPart(agent), "gateway", r.GetGateway()},
 	} {
 		if !p.body.ProtoReflect().IsValid() {
 			continue
@@ -99,6 +123,12 @@ func (s *Seen) set(body proto.Message) {
 		s.Peerings = body
 	case *isthmusv1.ExportsReport:
 		s.Exports = body
+	case *isthmusv1.FederationReport:
+		s.Federation = body
+	case *isthmusv1.DeliveryReport:
+		s.Delivery = body
+	case *isthmusv1.GatewayReport:
+		s.Gateway = body
 	}
 }
 
@@ -113,9 +143,16 @@ func newBody(part string) proto.Message {
 		return &isthmusv1.PeeringsReport{}
 	case PartExports:
 		return &isthmusv1.ExportsReport{}
+	case PartFederation:
+		return &isthmusv1.FederationReport{}
 	}
-	if _, ok := agentOf(part); ok {
+	switch {
+	case strings.HasPrefix(part, agentPrefix):
 		return &isthmusv1.AgentReport{}
+	case strings.HasPrefix(part, deliveryPrefix):
+		return &isthmusv1.DeliveryReport{}
+	case strings.HasPrefix(part, gatewayPrefix):
+		return &isthmusv1.GatewayReport{}
 	}
 	return nil
 }

@@ -88,6 +88,24 @@ func (s *Store) Acquire(ctx context.Context, name, holder string, ttl time.Durat
 	return lease, nil
 }
 
+// Held implements store.Leaser.
+func (s *Store) Held(ctx context.Context, name string) (store.Lease, error) {
+	lease := store.Lease{Name: name}
+	err := s.read(ctx, Statement{SQL: s.sql.held, Args: []any{name}, Row: func(scan func(...any) error) error {
+		var fencing, expires int64
+		err := scan(&lease.Holder, &fencing, &expires)
+		lease.Fencing, lease.Expires = uint64(fencing), time.UnixMilli(expires)
+		return err
+	}})
+	if err != nil {
+		return store.Lease{}, err
+	}
+	if lease.Fencing == 0 {
+		return store.Lease{}, fault.New(fault.NotFound, "nobody holds the lease %s", name)
+	}
+	return lease, nil
+}
+
 // Release implements store.Leaser.
 func (s *Store) Release(ctx context.Context, lease store.Lease) error {
 	return s.transact(ctx, Statement{SQL: s.sql.release, Args: []any{lease.Name, lease.Holder, int64(lease.Fencing)}})

@@ -97,7 +97,7 @@ type queries struct {
 	revision, get, list, load, countAt, feed, feedObjects       string
 	eventsForward, eventsBackward, secret                       string
 	observations, forget, forgetPart                            string
-	acquire, release                                            string
+	acquire, held, release                                      string
 	compactAt, compacted, compactChanges, compactSecrets, renew string
 
 	rows, claimHolders, referrers                  *bulk
@@ -153,6 +153,7 @@ func (q *queries) writes(d Dialect) {
 			fencing = leases.fencing + CASE WHEN leases.holder = excluded.holder AND leases.expires > NOW THEN 0 ELSE 1 END
 		WHERE leases.holder = excluded.holder OR leases.expires <= NOW
 		RETURNING fencing, expires`, "NOW", d.Milliseconds))
+	q.held = d.numbered(strings.ReplaceAll(`SELECT holder, fencing, expires FROM leases WHERE name = ? AND expires > NOW`, "NOW", d.Milliseconds))
 	q.release = d.numbered(`UPDATE leases SET holder = '', expires = 0 WHERE name = ? AND holder = ? AND fencing = ?`)
 	q.compacted = d.numbered(`UPDATE revision SET compacted = ? WHERE compacted < ?`)
 	q.compactChanges = d.numbered(`DELETE FROM changes WHERE "index" <= ? AND "index" IN

@@ -252,6 +252,9 @@ func testLeases(f *fixture) {
 	acquire := func(holder string, ttl time.Duration) (store.Lease, error) {
 		return f.Acquire(f.ctx, "controller", holder, ttl)
 	}
+	if _, err := f.Held(f.ctx, "controller"); fault.CodeOf(err) != fault.NotFound {
+		t.Fatalf("before anybody holds it: %v", err)
+	}
 	a, err := acquire("a", time.Minute)
 	if err != nil || a.Fencing != 1 || a.Holder != "a" || a.Name != "controller" || time.Until(a.Expires) > time.Hour {
 		t.Fatalf("Acquire: %+v, %v", a, err)
@@ -261,6 +264,8 @@ func testLeases(f *fixture) {
 	}
 	if again, err := acquire("a", time.Minute); err != nil || again.Fencing != 1 || again.Expires.Before(a.Expires) {
 		t.Fatalf("renewing: %+v, %v", again, err)
+	} else if held, err := f.Held(f.ctx, "controller"); err != nil || held != again {
+		t.Fatalf("held: %+v, %v; want %+v", held, err, again)
 	}
 	if other, err := f.Acquire(f.ctx, "restart/dc1", "b", time.Minute); err != nil || other.Fencing != 1 {
 		t.Fatalf("another lease: %+v, %v", other, err)
@@ -275,6 +280,9 @@ func testLeases(f *fixture) {
 	}
 	if err := f.Release(f.ctx, a); err != nil {
 		t.Fatal(err)
+	}
+	if held, err := f.Held(f.ctx, "controller"); fault.CodeOf(err) != fault.NotFound {
+		t.Fatalf("after a release %+v holds it: %v", held, err)
 	}
 	b, err := acquire("b", 20*time.Millisecond)
 	if err != nil || b.Fencing != 2 {

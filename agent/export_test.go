@@ -101,3 +101,47 @@ const (
 
 // FromServer is how an RPC's failure becomes a fault.
 func FromServer(err, refused error, doing string) error { return fromServer(err, refused, doing) }
+
+// AdvanceRead and AdvanceProbe are what a report says after one more try.
+func AdvanceRead(before *isthmusv1.ObservedRead, ok bool, reason string, now time.Time) *isthmusv1.ObservedRead {
+	return advanceRead(before, "dc2", outcome{ok: ok, reason: reason}, now)
+}
+
+// AdvanceProbe is the same for a probe.
+func AdvanceProbe(before *isthmusv1.ObservedProbe, ok bool, latency time.Duration, reason string, now time.Time) *isthmusv1.ObservedProbe {
+	return advanceProbe(before, target{datacenter: "dc2", address: "192.0.2.1:8443"}, outcome{ok: ok, latency: latency, reason: reason}, now)
+}
+
+// Steady is a latency in a report.
+func Steady(before int32, latency time.Duration) int32 { return steady(before, latency) }
+
+// PauseAfter is how long a target rests that was asked for, and became what it is, so long ago.
+func PauseAfter(ok, costly bool, began, since time.Duration) time.Duration {
+	now := time.Now()
+	l := &proofLoop{target: target{costly: costly}, began: now.Add(-began)}
+	return pauseAfter(l, outcome{ok: ok}, now.Add(-since), now)
+}
+
+// Certificates is what the certificates of a Consul's servers have in common.
+func Certificates(ctx context.Context, r *Prover, datacenter, domain string) (names []string, expires time.Time) {
+	c := r.r.prover.lookAtCertificates(ctx, datacenter, domain)
+	return c.names, c.expires
+}
+
+// Prover is the part of an agent that proves things.
+type Prover struct{ r *reconciler }
+
+// NewProver makes one for a Consul; changed is called when something is news.
+func NewProver(a *Agent, changed func()) *Prover {
+	r := &reconciler{consul: a.consul, now: a.config.Now, log: a.log}
+	r.prover.changed = changed
+	return &Prover{r}
+}
+
+// Proof is one pass.
+func (p *Prover) Proof(ctx context.Context, state *isthmusv1.DesiredState, self consul.Self) (*isthmusv1.FederationReport, error) {
+	return p.r.proof(ctx, state, self)
+}
+
+// Wait waits for all that goes on in the background.
+func (p *Prover) Wait() { p.r.prover.wait() }

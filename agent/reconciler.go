@@ -54,6 +54,7 @@ type reconciler struct {
 	// federation is what this host's flags allow; host is where this host's Consul server reads its configuration; nil: nowhere.
 	federation FederationConfig
 	host       delivery.Host
+	prover     prover
 
 	mu     sync.Mutex
 	pauses map[string]*pause

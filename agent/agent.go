@@ -286,7 +286,10 @@ const catalogCalm = time.Second
 
 // features are the types of desired items that this binary does.
 func features() []string {
-	return []string{resource.ItemPeeringAcceptor, resource.ItemPeeringDialer, resource.ItemExportedServices, resource.ItemMesh}
+	return []string{
+		resource.ItemPeeringAcceptor, resource.ItemPeeringDialer, resource.ItemExportedServices, resource.ItemMesh,
+		resource.ItemProxyDefaults, resource.ItemFederationPrimary, resource.ItemFederationSecondary, resource.ItemProbes,
+	}
 }
 
 func newBackoff() *backoff.ExponentialBackOff {

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"isthmus/agent/consul"
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -26,7 +28,7 @@ const (
 
 // worker runs passes over the local Consul: one after the other, when something woke it or time is up.
 //
-//	check who Consul is ──▶ leader? ──▶ mesh ──▶ peerings ──▶ exports ──▶ inventory, services ──▶ report
+//	check who Consul is ──▶ leader? ──▶ mesh ──▶ peerings ──▶ exports ──▶ federation ──▶ inventory, services ──▶ report
 type worker struct {
 	agent *Agent
 	now   func() time.Time
@@ -189,6 +191,7 @@ func (w *worker) lead(ctx context.Context, state *isthmusv1.DesiredState, from s
 	peerings, pace, errPeerings := r.reconcilePeerings(ctx, state)
 	exports := r.reconcileExports(ctx, state, w.lastSelf)
 	report := &isthmusv1.ReportRequest{Peerings: peerings, Exports: exports}
+	report.Federation = w.federate(ctx, state)
 	errCatalog := w.lookAround(ctx, report)
 	if !w.say(ctx, report) {
 		w.kickCatalog() // what this pass saw of it was not told to anybody
@@ -202,6 +205,24 @@ func (w *worker) lead(ctx context.Context, state *isthmusv1.DesiredState, from s
 		a.config.Hooks.applied(from.Digest, from.Index)
 	}
 	return w.next(pace), err
+}
+
+// federate does what a federation's member does as one datacenter, and tells what it sees. What is in the way of it stands in its own
+// report and keeps nothing else from being done.
+func (w *worker) federate(ctx context.Context, state *isthmusv1.DesiredState) *isthmusv1.FederationReport {
+	r, self := w.agent.reconciler, w.lastSelf
+	errDefaults := r.reconcileProxyDefaults(ctx, state)
+	bundles, errPrimary := r.reconcileFederationPrimary(ctx, state, self)
+	seen, errProof := r.proof(ctx, state, self)
+	report := &isthmusv1.FederationReport{}
+	if seen != nil {
+		report = proto.CloneOf(seen)
+	}
+	report.Bundles = bundles
+	if err := cmp.Or(errPrimary, errDefaults, errProof); err != nil {
+		report.ErrorReason, report.Error = reasonOf(err), messageOf(err)
+	}
+	return report
 }
 
 // next is soon while something is on its way, but not for ever: as long as Consul may take, counted from the last time that

@@ -79,16 +79,22 @@ func (r *reconciler) recipients(a *isthmusv1.PeeringAcceptor) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	out := make([]string, 0, len(trusted))
-	for _, t := range trusted {
-		out = append(out, t.GetAttestation().GetAgeRecipient())
-	}
+	out := recipientsOf(trusted)
 	if len(out) == 0 {
 		return nil, because(fault.Refused, reasonNoRecipient,
 			"no agent of %s is trusted: enrol one with a join token of the fleet key, or run isthmus agent approve", a.GetDialer())
 	}
+	return out, nil
+}
+
+// recipientsOf are the age keys of agents, each once, sorted.
+func recipientsOf(agents []*isthmusv1.TrustedAgent) []string {
+	out := make([]string, 0, len(agents))
+	for _, t := range agents {
+		out = append(out, t.GetAttestation().GetAgeRecipient())
+	}
 	slices.Sort(out)
-	return slices.Compact(out), nil
+	return slices.Compact(out)
 }
 
 // trusted are those agents whose keys are proven and who belong to the datacenter.

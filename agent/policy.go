@@ -1,30 +1,37 @@
 package agent
 
 import (
+	"slices"
+	"strings"
+
 	"isthmus/fault"
 )
 
 // lockKey is the key in Consul's KV store that the leading agent of a datacenter locks; its value is the agent's name.
 const lockKey = "isthmus/leader"
 
-// PurposePeering is the purpose of an agent that does everything this version does: peerings, exports, inventory.
-const PurposePeering = "peering"
+// Purposes that there are ACL rules for.
+const (
+	// PurposePeering: an agent of a datacenter that is in no federation: peerings, exports, inventory.
+	PurposePeering = "peering"
+	// PurposePrimary: an agent of a federation's primary.
+	PurposePrimary = "primary"
+	// PurposeSecondary: an agent of a datacenter that is to join a federation, or has.
+	PurposeSecondary = "secondary"
+	// PurposeGateway: isthmus gateway.
+	PurposeGateway = "gateway"
+)
 
-// Policy is the smallest set of Consul ACL rules (HCL) with which an agent can do its work. A test runs the whole life of a
-// peering with it, and again without each rule.
-func Policy(purpose string) (string, error) {
-	if purpose != PurposePeering {
-		return "", fault.Violated(fault.Violation{
-			Field: "for", Reason: "UnknownPurpose", Message: "there are rules for " + PurposePeering + ", not for " + purpose,
-		})
-	}
-	return `# What an isthmus agent needs of its datacenter's Consul to do peerings.
-# Create and read peerings, make and use their tokens.
+// Purposes are all of them.
+func Purposes() []string {
+	return []string{PurposePeering, PurposePrimary, PurposeSecondary, PurposeGateway}
+}
+
+// agentRules are what every agent needs but those for agent_prefix, of which a primary needs more.
+const agentRules = `# Create and read peerings, make and use their tokens.
 peering = "write"
-# Merge isthmus's part into the exported-services and mesh config entries.
+# Merge isthmus's part into the exported-services, mesh and proxy-defaults config entries.
 mesh = "write"
-# Which datacenter this Consul is, its version and its switches.
-agent_prefix "" { policy = "read" }
 # Its servers. Without this Consul shows an empty catalog rather than an error.
 node_prefix "" { policy = "read" }
 # Services and their health, imported ones included.
@@ -32,5 +39,53 @@ service_prefix "" { policy = "read" }
 # Several agents of one datacenter choose who acts, by a lock.
 key "` + lockKey + `" { policy = "write" }
 session_prefix "" { policy = "write" }
+`
+
+const agentRead = `# Which datacenter this Consul is, its version and its switches.
+agent_prefix "" { policy = "read" }
+`
+
+// Policy is the smallest set of Consul ACL rules (HCL) with which an agent, or a gateway, can do its work. Tests run the work with them, and
+// again without each rule.
+func Policy(purpose string) (string, error) {
+	switch purpose {
+	case PurposePeering:
+		return "# What an isthmus agent needs of its datacenter's Consul to do peerings.\n" + agentRules + agentRead, nil
+	case PurposePrimary:
+		return `# What an isthmus agent needs of the Consul of a federation's primary. With acl = "write" it is an administrator there.
+` + agentRules + `# Which datacenter this Consul is, its version and its switches; write: to join servers of secondaries (mode traditional).
+agent_prefix "" { policy = "write" }
+# Make the tokens of each secondary, and revoke them when it leaves.
+acl = "write"
+# Read the gossip key, which every secondary has to have.
+keyring = "read"
+# Forget the servers of a secondary that left in the WAN gossip.
+operator = "write"
 `, nil
+	case PurposeSecondary:
+		return `# What an isthmus agent needs of its datacenter's Consul to have it join a federation. After the join it has a token of its own.
+` + agentRules + agentRead + `# List what joining would destroy: policies, tokens (not their secrets), roles, auth methods.
+acl = "read"
+# Change to the primary's gossip key.
+keyring = "write"
+`, nil
+	case PurposeGateway:
+		return `# What isthmus gateway needs of its datacenter's Consul.
+# Register itself.
+service "mesh-gateway" { policy = "write" }
+# Whether peerings go through gateways, and which there are: where to send what.
+mesh = "read"
+peering = "read"
+# Which datacenter this Consul is, and its domain.
+agent_prefix "" { policy = "read" }
+# Servers, services and other datacenters' gateways. Without these Consul shows an empty catalog rather than an error.
+node_prefix "" { policy = "read" }
+service_prefix "" { policy = "read" }
+`, nil
+	}
+	all := Purposes()
+	slices.Sort(all)
+	return "", fault.Violated(fault.Violation{
+		Field: "for", Reason: "UnknownPurpose", Message: "there are rules for " + strings.Join(all, ", ") + ", not for " + purpose,
+	})
 }

@@ -25,6 +25,18 @@ const (
 	reasonConfigByHand = "ConfigEntryByHand"
 	reasonInternal     = "AgentError"
 	reasonSecondary    = "SecondaryOfFederation"
+	// What keeps a primary from making a bundle, or from taking it back.
+	reasonNotPrimary = "NotAPrimary"
+	reasonCA         = "CAUnreadable"
+	reasonGossip     = "GossipKeyUnclear"
+	reasonNoWay      = "NoWayToPrimary"
+	reasonConsulName = "WrongConsulName"
+	reasonRequest    = "CertificateRequestRefused"
+	reasonNoRequest  = "NoCertificateRequest"
+	reasonRecipient  = "RecipientNotAllowed"
+	reasonNoMember   = "NoMember"
+	reasonAlive      = "StillInWANGossip"
+	reasonJoin       = "WANJoinFailed"
 	// reasonOutdated is for the log only: no end failed for it.
 	reasonOutdated = "StateOutdated"
 )

@@ -55,6 +55,7 @@ type reconciler struct {
 	federation FederationConfig
 	host       delivery.Host
 	prover     prover
+	primary    primaryDesk
 
 	mu     sync.Mutex
 	pauses map[string]*pause

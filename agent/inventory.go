@@ -9,6 +9,9 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
+// maxWANAddresses bounds how many servers' addresses are told; Consul's own advice is at most seven servers.
+const maxWANAddresses = 16
+
 // inventory is what there is in this datacenter, as far as it concerns others: discrete facts, no ages. self is what Consul
 // just said of itself, services what its catalog has.
 func (r *reconciler) inventory(ctx context.Context, self consul.Self, services []consul.Service) (*isthmusv1.InventoryReport, error) {
@@ -16,7 +19,12 @@ func (r *reconciler) inventory(ctx context.Context, self consul.Self, services [
 		ConsulDatacenter: self.Datacenter, ConsulVersion: self.Version,
 		AclEnabled: self.ACL, TlsEnabled: self.TLS, GossipEncrypted: self.Gossip,
 		ConnectEnabled: self.Connect, PeeringEnabled: self.Peering,
-		WanMembers: int32(self.WANMembers), Services: countOwn(services),
+		Services:     countOwn(services),
+		ConsulDomain: self.Domain, PrimaryDatacenter: self.PrimaryDatacenter,
+		WanFederationEnabled: self.WANFederation, DefaultPolicy: self.DefaultPolicy,
+	}
+	if err := r.wan(ctx, self.Datacenter, report); err != nil {
+		return nil, err
 	}
 	leader, servers, err := r.consul.Raft(ctx)
 	if err != nil {
@@ -34,15 +42,44 @@ func (r *reconciler) inventory(ctx context.Context, self consul.Self, services [
 			report.CaExpireTime = at
 		}
 	}
-	replication, err := r.consul.Replication(ctx)
-	if err != nil {
+	if report.AclReplication, err = r.replication(ctx); err != nil {
 		return nil, err
-	}
-	if replication.Enabled {
-		report.AclReplication = &isthmusv1.AclReplication{
-			Enabled: true, Running: replication.Running, SourceDatacenter: replication.Source, Healthy: replication.Healthy,
-		}
 	}
 	report.Gateways, err = r.gateways(ctx, services)
 	return report, err
+}
+
+// wan tells of the WAN gossip: how many servers are alive there, and at which addresses this datacenter's own are.
+func (r *reconciler) wan(ctx context.Context, consulDatacenter string, report *isthmusv1.InventoryReport) error {
+	members, err := r.consul.WANMembers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		if m.Status != consul.MemberAlive {
+			continue
+		}
+		report.WanMembers++
+		if m.Datacenter == consulDatacenter && len(report.GetWanAddresses()) < maxWANAddresses {
+			report.WanAddresses = append(report.WanAddresses, m.Address)
+		}
+	}
+	return nil
+}
+
+// replication is how ACLs come from the primary; nil when they do not.
+func (r *reconciler) replication(ctx context.Context) (*isthmusv1.AclReplication, error) {
+	now, err := r.consul.Replication(ctx)
+	if err != nil || !now.Enabled {
+		return nil, err
+	}
+	out := &isthmusv1.AclReplication{Enabled: true, Running: now.Running, SourceDatacenter: now.Source, Healthy: now.Healthy}
+	if out.Healthy {
+		return out, nil // the time of the last success would make news of nothing
+	}
+	out.Error = now.LastError
+	if !now.LastSuccess.IsZero() {
+		out.LastSuccessTime = timestamppb.New(now.LastSuccess)
+	}
+	return out, nil
 }

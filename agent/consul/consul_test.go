@@ -243,7 +243,7 @@ func TestSelfAndInventory(t *testing.T) {
 			t.Errorf("%s: %v", name, flag)
 		}
 	}
-	if self.Datacenter != "east" || !self.Server || self.WANMembers != 1 || !strings.HasPrefix(self.Version, "1.") {
+	if self.Datacenter != "east" || !self.Server || !strings.HasPrefix(self.Version, "1.") {
 		t.Fatalf("self: %+v", self)
 	}
 	leader, servers, err := a.Raft(ctx)

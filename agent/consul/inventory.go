@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,9 +21,7 @@ type Node struct{ Name, Address string }
 type Self struct {
 	Datacenter, Version, Node string
 	// Server: it is a server, not a client agent.
-	Server bool
-	// WANMembers are the servers alive in the WAN gossip; only a server knows them.
-	WANMembers                         int
+	Server                             bool
 	ACL, TLS, Gossip, Connect, Peering *bool
 	// Domain is Consul's, without dots at its ends.
 	Domain string
@@ -70,9 +67,6 @@ func (c *Client) Self(ctx context.Context) (Self, error) {
 		encrypted := text(lan["encrypted"]) == "true"
 		self.Gossip = &encrypted
 	}
-	if wan, ok := stats["serf_wan"].(map[string]any); ok {
-		self.WANMembers = number(wan["members"]) - number(wan["failed"]) - number(wan["left"])
-	}
 	if tls, ok := debug["TLS"].(map[string]any); ok {
 		if rpc, ok := tls["InternalRPC"].(map[string]any); ok {
 			self.TLS = flag(rpc["VerifyOutgoing"])
@@ -85,14 +79,6 @@ func (c *Client) Self(ctx context.Context) (Self, error) {
 }
 
 func text(v any) string { s, _ := v.(string); return s }
-
-func number(v any) int {
-	n, err := strconv.Atoi(text(v))
-	if err != nil {
-		return 0
-	}
-	return n
-}
 
 func isTrue(v any) bool { b, _ := v.(bool); return b }
 
@@ -193,6 +179,9 @@ type Replication struct {
 	Source           string
 	// Healthy: the last success is later than the last error, which Consul never clears.
 	Healthy bool
+	// LastError is Consul's text, LastSuccess when it went well last; zero: never.
+	LastError   string
+	LastSuccess time.Time
 }
 
 // Replication reads it. Not enabled when ACLs are off.
@@ -209,7 +198,8 @@ func (c *Client) Replication(ctx context.Context) (Replication, error) {
 		}
 		out = Replication{
 			Enabled: status.Enabled, Running: status.Running, Source: status.SourceDatacenter,
-			Healthy: status.Enabled && status.LastSuccess.After(status.LastError),
+			Healthy:   status.Enabled && status.LastSuccess.After(status.LastError),
+			LastError: strings.ToValidUTF8(sources.ReplaceAllString(status.LastErrorMessage, "$1 "), "\uFFFD"), LastSuccess: status.LastSuccess,
 		}
 		return nil
 	})

@@ -84,9 +84,12 @@ func members(ctx context.Context, a *api.Client) ([]*api.AgentMember, error) {
 	}
 }
 
+// MemberAlive is the status of a server that answers in the gossip, which proves nothing about calls.
+const MemberAlive = "alive"
+
 // memberStatus is Serf's word for the state of a member.
 func memberStatus(status int) string {
-	words := []string{"none", "alive", "leaving", "left", "failed"}
+	words := []string{"none", MemberAlive, "leaving", "left", "failed"}
 	if status < 0 || status >= len(words) {
 		return words[0]
 	}

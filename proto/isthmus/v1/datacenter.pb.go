@@ -626,9 +626,12 @@ type AclReplication struct {
 	Running          bool                   `protobuf:"varint,2,opt,name=running,proto3" json:"running,omitempty"`
 	SourceDatacenter string                 `protobuf:"bytes,3,opt,name=source_datacenter,json=sourceDatacenter,proto3" json:"source_datacenter,omitempty"`
 	// Consul's LastSuccess is later than its LastError.
-	Healthy       bool `protobuf:"varint,4,opt,name=healthy,proto3" json:"healthy,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Healthy bool `protobuf:"varint,4,opt,name=healthy,proto3" json:"healthy,omitempty"`
+	// While it is not healthy: Consul's last error, and when it last succeeded (unset: never): what is newer in the primary is missing.
+	Error           string                 `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	LastSuccessTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_success_time,json=lastSuccessTime,proto3" json:"last_success_time,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *AclReplication) Reset() {
@@ -687,6 +690,20 @@ func (x *AclReplication) GetHealthy() bool {
 		return x.Healthy
 	}
 	return false
+}
+
+func (x *AclReplication) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *AclReplication) GetLastSuccessTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastSuccessTime
+	}
+	return nil
 }
 
 // A service in a datacenter's catalog, or imported from a peer.
@@ -1110,12 +1127,14 @@ const file_isthmus_v1_datacenter_proto_rawDesc = "" +
 	"\tpeer_name\x18\x01 \x01(\tR\bpeerName\x12\x17\n" +
 	"\apeer_id\x18\x02 \x01(\tR\x06peerId\x12\x14\n" +
 	"\x05state\x18\x03 \x01(\tR\x05state\x12\x16\n" +
-	"\x06origin\x18\x04 \x01(\tR\x06origin\"\x8b\x01\n" +
+	"\x06origin\x18\x04 \x01(\tR\x06origin\"\xe9\x01\n" +
 	"\x0eAclReplication\x12\x18\n" +
 	"\aenabled\x18\x01 \x01(\bR\aenabled\x12\x18\n" +
 	"\arunning\x18\x02 \x01(\bR\arunning\x12+\n" +
 	"\x11source_datacenter\x18\x03 \x01(\tR\x10sourceDatacenter\x12\x18\n" +
-	"\ahealthy\x18\x04 \x01(\bR\ahealthy\"p\n" +
+	"\ahealthy\x18\x04 \x01(\bR\ahealthy\x12\x14\n" +
+	"\x05error\x18\x05 \x01(\tR\x05error\x12F\n" +
+	"\x11last_success_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0flastSuccessTime\"p\n" +
 	"\x0eCatalogService\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04peer\x18\x02 \x01(\tR\x04peer\x12\x1c\n" +
@@ -1200,31 +1219,32 @@ var file_isthmus_v1_datacenter_proto_depIdxs = []int32{
 	13, // 9: isthmus.v1.DatacenterStatus.ca_expire_time:type_name -> google.protobuf.Timestamp
 	4,  // 10: isthmus.v1.DatacenterStatus.foreign_peerings:type_name -> isthmus.v1.ForeignPeering
 	5,  // 11: isthmus.v1.DatacenterStatus.acl_replication:type_name -> isthmus.v1.AclReplication
-	0,  // 12: isthmus.v1.ListDatacentersResponse.datacenters:type_name -> isthmus.v1.Datacenter
-	0,  // 13: isthmus.v1.CreateDatacenterRequest.datacenter:type_name -> isthmus.v1.Datacenter
-	0,  // 14: isthmus.v1.UpdateDatacenterRequest.datacenter:type_name -> isthmus.v1.Datacenter
-	15, // 15: isthmus.v1.UpdateDatacenterRequest.update_mask:type_name -> google.protobuf.FieldMask
-	6,  // 16: isthmus.v1.ListDatacenterServicesResponse.services:type_name -> isthmus.v1.CatalogService
-	13, // 17: isthmus.v1.ListDatacenterServicesResponse.observe_time:type_name -> google.protobuf.Timestamp
-	16, // 18: isthmus.v1.DatacenterService.ListDatacenters:input_type -> isthmus.v1.ListRequest
-	17, // 19: isthmus.v1.DatacenterService.GetDatacenter:input_type -> isthmus.v1.GetRequest
-	8,  // 20: isthmus.v1.DatacenterService.CreateDatacenter:input_type -> isthmus.v1.CreateDatacenterRequest
-	9,  // 21: isthmus.v1.DatacenterService.UpdateDatacenter:input_type -> isthmus.v1.UpdateDatacenterRequest
-	18, // 22: isthmus.v1.DatacenterService.DeleteDatacenter:input_type -> isthmus.v1.DeleteRequest
-	17, // 23: isthmus.v1.DatacenterService.ListDatacenterServices:input_type -> isthmus.v1.GetRequest
-	11, // 24: isthmus.v1.DatacenterService.ConfirmDatacenter:input_type -> isthmus.v1.ConfirmDatacenterRequest
-	7,  // 25: isthmus.v1.DatacenterService.ListDatacenters:output_type -> isthmus.v1.ListDatacentersResponse
-	0,  // 26: isthmus.v1.DatacenterService.GetDatacenter:output_type -> isthmus.v1.Datacenter
-	0,  // 27: isthmus.v1.DatacenterService.CreateDatacenter:output_type -> isthmus.v1.Datacenter
-	0,  // 28: isthmus.v1.DatacenterService.UpdateDatacenter:output_type -> isthmus.v1.Datacenter
-	19, // 29: isthmus.v1.DatacenterService.DeleteDatacenter:output_type -> isthmus.v1.DeleteResponse
-	10, // 30: isthmus.v1.DatacenterService.ListDatacenterServices:output_type -> isthmus.v1.ListDatacenterServicesResponse
-	0,  // 31: isthmus.v1.DatacenterService.ConfirmDatacenter:output_type -> isthmus.v1.Datacenter
-	25, // [25:32] is the sub-list for method output_type
-	18, // [18:25] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	13, // 12: isthmus.v1.AclReplication.last_success_time:type_name -> google.protobuf.Timestamp
+	0,  // 13: isthmus.v1.ListDatacentersResponse.datacenters:type_name -> isthmus.v1.Datacenter
+	0,  // 14: isthmus.v1.CreateDatacenterRequest.datacenter:type_name -> isthmus.v1.Datacenter
+	0,  // 15: isthmus.v1.UpdateDatacenterRequest.datacenter:type_name -> isthmus.v1.Datacenter
+	15, // 16: isthmus.v1.UpdateDatacenterRequest.update_mask:type_name -> google.protobuf.FieldMask
+	6,  // 17: isthmus.v1.ListDatacenterServicesResponse.services:type_name -> isthmus.v1.CatalogService
+	13, // 18: isthmus.v1.ListDatacenterServicesResponse.observe_time:type_name -> google.protobuf.Timestamp
+	16, // 19: isthmus.v1.DatacenterService.ListDatacenters:input_type -> isthmus.v1.ListRequest
+	17, // 20: isthmus.v1.DatacenterService.GetDatacenter:input_type -> isthmus.v1.GetRequest
+	8,  // 21: isthmus.v1.DatacenterService.CreateDatacenter:input_type -> isthmus.v1.CreateDatacenterRequest
+	9,  // 22: isthmus.v1.DatacenterService.UpdateDatacenter:input_type -> isthmus.v1.UpdateDatacenterRequest
+	18, // 23: isthmus.v1.DatacenterService.DeleteDatacenter:input_type -> isthmus.v1.DeleteRequest
+	17, // 24: isthmus.v1.DatacenterService.ListDatacenterServices:input_type -> isthmus.v1.GetRequest
+	11, // 25: isthmus.v1.DatacenterService.ConfirmDatacenter:input_type -> isthmus.v1.ConfirmDatacenterRequest
+	7,  // 26: isthmus.v1.DatacenterService.ListDatacenters:output_type -> isthmus.v1.ListDatacentersResponse
+	0,  // 27: isthmus.v1.DatacenterService.GetDatacenter:output_type -> isthmus.v1.Datacenter
+	0,  // 28: isthmus.v1.DatacenterService.CreateDatacenter:output_type -> isthmus.v1.Datacenter
+	0,  // 29: isthmus.v1.DatacenterService.UpdateDatacenter:output_type -> isthmus.v1.Datacenter
+	19, // 30: isthmus.v1.DatacenterService.DeleteDatacenter:output_type -> isthmus.v1.DeleteResponse
+	10, // 31: isthmus.v1.DatacenterService.ListDatacenterServices:output_type -> isthmus.v1.ListDatacenterServicesResponse
+	0,  // 32: isthmus.v1.DatacenterService.ConfirmDatacenter:output_type -> isthmus.v1.Datacenter
+	26, // [26:33] is the sub-list for method output_type
+	19, // [19:26] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_isthmus_v1_datacenter_proto_init() }

@@ -29,16 +29,13 @@ const (
 )
 
 const (
-	// startTimeout is for a server or an agent of isthmus, ten times what a busy machine with two cores needs.
+	// startTimeout is for a server, an agent or a gateway of isthmus, ten times what a busy machine with two cores needs.
 	startTimeout = 60 * time.Second
 	// healthyTimeout is for everything from apply to healthy.
 	healthyTimeout = 3 * time.Minute
 	// pollInterval is how often what cannot be waited for is asked for.
 	pollInterval = 100 * time.Millisecond
 )
-
-// Service is what dc1 offers to all others.
-const Service = "web"
 
 // Config says how the demo runs.
 type Config struct {
@@ -71,6 +68,9 @@ type Result struct {
 	// Dir holds data and logs.
 	Dir      string
 	Peerings []*isthmusv1.Peering
+	// Members and Reachability are the federation's; nil when there is none.
+	Members      *isthmusv1.ListMembersResponse
+	Reachability *isthmusv1.Reachability
 	// Discovered are the answers of the other datacenters' Consul when asked for the service.
 	Discovered []Discovery
 	// Healthy is how long it took from apply until everything was healthy.
@@ -81,10 +81,11 @@ type Result struct {
 type Discovery struct {
 	Datacenter string
 	Service    string
-	Peer       string
-	Node       string
-	Address    string
-	Status     string
+	// From is how it was asked for: ?dc=dc1 within the federation, ?peer=dc1 of a peer.
+	From    string
+	Node    string
+	Address string
+	Status  string
 }
 
 // Run plays the whole demo. When it returns, everything that it started has ended, and its files are gone unless
@@ -101,7 +102,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	d := &demo{Config: c, dir: dir, consul: binary}
+	d := &demo{Config: c, dir: dir, consul: binary, sites: sites(c.Datacenters), consuls: map[string]*consulrun.Server{}}
 	defer func() { err = errors.Join(err, d.stop(), remove()) }()
 	if err := d.play(ctx); err != nil {
 		return err
@@ -143,6 +144,7 @@ type demo struct {
 	Config
 	dir    string
 	consul string
+	sites  []site
 
 	server    *child.Process
 	client    *client.Client
@@ -151,33 +153,30 @@ type demo struct {
 
 	mu      sync.Mutex
 	consuls map[string]*consulrun.Server
-	agents  map[string]*child.Process
+	// agents are the gateways, too.
+	agents []*child.Process
 }
 
 // play runs the steps. What does not depend on each other happens at the same time.
 func (d *demo) play(ctx context.Context) error {
-	d.consuls, d.agents = map[string]*consulrun.Server{}, map[string]*child.Process{}
-	names := datacenters(d.Datacenters)
 	d.Progress("isthmus server", "starting", "", false)
-	for _, dc := range names {
-		d.Progress("Consul "+dc, "waiting", "", false)
+	for _, s := range d.sites {
+		d.Progress("Consul "+s.name, "waiting", "", false)
 	}
 	steps, stepsCtx := errgroup.WithContext(ctx)
 	steps.Go(func() error {
 		return d.step(stepsCtx, "isthmus server", func() (string, error) { return d.startServer(stepsCtx) })
 	})
-	steps.Go(func() error { return d.startConsuls(stepsCtx, names) })
+	steps.Go(func() error { return d.startConsuls(stepsCtx) })
 	if err := steps.Wait(); err != nil {
 		return err
 	}
-	for _, dc := range names {
-		d.Progress("agent "+dc, "starting", "", false)
-	}
 	agents, agentsCtx := errgroup.WithContext(ctx)
-	for _, dc := range names {
-		agents.Go(func() error {
-			return d.step(agentsCtx, "agent "+dc, func() (string, error) { return d.startAgent(agentsCtx, dc) })
-		})
+	for _, s := range d.sites {
+		d.begin(agentsCtx, agents, "agent "+s.name, s, d.startAgent)
+		if s.inFederation() {
+			d.begin(agentsCtx, agents, "gateway "+s.name, s, d.startGateway)
+		}
 	}
 	if err := agents.Wait(); err != nil {
 		return err
@@ -185,14 +184,22 @@ func (d *demo) play(ctx context.Context) error {
 	return d.connect(ctx)
 }
 
+// begin does a step for a datacenter while others are done.
+func (d *demo) begin(ctx context.Context, group *errgroup.Group, name string, s site, start func(context.Context, site) (string, error)) {
+	d.Progress(name, "starting", "", false)
+	group.Go(func() error {
+		return d.step(ctx, name, func() (string, error) { return start(ctx, s) })
+	})
+}
+
 // startConsuls starts as many Consul servers at a time as there are processors: starting one is computing, mostly.
-func (d *demo) startConsuls(ctx context.Context, names []string) error {
+func (d *demo) startConsuls(ctx context.Context) error {
 	consuls, ctx := errgroup.WithContext(ctx)
 	consuls.SetLimit(max(2, runtime.NumCPU()))
-	for _, dc := range names {
+	for _, s := range d.sites {
 		consuls.Go(func() error {
-			d.Progress("Consul "+dc, "starting", "", false)
-			return d.step(ctx, "Consul "+dc, func() (string, error) { return d.startConsul(ctx, dc) })
+			d.Progress("Consul "+s.name, "starting", "", false)
+			return d.step(ctx, "Consul "+s.name, func() (string, error) { return d.startConsul(ctx, s) })
 		})
 	}
 	return consuls.Wait()
@@ -216,10 +223,7 @@ func (d *demo) watchOver(ctx context.Context) error {
 	ended := make(chan *child.Process)
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	children := []*child.Process{d.server}
-	for _, agent := range d.agents {
-		children = append(children, agent)
-	}
+	children := append([]*child.Process{d.server}, d.agents...)
 	for _, one := range children {
 		go func() {
 			select {

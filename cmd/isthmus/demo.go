@@ -19,10 +19,11 @@ func (p Program) demoCommand() *cobra.Command {
 	config := demo.Config{Now: p.Now, HTTPAddr: server.DefaultHTTPAddr, GRPCAddr: server.DefaultGRPCAddr}
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Peer real Consul datacenters on this machine, and show it",
-		Long: `Start an isthmus server and real Consul servers (separate datacenters with TLS, gossip encryption and ACLs, on loopback), an agent
-for each, peer them all with each other, and discover a service of dc1 from the others. It runs until Ctrl-C, then ends every process
-that it started and leaves no files.
+		Short: "Federate and peer real Consul datacenters on this machine, and show it",
+		Long: `Start an isthmus server and real Consul servers (separate datacenters with TLS, gossip encryption and ACLs, on loopback) with an agent
+for each, connect them, and discover services of each other. Of three datacenters or more, dc2 joins dc1's WAN federation: its
+Consul is only installed at first, its agent gets a bundle and starts it, and two mesh gateways carry what the servers say. All others
+are peered with dc1. Two datacenters are peered. It runs until Ctrl-C, then ends every process that it started and leaves no files.
 
 Consul is the one that ISTHMUS_CONSUL_BIN names, the one on PATH, or the one that make consul builds.`,
 		Example: `  isthmus demo
@@ -70,12 +71,12 @@ func (p Program) showDemo(r demo.Result, ends bool) error {
 	if err := p.objectTable(kind, objects, false); err != nil {
 		return err
 	}
-	p.printf("\nService discovery, asked of each Consul: /v1/health/service/%s?peer=dc1\n", demo.Service)
+	p.printf("\nService discovery, asked of each Consul: /v1/health/service/SERVICE?…\n")
 	var rows [][]string
 	for _, d := range r.Discovered {
-		rows = append(rows, []string{d.Datacenter, d.Service, d.Peer, d.Node, d.Address, d.Status})
+		rows = append(rows, []string{d.Datacenter, d.Service + d.From, d.Node, d.Address, d.Status})
 	}
-	if err := p.table([]string{"ASKED IN", "SERVICE", "FROM PEER", "NODE", "ADDRESS", "HEALTH"}, rows); err != nil {
+	if err := p.table([]string{"ASKED IN", "FOR", "NODE", "ADDRESS", "HEALTH"}, rows); err != nil {
 		return err
 	}
 	p.printf("\nFrom apply to all healthy: %.1f s\n", r.Healthy.Seconds())

@@ -161,8 +161,8 @@ func TestDemo(t *testing.T) {
 			t.Fatalf("%v\n%s", d.err, d)
 		}
 		for _, want := range []string{
-			"demo-dc1-dc2", "demo-dc1-dc3", "demo-dc2-dc3", "healthy", "From apply to all healthy: ",
-			"/v1/health/service/web?peer=dc1",
+			"demo-dc1-dc3", "healthy", "From apply to all healthy: ",
+			"web?dc=dc1", "api?dc=dc2", "web?peer=dc1",
 		} {
 			if !strings.Contains(d.String(), want) {
 				t.Errorf("the output does not say %q:\n%s", want, d)

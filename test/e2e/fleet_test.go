@@ -18,6 +18,7 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/test/consultest"
+	"isthmus/test/netns"
 )
 
 const (
@@ -35,6 +36,8 @@ type Fleet struct {
 	http   string
 	grpc   string
 	key    *identity.FleetKey
+	// rig is where the datacenters are when their networks overlap; nil: all are on loopback.
+	rig *netns.Rig
 	// Client speaks REST as an admin.
 	Client *client.Client
 }
@@ -234,7 +237,11 @@ type Datacenter struct {
 	f *Fleet
 	// Agents in the order in which they were started.
 	Agents []*Agent
-	token  string
+	// Gateways in the order in which they were started.
+	Gateways []*Gateway
+	token    string
+	// space is its network when that is one of its own.
+	space *netns.Space
 }
 
 // Agent is one agent process.
@@ -267,6 +274,14 @@ func (f *Fleet) Bare(name string) *Datacenter {
 
 // Enrol starts one more agent.
 func (d *Datacenter) Enrol() *Agent {
+	d.f.t.Helper()
+	a := d.launchAgent(d.Cluster)
+	d.f.online(a)
+	return a
+}
+
+// launchAgent starts one more agent, beside a server, with further arguments. It may take its time to enrol.
+func (d *Datacenter) launchAgent(server *consultest.Cluster, more ...string) *Agent {
 	f := d.f
 	f.t.Helper()
 	name := fmt.Sprintf("%s-agent-%d", d.Cluster.Datacenter, len(d.Agents)+1)
@@ -275,13 +290,19 @@ func (d *Datacenter) Enrol() *Agent {
 	a := &Agent{dc: d, dir: dir}
 	a.start = func() *process {
 		f.t.Helper()
-		return launch(f.t, name, f.path(name+".log"), d.Env(d.token),
-			"agent", "--data-dir", dir, "--join-token-file", tokenFile, "--log-level", "debug")
+		args := append([]string{"agent", "--data-dir", dir, "--join-token-file", tokenFile, "--log-level", "debug"}, more...)
+		return launchIn(f.t, d.space, name, f.path(name+".log"), server.Env(d.token), args...)
 	}
 	a.process = a.start()
 	d.Agents = append(d.Agents, a)
-	f.Eventually(name+" is heard of", func() error {
-		i, err := identity.LoadIdentity(dir)
+	return a
+}
+
+// online waits until the server hears an agent.
+func (f *Fleet) online(a *Agent) {
+	f.t.Helper()
+	f.Eventually(a.name+" is heard of", func() error {
+		i, err := identity.LoadIdentity(a.dir)
 		if err != nil {
 			return err
 		}
@@ -294,7 +315,6 @@ func (d *Datacenter) Enrol() *Agent {
 		}
 		return nil
 	})
-	return a
 }
 
 // Restart starts an agent again that was stopped or killed.

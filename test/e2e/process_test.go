@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"isthmus/test/netns"
 )
 
 // process is one isthmus that a test started.
@@ -31,12 +33,22 @@ const stopTimeout = 15 * time.Second
 // launch starts isthmus with arguments; its log goes to a file, over restarts. It ends with the test.
 func launch(t testing.TB, name, log string, env []string, args ...string) *process {
 	t.Helper()
+	return launchIn(t, nil, name, log, env, args...)
+}
+
+// launchIn is launch in a network; nil: that of this process.
+func launchIn(t testing.TB, space *netns.Space, name, log string, env []string, args ...string) *process {
+	t.Helper()
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &process{t: t, name: name, log: log, ended: make(chan struct{}), first: make(chan string, 1)}
-	p.cmd = exec.Command(binary, args...) //nolint:noctx // it must be able to end in order: see stop
+	program := binary
+	if space != nil {
+		program, args = space.Command(program, args)
+	}
+	p.cmd = exec.Command(program, args...) //nolint:noctx // it must be able to end in order: see stop
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stderr = file
 	out, err := p.cmd.StdoutPipe()

@@ -1,0 +1,222 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"isthmus/agent"
+	"isthmus/client"
+	"isthmus/demo/consulrun"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/test/consultest"
+	"isthmus/test/netns"
+)
+
+// gatewayPort is where gateways listen in networks of their own.
+const gatewayPort = "8443"
+
+// Site says what a datacenter of a federation is like before anything happens.
+type Site struct {
+	// Fresh: its Consul is installed, and neither configured nor started.
+	Fresh bool
+	// Primary: its agents know the CA, and have the rights of a primary.
+	Primary bool
+	// CA: its servers' certificates are of that datacenter's CA. Default: of a CA of its own.
+	CA *Datacenter
+	// Servers is how many there are. Default: one.
+	Servers int
+	// NoJoin leaves --allow-join out.
+	NoJoin bool
+	// Gateways is how many there are at first. Default: one; -1: none.
+	Gateways int
+	// Config is laid over its servers' configuration.
+	Config map[string]any
+}
+
+// NewWorld is NewFleet for datacenters whose networks overlap: each is in a namespace of its own, with the same addresses in all.
+// Consuls is how many servers there will be.
+func NewWorld(t *testing.T, consuls int64, names ...string) *Fleet {
+	t.Helper()
+	f := newFleet(t, consuls)
+	f.rig = netns.New(t, names...)
+	f.grpc = f.rig.Host() + ":0"
+	f.StartServer()
+	return f
+}
+
+// Site starts a datacenter with an agent beside each server, and gateways.
+func (f *Fleet) Site(name string, site Site) *Datacenter {
+	f.t.Helper()
+	d := &Datacenter{f: f}
+	if f.rig != nil {
+		d.space = f.rig.Spaces[name]
+	}
+	servers := f.servers(d, name, site)
+	d.Cluster = servers[0]
+	gatewayToken := f.path(name + "-gateway.token")
+	if !site.Fresh {
+		purpose := agent.PurposeSecondary
+		if site.Primary {
+			purpose = agent.PurposePrimary
+		}
+		d.token = d.MintToken("isthmus-agent", f.rules(purpose))
+		f.write(name+"-gateway.token", d.MintToken("isthmus-gateway", f.rules(agent.PurposeGateway)))
+	}
+	for _, s := range servers {
+		args := []string{
+			"--consul-config-dir", s.ConfigDir, "--consul-restart-command", s.RestartCommand(), "--consul-reload-command", s.ReloadCommand(),
+		}
+		if site.Primary {
+			args = append(args, "--consul-ca-cert", s.CAFile, "--consul-ca-key", s.CAKeyFile)
+		} else {
+			args = append(args, "--gateway-token-file", gatewayToken)
+			if !site.NoJoin {
+				args = append(args, "--allow-join")
+			}
+		}
+		d.launchAgent(s, args...)
+	}
+	for range max(site.Gateways, 0) + boolInt(site.Gateways == 0) {
+		d.StartGateway()
+	}
+	for _, a := range d.Agents {
+		f.online(a)
+	}
+	return d
+}
+
+func boolInt(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+func (f *Fleet) servers(d *Datacenter, name string, site Site) []*consultest.Cluster {
+	f.t.Helper()
+	var servers []*consultest.Cluster
+	for i := range max(site.Servers, 1) {
+		options := consulrun.Options{
+			Datacenter: name, NodeName: fmt.Sprintf("s%d", i+1), UnixSocket: true, Prepared: site.Fresh, Config: site.Config,
+		}
+		if site.CA != nil {
+			options.CA = site.CA.Server
+		}
+		if i > 0 {
+			options.Join = servers[0].Server
+		}
+		if d.space != nil {
+			options.Network, options.Address = d.space, d.space.Servers[i]
+		}
+		servers = append(servers, consultest.StartWith(f.t, options))
+	}
+	return servers
+}
+
+func (f *Fleet) rules(purpose string) string {
+	f.t.Helper()
+	rules, err := agent.Policy(purpose)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return rules
+}
+
+// Gateway is one isthmus gateway.
+type Gateway struct {
+	*process
+	// LAN and WAN are its addresses.
+	LAN, WAN string
+	start    func() *process
+}
+
+// Restart starts a gateway again that was stopped or killed.
+func (g *Gateway) Restart() { g.process = g.start() }
+
+// StartGateway starts one more gateway, at the next addresses that its network has.
+func (d *Datacenter) StartGateway() *Gateway {
+	f, n := d.f, len(d.Gateways)
+	f.t.Helper()
+	g := &Gateway{}
+	if d.space != nil {
+		g.LAN, g.WAN = net.JoinHostPort(d.space.Gateways[n], gatewayPort), net.JoinHostPort(d.space.WAN[n], gatewayPort)
+	} else {
+		g.LAN = freeAddress(f.t)
+		g.WAN = g.LAN
+	}
+	dc := d.Cluster.Datacenter
+	name := fmt.Sprintf("%s-gateway-%d", dc, n+1)
+	tokenFile := f.path(name + ".join")
+	f.Must("join-token", "create", "--datacenter", dc, "--kind", "gateway", "--fleet-key", f.path("fleet.key"), "--out", tokenFile)
+	listen := []string{"--listen", g.LAN}
+	if g.WAN != g.LAN {
+		listen = append(listen, "--listen", g.WAN)
+	}
+	g.start = func() *process {
+		f.t.Helper()
+		env := []string{"CONSUL_HTTP_ADDR=unix://" + d.Socket, "CONSUL_HTTP_TOKEN_FILE=" + f.path(dc+"-gateway.token")}
+		args := append([]string{
+			"gateway", "--data-dir", f.path(name), "--join-token-file", tokenFile, "--lan-address", g.LAN, "--wan-address", g.WAN, "--log-level", "debug",
+		}, listen...)
+		return launchIn(f.t, d.space, name, f.path(name+".log"), env, args...)
+	}
+	g.process = g.start()
+	d.Gateways = append(d.Gateways, g)
+	return g
+}
+
+// freeAddress is one that nobody listens on as yet.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// Federation reads a federation.
+func (f *Fleet) Federation(name string) *isthmusv1.Federation {
+	f.t.Helper()
+	found, err := client.Lookup[*isthmusv1.Federation](f.t.Context(), f.Client, name)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return found
+}
+
+// Member is one datacenter's part in a federation's status.
+func (f *Fleet) Member(federation, datacenter string) *isthmusv1.FederationMember {
+	f.t.Helper()
+	for _, m := range f.Federation(federation).GetStatus().GetMembers() {
+		if m.GetDatacenter() == datacenter {
+			return m
+		}
+	}
+	return nil
+}
+
+// Phase waits until a member is in a phase, with one of these reasons when there are any.
+func (f *Fleet) Phase(federation, datacenter, phase string, reasons ...string) {
+	f.t.Helper()
+	f.Eventually(datacenter+" is "+phase+" "+strings.Join(reasons, " or "), func() error {
+		m := f.Member(federation, datacenter)
+		if m.GetPhase() != phase || len(reasons) > 0 && !slices.Contains(reasons, m.GetReason()) {
+			return fmt.Errorf("it is %q, %s: %s; hosts %v", m.GetPhase(), m.GetReason(), m.GetMessage(), m.GetHosts())
+		}
+		return nil
+	})
+}
+
+// Joined waits until secondaries have joined, and takes over the primary's token for them: it is the one that counts there.
+func (f *Fleet) Joined(federation string, primary *Datacenter, secondaries ...*Datacenter) {
+	f.t.Helper()
+	for _, d := range secondaries {
+		f.Phase(federation, d.Cluster.Datacenter, "joined")
+		d.ManagementToken = primary.ManagementToken
+	}
+}

@@ -16,7 +16,7 @@ import (
 	"isthmus/federation"
 )
 
-// Marks of what isthmus wrote. A Secret is ours when it has the label and our owner.
+// Marks of what isthmus wrote. A Secret is ours when it has the label and our owner; with the label alone, somebody made it for us.
 const (
 	labelManagedBy = "app.kubernetes.io/managed-by"
 	managedBy      = "isthmus"
@@ -48,7 +48,7 @@ const writeTries = 5
 // Put implements delivery.Host: it writes the federation Secret and, when keyless, the one of the server certificate. Both change
 // nothing when their data are as wanted.
 //
-// Without Secret in content, which is before a join, the Secret has the CA certificates to trust alone.
+// Without Secret in content, which is before a join, the Secret has the CA certificates to trust alone. Without anything it is Clear.
 func (h *Host) Put(ctx context.Context, content delivery.Content) (delivery.Effect, error) {
 	wanted, err := h.wanted(content)
 	if err != nil {
@@ -57,6 +57,9 @@ func (h *Host) Put(ctx context.Context, content delivery.Content) (delivery.Effe
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.owner = content.Owner
+	if !slices.ContainsFunc(wanted, func(o object) bool { return len(o.data) > 0 }) {
+		return delivery.EffectNone, h.clearAll(ctx)
+	}
 	var effect delivery.Effect
 	for _, w := range wanted {
 		digest, running, err := h.putOne(ctx, w)
@@ -73,10 +76,11 @@ func (h *Host) Put(ctx context.Context, content delivery.Content) (delivery.Effe
 
 // object is one Secret as it shall be.
 type object struct {
-	name, kind string
-	data       map[string][]byte
-	owner      string
-	generation int32
+	// option is the flag that names it.
+	name, option, kind string
+	data               map[string][]byte
+	owner              string
+	generation         int32
 	// effect of a change, and where the digest of what is there now goes.
 	effect delivery.Effect
 	digest *string
@@ -97,7 +101,7 @@ func (h *Host) wanted(content delivery.Content) ([]object, error) {
 		return nil, because(Bad, fault.Internal, "the content for Secret %s is nobody's", h.config.Secret)
 	}
 	main := object{
-		name: h.config.Secret, kind: typeOpaque, data: data, owner: content.Owner, generation: content.Generation,
+		name: h.config.Secret, option: flagSecret, kind: typeOpaque, data: data, owner: content.Owner, generation: content.Generation,
 		effect: delivery.EffectRestart, digest: &h.put.federation,
 	}
 	keyless := len(data[federation.SecretCAKey]) == 0 && content.Secret != nil
@@ -108,7 +112,7 @@ func (h *Host) wanted(content delivery.Content) ([]object, error) {
 		return []object{main}, nil
 	}
 	cert := object{
-		name: h.config.ServerCertSecret, kind: typeTLS, owner: content.Owner, generation: content.Generation,
+		name: h.config.ServerCertSecret, option: flagServerCert, kind: typeTLS, owner: content.Owner, generation: content.Generation,
 		effect: delivery.EffectReload, digest: &h.put.serverCert,
 	}
 	// With a CA key the chart makes the servers' certificates itself.
@@ -169,10 +173,16 @@ func (h *Host) stays(there *secretObject, w object) (bool, error) {
 	if maps.EqualFunc(there.Data, w.data, slices.Equal[[]byte]) && there.Type == w.kind {
 		return true, nil
 	}
-	if there.Labels[labelManagedBy] != managedBy || there.Annotations[annotationOwner] != w.owner {
+	if there.Labels[labelManagedBy] != managedBy {
 		return false, because(ForeignSecret, fault.Refused,
-			"Secret %s in namespace %s is there already, with other content, and is not of this federation: delete it, give another name with a flag, or hand it over with label %s=%s and annotation %s=%s",
-			w.name, h.config.Namespace, labelManagedBy, managedBy, annotationOwner, w.owner)
+			"Secret %s in namespace %s is there already, with other content, and is not isthmus's: delete it, hand it over (kubectl label secret %s %s=%s), or give another name with %s",
+			w.name, h.config.Namespace, w.name, labelManagedBy, managedBy, w.option)
+	}
+	// A Secret without owner was handed over.
+	if owner := there.Annotations[annotationOwner]; owner != "" && owner != w.owner {
+		return false, because(ForeignSecret, fault.Refused,
+			"Secret %s in namespace %s is of another federation or datacenter (annotation %s: %s): delete it when that one is gone, or give another name with %s",
+			w.name, h.config.Namespace, annotationOwner, owner, w.option)
 	}
 	if there.Type != w.kind {
 		return false, because(ForeignSecret, fault.Refused, "Secret %s in namespace %s is of type %s, which cannot be changed to %s: delete it", w.name, h.config.Namespace, there.Type, w.kind)
@@ -260,16 +270,20 @@ func (h *Host) note(ctx context.Context, name, digest string) error {
 func (h *Host) Clear(ctx context.Context) (delivery.Effect, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return delivery.EffectNone, h.clearAll(ctx)
+}
+
+func (h *Host) clearAll(ctx context.Context) error {
 	for _, name := range []string{h.config.Secret, h.config.ServerCertSecret} {
 		if name == "" {
 			continue
 		}
 		if err := h.clearOne(ctx, name); err != nil {
-			return delivery.EffectNone, err
+			return err
 		}
 	}
 	h.put = state{}
-	return delivery.EffectNone, nil
+	return nil
 }
 
 func (h *Host) clearOne(ctx context.Context, name string) error {

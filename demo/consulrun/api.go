@@ -68,6 +68,11 @@ func (s *Server) Call(ctx context.Context, method, path string, in, out any) err
 	return s.call(ctx, s.ManagementToken, method, path, in, out)
 }
 
+// CallAs is Call with another token.
+func (s *Server) CallAs(ctx context.Context, token, method, path string, in, out any) error {
+	return s.call(ctx, token, method, path, in, out)
+}
+
 func (s *Server) call(ctx context.Context, token, method, path string, in, out any) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

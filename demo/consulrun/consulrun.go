@@ -384,6 +384,16 @@ func (s *Server) Wipe(ctx context.Context) error {
 	return nil
 }
 
+// PID is the process id of the server that runs; 0 when none does. After a restart it is another one.
+func (s *Server) PID() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil {
+		return 0
+	}
+	return s.process.PID()
+}
+
 // Pause stops the process where it is (SIGSTOP): connections stay open and nothing answers.
 func (s *Server) Pause() error { return s.signal(syscall.SIGSTOP) }
 

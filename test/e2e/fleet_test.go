@@ -237,6 +237,8 @@ type Datacenter struct {
 	f *Fleet
 	// Agents in the order in which they were started.
 	Agents []*Agent
+	// Servers are its Consul servers; Cluster is the first one.
+	Servers []*consultest.Cluster
 	// Gateways in the order in which they were started.
 	Gateways []*Gateway
 	token    string
@@ -247,8 +249,10 @@ type Datacenter struct {
 // Agent is one agent process.
 type Agent struct {
 	*process
-	dc    *Datacenter
-	dir   string
+	dc  *Datacenter
+	dir string
+	// more are its further arguments, from its next start on.
+	more  []string
 	start func() *process
 }
 
@@ -287,10 +291,10 @@ func (d *Datacenter) launchAgent(server *consultest.Cluster, more ...string) *Ag
 	name := fmt.Sprintf("%s-agent-%d", d.Cluster.Datacenter, len(d.Agents)+1)
 	dir, tokenFile := f.path(name), f.path(name+".join")
 	f.Must("join-token", "create", "--datacenter", d.Cluster.Datacenter, "--fleet-key", f.path("fleet.key"), "--out", tokenFile)
-	a := &Agent{dc: d, dir: dir}
+	a := &Agent{dc: d, dir: dir, more: more}
 	a.start = func() *process {
 		f.t.Helper()
-		args := append([]string{"agent", "--data-dir", dir, "--join-token-file", tokenFile, "--log-level", "debug"}, more...)
+		args := append([]string{"agent", "--data-dir", dir, "--join-token-file", tokenFile, "--log-level", "debug"}, a.more...)
 		return launchIn(f.t, d.space, name, f.path(name+".log"), server.Env(d.token), args...)
 	}
 	a.process = a.start()

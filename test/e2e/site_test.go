@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,8 +16,8 @@ import (
 	"isthmus/test/netns"
 )
 
-// gatewayPort is where gateways listen in networks of their own.
-const gatewayPort = "8443"
+// gatewayPort is where the first gateway of a network of its own listens; the next one at the next port.
+const gatewayPort = 8443
 
 // Site says what a datacenter of a federation is like before anything happens.
 type Site struct {
@@ -32,6 +33,8 @@ type Site struct {
 	NoJoin bool
 	// Gateways is how many there are at first. Default: one; -1: none.
 	Gateways int
+	// Guard makes a file DATACENTER-two-at-once when a server is restarted while another one is.
+	Guard bool
 	// Config is laid over its servers' configuration.
 	Config map[string]any
 }
@@ -54,8 +57,8 @@ func (f *Fleet) Site(name string, site Site) *Datacenter {
 	if f.rig != nil {
 		d.space = f.rig.Spaces[name]
 	}
-	servers := f.servers(d, name, site)
-	d.Cluster = servers[0]
+	d.Servers = f.servers(d, name, site)
+	d.Cluster = d.Servers[0]
 	gatewayToken := f.path(name + "-gateway.token")
 	if !site.Fresh {
 		purpose := agent.PurposeSecondary
@@ -65,9 +68,14 @@ func (f *Fleet) Site(name string, site Site) *Datacenter {
 		d.token = d.MintToken("isthmus-agent", f.rules(purpose))
 		f.write(name+"-gateway.token", d.MintToken("isthmus-gateway", f.rules(agent.PurposeGateway)))
 	}
-	for _, s := range servers {
+	for _, s := range d.Servers {
+		restart := s.RestartCommand()
+		if site.Guard {
+			lock := f.path(name + "-restarting")
+			restart = fmt.Sprintf("mkdir '%s' || touch '%s'; %s; code=$?; rmdir '%s'; exit $code", lock, f.path(name+"-two-at-once"), restart, lock)
+		}
 		args := []string{
-			"--consul-config-dir", s.ConfigDir, "--consul-restart-command", s.RestartCommand(), "--consul-reload-command", s.ReloadCommand(),
+			"--consul-config-dir", s.ConfigDir, "--consul-restart-command", restart, "--consul-reload-command", s.ReloadCommand(),
 		}
 		if site.Primary {
 			args = append(args, "--consul-ca-cert", s.CAFile, "--consul-ca-key", s.CAKeyFile)
@@ -141,8 +149,9 @@ func (d *Datacenter) StartGateway() *Gateway {
 	f, n := d.f, len(d.Gateways)
 	f.t.Helper()
 	g := &Gateway{}
+	port := strconv.Itoa(gatewayPort + n)
 	if d.space != nil {
-		g.LAN, g.WAN = net.JoinHostPort(d.space.Gateways[n], gatewayPort), net.JoinHostPort(d.space.WAN[n], gatewayPort)
+		g.LAN, g.WAN = net.JoinHostPort(d.space.Gateways[n], port), net.JoinHostPort(d.space.WAN[n], port)
 	} else {
 		g.LAN = freeAddress(f.t)
 		g.WAN = g.LAN
@@ -151,16 +160,17 @@ func (d *Datacenter) StartGateway() *Gateway {
 	name := fmt.Sprintf("%s-gateway-%d", dc, n+1)
 	tokenFile := f.path(name + ".join")
 	f.Must("join-token", "create", "--datacenter", dc, "--kind", "gateway", "--fleet-key", f.path("fleet.key"), "--out", tokenFile)
-	listen := []string{"--listen", g.LAN}
-	if g.WAN != g.LAN {
-		listen = append(listen, "--listen", g.WAN)
+	listen := g.LAN
+	if d.space != nil {
+		listen = ":" + port // at both addresses
 	}
 	g.start = func() *process {
 		f.t.Helper()
 		env := []string{"CONSUL_HTTP_ADDR=unix://" + d.Socket, "CONSUL_HTTP_TOKEN_FILE=" + f.path(dc+"-gateway.token")}
-		args := append([]string{
+		args := []string{
 			"gateway", "--data-dir", f.path(name), "--join-token-file", tokenFile, "--lan-address", g.LAN, "--wan-address", g.WAN, "--log-level", "debug",
-		}, listen...)
+			"--listen", listen,
+		}
 		return launchIn(f.t, d.space, name, f.path(name+".log"), env, args...)
 	}
 	g.process = g.start()
@@ -219,4 +229,40 @@ func (f *Fleet) Joined(federation string, primary *Datacenter, secondaries ...*D
 		f.Phase(federation, d.Cluster.Datacenter, "joined")
 		d.ManagementToken = primary.ManagementToken
 	}
+}
+
+// Accept applies a Federation of dc1 and one secondary, sees what the secondary would lose, and accepts just that.
+func (f *Fleet) Accept(federation, secondary, spec string) {
+	f.t.Helper()
+	f.Apply(federationOf(federation, secondary, spec, ""))
+	f.Apply(federationOf(federation, secondary, spec, f.Planned(federation, secondary).GetDigest()))
+}
+
+// federationOf is the manifest of a Federation of dc1 and one secondary, with more in its spec.
+func federationOf(name, secondary, spec, digest string) string {
+	text := fmt.Sprintf("kind: Federation\nname: %s\nspec:\n  primary: dc1\n  secondaries: [%s]\n%s", name, secondary, spec)
+	if digest != "" {
+		text += fmt.Sprintf("  acceptDataLoss: [{datacenter: %s, planDigest: %s}]\n", secondary, digest)
+	}
+	return text
+}
+
+// Planned waits until it is known what a datacenter would lose, and that it is something.
+func (f *Fleet) Planned(federation, datacenter string) *isthmusv1.MemberPlan {
+	f.t.Helper()
+	var found *isthmusv1.MemberPlan
+	f.Eventually("what "+datacenter+" would lose is known", func() error {
+		plan, err := f.Client.FederationPlan(f.t.Context(), federation, false)
+		if err != nil {
+			return err
+		}
+		for _, m := range plan.GetMembers() {
+			if m.GetDatacenter() == datacenter && m.GetKnown() && m.GetDigest() != "" {
+				found = m
+				return nil
+			}
+		}
+		return fmt.Errorf("the plan is %v", plan)
+	})
+	return found
 }

@@ -2,7 +2,6 @@ package kube_test
 
 import (
 	"net/http"
-	"testing"
 	"time"
 
 	"isthmus/agent/delivery"

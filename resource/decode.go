@@ -127,6 +127,12 @@ func (d *decoder) field(path string, node *yaml.Node, m protoreflect.Message, fi
 		for i, item := range node.Content {
 			at := fmt.Sprintf("%s[%d]", path, i)
 			d.note(at, item)
+			if field.Message() != nil {
+				if d.expect(at, item, yaml.MappingNode) {
+					d.message(at, item, into.AppendMutable().Message())
+				}
+				continue
+			}
 			if v, ok := d.scalar(at, item, field); ok {
 				into.Append(v)
 			}

@@ -35,6 +35,13 @@ spec: {service: web, datacenters: [dc1], consumers: {selector: env=demo}}
 kind: Peering
 name: dc1-dc2
 spec: {acceptor: dc1, dialer: dc2, throughGateways: false, tokenGeneration: 2}
+---
+kind: Federation
+name: global
+spec:
+  primary: dc1
+  secondaries: [dc3]
+  acceptDataLoss: [{datacenter: dc3, planDigest: 0a1b}]
 `
 
 func TestParseManifests(t *testing.T) {
@@ -62,11 +69,15 @@ func TestParseManifests(t *testing.T) {
 			Acceptor: "dc1", Dialer: "dc2", AcceptorPeerName: "dc2", DialerPeerName: "dc1",
 			ThroughGateways: new(false), TokenGeneration: 2,
 		}},
+		&isthmusv1.Federation{Name: "global", Spec: &isthmusv1.FederationSpec{
+			Primary: "dc1", Secondaries: []string{"dc3"}, Mode: "mesh-gateway", RetryIntervalWan: "2s",
+			AcceptDataLoss: []*isthmusv1.AcceptedLoss{{Datacenter: "dc3", PlanDigest: "0a1b"}},
+		}},
 	}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([][2]int{{1, 2}, {2, 7}, {3, 11}, {4, 15}}, places); diff != "" {
+	if diff := cmp.Diff([][2]int{{1, 2}, {2, 7}, {3, 11}, {4, 15}, {5, 19}}, places); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -130,9 +141,9 @@ func TestParseManifestsErrors(t *testing.T) {
 		{"array", `[{"kind":"Datacenter"}]`, []string{`f: document 1, line 1: expected a manifest with kind, name, labels and spec, got a list; a set is documents apart by ---`}},
 		{"not yaml", dc + "---\nkind: Datacenter\n  name: [\n", []string{`f: document 2, line 6: is neither YAML nor JSON: mapping values are not allowed in this context`}},
 		{"binary", "\x00\x01\x02", []string{`f: document 1, line 1: is neither YAML nor JSON: control characters are not allowed`}},
-		{"no kind", "name: x", []string{`f: document 1, line 1: kind: is required: one of Datacenter, Gateway, PeeringGroup, Peering, ServiceExport`}},
-		{"unknown kind", "kind: datacentre", []string{`f: document 1, line 1: kind: "datacentre" is not one of Datacenter, Gateway, PeeringGroup, Peering, ServiceExport`}},
-		{"kind in lower case", "kind: peering", []string{`f: document 1, line 1: kind: "peering" is not one of Datacenter, Gateway, PeeringGroup, Peering, ServiceExport, did you mean Peering?`}},
+		{"no kind", "name: x", []string{`f: document 1, line 1: kind: is required: one of Datacenter, Gateway, Federation, PeeringGroup, Peering, ServiceExport`}},
+		{"unknown kind", "kind: datacentre", []string{`f: document 1, line 1: kind: "datacentre" is not one of Datacenter, Gateway, Federation, PeeringGroup, Peering, ServiceExport`}},
+		{"kind in lower case", "kind: peering", []string{`f: document 1, line 1: kind: "peering" is not one of Datacenter, Gateway, Federation, PeeringGroup, Peering, ServiceExport, did you mean Peering?`}},
 		{"no manifest", "kind: APIToken\nname: x\nspec: {role: admin}", []string{
 			`f: document 1, line 1: kind: APIToken cannot be applied: isthmus api-token create makes it; kinds that can: Datacenter, Gateway, PeeringGroup, Peering, ServiceExport`,
 		}},
@@ -170,7 +181,7 @@ func TestParseManifestsErrors(t *testing.T) {
 			`f: document 1, line 1: is neither YAML nor JSON: more than one document; put --- on a line of its own between them`,
 		}},
 		{"both", "kind: Foo\n---\nkind: Peering\nname: p\nspec: {acceptor: a, dialer: a}\n", []string{
-			`f: document 1, line 1: kind: "Foo" is not one of Datacenter, Gateway, PeeringGroup, Peering, ServiceExport`,
+			`f: document 1, line 1: kind: "Foo" is not one of Datacenter, Gateway, Federation, PeeringGroup, Peering, ServiceExport`,
 			`f: document 2, line 5: spec.dialer: "a" is the acceptor too: a datacenter cannot be peered with itself`,
 		}},
 	} {
@@ -307,6 +318,10 @@ func fill(t *rapid.T, m protoreflect.Message) {
 			continue
 		}
 		switch {
+		case field.IsList() && field.Message() != nil:
+			for range rapid.IntRange(0, 3).Draw(t, label) {
+				fill(t, m.Mutable(field).List().AppendMutable().Message())
+			}
 		case field.IsList():
 			for _, v := range rapid.SliceOfN(name(), 0, 3).Draw(t, label) {
 				m.Mutable(field).List().Append(protoreflect.ValueOfString(v))

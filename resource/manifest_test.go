@@ -145,7 +145,7 @@ func TestParseManifestsErrors(t *testing.T) {
 		{"unknown kind", "kind: datacentre", []string{`f: document 1, line 1: kind: "datacentre" is not one of Datacenter, Gateway, Federation, PeeringGroup, Peering, ServiceExport`}},
 		{"kind in lower case", "kind: peering", []string{`f: document 1, line 1: kind: "peering" is not one of Datacenter, Gateway, Federation, PeeringGroup, Peering, ServiceExport, did you mean Peering?`}},
 		{"no manifest", "kind: APIToken\nname: x\nspec: {role: admin}", []string{
-			`f: document 1, line 1: kind: APIToken cannot be applied: isthmus api-token create makes it; kinds that can: Datacenter, Gateway, PeeringGroup, Peering, ServiceExport`,
+			`f: document 1, line 1: kind: APIToken cannot be applied: isthmus api-token create makes it; kinds that can: Datacenter, Gateway, Federation, PeeringGroup, Peering, ServiceExport`,
 		}},
 		{"unknown fields", "kind: Peering\nnam: p\nspec:\n  acceptr: dc1\n", []string{
 			`f: document 1, line 2: nam: unknown field, did you mean name? Expected one of kind, name, labels, spec`,

@@ -27,12 +27,8 @@ func Purposes() []string {
 	return []string{PurposePeering, PurposePrimary, PurposeSecondary, PurposeGateway}
 }
 
-// agentRules are what every agent needs but those for agent_prefix, of which a primary needs more.
-const agentRules = `# Create and read peerings, make and use their tokens.
-peering = "write"
-# Merge isthmus's part into the exported-services, mesh and proxy-defaults config entries.
-mesh = "write"
-# Its servers. Without this Consul shows an empty catalog rather than an error.
+// agentRules are what every agent needs.
+const agentRules = `# Its servers. Without this Consul shows an empty catalog rather than an error.
 node_prefix "" { policy = "read" }
 # Services and their health, imported ones included.
 service_prefix "" { policy = "read" }
@@ -41,7 +37,12 @@ key "` + lockKey + `" { policy = "write" }
 session_prefix "" { policy = "write" }
 `
 
-const agentRead = `# Which datacenter this Consul is, its version and its switches.
+// peeringRules are what an agent needs besides unless operator = "write", which includes the first two, and agent_prefix for writing.
+const peeringRules = `# Create and read peerings, make and use their tokens.
+peering = "write"
+# Merge isthmus's part into the exported-services, mesh and proxy-defaults config entries.
+mesh = "write"
+# Which datacenter this Consul is, its version and its switches.
 agent_prefix "" { policy = "read" }
 `
 
@@ -50,7 +51,7 @@ agent_prefix "" { policy = "read" }
 func Policy(purpose string) (string, error) {
 	switch purpose {
 	case PurposePeering:
-		return "# What an isthmus agent needs of its datacenter's Consul to do peerings.\n" + agentRules + agentRead, nil
+		return "# What an isthmus agent needs of its datacenter's Consul to do peerings.\n" + peeringRules + agentRules, nil
 	case PurposePrimary:
 		return `# What an isthmus agent needs of the Consul of a federation's primary. With acl = "write" it is an administrator there.
 ` + agentRules + `# Which datacenter this Consul is, its version and its switches; write: to join servers of secondaries (mode traditional).
@@ -59,12 +60,12 @@ agent_prefix "" { policy = "write" }
 acl = "write"
 # Read the gossip key, which every secondary has to have.
 keyring = "read"
-# Forget the servers of a secondary that left in the WAN gossip.
+# Forget the servers of a secondary that left in the WAN gossip. This includes peering and mesh, for peerings and config entries.
 operator = "write"
 `, nil
 	case PurposeSecondary:
 		return `# What an isthmus agent needs of its datacenter's Consul to have it join a federation. After the join it has a token of its own.
-` + agentRules + agentRead + `# List what joining would destroy: policies, tokens (not their secrets), roles, auth methods.
+` + peeringRules + agentRules + `# List what joining would destroy: policies, tokens (not their secrets), roles, auth methods.
 acl = "read"
 # Change to the primary's gossip key.
 keyring = "write"

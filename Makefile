@@ -28,6 +28,11 @@ consul: ## Build the pinned Consul that demo and tests run (about five minutes, 
 	elif command -v consul; then :; \
 	else tools/tool consul; fi
 
+.PHONY: kubernetes
+kubernetes: ## Build the pinned Kubernetes API that tests run (about five minutes, once per machine)
+	@tools/tool etcd
+	@tools/tool kube-apiserver
+
 .PHONY: demo
 demo: ## Real Consul datacenters, peered by isthmus, until Ctrl-C (ARGS="--exit --datacenters 4")
 	@echo "==> Consul"
@@ -37,7 +42,7 @@ demo: ## Real Consul datacenters, peered by isthmus, until Ctrl-C (ARGS="--exit 
 	@exec bin/isthmus demo $(ARGS)
 
 .PHONY: test
-test: ## Run every test, with the race detector, against real Consul and PostgreSQL (ARGS="./store/... -run X")
+test: ## Run every test, with the race detector, against real Consul, PostgreSQL and Kubernetes (ARGS="./store/... -run X")
 	@tools/test $(ARGS)
 
 .PHONY: check

@@ -46,6 +46,7 @@ func forbidden() []edge {
 		{from: []string{"…"}, not: []string{"test", "bench"}, to: []string{"test", "bench", "tools"}, why: "harnesses are for tests"},
 		{from: []string{"…"}, not: []string{"cmd", "demo", "test", "bench"}, to: []string{"demo"}, why: "the demo is built on top of everything"},
 		{from: []string{"…"}, not: []string{"agent/consul"}, to: []string{"github.com/hashicorp/consul/api"}, tests: true, why: "agent/consul alone knows Consul's client"},
+		{from: []string{"…"}, not: []string{"agent/kube"}, to: []string{"k8s.io/client-go", "k8s.io/api"}, tests: true, why: "agent/kube alone knows Kubernetes' client"},
 		{from: []string{"…"}, not: []string{"cmd"}, to: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"}, why: "the command line is cmd's"},
 		{from: []string{"…"}, not: []string{"store", "migrations", "test", "bench"}, to: []string{"database/sql", "github.com/jackc/pgx/v5", "modernc.org/sqlite", "github.com/pressly/goose/v3"}, why: "store alone speaks SQL"},
 

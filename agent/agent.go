@@ -16,6 +16,7 @@ package agent
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -160,6 +161,7 @@ func New(config Config) (*Agent, error) {
 	if config.DataDir == "" {
 		return nil, fault.Violated(fault.Violation{Field: "dataDir", Reason: "Required", Message: "an agent needs a directory for its identity and state"})
 	}
+	config.Consul.OwnTokenFile = filepath.Join(config.DataDir, fileToken)
 	c, err := consul.New(config.Consul, config.Log.Named("consul"))
 	if err != nil {
 		return nil, err
@@ -219,8 +221,16 @@ func (a *Agent) prepare(ctx context.Context) (err error) {
 		consul: a.consul, hub: a.link, self: a.self, records: kept,
 		now: a.config.Now, log: a.log, pauses: map[string]*pause{}, federation: a.config.Federation,
 	}
+	if a.reconciler.host, err = newHost(a.config); err != nil {
+		return err
+	}
+	courier, err := newCourier(a.reconciler, a.config.DataDir, a.config.Host)
+	if err != nil {
+		return err
+	}
 	a.reporter = newReporter(a.link.report, a.log)
 	a.worker = newWorker(a)
+	a.worker.courier = courier
 	a.reconciler.prover.changed = a.worker.kick
 	if state, from, _ := a.memory.current(); state != nil {
 		a.log.Info("going on with the last desired state", "digest", from.Digest, "index", from.Index, "items", len(state.GetItems()))

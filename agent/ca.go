@@ -26,7 +26,7 @@ import (
 const (
 	flagCACert         = "--consul-ca-cert"
 	flagCAKey          = "--consul-ca-key"
-	flagAllowRecipient = "--allow-recipient"
+	flagAllowRecipient = "--allow-bundle-recipient"
 )
 
 const (

@@ -18,6 +18,15 @@ const (
 	fileRecords     = "peerings.json"
 	fileSession     = "session.json"
 	fileLock        = "lock"
+	// fileDelivery is what was done for a federation on this host, filePending what Consul has yet to take over of it, fileBundle the
+	// bundle, sealed, and fileToken the agent's own token for Consul.
+	fileDelivery = "federation.json"
+	filePending  = "federation-pending.json"
+	fileBundle   = "federation-bundle.sealed"
+	fileToken    = "consul-token"
+	// fileServerKey and fileServerCertificate are the Consul server's; the certificate only where it is signed on this host.
+	fileServerKey         = "consul-server-key.pem"
+	fileServerCertificate = "consul-server.pem"
 )
 
 func writeJSON(path string, v any) error {

@@ -93,7 +93,7 @@ func (p *primaryPass) grants(m *isthmusv1.BundleMember) ([]consul.ACLGrant, erro
 
 // tokenName is the description by which a token is found again.
 func (p *primaryPass) tokenName(m *isthmusv1.BundleMember, role string) string {
-	return "isthmus federation " + p.item.GetUid() + ": " + role + " of " + m.GetDatacenter()
+	return tokenMark + p.item.GetUid() + ": " + role + " of " + m.GetDatacenter()
 }
 
 // policyName is isthmus-<federation>-<datacenter>-<role>, or a digest of that where Consul would find it too long.

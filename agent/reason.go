@@ -37,6 +37,25 @@ const (
 	reasonNoMember   = "NoMember"
 	reasonAlive      = "StillInWANGossip"
 	reasonJoin       = "WANJoinFailed"
+	// What keeps a host from taking what a federation gives it.
+	reasonNoConfigDir    = "NoConfigDir"
+	reasonJoinNotAllowed = "JoinNotAllowed"
+	reasonOwnCA          = "OwnCAUnknown"
+	reasonDomain         = "WrongDomain"
+	reasonNoBundle       = "NoBundle"
+	reasonNoCertificate  = "NoCertificate"
+	reasonNoConsul       = "ConsulNotThere"
+	reasonOtherPrimary   = "OtherPrimary"
+	reasonLoss           = "LossNotAccepted"
+	reasonGossipMismatch = "GossipMismatch"
+	reasonGossipSwitch   = "GossipKeyNotChanged"
+	reasonExportsThere   = "ExportsNotDeleted"
+	// What keeps Consul from running with it.
+	reasonOtherHost = "OtherHostRestarts"
+	reasonNotWell   = "ServersNotWell"
+	reasonNotTaken  = "ConfigurationNotTaken"
+	reasonRestart   = "RestartRequired"
+	reasonCommand   = "CommandFailed"
 	// reasonOutdated is for the log only: no end failed for it.
 	reasonOutdated = "StateOutdated"
 )

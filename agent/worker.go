@@ -28,7 +28,7 @@ const (
 
 // worker runs passes over the local Consul: one after the other, when something woke it or time is up.
 //
-//	check who Consul is ──▶ leader? ──▶ mesh ──▶ peerings ──▶ exports ──▶ federation ──▶ inventory, services ──▶ report
+//	check who Consul is ──▶ deliver ──▶ leader? ──▶ mesh ──▶ peerings ──▶ exports ──▶ federation ──▶ inventory, services ──▶ report
 type worker struct {
 	agent *Agent
 	now   func() time.Time
@@ -51,6 +51,7 @@ type worker struct {
 	applied     snapshot
 	lastProblem string
 	lastSelf    consul.Self
+	courier     *courier
 }
 
 func newWorker(a *Agent) *worker {
@@ -96,10 +97,12 @@ func (w *worker) pass(ctx context.Context) time.Duration {
 		Version: a.config.Version, Features: features(), Host: a.config.Host, Epoch: from.Epoch,
 		HeldRemovals: int32(held), UnknownItems: unknownItems(state),
 	}
-	next := pollEvery
 	err := w.check(ctx, state)
+	next := w.deliver(ctx, state, err)
 	if err == nil {
-		next, err = w.act(ctx, state, from)
+		var soon time.Duration
+		soon, err = w.act(ctx, state, from)
+		next = min(next, soon)
 	}
 	if ctx.Err() != nil {
 		return next
@@ -109,6 +112,22 @@ func (w *worker) pass(ctx context.Context) time.Duration {
 	report.ErrorReason, report.Error = reasonOf(err), messageOf(err)
 	w.tell(err)
 	a.reporter.set(&isthmusv1.ReportRequest{Agent: report})
+	return next
+}
+
+// deliver sees to this host, whoever leads, and also when Consul is not there. At the wrong Consul nothing is touched.
+func (w *worker) deliver(ctx context.Context, state *isthmusv1.DesiredState, problem error) time.Duration {
+	s := situation{state: state, leading: w.term() != nil}
+	switch reasonOf(problem) {
+	case "":
+		s.self, s.known = w.lastSelf, true
+	case reasonWrongConsul, reasonPartition:
+		return pollEvery
+	}
+	report, next := w.courier.deliver(ctx, s)
+	if report != nil {
+		w.agent.reporter.set(&isthmusv1.ReportRequest{Delivery: report})
+	}
 	return next
 }
 
@@ -219,7 +238,9 @@ func (w *worker) federate(ctx context.Context, state *isthmusv1.DesiredState) *i
 		report = proto.CloneOf(seen)
 	}
 	report.Bundles = bundles
-	if err := cmp.Or(errPrimary, errDefaults, errProof); err != nil {
+	loss, errLoss := w.courier.loss(ctx, state, self)
+	report.Loss = loss
+	if err := cmp.Or(errPrimary, errDefaults, errLoss, errProof); err != nil {
 		report.ErrorReason, report.Error = reasonOf(err), messageOf(err)
 	}
 	return report

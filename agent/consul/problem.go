@@ -44,6 +44,8 @@ const (
 	NoGateway Reason = "NoMeshGateway"
 	// Starting: Consul is not ready yet.
 	Starting Reason = "ConsulStarting"
+	// UnknownKind: this Consul has no config entries of that kind.
+	UnknownKind Reason = "UnknownKind"
 	// Other: anything else; the text tells.
 	Other Reason = "ConsulError"
 )
@@ -102,6 +104,7 @@ func texts() []struct {
 		{"TLS for gRPC must be enabled", PeeringDisabled},
 		{"a grpc bind port must be specified", PeeringDisabled},
 		{"no mesh gateway instances are registered", NoGateway},
+		{"invalid config entry kind", UnknownKind},
 		{"CA has not finished initializing", Starting},
 		{"CA is uninitialized", Starting},
 		{"Connect CA", Starting},
@@ -164,7 +167,7 @@ func explain(err error, doing string) error {
 		message += "Consul's certificate is not trusted; CONSUL_CACERT names the CA that is"
 	case NoLeader:
 		message += "Consul has no leader, or the call did not reach it"
-	case TokenRefused, TokenMalformed, NameTaken, SameCluster, PeeringDisabled, NoGateway:
+	case TokenRefused, TokenMalformed, NameTaken, SameCluster, PeeringDisabled, NoGateway, UnknownKind:
 		code, message = fault.Refused, message+p.Text
 	case PeerUnreachable, Starting, Other:
 		message += p.Text

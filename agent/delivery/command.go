@@ -33,14 +33,14 @@ const (
 // Carry implements Host.
 func (f *Files) Carry(ctx context.Context, effect Effect) error {
 	command, doing := f.config.RestartCommand, "restart"
-	if effect == EffectReload && f.config.ReloadCommand != "" {
+	if effect == EffectReload {
 		command, doing = f.config.ReloadCommand, "reload"
 	}
 	switch {
 	case effect == EffectNone:
 		return nil
 	case command == "":
-		return fault.New(fault.Refused, "Consul has to be restarted, and no flag says how: restart it, or start the agent with %s", flagRestart)
+		return fault.New(fault.Refused, "no flag says how Consul is %sed: start the agent with --consul-%s-command", doing, doing)
 	}
 	f.log.Info("running the command for Consul", "what", doing)
 	output, err := run(ctx, command, filepath.Dir(f.config.PendingFile))

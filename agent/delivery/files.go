@@ -17,11 +17,8 @@ import (
 	"isthmus/secretfile"
 )
 
-// Flags of isthmus agent that errors name.
-const (
-	flagDir     = "--consul-config-dir"
-	flagRestart = "--consul-restart-command"
-)
+// flagDir of isthmus agent, which errors name.
+const flagDir = "--consul-config-dir"
 
 // FilesConfig is what the agent's flags allow on a VM.
 type FilesConfig struct {
@@ -78,6 +75,9 @@ func (f *Files) Files() federation.TLSFiles {
 }
 
 func (f *Files) path(name string) string { return filepath.Join(f.config.Dir, name) }
+
+// Check is why CanWrite says no.
+func (f *Files) Check() error { return f.checkDir() }
 
 // checkDir refuses a directory in which somebody else could put other files in the place of ours.
 func (f *Files) checkDir() error {
@@ -172,6 +172,9 @@ func (f *Files) Put(_ context.Context, content Content) (Effect, error) {
 		if err := f.note(effect); err != nil {
 			return EffectNone, err
 		}
+	}
+	if effect == EffectReload && f.config.ReloadCommand == "" {
+		effect = EffectRestart // which does for it
 	}
 	return effect, f.replace(changed, unneeded)
 }

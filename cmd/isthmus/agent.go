@@ -63,6 +63,8 @@ func (s *agentSettings) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&s.FleetKey, "fleet-id", "", "the fleet (SHA256:…, see isthmus fleet show) that this agent shall belong to (default: the join token's)")
 	flags.DurationVar(&s.EnrolTimeout, "enrol-timeout", 0, "give up when no server answers within this time (5m); 0: never")
 	flags.StringVar(&s.Host, "host", "", "name of this machine in reports (default: its host name)")
+	s.federationFlags(flags)
+	s.kubernetesFlags(flags)
 	s.logging = logFlags(flags)
 	flags.String(configFlag, "", "YAML file with settings; the keys are these flags' names in lowerCamelCase")
 }
@@ -72,6 +74,33 @@ func (s *agentSettings) reachFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&s.DataDir, "data-dir", "", "directory of the agent's keys, certificate and last desired state (default isthmus/agent below $XDG_DATA_HOME or ~/.local/share)")
 	flags.StringVar(&s.ServerAddress, "server-address", "", "host:port of the server's gRPC API, in place of the one in the join token")
 	flags.StringSliceVar(&s.consulServers, "consul-servers", nil, "addresses of Consul's servers, to find the leader (default: those in the catalog)")
+}
+
+// federationFlags are what this host allows for a federation, beyond Consul's API.
+func (s *agentSettings) federationFlags(flags *pflag.FlagSet) {
+	f := &s.Federation
+	flags.BoolVar(&f.AllowJoin, "allow-join", false, "let this datacenter join a federation as a secondary, which replaces its ACLs and config entries by the primary's")
+	flags.StringVar(&f.ConfigDir, "consul-config-dir", "", "directory that this host's Consul server reads its configuration from (-config-dir): what a federation gives is written there")
+	flags.StringVar(&f.ReloadCommand, "consul-reload-command", "", "shell command that has Consul read its certificates again, such as systemctl reload consul (default: the restart command)")
+	flags.StringVar(&f.RestartCommand, "consul-restart-command", "", "shell command that restarts Consul, or starts it, such as systemctl restart consul; without it the agent says when a restart is required")
+	flags.StringVar(&f.GatewayTokenFile, "gateway-token-file", "", "file for the Consul token that a federation gives the mesh gateway on this host")
+	flags.StringVar(&f.CACertFile, "consul-ca-cert", "", "CA certificate (PEM) of the Consul servers' certificates; the primary's agent needs it (default for others: the file that Consul names)")
+	flags.StringVar(&f.CAKeyFile, "consul-ca-key", "", "key (PEM) of that CA; the primary's agent needs it")
+	flags.StringSliceVar(&f.AllowedRecipients, "allow-bundle-recipient", nil, "age recipient (age1…) to whom this primary's agent may seal a bundle although the fleet key has not signed that; may be repeated")
+}
+
+// kubernetesFlags say which cluster's Consul the agent looks after.
+func (s *agentSettings) kubernetesFlags(flags *pflag.FlagSet) {
+	k := &s.Federation.Kubernetes
+	flags.StringVar(&k.Kubeconfig, "kubeconfig", "", "Consul runs in the Kubernetes cluster of this file: what a federation gives goes into Secrets there")
+	flags.BoolVar(&k.InCluster, "in-cluster", false, "Consul runs in the Kubernetes cluster that this agent runs in")
+	flags.StringVar(&k.Namespace, "kubernetes-namespace", "", "namespace of Consul (default consul)")
+	flags.StringVar(&k.SecretName, "federation-secret", "", "name of the federation Secret (default consul-federation)")
+	flags.StringVar(&k.ServerCertSecret, "server-cert-secret", "", "name of the Secret for the servers' certificate in a keyless federation, as in the Helm value server.serverCert.secretName")
+	flags.StringVar(&k.CACertSecret, "ca-cert-secret", "", "name of the Secret with the CA certificate of a primary (default consul-ca-cert)")
+	flags.StringVar(&k.CAKeySecret, "ca-key-secret", "", "name of the Secret with the CA key of a primary (default consul-ca-key)")
+	flags.BoolVar(&k.AllowRollout, "allow-rollout", false, "let the agent roll the StatefulSet of the servers when they have to be restarted")
+	flags.StringVar(&k.StatefulSet, "stateful-set", "", "name of that StatefulSet (default consul-server)")
 }
 
 // config is what the agent package needs, Consul's own environment variables included.
@@ -142,7 +171,7 @@ func (p Program) agentPolicyCommand() *cobra.Command {
 		Example: `  isthmus agent policy --for peering | consul acl policy create -name isthmus-agent -rules -`,
 		Args:    cobra.NoArgs,
 	}
-	purpose := choiceFlag(cmd, "for", "", "what the agent shall do", agent.PurposePeering)
+	purpose := choiceFlag(cmd, "for", "", "what the agent (or the gateway) shall do", agent.Purposes()...)
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
 	cmd.RunE = func(*cobra.Command, []string) error {
 		rules, err := agent.Policy(purpose.value)

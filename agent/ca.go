@@ -99,7 +99,7 @@ type authority struct {
 func readAuthority(ctx context.Context, source caSource, now time.Time) (*authority, error) {
 	certificates, key, err := source.ReadCA(ctx)
 	if err != nil {
-		return nil, err
+		return nil, because(fault.CodeOf(err), reasonCA, "%s", messageOf(err))
 	}
 	signer, err := parseKey(key)
 	if err != nil {

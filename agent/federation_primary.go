@@ -20,6 +20,9 @@ import (
 // deleted. Whatever the server knows comes with the desired state, and is acted on at once.
 const primaryEvery = 15 * time.Second
 
+// shownWithin is how long the server may take to show what it stored.
+const shownWithin = time.Minute
+
 // primaryDesk is what the leading agent of a primary knows from pass to pass. Nothing of it has to outlive the process. Passes do not
 // overlap, so it has no lock. The zero value is ready.
 type primaryDesk struct {
@@ -31,12 +34,29 @@ type primaryDesk struct {
 	pauses map[string]*pause
 	// stored is what this agent stored last, by whom it is for, until the desired state shows it.
 	stored map[string]storedBundle
+	// joins are attempts to join servers, which take as long as it takes to find out that nobody answers.
+	joins *joins
 }
 
 // storedBundle is one that the server took.
 type storedBundle struct {
 	generation  int32
 	inputDigest string
+	at          time.Time
+}
+
+// remember notes what was stored.
+func (d *primaryDesk) remember(key string, s storedBundle) {
+	if d.stored == nil {
+		d.stored = map[string]storedBundle{}
+	}
+	d.stored[key] = s
+}
+
+// underWay tells that the state which shows what was stored last is still to come. It does not take a minute, unless the server was set back.
+func (d *primaryDesk) underWay(key string, have int32, inputDigest string, now time.Time) bool {
+	s, ok := d.stored[key]
+	return ok && s.generation > have && s.inputDigest == inputDigest && now.Sub(s.at) < shownWithin
 }
 
 // primaryPass is one look at one federation. What several members need is read once.
@@ -132,7 +152,7 @@ func (p *primaryPass) paced(ctx context.Context, key, wish string, work func() e
 	err := work()
 	switch {
 	case ctx.Err() != nil:
-		return nil
+		return err // nobody hears it, and it says nothing about the next time
 	case err == nil:
 		delete(desk.pauses, key)
 		return nil

@@ -61,8 +61,8 @@ func (p *primaryPass) bundle(ctx context.Context, m *isthmusv1.BundleMember) (re
 	if have.GetGeneration() > 0 && have.GetInputDigest() == digest && !p.stale(have, len(keys) > 0) {
 		return refused, nil
 	}
-	if s := p.primary.stored[p.key(m)]; s.generation > have.GetGeneration() && s.inputDigest == digest {
-		return refused, nil // the server has it; the state that says so is on its way
+	if p.primary.underWay(p.key(m), have.GetGeneration(), digest, p.now()) {
+		return refused, nil
 	}
 	return refused, p.storeBundle(ctx, m, b, keys, recipients, digest)
 }
@@ -108,10 +108,7 @@ func (p *primaryPass) storeBundle(ctx context.Context, m *isthmusv1.BundleMember
 	if err != nil {
 		return outdated(err)
 	}
-	if p.primary.stored == nil {
-		p.primary.stored = map[string]storedBundle{}
-	}
-	p.primary.stored[p.key(m)] = storedBundle{generation: generation, inputDigest: digest}
+	p.primary.remember(p.key(m), storedBundle{generation: generation, inputDigest: digest, at: p.now()})
 	p.log.Info("made a federation bundle", "federation", p.item.GetFederation(), "datacenter", m.GetDatacenter(), "generation", generation,
 		"digest", name, "recipients", len(recipients), "certificates", len(keys))
 	return nil

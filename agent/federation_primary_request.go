@@ -72,8 +72,8 @@ func (p *primaryPass) requestKey(request *isthmusv1.BundleRequest) string {
 
 // byHand seals a member's bundle to one recipient whom the fleet key or this host's flags allow.
 func (p *primaryPass) byHand(ctx context.Context, request *isthmusv1.BundleRequest) error {
-	if p.primary.stored[p.requestKey(request)].generation > 0 {
-		return nil // the state that says so is on its way
+	if p.primary.underWay(p.requestKey(request), 0, "", p.now()) {
+		return nil
 	}
 	if err := p.allowed(request); err != nil {
 		return err
@@ -108,10 +108,7 @@ func (p *primaryPass) byHand(ctx context.Context, request *isthmusv1.BundleReque
 	if err != nil {
 		return outdated(err)
 	}
-	if p.primary.stored == nil {
-		p.primary.stored = map[string]storedBundle{}
-	}
-	p.primary.stored[p.requestKey(request)] = storedBundle{generation: generation, inputDigest: digest}
+	p.primary.remember(p.requestKey(request), storedBundle{generation: generation, at: p.now()})
 	p.log.Info("made a federation bundle by hand", "federation", p.item.GetFederation(), "datacenter", m.GetDatacenter(), "recipient", request.GetRecipient(),
 		"requested_by", request.GetRequestedBy(), "digest", name)
 	return nil
@@ -122,7 +119,11 @@ func (p *primaryPass) allowed(request *isthmusv1.BundleRequest) error {
 	if slices.Contains(p.federation.AllowedRecipients, request.GetRecipient()) {
 		return nil
 	}
-	fleet, err := p.fleet(nil)
+	var shown []*isthmusv1.TrustedAgent
+	for _, m := range p.item.GetMembers() {
+		shown = append(shown, m.GetRecipients()...)
+	}
+	fleet, err := p.fleet(shown)
 	if err == nil {
 		if err = identity.VerifyRecipient(p.item.GetUid(), request, fleet, p.now()); err == nil {
 			return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"net"
 	"strings"
 
 	"isthmus/agent/consul"
@@ -141,33 +140,6 @@ func (p *primaryPass) revoke(ctx context.Context, m *isthmusv1.BundleMember) err
 	if len(alive) > 0 {
 		return because(fault.Unavailable, reasonAlive, "tokens are revoked; but %s of %s is still alive in the WAN gossip: restart it without the federation's configuration",
 			strings.Join(alive, ", "), m.GetDatacenter())
-	}
-	return nil
-}
-
-// join brings a member's servers into the WAN gossip: from here, since an agent of a secondary may not before it has replicated ACLs.
-func (p *primaryPass) join(ctx context.Context, m *isthmusv1.BundleMember) error {
-	members, err := p.wanMembers(ctx)
-	if err != nil {
-		return err
-	}
-	alive := map[string]bool{}
-	for _, w := range members {
-		if w.Datacenter == m.GetConsulDatacenter() && w.Status == wanAlive {
-			alive[w.Address] = true
-		}
-	}
-	for _, address := range m.GetWanAddresses() {
-		if alive[address] {
-			continue
-		}
-		if _, _, err := net.SplitHostPort(address); err != nil {
-			return because(fault.Refused, reasonJoin, "%q is not the host:port of a server of %s", address, m.GetDatacenter())
-		}
-		if err := p.consul.JoinWAN(ctx, address); err != nil {
-			return because(fault.CodeOf(err), reasonJoin, "server %s of %s does not join the WAN gossip: %s", address, m.GetDatacenter(), messageOf(err))
-		}
-		p.log.Info("joined a server of a secondary", "datacenter", m.GetDatacenter(), "address", address)
 	}
 	return nil
 }

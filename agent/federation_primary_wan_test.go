@@ -66,12 +66,12 @@ func TestTraditionalJoinsAndLeaves(t *testing.T) {
 	if len(b.PrimaryGateways) != 0 || len(b.RetryJoinWAN) != 1 || b.Mode != "traditional" {
 		t.Fatalf("gateways %v, servers %v", b.PrimaryGateways, b.RetryJoinWAN)
 	}
-	p.rests("it is joined")
-	if got := p.statusOf("dc2"); got != "alive" {
-		t.Fatalf("dc2 is %q in the WAN gossip", got)
-	}
+	eventually(t, "it is joined", func() bool { p.rests("joining"); return p.statusOf("dc2") == "alive" })
 	m.WanAddresses = append(m.WanAddresses, "127.0.0.1:1")
-	p.refuses("WANJoinFailed", "127.0.0.1:1")
+	eventually(t, "nobody answers, and that is reported", func() bool {
+		got := p.later(20 * time.Second)[0]
+		return got.GetErrorReason() == "WANJoinFailed" && strings.Contains(got.GetError(), "127.0.0.1:1 of dc2")
+	})
 	m.WanAddresses = []string{"nonsense"}
 	p.refuses("WANJoinFailed", "nonsense")
 

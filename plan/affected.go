@@ -18,7 +18,12 @@ import (
 //	Agent          its datacenter and its datacenter's peers, when it comes, goes or gains trust: they seal to it, and accept its
 //	               signature; its fleet decides whom its own datacenter seals to
 //	Datacenter     itself; with other labels, and when it comes or goes, its peers: selectors of exports choose among them
+//	               with another address, trust domain or the like, those who route to it
+//	Gateway        its datacenter's peers, which route to it
 //	ServiceExport  its exporters, before and after
+//	Federation     all its members, before and after, and their peers: what a secondary exports, and whose mesh settings count
+//
+// What is about a member of a federation is about all of its members.
 func Affected(r resource.Reader, before, after resource.Object) []string {
 	set := map[string]bool{}
 	add := func(names ...string) {
@@ -32,15 +37,27 @@ func Affected(r resource.Reader, before, after resource.Object) []string {
 		switch o := o.(type) {
 		case *isthmusv1.Peering:
 			add(o.GetSpec().GetAcceptor(), o.GetSpec().GetDialer())
+			add(primaryOf(r, o.GetSpec().GetAcceptor()), primaryOf(r, o.GetSpec().GetDialer()))
 		case *isthmusv1.Agent:
 			if retrusted(before, after) {
 				add(o.GetSpec().GetDatacenter())
 				add(peers(r, o.GetSpec().GetDatacenter())...)
+				add(fellows(r, o.GetSpec().GetDatacenter())...)
 			}
 		case *isthmusv1.Datacenter:
 			add(o.GetName())
-			if relabelled(before, after) {
+			if relabelled(before, after) || rerouted(before, after) {
 				add(peers(r, o.GetName())...)
+				add(fellows(r, o.GetName())...)
+			}
+		case *isthmusv1.Gateway:
+			add(o.GetSpec().GetDatacenter())
+			add(peers(r, o.GetSpec().GetDatacenter())...)
+			add(fellows(r, o.GetSpec().GetDatacenter())...)
+		case *isthmusv1.Federation:
+			for _, name := range membersOf(r, o) {
+				add(name)
+				add(fellows(r, name)...)
 			}
 		case *isthmusv1.ServiceExport:
 			for dc := range policy.Exporters(r, o) {
@@ -63,4 +80,49 @@ func retrusted(before, after resource.Object) bool {
 	}
 	now, ok := after.(*isthmusv1.Agent)
 	return !ok || old.GetStatus().GetTrust() != now.GetStatus().GetTrust() || !proto.Equal(old.GetSpec(), now.GetSpec())
+}
+
+// rerouted tells whether others' items, which name it, have to change with a datacenter.
+func rerouted(before, after resource.Object) bool {
+	old, _ := before.(*isthmusv1.Datacenter)
+	now, _ := after.(*isthmusv1.Datacenter)
+	if old == nil || now == nil {
+		return true
+	}
+	a, b := old.GetStatus(), now.GetStatus()
+	return !proto.Equal(old.GetSpec(), now.GetSpec()) || a.GetConsulDomain() != b.GetConsulDomain() || a.GetTrustDomain() != b.GetTrustDomain() ||
+		!slices.Equal(a.GetWanAddresses(), b.GetWanAddresses()) || off(a) != off(b)
+}
+
+// off: ACLs are known to be off.
+func off(s *isthmusv1.DatacenterStatus) bool {
+	return s != nil && s.AclEnabled != nil && !s.GetAclEnabled()
+}
+
+// fellows are all members of federations that a datacenter has to do with: whether one of them has it may depend on another.
+func fellows(r resource.Reader, datacenter string) []string {
+	var out []string
+	for f := range resource.All[*isthmusv1.Federation](r, resource.KindFederation) {
+		if members := membersOf(r, f); slices.Contains(members, datacenter) {
+			out = append(out, members...)
+		}
+	}
+	return out
+}
+
+// membersOf are all that a federation has, wants or is about to lose.
+func membersOf(r resource.Reader, f *isthmusv1.Federation) []string {
+	out := append([]string{f.GetSpec().GetPrimary()}, resource.SecondariesOf(r, f)...)
+	for _, m := range f.GetStatus().GetMembers() {
+		out = append(out, m.GetDatacenter())
+	}
+	return out
+}
+
+// primaryOf is the primary of the federation that a datacenter is in: it writes its mesh settings.
+func primaryOf(r resource.Reader, datacenter string) string {
+	if m, ok := resource.MembershipOf(r, datacenter); ok {
+		return m.Federation.GetSpec().GetPrimary()
+	}
+	return ""
 }

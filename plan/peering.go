@@ -8,45 +8,18 @@ import (
 	"isthmus/resource"
 )
 
-// Trusted are the agents of a datacenter that others may seal to, in order of their names. The server only proposes
-// them: every agent verifies each up to the fleet key that it has pinned.
+// Trusted is resource.TrustedAgents.
 func Trusted(r resource.Reader, datacenter string) []*isthmusv1.TrustedAgent {
-	if datacenter == "" {
-		return nil
-	}
-	var out []*isthmusv1.TrustedAgent
-	for a := range resource.AllTouching[*isthmusv1.Agent](r, resource.KindAgent, datacenter) {
-		if a.GetDeleteTime() != nil || a.GetSpec().GetKind() != resource.AgentKindAgent || !resource.Trusted(a) {
-			continue
-		}
-		out = append(out, &isthmusv1.TrustedAgent{
-			Attestation: a.GetSpec().GetAttestation(), Approval: a.GetSpec().GetApproval(),
-		})
-	}
-	return out
+	return resource.TrustedAgents(r, datacenter)
 }
 
-// Recipients are the dialer's agents that a peering's token is sealed to: those of a fleet that the acceptor has agents of,
-// since these seal to nobody else. An agent of another fleet, which anybody can mint a join token for, keeps nobody waiting.
+// Recipients are the dialer's agents that a peering's token is sealed to.
 func Recipients(r resource.Reader, p *isthmusv1.Peering) []*isthmusv1.TrustedAgent {
-	agents := Trusted(r, p.GetSpec().GetDialer())
 	if p.GetSpec().GetAcceptor() == "" {
 		// Whoever has the token seals it.
-		return agents
+		return resource.TrustedAgents(r, p.GetSpec().GetDialer())
 	}
-	fleets := map[string]bool{}
-	for _, a := range Trusted(r, p.GetSpec().GetAcceptor()) {
-		fleets[fleetOf(a)] = true
-	}
-	return slices.DeleteFunc(agents, func(a *isthmusv1.TrustedAgent) bool { return !fleets[fleetOf(a)] })
-}
-
-// fleetOf is the fleet key that an agent's keys are proven by.
-func fleetOf(a *isthmusv1.TrustedAgent) string {
-	if a.GetApproval() != nil {
-		return string(a.GetApproval().GetFleetKey())
-	}
-	return string(a.GetAttestation().GetGrant().GetFleetKey())
+	return resource.Recipients(r, p.GetSpec().GetAcceptor(), p.GetSpec().GetDialer())
 }
 
 func acceptor(r resource.Reader, p *isthmusv1.Peering) *isthmusv1.PeeringAcceptor {

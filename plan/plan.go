@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"isthmus/federation"
 	"isthmus/policy"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -11,20 +12,17 @@ import (
 
 // Features are the types of items that this version's agents do.
 func Features() []string {
-	return []string{resource.ItemPeeringAcceptor, resource.ItemPeeringDialer, resource.ItemExportedServices, resource.ItemMesh}
+	return []string{
+		resource.ItemPeeringAcceptor, resource.ItemPeeringDialer, resource.ItemExportedServices, resource.ItemMesh,
+		resource.ItemProxyDefaults, resource.ItemFederationPrimary, resource.ItemFederationSecondary, resource.ItemProbes,
+	}
 }
 
 // For is everything that one datacenter shall be. Items that need a feature outside of features are left out and
 // returned by their ids: the agent is too old for them and keeps what exists. A datacenter that is not declared has
 // nothing but an empty export list, so that what was exported under an earlier declaration goes.
 func For(r resource.Reader, datacenter string, features []string) (state *isthmusv1.DesiredState, omitted []string) {
-	state = &isthmusv1.DesiredState{Datacenter: datacenter, ConsulDatacenter: datacenter, Drift: resource.DriftCorrect}
-	if dc, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, datacenter); ok {
-		state.ConsulDatacenter = cmp.Or(dc.GetSpec().GetConsulDatacenter(), datacenter)
-		state.ConsulPartition = dc.GetSpec().GetConsulPartition()
-		state.Drift = cmp.Or(dc.GetSpec().GetDrift(), resource.DriftCorrect)
-		state.ConfirmedEpoch = dc.GetStatus().GetConfirmedEpoch()
-	}
+	state = empty(r, datacenter)
 	for _, item := range items(r, datacenter) {
 		if slices.Contains(features, item.GetType()) {
 			state.Items = append(state.Items, item)
@@ -35,14 +33,32 @@ func For(r resource.Reader, datacenter string, features []string) (state *isthmu
 	return state, omitted
 }
 
+// ForGateway is what a gateway of a datacenter is told: the routes to others, and nothing else.
+func ForGateway(r resource.Reader, datacenter string) *isthmusv1.DesiredState {
+	state := empty(r, datacenter)
+	state.Items = []*isthmusv1.DesiredItem{{
+		Id: resource.ItemGatewayRoutes, Type: resource.ItemGatewayRoutes, GatewayRoutes: federation.Routes(r, datacenter),
+	}}
+	return state
+}
+
+// empty is the state without items.
+func empty(r resource.Reader, datacenter string) *isthmusv1.DesiredState {
+	state := &isthmusv1.DesiredState{Datacenter: datacenter, ConsulDatacenter: datacenter, Drift: resource.DriftCorrect}
+	if dc, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, datacenter); ok {
+		state.ConsulDatacenter = cmp.Or(dc.GetSpec().GetConsulDatacenter(), datacenter)
+		state.ConsulPartition = dc.GetSpec().GetConsulPartition()
+		state.Drift = cmp.Or(dc.GetSpec().GetDrift(), resource.DriftCorrect)
+		state.ConfirmedEpoch = dc.GetStatus().GetConfirmedEpoch()
+	}
+	return state
+}
+
 // Digest tells two desired states apart.
 func Digest(state *isthmusv1.DesiredState) string { return resource.Digest(state) }
 
 func items(r resource.Reader, datacenter string) []*isthmusv1.DesiredItem {
-	var (
-		out  []*isthmusv1.DesiredItem
-		mesh *isthmusv1.MeshSettings
-	)
+	var out []*isthmusv1.DesiredItem
 	for p := range resource.AllTouching[*isthmusv1.Peering](r, resource.KindPeering, datacenter) {
 		if p.GetSpec().GetAcceptor() == datacenter {
 			out = append(out, &isthmusv1.DesiredItem{
@@ -53,17 +69,45 @@ func items(r resource.Reader, datacenter string) []*isthmusv1.DesiredItem {
 				Id: resource.ItemPeeringDialer + "/" + p.GetUid(), Type: resource.ItemPeeringDialer, PeeringDialer: dialer(r, p),
 			})
 		}
-		// Consul has one switch for the whole datacenter: one peering that needs the gateways turns it on for all.
-		if through := p.GetSpec().ThroughGateways; through != nil && p.GetDeleteTime() == nil {
-			mesh = &isthmusv1.MeshSettings{PeerThroughMeshGateways: mesh.GetPeerThroughMeshGateways() || *through}
+	}
+	// Of a secondary, all config entries are the primary's.
+	if !follows(r, datacenter) {
+		out = append(out, &isthmusv1.DesiredItem{
+			Id: resource.ItemExportedServices, Type: resource.ItemExportedServices, ExportedServices: policy.Exports(r, datacenter),
+		})
+		if mesh := meshOf(r, datacenter); mesh != nil {
+			out = append(out, &isthmusv1.DesiredItem{Id: resource.ItemMesh, Type: resource.ItemMesh, Mesh: mesh})
 		}
 	}
-	out = append(out, &isthmusv1.DesiredItem{
-		Id: resource.ItemExportedServices, Type: resource.ItemExportedServices, ExportedServices: policy.Exports(r, datacenter),
-	})
-	if mesh != nil {
-		out = append(out, &isthmusv1.DesiredItem{Id: resource.ItemMesh, Type: resource.ItemMesh, Mesh: mesh})
-	}
+	out = append(out, federation.Items(r, datacenter)...)
 	slices.SortFunc(out, func(a, b *isthmusv1.DesiredItem) int { return cmp.Compare(a.GetId(), b.GetId()) })
 	return out
+}
+
+// follows tells whether a datacenter's Consul is, or is about to be, a secondary.
+func follows(r resource.Reader, datacenter string) bool {
+	m, ok := resource.MembershipOf(r, datacenter)
+	return ok && m.Role == resource.RoleSecondary && resource.Federated(resource.MemberOf(m.Federation, datacenter))
+}
+
+// meshOf is what the peerings want of the mesh entry; nil: nothing. Consul has one switch for the whole datacenter, and for a federation
+// one in the primary: one peering that needs the gateways turns it on for all.
+func meshOf(r resource.Reader, datacenter string) *isthmusv1.MeshSettings {
+	sharers := []string{datacenter}
+	if m, ok := resource.MembershipOf(r, datacenter); ok && m.Role == resource.RolePrimary {
+		for _, member := range m.Federation.GetStatus().GetMembers() {
+			if member.GetRole() == resource.RoleSecondary && follows(r, member.GetDatacenter()) {
+				sharers = append(sharers, member.GetDatacenter())
+			}
+		}
+	}
+	var mesh *isthmusv1.MeshSettings
+	for _, name := range sharers {
+		for p := range resource.AllTouching[*isthmusv1.Peering](r, resource.KindPeering, name) {
+			if through := p.GetSpec().ThroughGateways; through != nil && p.GetDeleteTime() == nil {
+				mesh = &isthmusv1.MeshSettings{PeerThroughMeshGateways: mesh.GetPeerThroughMeshGateways() || *through}
+			}
+		}
+	}
+	return mesh
 }

@@ -2,6 +2,7 @@ package resource
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -192,27 +193,63 @@ func SecondariesOf(r Reader, f *isthmusv1.Federation) []string {
 	return out
 }
 
-// Memberships tells of each datacenter that is in a federation, or still on its way out of one, which. Where two federations
-// choose the same one, by selector, the one whose name comes first has it.
+// Memberships tells of each datacenter that is in a federation, or still on its way out of one, which. Where two want the same one, the
+// primary of one is no secondary of another; who has begun to join stays where it is; else, as by selectors, the federation has it whose
+// name comes first.
 func Memberships(r Reader) map[string]Membership {
+	var all []*isthmusv1.Federation
+	for f := range All[*isthmusv1.Federation](r, KindFederation) {
+		all = append(all, f)
+	}
+	if len(all) == 0 {
+		return nil
+	}
 	out := map[string]Membership{}
 	enter := func(dc string, m Membership) {
 		if _, taken := out[dc]; !taken && dc != "" {
 			out[dc] = m
 		}
 	}
-	for f := range All[*isthmusv1.Federation](r, KindFederation) {
+	wanted := map[string]map[string]bool{}
+	for _, f := range all {
 		enter(f.GetSpec().GetPrimary(), Membership{Federation: f, Role: RolePrimary, Leaving: f.GetDeleteTime() != nil})
+		wanted[f.GetName()] = map[string]bool{}
 		for _, dc := range SecondariesOf(r, f) {
-			enter(dc, Membership{Federation: f, Role: RoleSecondary})
+			wanted[f.GetName()][dc] = true
 		}
-		for _, m := range f.GetStatus().GetMembers() {
-			if m.GetRole() == RoleSecondary {
-				enter(m.GetDatacenter(), Membership{Federation: f, Role: RoleSecondary, Leaving: true})
+	}
+	rows := func(which func(*isthmusv1.FederationMember) bool) {
+		for _, f := range all {
+			for _, m := range f.GetStatus().GetMembers() {
+				if m.GetRole() == RoleSecondary && which(m) {
+					leaving := m.GetPhase() == PhaseLeaving || !wanted[f.GetName()][m.GetDatacenter()]
+					enter(m.GetDatacenter(), Membership{Federation: f, Role: RoleSecondary, Leaving: leaving})
+				}
 			}
 		}
 	}
+	rows(Engaged)
+	for _, f := range all {
+		for _, dc := range slices.Sorted(maps.Keys(wanted[f.GetName()])) {
+			enter(dc, Membership{Federation: f, Role: RoleSecondary})
+		}
+	}
 	return out
+}
+
+// Engaged tells whether a member is past all that an operator has to accept: something was, or is about to be, changed for it. Until then
+// it can go as if it had never been there.
+func Engaged(m *isthmusv1.FederationMember) bool {
+	return m.GetPhase() == PhaseTrusting || m.GetPhase() == PhaseBundling || Federated(m)
+}
+
+// Federated tells whether a secondary's Consul is, is about to be or may still be one: its ACLs and config entries are the primary's.
+func Federated(m *isthmusv1.FederationMember) bool {
+	switch m.GetPhase() {
+	case PhaseDelivering, PhaseJoining, PhaseJoined, PhaseLeaving:
+		return true
+	}
+	return false
 }
 
 // MembershipOf is Memberships for one datacenter.

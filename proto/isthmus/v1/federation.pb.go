@@ -813,8 +813,10 @@ type MemberGateway struct {
 	WanAddress string                 `protobuf:"bytes,1,opt,name=wan_address,json=wanAddress,proto3" json:"wan_address,omitempty"`
 	LanAddress string                 `protobuf:"bytes,2,opt,name=lan_address,json=lanAddress,proto3" json:"lan_address,omitempty"`
 	// passing, warning, critical, unknown, or retired: Consul knows it no longer.
-	Health        string                 `protobuf:"bytes,3,opt,name=health,proto3" json:"health,omitempty"`
-	RetireTime    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=retire_time,json=retireTime,proto3" json:"retire_time,omitempty"`
+	Health     string                 `protobuf:"bytes,3,opt,name=health,proto3" json:"health,omitempty"`
+	RetireTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=retire_time,json=retireTime,proto3" json:"retire_time,omitempty"`
+	// It has been healthy since it is there: bundles name it.
+	Used          bool `protobuf:"varint,5,opt,name=used,proto3" json:"used,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -875,6 +877,13 @@ func (x *MemberGateway) GetRetireTime() *timestamppb.Timestamp {
 		return x.RetireTime
 	}
 	return nil
+}
+
+func (x *MemberGateway) GetUsed() bool {
+	if x != nil {
+		return x.Used
+	}
+	return false
 }
 
 type FederationCheck struct {
@@ -2314,7 +2323,7 @@ const file_isthmus_v1_federation_proto_rawDesc = "" +
 	"\x17certificate_expire_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\x15certificateExpireTime\x12\x1f\n" +
 	"\vtrusted_cas\x18\v \x03(\tR\n" +
-	"trustedCas\"\xa6\x01\n" +
+	"trustedCas\"\xba\x01\n" +
 	"\rMemberGateway\x12\x1f\n" +
 	"\vwan_address\x18\x01 \x01(\tR\n" +
 	"wanAddress\x12\x1f\n" +
@@ -2322,7 +2331,8 @@ const file_isthmus_v1_federation_proto_rawDesc = "" +
 	"lanAddress\x12\x16\n" +
 	"\x06health\x18\x03 \x01(\tR\x06health\x12;\n" +
 	"\vretire_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"retireTime\"\x9b\x01\n" +
+	"retireTime\x12\x12\n" +
+	"\x04used\x18\x05 \x01(\bR\x04used\"\x9b\x01\n" +
 	"\x0fFederationCheck\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n" +
 	"\n" +

@@ -90,7 +90,8 @@ type KubernetesConfig struct {
 	InCluster  bool
 	// Namespace that Consul is in. Default: consul.
 	Namespace string
-	// SecretName is the federation secret's. Default: consul-federation. ServerCertSecret, keyless: server.serverCert.secretName.
+	// SecretName is the federation secret's. Default: consul-federation. ServerCertSecret, keyless: server.serverCert.secretName. Default:
+	// consul-federation-server.
 	SecretName, ServerCertSecret string
 	// CACertSecret and CAKeySecret are the primary's, as consul-k8s makes them. Default: consul-ca-cert and consul-ca-key.
 	CACertSecret, CAKeySecret string

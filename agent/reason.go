@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"isthmus/agent/consul"
+	"isthmus/agent/kube"
 	"isthmus/fault"
 )
 
@@ -75,6 +76,7 @@ func because(code fault.Code, why, format string, args ...any) error {
 func reasonOf(err error) string {
 	var own reason
 	var problem *consul.Problem
+	var kubernetes *kube.Problem
 	switch {
 	case err == nil:
 		return ""
@@ -82,6 +84,8 @@ func reasonOf(err error) string {
 		return string(own)
 	case errors.As(err, &problem):
 		return string(problem.Reason)
+	case errors.As(err, &kubernetes):
+		return string(kubernetes.Reason)
 	}
 	switch fault.CodeOf(err) {
 	case fault.Unavailable, fault.Timeout, fault.Canceled:

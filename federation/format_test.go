@@ -193,6 +193,7 @@ func TestValuesAreThoseOfTheDocuments(t *testing.T) {
 		"keyless": {keyless, secondary(func(global, server map[string]any) {
 			global["tls"] = map[string]any{"enabled": true, "caCert": ref("caCert")}
 			server["serverCert"] = map[string]any{"secretName": "consul-federation-server"}
+			server["extraConfig"] = "{\"auto_reload_config\": true}\n"
 		})},
 		"open": {federation.Values{Name: "c2", Datacenter: "dc2", Primary: "dc1"}, secondary(func(global, _ map[string]any) {
 			delete(global, "acls")

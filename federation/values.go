@@ -108,6 +108,9 @@ func (v Values) secondary(y *yamlLines) {
 	if v.Keyless {
 		y.line(1, "serverCert:")
 		y.line(2, "secretName: %s", scalar(v.ServerCertSecret))
+		y.line(1, "# The certificate is renewed every 20 days; with this, Consul takes it over by itself.")
+		y.line(1, "extraConfig: |")
+		y.line(2, `{"auto_reload_config": true}`)
 	}
 	y.line(1, "extraVolumes:")
 	y.line(2, "- type: secret")

@@ -17,8 +17,6 @@ import (
 	"isthmus/federation"
 )
 
-func withCert(c *kube.Config) { c.ServerCertSecret = certName }
-
 // authority is the CA of a primary.
 type authority struct {
 	cert *x509.Certificate
@@ -84,10 +82,7 @@ func testKeyless(r *rig) {
 	r.apply("agent-secondary.yaml")
 	a := newAuthority(t)
 	c, cert := keylessContent(t, a, time.Now(), 1)
-	_, err := r.host(nil).Put(t.Context(), c)
-	refused(t, err, kube.NoServerCertSecret, "--server-cert-secret", "server.serverCert.secretName")
-
-	h := r.host(withCert)
+	h := r.host(nil)
 	r.put(h, c, delivery.EffectRestart)
 	got := r.read(certName)
 	if got.Type != "kubernetes.io/tls" || !bytes.Equal(got.Data["tls.crt"], cert) || !bytes.Equal(got.Data["tls.key"], c.Key) || len(got.Data) != 2 {
@@ -104,7 +99,7 @@ func testKeyless(r *rig) {
 	// Renewed at two thirds, with a reload.
 	later := time.Now().AddDate(0, 0, 21)
 	renewed, cert := keylessContent(t, a, later, 2)
-	h = r.host(func(k *kube.Config) { withCert(k); k.Now = func() time.Time { return later } })
+	h = r.host(func(k *kube.Config) { k.Now = func() time.Time { return later } })
 	r.put(h, renewed, delivery.EffectReload)
 	if got := r.read(certName); !bytes.Equal(got.Data["tls.crt"], cert) {
 		t.Fatal("it was not renewed")
@@ -133,7 +128,7 @@ func testCertificates(r *rig) {
 			t.Fatal(why)
 		}
 	}
-	one, two := r.host(withCert), r.host(withCert)
+	one, two := r.host(nil), r.host(nil)
 	r.put(one, first, delivery.EffectRestart)
 	r.put(two, second, delivery.EffectRestart)
 	there(firstCert, "two agents take turns")

@@ -30,7 +30,6 @@ import (
 // Names that Consul's Helm chart gives, with its release's name being consul.
 const (
 	defaultNamespace   = "consul"
-	defaultSecret      = "consul-federation"
 	defaultCACert      = "consul-ca-cert"
 	defaultCAKey       = "consul-ca-key"
 	defaultStatefulSet = "consul-server"
@@ -64,7 +63,8 @@ type Config struct {
 	Namespace string
 	// Secret is the federation Secret. Default: consul-federation.
 	Secret string
-	// ServerCertSecret is the one that the Helm value server.serverCert.secretName names, for a keyless federation. Empty: none.
+	// ServerCertSecret is the one that the Helm value server.serverCert.secretName names, for a keyless federation. Default:
+	// consul-federation-server.
 	ServerCertSecret string
 	// CACertSecret and CAKeySecret are of a primary. Default: consul-ca-cert and consul-ca-key.
 	CACertSecret, CAKeySecret string
@@ -81,7 +81,8 @@ type Config struct {
 
 func (c *Config) setDefaults() {
 	for field, value := range map[*string]string{
-		&c.Namespace: defaultNamespace, &c.Secret: defaultSecret, &c.CACertSecret: defaultCACert, &c.CAKeySecret: defaultCAKey,
+		&c.Namespace: defaultNamespace, &c.Secret: federation.DefaultSecretName, &c.ServerCertSecret: federation.DefaultServerCertSecret,
+		&c.CACertSecret: defaultCACert, &c.CAKeySecret: defaultCAKey,
 		&c.StatefulSet: defaultStatefulSet,
 	} {
 		if *field == "" {

@@ -23,7 +23,7 @@ const (
 	manifests = "../../deploy/kubernetes/"
 	account   = "isthmus-agent"
 	owner     = "7b0e-global/dc2"
-	certName  = "consul-server-cert-isthmus"
+	certName  = "consul-federation-server"
 )
 
 // TestKubernetes runs against one Kubernetes API, each part in a namespace of its own.
@@ -299,7 +299,7 @@ func testForeign(r *rig) {
 	// A type cannot be changed.
 	r.create(secret{Metadata: metadata{Name: certName, Labels: map[string]string{"app.kubernetes.io/managed-by": "isthmus"}}, Type: "Opaque"})
 	c, _ := keylessContent(t, newAuthority(t), time.Now(), 1)
-	_, err = r.host(withCert).Put(t.Context(), c)
+	_, err = r.host(nil).Put(t.Context(), c)
 	refused(t, err, kube.ForeignSecret, certName, "kubernetes.io/tls")
 }
 
@@ -322,7 +322,7 @@ func testPremade(r *rig) {
 	r.Do(t, http.MethodPatch, path, map[string]any{"rules": kept}, nil)
 	h := r.host(nil)
 	r.put(h, content(t, bundle(), 1), delivery.EffectRestart)
-	other := r.host(func(c *kube.Config) { c.Secret = certName })
+	other := r.host(func(c *kube.Config) { c.Secret, c.ServerCertSecret = certName, "another" })
 	_, err := other.Put(t.Context(), content(t, bundle(), 1))
 	refused(t, err, kube.Forbidden, `"create"`, "secrets", "system:serviceaccount:"+r.namespace+":isthmus-agent")
 }

@@ -31,8 +31,6 @@ const (
 	SecretInUse Reason = "SecretInUse"
 	// ByHelm: this is a Helm value's to change.
 	ByHelm Reason = "HelmValuesNeeded"
-	// NoServerCertSecret: a keyless federation, and no name for the Secret of the certificate.
-	NoServerCertSecret Reason = "ServerCertSecretUnset"
 	// NoRollout: a restart is needed, and may not be done from here.
 	NoRollout Reason = "RestartRequired"
 	// RolloutStuck: the StatefulSet does not roll, or not to its end.

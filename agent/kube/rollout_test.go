@@ -175,7 +175,7 @@ func testLeaving(r *rig) {
 	r.apply("agent-secondary.yaml")
 	r.Apply(t, "testdata/consul-server.yaml", r.namespace)
 	c, _ := keylessContent(t, newAuthority(t), time.Now(), 1)
-	h := r.host(withCert)
+	h := r.host(nil)
 	r.put(h, c, delivery.EffectRestart)
 	_, err := h.Clear(t.Context())
 	refused(t, err, kube.SecretInUse, "consul-federation", "consul-server", "Helm")
@@ -192,7 +192,7 @@ func testLeaving(r *rig) {
 	if r.read("consul-federation") != nil || r.read(certName) != nil {
 		t.Fatal("the Secrets are still there")
 	}
-	if _, err := r.host(withCert).Clear(t.Context()); err != nil { // there is nothing to clear
+	if _, err := r.host(nil).Clear(t.Context()); err != nil { // there is nothing to clear
 		t.Fatal(err)
 	}
 }

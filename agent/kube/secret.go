@@ -105,12 +105,6 @@ func (h *Host) wanted(content delivery.Content) ([]object, error) {
 		effect: delivery.EffectRestart, digest: &h.put.federation,
 	}
 	keyless := len(data[federation.SecretCAKey]) == 0 && content.Secret != nil
-	if keyless && h.config.ServerCertSecret == "" && len(content.Cert) > 0 {
-		return nil, because(NoServerCertSecret, fault.Refused, "the federation is keyless, so the servers' certificate goes into a Secret: name it with %s, and in the Helm value server.serverCert.secretName", flagServerCert)
-	}
-	if h.config.ServerCertSecret == "" {
-		return []object{main}, nil
-	}
 	cert := object{
 		name: h.config.ServerCertSecret, option: flagServerCert, kind: typeTLS, owner: content.Owner, generation: content.Generation,
 		effect: delivery.EffectReload, digest: &h.put.serverCert,
@@ -245,7 +239,7 @@ func (h *Host) Done(ctx context.Context) error {
 
 // note writes the mark, unless the Secret is not ours, or has become another one since this agent's Put.
 func (h *Host) note(ctx context.Context, name, digest string) error {
-	if name == "" || digest == "" {
+	if digest == "" {
 		return nil
 	}
 	for range writeTries {
@@ -275,9 +269,6 @@ func (h *Host) Clear(ctx context.Context) (delivery.Effect, error) {
 
 func (h *Host) clearAll(ctx context.Context) error {
 	for _, name := range []string{h.config.Secret, h.config.ServerCertSecret} {
-		if name == "" {
-			continue
-		}
 		if err := h.clearOne(ctx, name); err != nil {
 			return err
 		}

@@ -96,7 +96,7 @@ func (s *agentSettings) kubernetesFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&k.InCluster, "in-cluster", false, "Consul runs in the Kubernetes cluster that this agent runs in")
 	flags.StringVar(&k.Namespace, "kubernetes-namespace", "", "namespace of Consul (default consul)")
 	flags.StringVar(&k.SecretName, "federation-secret", "", "name of the federation Secret (default consul-federation)")
-	flags.StringVar(&k.ServerCertSecret, "server-cert-secret", "", "name of the Secret for the servers' certificate in a keyless federation, as in the Helm value server.serverCert.secretName")
+	flags.StringVar(&k.ServerCertSecret, "server-cert-secret", "", "name of the Secret for the servers' certificate in a keyless federation, as in the Helm value server.serverCert.secretName (default consul-federation-server)")
 	flags.StringVar(&k.CACertSecret, "ca-cert-secret", "", "name of the Secret with the CA certificate of a primary (default consul-ca-cert)")
 	flags.StringVar(&k.CAKeySecret, "ca-key-secret", "", "name of the Secret with the CA key of a primary (default consul-ca-key)")
 	flags.BoolVar(&k.AllowRollout, "allow-rollout", false, "let the agent roll the StatefulSet of the servers when they have to be restarted")

@@ -27,6 +27,8 @@ type Site struct {
 	Primary bool
 	// CA: its servers' certificates are of that datacenter's CA. Default: of a CA of its own.
 	CA *Datacenter
+	// ShowCAOf: its agents are told that datacenter's CA, which is not theirs.
+	ShowCAOf *Datacenter
 	// Servers is how many there are. Default: one.
 	Servers int
 	// NoJoin leaves --allow-join out.
@@ -77,8 +79,15 @@ func (f *Fleet) Site(name string, site Site) *Datacenter {
 		args := []string{
 			"--consul-config-dir", s.ConfigDir, "--consul-restart-command", restart, "--consul-reload-command", s.ReloadCommand(),
 		}
+		ca := s
+		if site.ShowCAOf != nil {
+			ca = site.ShowCAOf.Cluster
+		}
+		if !site.Fresh {
+			args = append(args, "--consul-ca-cert", ca.CAFile)
+		}
 		if site.Primary {
-			args = append(args, "--consul-ca-cert", s.CAFile, "--consul-ca-key", s.CAKeyFile)
+			args = append(args, "--consul-ca-key", ca.CAKeyFile)
 		} else {
 			args = append(args, "--gateway-token-file", gatewayToken)
 			if !site.NoJoin {

@@ -29,7 +29,7 @@ from both ends, exports applied. Exit code 1 and a list of what is missing when 
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringArrayVarP(&a.files, "filename", "f", nil, "file or directory with manifests, or - for standard input; may be repeated")
-	cmd.Flags().BoolVar(&a.dryRun, "dry-run", false, "only tell what would change, the peerings of groups included")
+	cmd.Flags().BoolVar(&a.dryRun, "dry-run", false, "only tell what would change, the peerings of groups and what federations cost included")
 	cmd.Flags().BoolVar(&a.force, "force", false, "let groups delete more peerings than their limit")
 	cmd.Flags().DurationVar(&a.wait, "wait", 0, "wait so long until everything applied is healthy (2m)")
 	a.form = outputFlag(cmd, formTable, formJSON)
@@ -68,6 +68,10 @@ func (a *applier) run(ctx context.Context, c *client.Client, _ []string) error {
 		err = a.program.printJSON(answer)
 	} else {
 		a.show(answer.GetChanges())
+		for _, plan := range answer.GetFederations() {
+			a.program.printf("\n")
+			a.program.showPlan(plan, dryRunLosses)
+		}
 	}
 	if err != nil || a.dryRun || a.wait == 0 {
 		return err

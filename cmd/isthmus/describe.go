@@ -57,6 +57,7 @@ func (p Program) describe(kind resource.Kind, o resource.Object, events []*isthm
 	sections := []func() error{
 		func() error { return p.section("Spec", resource.Spec(o)) },
 		func() error { return p.describePeering(o) },
+		func() error { return p.describeFederation(o) },
 		func() error { return p.section("Status", withoutTables(status)) },
 		func() error { return p.describeConditions(resource.Status(o)) },
 		func() error { return p.describeEvents(events) },
@@ -119,6 +120,9 @@ func withoutTables(status proto.Message) proto.Message {
 		}
 	}
 	clearField(status.ProtoReflect(), "conditions")
+	if federation, ok := status.(*isthmusv1.FederationStatus); ok && federation != nil {
+		federation.Members, federation.Checks = nil, nil
+	}
 	if peering, ok := status.(*isthmusv1.PeeringStatus); ok && peering != nil {
 		peering.Acceptor, peering.Dialer = nil, nil
 		if peering.Token != nil {

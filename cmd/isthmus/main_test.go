@@ -121,7 +121,25 @@ func TestOutput(t *testing.T) {
 		"events-json":          {args: []string{"events", "-o", "json"}},
 		"services":             {args: []string{"services", "--datacenter", "dc2"}},
 		"services-json":        {args: []string{"services", "--datacenter", "dc2", "-o", "json"}},
+		"services-yaml":        {args: []string{"services", "--datacenter", "dc2", "-o", "yaml"}},
 		"services-nowhere":     {args: []string{"services"}, code: 1},
+
+		"members":                        {args: []string{"members"}},
+		"members-json":                   {args: []string{"members", "--federation", "global", "-o", "json"}},
+		"reachability":                   {args: []string{"reachability"}},
+		"reachability-wide":              {args: []string{"reachability", "-o", "wide"}},
+		"reachability-yaml":              {args: []string{"reachability", "-o", "yaml"}},
+		"federation-list":                {args: []string{"federation", "list"}},
+		"federation-plan":                {args: []string{"federation", "plan", "global"}},
+		"federation-plan-json":           {args: []string{"federation", "plan", "global", "-o", "json"}},
+		"federation-values":              {args: []string{"federation", "values", "global", "--datacenter", "k8s"}},
+		"federation-values-primary":      {args: []string{"federation", "values", "cloud", "--datacenter", "k8s"}},
+		"federation-values-without-url":  {args: []string{"federation", "values", "cloud", "--datacenter", "k8s0"}, code: 1},
+		"federation-values-of-vm":        {args: []string{"federation", "values", "global", "--datacenter", "dc1"}, code: 1},
+		"federation-values-of-another":   {args: []string{"federation", "values", "global", "--datacenter", "k8s0"}, code: 1},
+		"federation-bundle-no-recipient": {args: []string{"federation", "bundle", "global", "--datacenter", "k8s", "--recipient", "bob", "--unsigned"}, code: 1},
+		"describe-federation":            {args: []string{"describe", "federation", "global"}},
+		"apply-dry-run-federation":       {args: []string{"apply", "-f", "testdata/federation.yaml", "--dry-run"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

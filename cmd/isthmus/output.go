@@ -107,12 +107,20 @@ func printJSONArray[M proto.Message](p Program, messages []M) error {
 }
 
 func (p Program) writeIndented(raw []byte) error {
+	text, err := indented(raw)
+	if err != nil {
+		return err
+	}
+	return p.write([]byte(text + "\n"))
+}
+
+// indented is JSON for people.
+func indented(raw []byte) (string, error) {
 	var out bytes.Buffer
 	if err := json.Indent(&out, raw, "", "  "); err != nil {
-		return fault.Wrap(fault.Internal, err, "write JSON")
+		return "", fault.Wrap(fault.Internal, err, "write JSON")
 	}
-	out.WriteByte('\n')
-	return p.write(out.Bytes())
+	return out.String(), nil
 }
 
 // printYAML writes messages as YAML documents, without fields that have their zero value. Resources read like manifests

@@ -21,7 +21,7 @@ func (p Program) servicesCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&datacenter, "datacenter", "", "the datacenter")
-	form := outputFlag(cmd, formTable, formJSON)
+	form := outputFlag(cmd, formTable, formJSON, formYAML)
 	required(cmd, "datacenter")
 	conn := p.connectionOf(cmd)
 	completeFlag(cmd, "datacenter", conn.completeName(resource.KindDatacenter))
@@ -31,8 +31,11 @@ func (p Program) servicesCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if form.value == formJSON {
+		switch form.value {
+		case formJSON:
 			return printJSONArray(p, answer.GetServices())
+		case formYAML:
+			return printYAML(p, answer)
 		}
 		return p.serviceTable(answer)
 	})

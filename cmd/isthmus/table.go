@@ -29,13 +29,15 @@ func (p Program) colourful(w any) bool {
 // colourOf is the colour of a word that says how something is.
 func colourOf(word string) (text.Color, bool) {
 	switch word {
-	case "healthy", "online", "applied", "ACTIVE", "active", "passing", "fleet", "approved", "true", "created", "done":
+	case "healthy", "online", "applied", "ACTIVE", "active", "passing", "fleet", "approved", "true", "created", "done",
+		"alive", "yes", "joined", "pass":
 		return text.FgGreen, true
 	case "unknown", "pending", "stale", "one-sided", "PENDING", "ESTABLISHING", "UNDEFINED", "deleting", "DELETING", "drifted",
-		"warning", "degraded", "none", "updated", "waiting", "foreign", "orphan":
+		"warning", "degraded", "none", "updated", "waiting", "foreign", "orphan",
+		"leaving", "left", "trusting", "bundling", "delivering", "joining":
 		return text.FgYellow, true
 	case "failing", "FAILING", "TERMINATED", "offline", "failed", "conflict", "critical", "expired", "refused", "false", "deleted",
-		"error":
+		"error", "no", "blocked", "fail":
 		return text.FgRed, true
 	}
 	return 0, false

@@ -21,7 +21,7 @@ import (
 const maxAnswer = 4 << 20
 
 // api is the few calls of the Kubernetes API that there are. It is written on the HTTP client of client-go, which brings credentials
-// and TLS, and not on its typed clients: those bring all kinds of Kubernetes along, 12 MiB of this binary.
+// and TLS, and not on its typed clients: those bring all kinds of Kubernetes along, some 16 MiB.
 type api struct {
 	client    *http.Client
 	base      *url.URL

@@ -126,7 +126,7 @@ func move(value any, namespace string) {
 func plurals() map[string]string {
 	return map[string]string{
 		"ServiceAccount": "serviceaccounts", "Role": "roles", "RoleBinding": "rolebindings", "StatefulSet": "statefulsets",
-		"Secret": "secrets", "PodDisruptionBudget": "poddisruptionbudgets",
+		"Secret": "secrets",
 	}
 }
 

@@ -147,7 +147,7 @@ func checkRules(spec proto.Message) []fault.Violation {
 }
 
 func translate(v *protovalidate.Violation) fault.Violation {
-	field := joinPath("spec", fieldPath(v.Proto.GetField()))
+	field := fieldPath("spec", v.Proto.GetField())
 	if v.RuleDescriptor == nil {
 		return invalid(field, "%s", v.Proto.GetMessage())
 	}
@@ -176,9 +176,8 @@ func choicesOf(rule protoreflect.Value) string {
 	return strings.Join(choices, ", ")
 }
 
-// fieldPath is a path of protovalidate in lowerCamelCase.
-func fieldPath(path *validate.FieldPath) string {
-	out := ""
+// fieldPath is a path of protovalidate below another one, in lowerCamelCase.
+func fieldPath(out string, path *validate.FieldPath) string {
 	for _, element := range path.GetElements() {
 		out = joinPath(out, lowerCamel(element.GetFieldName()))
 		switch element.GetSubscript().(type) {

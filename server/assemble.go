@@ -123,12 +123,13 @@ func (s *Server) register(g *grpc.Server, fingerprint string) {
 		Store: s.store, Snapshot: s.snapshot, Stopping: s.stopping, Log: s.log.Named("api"), Now: s.config.Now,
 	}
 	isthmusv1.RegisterServerServiceServer(g, &api.ServerService{
-		Core: core, Version: s.config.Version, GRPCAddress: s.advertised, CAFingerprint: fingerprint,
+		Core: core, Observations: s.observations, Version: s.config.Version, GRPCAddress: s.advertised, CAFingerprint: fingerprint,
 	})
 	isthmusv1.RegisterDatacenterServiceServer(g, &api.DatacenterService{Core: core, Observations: s.observations})
 	isthmusv1.RegisterGatewayServiceServer(g, &api.GatewayService{Core: core})
 	isthmusv1.RegisterPeeringServiceServer(g, &api.PeeringService{Core: core})
 	isthmusv1.RegisterPeeringGroupServiceServer(g, &api.PeeringGroupService{Core: core})
+	isthmusv1.RegisterFederationServiceServer(g, &api.FederationService{Core: core, Vault: s.store, Observations: s.observations})
 	isthmusv1.RegisterServiceExportServiceServer(g, &api.ServiceExportService{Core: core})
 	isthmusv1.RegisterJoinTokenServiceServer(g, &api.JoinTokenService{Core: core, Address: s.advertised, CAFingerprint: fingerprint})
 	isthmusv1.RegisterAgentServiceServer(g, &api.AgentService{Core: core, Forget: s.observations.ForgetAgent})
@@ -139,7 +140,7 @@ func (s *Server) register(g *grpc.Server, fingerprint string) {
 // registerAgents adds what agents call, and what is of use on the network only.
 func (s *Server) registerAgents(g *grpc.Server) {
 	isthmusv1.RegisterSyncServiceServer(g, &agentapi.Service{
-		Store: s.store, Journal: s.store, Vault: s.store, Snapshot: s.snapshot, Observations: s.observations,
+		Store: s.store, Journal: s.store, Vault: s.store, Leaser: s.store, Snapshot: s.snapshot, Observations: s.observations,
 		Planner: s.planner, CA: s.ca, Strangers: rate.NewLimiter(strangersPerSecond, strangersBurst), RenewalWindow: s.config.RenewalWindow,
 		Stopping: s.stopping, Now: s.config.Now, Log: s.log.Named("agents"),
 	})

@@ -118,8 +118,8 @@ func TestBadInput(t *testing.T) {
 func (n *node) specs() string {
 	n.t.Helper()
 	out := ""
-	for _, plural := range []string{"datacenters", "peerings", "peeringGroups"} {
-		path := "/v1/" + strings.ReplaceAll(plural, "G", "-g")
+	for _, plural := range []string{"datacenters", "peerings", "peeringGroups", "federations", "serviceExports"} {
+		path := "/v1/" + strings.NewReplacer("G", "-g", "E", "-e").Replace(plural)
 		for _, item := range n.want(http.StatusOK, n.call(http.MethodGet, path, "")).fields(n.t)[plural].([]any) {
 			o := item.(map[string]any)
 			out += fmt.Sprint(o["name"], o["uid"], o["generation"], o["labels"], o["spec"], "\n")

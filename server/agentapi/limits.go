@@ -1,6 +1,10 @@
 package agentapi
 
 import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"strings"
 	"unicode"
@@ -11,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/fault"
+	"isthmus/federation"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
@@ -24,6 +29,10 @@ const (
 	maxPeerings = 5_000
 	// maxCatalog is far above what one datacenter's catalog has.
 	maxCatalog = 20_000
+	// maxFleet is for what there is one of for each other datacenter, or server or gateway there.
+	maxFleet = 5_000
+	// maxCSR is twice the largest request that anybody makes, with an RSA key of 8,192 bits; maxCA are some certificates.
+	maxCSR, maxCA = 4 << 10, 64 << 10
 	// maxShort is for lists of which a handful is usual: gateways, features, unknown items.
 	maxShort = 256
 	// maxPart is what one part may be as a whole: gRPC's own limit for a message, unless it is told otherwise.
@@ -32,23 +41,89 @@ const (
 
 // limitReport makes a report fit to be stored and shown, or refuses it: Invalid, with the field.
 func limitReport(r *isthmusv1.ReportRequest) error {
-	if n := len(r.GetPeerings().GetPeerings()); n > maxPeerings {
-		return tooMany("peerings.peerings", n, maxPeerings)
+	f := r.GetFederation()
+	for _, list := range []struct {
+		field   string
+		n, most int
+	}{
+		{"peerings.peerings", len(r.GetPeerings().GetPeerings()), maxPeerings},
+		{"exports.exports", len(r.GetExports().GetExports()), maxCatalog},
+		{"federation.loss.items", len(f.GetLoss().GetItems()), federation.MaxLosses},
+		{"federation.wanMembers", len(f.GetWanMembers()), maxFleet},
+		{"federation.reads", len(f.GetReads()), maxFleet},
+		{"federation.probes", len(f.GetProbes()), maxFleet},
+		{"federation.bundles", len(f.GetBundles()), maxFleet},
+		{"gateway.probes", len(r.GetGateway().GetProbes()), maxFleet},
+	} {
+		if list.n > list.most {
+			return tooMany(list.field, list.n, list.most)
+		}
 	}
-	if n := len(r.GetExports().GetExports()); n > maxCatalog {
-		return tooMany("exports.exports", n, maxCatalog)
+	if err := limitDelivery(r.GetDelivery()); err != nil {
+		return err
 	}
 	if s := r.GetServices(); s != nil {
 		s.Services = s.Services[:min(len(s.Services), maxCatalog)]
 	}
 	if i := r.GetInventory(); i != nil {
 		i.Gateways = i.Gateways[:min(len(i.Gateways), maxShort)]
+		i.WanAddresses = i.WanAddresses[:min(len(i.WanAddresses), maxShort)]
+	}
+	if f != nil {
+		f.CertificateNames = f.CertificateNames[:min(len(f.CertificateNames), maxShort)]
 	}
 	if a := r.GetAgent(); a != nil {
 		a.Features = a.Features[:min(len(a.Features), maxShort)]
 		a.UnknownItems = a.UnknownItems[:min(len(a.UnknownItems), maxShort)]
 	}
 	return limitMessage("", r.ProtoReflect())
+}
+
+// limitDelivery does it with what is no text for people: keys and certificates.
+func limitDelivery(d *isthmusv1.DeliveryReport) error {
+	if host := d.GetHost(); host != nil {
+		if n := len(host.GetCsr()); n > maxCSR {
+			return fault.Violated(fault.Violation{Field: "delivery.host.csr", Reason: "TooLarge", Message: fmt.Sprintf("is %d bytes; at most %d are taken", n, maxCSR)})
+		}
+		if n := len(host.GetCsrSignature()); n > ed25519.SignatureSize {
+			return fault.Violated(fault.Violation{Field: "delivery.host.csrSignature", Reason: "TooLarge", Message: fmt.Sprintf("is %d bytes; expected %d", n, ed25519.SignatureSize)})
+		}
+		host.TrustedCas = host.TrustedCas[:min(len(host.TrustedCas), maxShort)]
+	}
+	if d.GetOwnCa() == "" {
+		return nil
+	}
+	ca, ok := plainCA(d.GetOwnCa())
+	if !ok {
+		return fault.Violated(fault.Violation{
+			Field: "delivery.ownCa", Reason: "Invalid",
+			Message: fmt.Sprintf("is no PEM of certificates of at most %d KiB: other datacenters' servers would be given it", maxCA>>10),
+		})
+	}
+	d.OwnCa = ca
+	return nil
+}
+
+// plainCA is a text of certificates without anything between or after them.
+func plainCA(text string) (string, bool) {
+	if len(text) > maxCA {
+		return "", false
+	}
+	var out bytes.Buffer
+	rest := []byte(text)
+	for len(bytes.TrimSpace(rest)) > 0 {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil || block.Type != "CERTIFICATE" {
+			return "", false
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return "", false
+		}
+		if err := pem.Encode(&out, &pem.Block{Type: block.Type, Bytes: block.Bytes}); err != nil {
+			return "", false
+		}
+	}
+	return out.String(), true
 }
 
 // limitEnrolment does the same with what an agent says of itself when it enrols.
@@ -89,6 +164,8 @@ func limitField(path string, m protoreflect.Message, field protoreflect.FieldDes
 		for i := range value.List().Len() {
 			value.List().Set(i, protoreflect.ValueOfString(plainText(value.List().Get(i).String(), maxText)))
 		}
+	case field.Kind() == protoreflect.StringKind && field.Name() == "own_ca":
+		// See limitDelivery: its lines stay lines.
 	case field.Kind() == protoreflect.StringKind:
 		most := maxText
 		if name := field.Name(); name == "error" || name == "message" {

@@ -116,10 +116,19 @@ func (s *Service) stillThere(v *snapshot.View, caller auth.Caller) (gone <-chan 
 
 // planned is the answer at a view, without the state when the agent has it already.
 func (s *Service) planned(v *snapshot.View, caller auth.Caller, r *isthmusv1.PullRequest) *isthmusv1.PullResponse {
-	state, _ := plan.For(v, caller.Datacenter, r.GetFeatures())
+	state := s.wanted(v, caller, r.GetFeatures())
 	response := &isthmusv1.PullResponse{Epoch: v.Revision().Epoch, Index: v.Revision().Index, Digest: plan.Digest(state)}
 	if response.GetDigest() != r.GetHave() || r.GetEpoch() != v.Revision().Epoch {
 		response.State = state
 	}
 	return response
+}
+
+// wanted is what a caller shall make so: an agent all of its datacenter, a gateway its routes.
+func (s *Service) wanted(v *snapshot.View, caller auth.Caller, features []string) *isthmusv1.DesiredState {
+	if caller.Role == auth.Gateway {
+		return plan.ForGateway(v, caller.Datacenter)
+	}
+	state, _ := plan.For(v, caller.Datacenter, features)
+	return state
 }

@@ -22,12 +22,16 @@ import (
 	"isthmus/store/snapshot"
 )
 
+// reasonNotItsPart: a gateway spoke of its datacenter, or an agent as a gateway.
+const reasonNotItsPart = "NotItsPart"
+
 // Service is the agents' API.
 type Service struct {
 	isthmusv1.UnimplementedSyncServiceServer
 	Store        store.Store
 	Journal      store.Journal
 	Vault        store.Vault
+	Leaser       store.Leaser
 	Snapshot     *snapshot.Snapshot
 	Observations *observation.Table
 	Planner      *Planner
@@ -73,10 +77,14 @@ func peeringOf(v *snapshot.View, caller auth.Caller, uid string) (*isthmusv1.Pee
 	return nil, fault.New(fault.NotFound, "datacenter %s has no peering with uid %q", caller.Datacenter, uid)
 }
 
-// Report implements the RPC. An agent that nobody has approved may say how it is, and nothing of its datacenter.
+// Report implements the RPC. An agent that nobody has approved may say how it is, and nothing of its datacenter; a gateway speaks of
+// itself alone.
 func (s *Service) Report(ctx context.Context, r *isthmusv1.ReportRequest) (*isthmusv1.ReportResponse, error) {
 	caller := auth.CallerOf(ctx)
 	if err := limitReport(r); err != nil {
+		return nil, err
+	}
+	if err := speakOf(caller, r); err != nil {
 		return nil, err
 	}
 	a, err := enrolledAs(s.Snapshot.View(), caller)
@@ -100,6 +108,26 @@ func (s *Service) Report(ctx context.Context, r *isthmusv1.ReportRequest) (*isth
 		return nil, distrust
 	}
 	return &isthmusv1.ReportResponse{}, nil
+}
+
+// speakOf refuses what is not the caller's to tell, and writes its own name over what it says of itself.
+func speakOf(caller auth.Caller, r *isthmusv1.ReportRequest) error {
+	if host := r.GetDelivery().GetHost(); host != nil {
+		host.Agent = caller.Name
+	}
+	if caller.Role != auth.Gateway {
+		if r.GetGateway() != nil {
+			return denied(reasonNotItsPart, "gateway", "%s is no gateway: it enrolled with a join token for an agent", caller.Name)
+		}
+		return nil
+	}
+	if own := (&isthmusv1.ReportRequest{Agent: r.GetAgent(), Gateway: r.GetGateway()}); !proto.Equal(r, own) {
+		return denied(reasonNotItsPart, "agent", "%s is a gateway: it reports of itself, and nothing of its datacenter", caller.Name)
+	}
+	if r.GetAgent() != nil {
+		r.Agent.Leader = false
+	}
+	return nil
 }
 
 // enrolledAs is the caller's Agent, which may have been deleted since the call was let in.

@@ -225,9 +225,10 @@ func (s *Service) fetch(ctx context.Context, caller auth.Caller, digest string) 
 		if err := believed(v, caller); err != nil {
 			return err
 		}
-		p, err := dialedWith(v, caller, digest)
-		if err != nil {
-			return err
+		p, dialed := dialedWith(v, caller, digest)
+		f, bundled := bundledFor(v, caller, digest)
+		if !dialed && !bundled {
+			return fault.New(fault.NotFound, "the plan of datacenter %s names no such secret: pull again", caller.Datacenter)
 		}
 		secret, err := s.Vault.Secret(ctx, digest)
 		if err != nil {
@@ -239,8 +240,11 @@ func (s *Service) fetch(ctx context.Context, caller auth.Caller, digest string) 
 		if s.budgets.hasRead(caller.Name, digest, s.Now()) {
 			return nil
 		}
-		w := store.Write{Events: []*isthmusv1.Event{s.event(ctx, caller, resource.ActionReadSecret, p,
-			fmt.Sprintf("%s, generation %d, of %s", payload.GetKind(), payload.GetGeneration(), payload.GetFrom()))}}
+		what := fmt.Sprintf("%s, generation %d, of %s", payload.GetKind(), payload.GetGeneration(), payload.GetFrom())
+		if bundled {
+			return s.write(ctx, store.Write{Events: []*isthmusv1.Event{s.event(ctx, caller, resource.ActionReadSecret, f, what)}})
+		}
+		w := store.Write{Events: []*isthmusv1.Event{s.event(ctx, caller, resource.ActionReadSecret, p, what)}}
 		return s.writeToken(ctx, p, peering.Delivered(p.GetStatus().GetToken(), payload.GetGeneration(), caller.Name, s.Now()), w)
 	})
 	if err == nil {
@@ -250,12 +254,12 @@ func (s *Service) fetch(ctx context.Context, caller auth.Caller, digest string) 
 }
 
 // dialedWith finds the peering whose dialer the caller is, and whose token has that digest.
-func dialedWith(v *snapshot.View, caller auth.Caller, digest string) (*isthmusv1.Peering, error) {
+func dialedWith(v *snapshot.View, caller auth.Caller, digest string) (*isthmusv1.Peering, bool) {
 	for p := range resource.AllTouching[*isthmusv1.Peering](v, resource.KindPeering, caller.Datacenter) {
 		if p.GetSpec().GetDialer() == caller.Datacenter && p.GetDeleteTime() == nil && digest != "" &&
 			peering.Waiting(p.GetStatus().GetToken()) == digest {
-			return p, nil
+			return p, true
 		}
 	}
-	return nil, fault.New(fault.NotFound, "the plan of datacenter %s names no such secret: pull again", caller.Datacenter)
+	return nil, false
 }

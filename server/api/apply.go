@@ -6,6 +6,7 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/auth"
+	"isthmus/server/observation"
 	"isthmus/store/snapshot"
 )
 
@@ -22,6 +23,8 @@ type ServerService struct {
 	isthmusv1.UnimplementedServerServiceServer
 	*Core
 	Version string
+	// Observations are what agents saw last.
+	Observations *observation.Table
 	// GRPCAddress is where agents reach the server; CAFingerprint is what they pin.
 	GRPCAddress   func() string
 	CAFingerprint string
@@ -61,6 +64,7 @@ func (s *ServerService) Apply(ctx context.Context, r *isthmusv1.ApplyRequest) (*
 	}
 	response.Changes = append(response.Changes, b.expansion...)
 	if r.GetDryRun() {
+		response.Federations = plannedFederations(v, s.Observations, b.edits[:len(manifests)])
 		setIndex(ctx, v.Revision().Index)
 		return response, nil
 	}

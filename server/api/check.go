@@ -27,12 +27,17 @@ func check(v *snapshot.View, b *batch) error {
 		}
 		if e.leaving() {
 			problems = append(problems, checkReferrers(next, e)...)
+			problems = append(problems, checkMember(v, e, b.force)...)
 			continue
 		}
 		problems = append(problems, checkStanding(e)...)
 		problems = append(problems, checkDiscovered(e)...)
 		problems = append(problems, checkReferences(next, e)...)
-		problems = append(problems, checkClaims(next, e)...)
+		if claims := checkClaims(next, e); len(claims) > 0 {
+			problems = append(problems, claims...)
+			continue // its other rules would say the same once more
+		}
+		problems = append(problems, checkFederations(next, e)...)
 	}
 	if len(problems) > 0 {
 		return refusal(problems)
@@ -173,14 +178,15 @@ func checkClaims(next *prospect, e *edit) []problem {
 			if i >= 0 {
 				// One of its claims is enough to say: a second peering of a pair takes the first one's names, too.
 				told[other.GetName()] = true
-				out = append(out, problem{fault.AlreadyExists, e.at(claimed(e.kind.Name, other.GetName(), claims[i]))})
+				out = append(out, problem{fault.AlreadyExists, e.at(claimed(e, other.GetName(), claims[i]))})
 			}
 		}
 	}
 	return out
 }
 
-func claimed(kind, holder string, claim resource.Claim) fault.Violation {
+func claimed(e *edit, holder string, claim resource.Claim) fault.Violation {
+	kind := e.kind.Name
 	switch claim.Scope {
 	case resource.ScopePeeringPair:
 		return fault.Violation{
@@ -192,6 +198,17 @@ func claimed(kind, holder string, claim resource.Claim) fault.Violation {
 			Field: "spec", Reason: "Duplicate",
 			Message: fmt.Sprintf("%s %q uses the peer name %s (datacenter/name) already; choose another acceptorPeerName or dialerPeerName",
 				kind, holder, claim.Key),
+		}
+	case resource.ScopeFederationMember:
+		field := "spec"
+		for _, r := range e.kind.References(e.after) {
+			if r.Name == claim.Key {
+				field = r.Field
+			}
+		}
+		return fault.Violation{
+			Field: field, Reason: "Duplicate",
+			Message: fmt.Sprintf("datacenter %s is in %s %q already; a datacenter is in one federation", claim.Key, kind, holder),
 		}
 	}
 	return fault.Violation{

@@ -140,6 +140,8 @@ func (c *Core) deletion(v *snapshot.View, before resource.Object, force bool) (*
 	case *isthmusv1.PeeringGroup:
 		// Always: only the controller, which makes the peerings of a group, knows that none is left.
 		gradual = true
+	case *isthmusv1.Federation:
+		gradual = federationGoesGradually(o, force)
 	case *isthmusv1.Datacenter:
 		var along []*edit
 		gradual, along = datacenterGoesGradually(v, o, force)

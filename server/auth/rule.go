@@ -55,7 +55,9 @@ func Rules() []Rule {
 		operators = []Role{Admin, Operator}
 		admins    = []Role{Admin}
 		agents    = []Role{Agent}
-		renewers  = []Role{Agent, Gateway, ExpiredAgent}
+		// A gateway's word is worth what it says of itself, and it is told where to route: see agentapi.
+		members  = []Role{Agent, Gateway}
+		renewers = []Role{Agent, Gateway, ExpiredAgent}
 	)
 	return []Rule{
 		{isthmusv1.ServerService_Apply_FullMethodName, operators},
@@ -89,6 +91,17 @@ func Rules() []Rule {
 		{isthmusv1.PeeringGroupService_UpdatePeeringGroup_FullMethodName, operators},
 		{isthmusv1.PeeringGroupService_DeletePeeringGroup_FullMethodName, operators},
 
+		{isthmusv1.FederationService_ListFederations_FullMethodName, readers},
+		{isthmusv1.FederationService_GetFederation_FullMethodName, readers},
+		{isthmusv1.FederationService_GetFederationPlan_FullMethodName, readers},
+		{isthmusv1.FederationService_ListMembers_FullMethodName, readers},
+		{isthmusv1.FederationService_GetReachability_FullMethodName, readers},
+		{isthmusv1.FederationService_CreateFederation_FullMethodName, operators},
+		{isthmusv1.FederationService_UpdateFederation_FullMethodName, operators},
+		{isthmusv1.FederationService_DeleteFederation_FullMethodName, operators},
+		// Whoever opens a bundle is an administrator of the primary's Consul.
+		{isthmusv1.FederationService_RequestBundle_FullMethodName, admins},
+
 		{isthmusv1.ServiceExportService_ListServiceExports_FullMethodName, readers},
 		{isthmusv1.ServiceExportService_GetServiceExport_FullMethodName, readers},
 		{isthmusv1.ServiceExportService_CreateServiceExport_FullMethodName, operators},
@@ -117,11 +130,14 @@ func Rules() []Rule {
 
 		{isthmusv1.SyncService_Enrol_FullMethodName, everybody},
 		{isthmusv1.SyncService_Renew_FullMethodName, renewers},
-		{isthmusv1.SyncService_Pull_FullMethodName, agents},
+		{isthmusv1.SyncService_Pull_FullMethodName, members},
 		{isthmusv1.SyncService_FetchSecrets_FullMethodName, agents},
 		{isthmusv1.SyncService_ClaimToken_FullMethodName, agents},
 		{isthmusv1.SyncService_StoreToken_FullMethodName, agents},
-		{isthmusv1.SyncService_Report_FullMethodName, agents},
+		{isthmusv1.SyncService_StoreBundle_FullMethodName, agents},
+		{isthmusv1.SyncService_TakeTurn_FullMethodName, agents},
+		{isthmusv1.SyncService_EndTurn_FullMethodName, agents},
+		{isthmusv1.SyncService_Report_FullMethodName, members},
 
 		// The shape of the API is public: it is the same in every copy of this program.
 		{"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", everybody},

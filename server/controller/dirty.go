@@ -16,13 +16,17 @@ type dirty struct {
 	counted map[string]bool
 	exports map[string]bool
 	// exporters are datacenters whose exports have to be looked at.
-	exporters map[string]bool
+	exporters   map[string]bool
+	federations map[string]bool
+	// federated are datacenters whose federations have to be looked at.
+	federated map[string]bool
 }
 
 func newDirty() *dirty {
 	return &dirty{
 		datacenters: map[string]bool{}, peerings: map[string]bool{}, groups: map[string]bool{}, counted: map[string]bool{},
 		exports: map[string]bool{}, exporters: map[string]bool{},
+		federations: map[string]bool{}, federated: map[string]bool{},
 	}
 }
 
@@ -44,6 +48,7 @@ func (d *dirty) all(v *snapshot.View) {
 func (d *dirty) selectors(v *snapshot.View) {
 	mark(d.groups, v, resource.KindPeeringGroup)
 	mark(d.exports, v, resource.KindServiceExport)
+	mark(d.federations, v, resource.KindFederation)
 }
 
 // touch marks the peerings of a datacenter.

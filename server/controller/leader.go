@@ -43,13 +43,15 @@ type leader struct {
 	dirty *dirty
 	// unsettled are the peerings whose status may change by time alone, and when each last did something.
 	unsettled map[string]time.Time
-	ticks     int
+	// unfederated are the federations of which that is true.
+	unfederated map[string]time.Time
+	ticks       int
 }
 
 func newLeader(c *Controller, lease store.Lease) *leader {
 	return &leader{
 		Controller: c, lease: lease, log: c.Log, now: c.Now, began: c.Now(),
-		dirty: newDirty(), unsettled: map[string]time.Time{},
+		dirty: newDirty(), unsettled: map[string]time.Time{}, unfederated: map[string]time.Time{},
 	}
 }
 
@@ -144,6 +146,10 @@ func (l *leader) round(ctx context.Context, v *snapshot.View, ticked bool) error
 	for name := range d.datacenters {
 		edits = append(edits, l.datacenter(v, name)...)
 	}
+	maps.Copy(d.federations, federationsOf(v, d.federated))
+	for name := range d.federations {
+		edits = append(edits, l.federation(v, name)...)
+	}
 	maps.Copy(d.exports, exportsOf(v, d.exporters))
 	for name := range d.exports {
 		edits = append(edits, l.export(v, name)...)
@@ -166,6 +172,7 @@ func (l *leader) changed(batch *snapshot.Batch) {
 			switch o := o.(type) {
 			case *isthmusv1.Datacenter:
 				l.dirty.datacenters[o.GetName()] = true
+				l.dirty.federated[o.GetName()] = true
 				if c.Part != store.PartStatus {
 					l.dirty.selectors(batch.View)
 				}
@@ -175,6 +182,8 @@ func (l *leader) changed(batch *snapshot.Batch) {
 				l.gatewayChanged(batch.View, c, o)
 			case *isthmusv1.Agent:
 				l.agentChanged(batch.View, c, o)
+			case *isthmusv1.Federation:
+				l.federationChanged(batch.View, c, o)
 			case *isthmusv1.ServiceExport:
 				if c.Part != store.PartStatus {
 					l.dirty.exports[o.GetName()] = true
@@ -197,6 +206,8 @@ func (l *leader) peeringChanged(c snapshot.Change, p *isthmusv1.Peering) {
 			// A datacenter that is on its way out waits for its last peering; exports gain or lose a consumer.
 			l.dirty.datacenters[datacenter] = true
 			l.dirty.exporters[datacenter] = true
+			// A peering inside of a federation keeps a datacenter out of it.
+			l.dirty.federated[datacenter] = true
 		}
 	}
 }
@@ -218,8 +229,9 @@ func (l *leader) mayRegroup(v *snapshot.View, c snapshot.Change) {
 	}
 }
 
-// gatewayChanged marks the datacenters that may want the name of a Gateway which comes or goes.
+// gatewayChanged marks the federations of its datacenter, and the datacenters that may want the name of a Gateway which comes or goes.
 func (l *leader) gatewayChanged(v *snapshot.View, c snapshot.Change, g *isthmusv1.Gateway) {
+	l.dirty.federated[g.GetSpec().GetDatacenter()] = true
 	if c.Part == store.PartStatus {
 		return
 	}
@@ -232,6 +244,7 @@ func (l *leader) gatewayChanged(v *snapshot.View, c snapshot.Change, g *isthmusv
 
 func (l *leader) agentChanged(v *snapshot.View, c snapshot.Change, a *isthmusv1.Agent) {
 	l.dirty.datacenters[a.GetSpec().GetDatacenter()] = true
+	l.dirty.federated[a.GetSpec().GetDatacenter()] = true
 	if c.Part != store.PartStatus || trustOf(c.Before) != trustOf(c.After) {
 		l.dirty.touch(v, a.GetSpec().GetDatacenter())
 	}
@@ -246,6 +259,7 @@ func trustOf(o resource.Object) string {
 func (l *leader) observed(v *snapshot.View, datacenter string) {
 	l.dirty.datacenters[datacenter] = true
 	l.dirty.exporters[datacenter] = true
+	l.dirty.federated[datacenter] = true
 	l.dirty.touch(v, datacenter)
 }
 

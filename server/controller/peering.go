@@ -58,13 +58,18 @@ func (l *leader) remember(p *isthmusv1.Peering, changed bool) {
 	}
 }
 
-// recall marks the peerings that are not settled: those that were quiet for long less often, so that a fleet that is
+// recall marks the peerings and federations that are not settled: those that were quiet for long less often, so that a fleet that is
 // cut off costs little.
 func (l *leader) recall(d *dirty) {
 	l.ticks++
 	for name, last := range l.unsettled {
 		if l.ticks%sleepyTick == 0 || l.now().Sub(last) <= lively {
 			d.peerings[name] = true
+		}
+	}
+	for name, last := range l.unfederated {
+		if l.ticks%sleepyTick == 0 || l.now().Sub(last) <= lively {
+			d.federations[name] = true
 		}
 	}
 }

@@ -73,6 +73,7 @@ func newGateway(ctx context.Context, conn *grpc.ClientConn) (http.Handler, error
 		isthmusv1.RegisterGatewayServiceHandler,
 		isthmusv1.RegisterPeeringServiceHandler,
 		isthmusv1.RegisterPeeringGroupServiceHandler,
+		isthmusv1.RegisterFederationServiceHandler,
 		isthmusv1.RegisterServiceExportServiceHandler,
 		isthmusv1.RegisterJoinTokenServiceHandler,
 		isthmusv1.RegisterAgentServiceHandler,

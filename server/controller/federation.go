@@ -1,0 +1,118 @@
+package controller
+
+import (
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"isthmus/federation"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/server/evidence"
+	"isthmus/store"
+	"isthmus/store/snapshot"
+)
+
+// federation brings one federation's status up to date, or its deletion to its end.
+func (l *leader) federation(v *snapshot.View, name string) []edit {
+	f, ok := resource.Lookup[*isthmusv1.Federation](v, resource.KindFederation, name)
+	if !ok {
+		delete(l.unfederated, name)
+		return nil
+	}
+	if federation.Gone(f) {
+		delete(l.unfederated, name)
+		e := removal(f, l.event(resource.ActionDelete, f, "its last secondary has left"))
+		e.secrets = federation.SpentBundles(f.GetStatus(), nil)
+		return []edit{e}
+	}
+	next := resource.Clone(f)
+	next.Status = federation.Next(v, f, evidence.Federation(v, l.Observations), l.now())
+	changed := !proto.Equal(f.GetStatus(), next.GetStatus())
+	l.rememberFederation(next, changed)
+	if !changed {
+		return nil
+	}
+	e := statusChange(next, l.federationEvents(f, next)...)
+	e.secrets = federation.SpentBundles(f.GetStatus(), next.GetStatus())
+	return []edit{e}
+}
+
+// rememberFederation keeps a federation in mind whose status may change by time alone: not all of it has joined.
+func (l *leader) rememberFederation(f *isthmusv1.Federation, changed bool) {
+	ready := resource.FindCondition(f.GetStatus().GetConditions(), resource.ConditionReady)
+	if f.GetDeleteTime() == nil && ready.GetStatus() == resource.ConditionTrue {
+		delete(l.unfederated, f.GetName())
+		return
+	}
+	if _, known := l.unfederated[f.GetName()]; changed || !known {
+		l.unfederated[f.GetName()] = l.now()
+	}
+}
+
+// federationEvents tells the audit log of what its members go through; not of every detail of a status.
+func (l *leader) federationEvents(before, after *isthmusv1.Federation) []*isthmusv1.Event {
+	var out []*isthmusv1.Event
+	for _, m := range after.GetStatus().GetMembers() {
+		was := resource.MemberOf(before, m.GetDatacenter())
+		if was.GetPhase() == m.GetPhase() && was.GetRole() == m.GetRole() {
+			continue
+		}
+		text := fmt.Sprintf("%s: %s → %s", m.GetDatacenter(), orNew(was.GetPhase()), m.GetPhase())
+		if m.GetReason() != "" {
+			text += fmt.Sprintf(": %s: %s", m.GetReason(), m.GetMessage())
+		}
+		out = append(out, l.event(resource.ActionTransition, after, text))
+	}
+	for _, m := range before.GetStatus().GetMembers() {
+		if resource.MemberOf(after, m.GetDatacenter()) == nil {
+			out = append(out, l.event(resource.ActionTransition, after, fmt.Sprintf("%s: %s → gone", m.GetDatacenter(), m.GetPhase())))
+		}
+	}
+	return out
+}
+
+// federationChanged marks what depends on a federation: itself and, when it has other members, every other one, which may claim the
+// same, and whatever depends on who is in one: groups, exports, peerings.
+func (l *leader) federationChanged(v *snapshot.View, c snapshot.Change, f *isthmusv1.Federation) {
+	l.dirty.federations[f.GetName()] = true
+	before, _ := c.Before.(*isthmusv1.Federation)
+	after, _ := c.After.(*isthmusv1.Federation)
+	if before != nil && after != nil && c.Part == store.PartStatus && slices.EqualFunc(before.GetStatus().GetMembers(), after.GetStatus().GetMembers(), sameMember) {
+		return
+	}
+	l.dirty.selectors(v)
+	for _, datacenter := range membersOf(v, f) {
+		l.dirty.datacenters[datacenter] = true
+		l.dirty.exporters[datacenter] = true
+		l.dirty.touch(v, datacenter)
+	}
+}
+
+func sameMember(a, b *isthmusv1.FederationMember) bool {
+	return a.GetDatacenter() == b.GetDatacenter() && a.GetRole() == b.GetRole() && a.GetPhase() == b.GetPhase()
+}
+
+// membersOf are the datacenters that a federation has, wants or is losing.
+func membersOf(v *snapshot.View, f *isthmusv1.Federation) []string {
+	out := append([]string{f.GetSpec().GetPrimary()}, resource.SecondariesOf(v, f)...)
+	for _, m := range f.GetStatus().GetMembers() {
+		out = append(out, m.GetDatacenter())
+	}
+	return out
+}
+
+// federationsOf are the federations that have, want or are losing one of some datacenters.
+func federationsOf(v *snapshot.View, datacenters map[string]bool) map[string]bool {
+	out := map[string]bool{}
+	if len(datacenters) == 0 {
+		return out
+	}
+	for f := range resource.All[*isthmusv1.Federation](v, resource.KindFederation) {
+		if slices.ContainsFunc(membersOf(v, f), func(datacenter string) bool { return datacenters[datacenter] }) {
+			out[f.GetName()] = true
+		}
+	}
+	return out
+}

@@ -25,6 +25,7 @@ import (
 
 	"isthmus/agent/consul"
 	"isthmus/fault"
+	"isthmus/identity"
 	"isthmus/resource"
 )
 
@@ -145,14 +146,9 @@ func (c *Config) setDefaults() {
 
 // Agent is one agent of one datacenter.
 type Agent struct {
-	config     Config
-	log        hclog.Logger
+	tether
 	consul     *consul.Client
-	self       *credentials
-	link       *link
-	memory     *memory
 	reconciler *reconciler
-	reporter   *reporter
 	worker     *worker
 }
 
@@ -162,35 +158,18 @@ func New(config Config) (*Agent, error) {
 	if config.DataDir == "" {
 		return nil, fault.Violated(fault.Violation{Field: "dataDir", Reason: "Required", Message: "an agent needs a directory for its identity and state"})
 	}
-	config.Consul.OwnTokenFile = filepath.Join(config.DataDir, fileToken)
+	config.Consul.OwnTokenFile, config.Consul.OwnCAFile = filepath.Join(config.DataDir, fileToken), filepath.Join(config.DataDir, fileCA)
 	c, err := consul.New(config.Consul, config.Log.Named("consul"))
 	if err != nil {
 		return nil, err
 	}
-	return &Agent{config: config, log: config.Log, consul: c}, nil
+	a := &Agent{tether: tether{config: config, log: config.Log, kind: identity.KindAgent, features: features()}, consul: c}
+	a.news = func() { a.worker.kick() }
+	return a, nil
 }
 
 // Run enrols if need be and works until ctx ends, which is no error. Other errors have an ExitCode.
-func (a *Agent) Run(ctx context.Context) error {
-	if err := os.MkdirAll(a.config.DataDir, 0o700); err != nil {
-		return fault.Wrap(fault.Internal, err, "making %s", a.config.DataDir)
-	}
-	lock, err := lockDir(a.config.DataDir)
-	if err != nil {
-		return err
-	}
-	defer lock.Close() //nolint:errcheck // it was not written to
-	for {
-		err := a.life(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil // it was asked to stop
-		case a.reborn(err):
-			continue
-		}
-		return err
-	}
-}
+func (a *Agent) Run(ctx context.Context) error { return a.live(ctx, a.life) }
 
 // life is the agent's life with one identity.
 func (a *Agent) life(ctx context.Context) error {
@@ -235,28 +214,6 @@ func (a *Agent) prepare(ctx context.Context) (err error) {
 	a.reconciler.prover.changed = a.worker.kick
 	if state, from, _ := a.memory.current(); state != nil {
 		a.log.Info("going on with the last desired state", "digest", from.Digest, "index", from.Index, "items", len(state.GetItems()))
-	}
-	return nil
-}
-
-// report sends what is news until ctx ends.
-func (a *Agent) report(ctx context.Context) error {
-	pause := newBackoff()
-	for ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-a.reporter.wake:
-		}
-		for ctx.Err() == nil {
-			err := a.reporter.flush(ctx)
-			if err == nil {
-				pause.Reset()
-				break
-			}
-			a.log.Debug("the server does not take the report now", "error", err)
-			consul.Wait(ctx, pause.NextBackOff())
-		}
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ type Worker struct{ w *worker }
 
 // NewWorker makes one that sends its reports to send.
 func NewWorker(now func() time.Time, send func(context.Context, *isthmusv1.ReportRequest) error) *Worker {
-	a := &Agent{config: Config{Now: now}, log: hclog.NewNullLogger()}
+	a := &Agent{tether: tether{config: Config{Now: now}, log: hclog.NewNullLogger()}}
 	a.reporter = newReporter(send, a.log)
 	a.worker = newWorker(a)
 	return &Worker{a.worker}

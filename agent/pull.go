@@ -14,21 +14,21 @@ const pullWait = "5m"
 
 // follow pulls desired states until ctx ends, or until the server refuses this agent for good. While the server is away, the
 // agent goes on with what it has.
-func (a *Agent) follow(ctx context.Context) error {
+func (t *tether) follow(ctx context.Context) error {
 	pause := newBackoff()
 	failing := false
-	epoch, _, _ := a.memory.newest()
+	epoch, _, _ := t.memory.newest()
 	for ctx.Err() == nil {
-		answer, err := a.pullOnce(ctx)
+		answer, err := t.pullOnce(ctx)
 		if err == nil {
-			err = a.take(answer)
+			err = t.take(answer)
 		}
 		if err != nil {
 			if err := final(err, false); errors.As(err, new(*exitError)) {
 				return err
 			}
 			if !failing && ctx.Err() == nil {
-				a.log.Warn("the server gives no desired state; going on with the last one", "error", err)
+				t.log.Warn("the server gives no desired state; going on with the last one", "error", err)
 			}
 			failing = true
 			consul.Wait(ctx, pause.NextBackOff())
@@ -36,45 +36,45 @@ func (a *Agent) follow(ctx context.Context) error {
 		}
 		pause.Reset()
 		if failing {
-			a.log.Info("the server answers again")
+			t.log.Info("the server answers again")
 		}
 		if failing || answer.GetEpoch() != epoch || answer.GetState() == nil {
 			// It may have lost what was reported: another server, another store, or the datacenter was declared anew. A poll
 			// that ends without news is a good moment to make sure, every few minutes.
-			a.reporter.resend()
+			t.reporter.resend()
 		}
 		failing, epoch = false, answer.GetEpoch()
 	}
 	return nil
 }
 
-func (a *Agent) pullOnce(ctx context.Context) (*isthmusv1.PullResponse, error) {
-	epoch, minIndex, have := a.memory.newest()
-	return a.link.pull(ctx, &isthmusv1.PullRequest{
-		Epoch: epoch, MinIndex: minIndex, Have: have, Wait: pullWait, Version: a.config.Version, Features: features(),
+func (t *tether) pullOnce(ctx context.Context) (*isthmusv1.PullResponse, error) {
+	epoch, minIndex, have := t.memory.newest()
+	return t.link.pull(ctx, &isthmusv1.PullRequest{
+		Epoch: epoch, MinIndex: minIndex, Have: have, Wait: pullWait, Version: t.config.Version, Features: t.features,
 	})
 }
 
 // take keeps an answer and has it worked on.
-func (a *Agent) take(answer *isthmusv1.PullResponse) error {
-	before, _, _ := a.memory.current()
-	changed, err := a.memory.receive(answer, a.self.datacenter())
+func (t *tether) take(answer *isthmusv1.PullResponse) error {
+	before, _, _ := t.memory.current()
+	changed, err := t.memory.receive(answer, t.self.datacenter())
 	if err != nil {
 		return fault.Wrap(fault.CodeOf(err), err, "the desired state is not accepted")
 	}
 	if !changed {
 		return nil
 	}
-	after, from, held := a.memory.current()
-	a.log.Info("received a desired state", "digest", answer.GetDigest(), "index", answer.GetIndex(), "epoch", answer.GetEpoch(),
+	after, from, held := t.memory.current()
+	t.log.Info("received a desired state", "digest", answer.GetDigest(), "index", answer.GetIndex(), "epoch", answer.GetEpoch(),
 		"items", len(answer.GetState().GetItems()))
 	if held > 0 {
-		a.log.Warn("the state of a restored store removes too much at once; going on with the former one until an operator confirms",
+		t.log.Warn("the state of a restored store removes too much at once; going on with the former one until an operator confirms",
 			"removals", held, "working-by", from.Digest)
 	}
 	if deleted, of := deletions(before, after); tooMany(deleted, of) {
-		a.log.Warn("many peerings are to be deleted at once", "deletions", deleted, "of", of, "digest", from.Digest)
+		t.log.Warn("many peerings are to be deleted at once", "deletions", deleted, "of", of, "digest", from.Digest)
 	}
-	a.worker.kick()
+	t.news()
 	return nil
 }

@@ -14,15 +14,15 @@ const clockCheck = time.Second
 
 // renewals renews the certificate at two thirds of its life, and as soon as possible when that time was missed. An expired
 // certificate is renewed as well: the server takes it for that alone.
-func (a *Agent) renewals(ctx context.Context) error {
+func (t *tether) renewals(ctx context.Context) error {
 	pause := newBackoff()
 	failing := false
 	for ctx.Err() == nil {
-		if a.config.Now().Before(a.self.get().RenewTime()) {
+		if t.config.Now().Before(t.self.get().RenewTime()) {
 			consul.Wait(ctx, clockCheck)
 			continue
 		}
-		err := a.renew(ctx)
+		err := t.renew(ctx)
 		switch {
 		case err == nil:
 			pause.Reset()
@@ -31,7 +31,7 @@ func (a *Agent) renewals(ctx context.Context) error {
 			return err
 		default:
 			if !failing && ctx.Err() == nil {
-				a.log.Warn("cannot renew the certificate yet; trying again", "expires", a.self.get().Leaf().NotAfter, "error", err)
+				t.log.Warn("cannot renew the certificate yet; trying again", "expires", t.self.get().Leaf().NotAfter, "error", err)
 			}
 			failing = true
 			consul.Wait(ctx, pause.NextBackOff())
@@ -40,26 +40,26 @@ func (a *Agent) renewals(ctx context.Context) error {
 	return nil
 }
 
-func (a *Agent) renew(ctx context.Context) error {
-	csr, err := a.self.id.CSR()
+func (t *tether) renew(ctx context.Context) error {
+	csr, err := t.self.id.CSR()
 	if err != nil {
 		return err
 	}
 	var answer *isthmusv1.RenewResponse
-	err = a.link.call(ctx, rpcTimeout, "renewing the certificate", func(ctx context.Context, c isthmusv1.SyncServiceClient) (err error) {
+	err = t.link.call(ctx, rpcTimeout, "renewing the certificate", func(ctx context.Context, c isthmusv1.SyncServiceClient) (err error) {
 		answer, err = c.Renew(ctx, &isthmusv1.RenewRequest{Csr: csr})
 		return err
 	})
 	if err != nil {
 		return final(err, false)
 	}
-	credential, err := a.self.id.Accept(a.config.DataDir, answer.GetCertificate(), answer.GetCa())
+	credential, err := t.self.id.Accept(t.config.DataDir, answer.GetCertificate(), answer.GetCa())
 	if err != nil {
 		return final(err, false)
 	}
-	a.self.set(credential)
+	t.self.set(credential)
 	expires := credential.Leaf().NotAfter
-	a.log.Info("renewed the certificate", "expires", expires)
-	a.config.Hooks.renewed(expires)
-	return a.link.reconnect()
+	t.log.Info("renewed the certificate", "expires", expires)
+	t.config.Hooks.renewed(expires)
+	return t.link.reconnect()
 }

@@ -251,11 +251,11 @@ func exportsOf(s *isthmusv1.DesiredState) map[export]bool {
 	return out
 }
 
-// unknownItems are the ids of items that this binary does not know how to do.
-func unknownItems(s *isthmusv1.DesiredState) []string {
+// unknownItems are the ids of items that have none of the types in features.
+func unknownItems(s *isthmusv1.DesiredState, features []string) []string {
 	var out []string
 	for _, item := range s.GetItems() {
-		if !slices.Contains(features(), item.GetType()) {
+		if !slices.Contains(features, item.GetType()) {
 			out = append(out, item.GetId())
 		}
 	}

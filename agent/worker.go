@@ -95,7 +95,7 @@ func (w *worker) pass(ctx context.Context) time.Duration {
 	state, from, held := a.memory.current()
 	report := &isthmusv1.AgentReport{
 		Version: a.config.Version, Features: features(), Host: a.config.Host, Epoch: from.Epoch,
-		HeldRemovals: int32(held), UnknownItems: unknownItems(state),
+		HeldRemovals: int32(held), UnknownItems: unknownItems(state, a.features),
 	}
 	err := w.check(ctx, state)
 	next := w.deliver(ctx, state, err)

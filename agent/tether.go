@@ -1,0 +1,74 @@
+package agent
+
+import (
+	"context"
+	"os"
+
+	"github.com/hashicorp/go-hclog"
+
+	"isthmus/agent/consul"
+	"isthmus/fault"
+)
+
+// tether is what ties a process to the server, be it an agent or a gateway: its identity, the connection, the last desired state, and
+// the reports.
+type tether struct {
+	config Config
+	log    hclog.Logger
+	// kind is what it enrols as: identity.KindAgent or identity.KindGateway.
+	kind string
+	// features are the types of desired items that it does.
+	features []string
+	// news is called when there is another desired state.
+	news func()
+
+	self     *credentials
+	link     *link
+	memory   *memory
+	reporter *reporter
+}
+
+// live runs one life after the other in the data directory, which nobody else uses meanwhile: another one only when an operator gave
+// it another join token.
+func (t *tether) live(ctx context.Context, life func(ctx context.Context) error) error {
+	if err := os.MkdirAll(t.config.DataDir, 0o700); err != nil {
+		return fault.Wrap(fault.Internal, err, "making %s", t.config.DataDir)
+	}
+	lock, err := lockDir(t.config.DataDir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close() //nolint:errcheck // it was not written to
+	for {
+		err := life(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil // it was asked to stop
+		case t.reborn(err):
+			continue
+		}
+		return err
+	}
+}
+
+// report sends what is news until ctx ends.
+func (t *tether) report(ctx context.Context) error {
+	pause := newBackoff()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.reporter.wake:
+		}
+		for ctx.Err() == nil {
+			err := t.reporter.flush(ctx)
+			if err == nil {
+				pause.Reset()
+				break
+			}
+			t.log.Debug("the server does not take the report now", "error", err)
+			consul.Wait(ctx, pause.NextBackOff())
+		}
+	}
+	return nil
+}

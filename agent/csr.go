@@ -38,15 +38,10 @@ func (c *courier) serverKey() (crypto.Signer, []byte, error) {
 	path := c.path(fileServerKey)
 	text, err := secretfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		key, text, err := newServerKey()
 		if err != nil {
-			return nil, nil, fault.Wrap(fault.Internal, err, "making the key of this host's Consul server")
+			return nil, nil, err
 		}
-		der, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
-			return nil, nil, fault.Wrap(fault.Internal, err, "encoding the key of this host's Consul server")
-		}
-		text = pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 		return key, text, secretfile.Write(path, text)
 	}
 	if err != nil {
@@ -57,6 +52,19 @@ func (c *courier) serverKey() (crypto.Signer, []byte, error) {
 		return nil, nil, fault.Wrap(fault.Internal, err, "%s is damaged", path)
 	}
 	return key, text, nil
+}
+
+// newServerKey makes the key of a Consul server, also as PEM.
+func newServerKey() (crypto.Signer, []byte, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, fault.Wrap(fault.Internal, err, "making the key of a Consul server")
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, nil, fault.Wrap(fault.Internal, err, "encoding the key of a Consul server")
+	}
+	return key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
 // request is this host's request for a server certificate, and its signature with the agent's identity key. Nothing without it is said:

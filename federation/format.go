@@ -14,9 +14,6 @@ import (
 	"isthmus/fault"
 )
 
-// FileCAKey is the file that HandFiles has the CA's key in. Delivered by an agent, the key never lies on a disk.
-const FileCAKey = "isthmus-federation-ca-key.pem"
-
 // SecretYAML is the Kubernetes Secret of a bundle as a manifest: what consul-k8s's create-federation-secret makes.
 func (b *Bundle) SecretYAML(name, namespace string) ([]byte, error) {
 	data, err := b.SecretData()
@@ -36,17 +33,13 @@ func (b *Bundle) SecretYAML(name, namespace string) ([]byte, error) {
 }
 
 // HandFiles are the files, by name, that an operator without an agent puts into a server's configuration directory; dir is where Consul
-// will find them. Certificate and key of the server are named in them, and not among them: they are made with the CA's key.
+// will find them. Certificate and key of the server are named in them, and not among them: they are made on its host.
 func (b *Bundle) HandFiles(dir string) (map[string][]byte, error) {
 	config, err := b.SecondaryDropIn(handFiles(dir))
 	if err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{FileDropIn: config, FileCA: []byte(b.CABundle())}
-	if b.CAKey != "" {
-		files[FileCAKey] = []byte(b.CAKey)
-	}
-	return files, nil
+	return map[string][]byte{FileDropIn: config, FileCA: []byte(b.CABundle())}, nil
 }
 
 // HCL is the server configuration of HandFiles in Consul's own language.

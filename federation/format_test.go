@@ -105,9 +105,8 @@ func TestConsulTakesWhatIsRendered(t *testing.T) {
 
 func TestHandFiles(t *testing.T) {
 	t.Parallel()
-	b := handBundle()
-	files, err := b.HandFiles("/etc/consul.d/")
-	if err != nil || len(files) != 3 || string(files[federation.FileCA]) != "CA ONE\nCA TWO\n" || string(files[federation.FileCAKey]) != "CA KEY\n" {
+	files, err := handBundle().HandFiles("/etc/consul.d/")
+	if err != nil || len(files) != 2 || string(files[federation.FileCA]) != "CA ONE\nCA TWO\n" {
 		t.Errorf("got %d files, %v", len(files), err)
 	}
 	var config struct {
@@ -117,10 +116,6 @@ func TestHandFiles(t *testing.T) {
 	}
 	if err := json.Unmarshal(files[federation.FileDropIn], &config); err != nil || config.TLS.Defaults["ca_file"] != "/etc/consul.d/"+federation.FileCA {
 		t.Errorf("got %v, %v", config, err)
-	}
-	b.CAKey = ""
-	if files, err := b.HandFiles("/etc/consul.d"); err != nil || len(files) != 2 {
-		t.Errorf("keyless: got %d files, %v", len(files), err)
 	}
 }
 

@@ -2,17 +2,20 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/ed25519"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"isthmus/agent"
 	"isthmus/fault"
 	"isthmus/federation"
 	"isthmus/identity"
@@ -56,8 +59,8 @@ of that fleet made; without it, the fleet that it says is named on standard erro
 
   secret  the Kubernetes Secret consul-federation, as kubectl apply takes it
   values  Helm values of the secondary, which refer to that Secret
-  files   CA and a drop-in for Consul's configuration, written into --dir
-  hcl     the drop-in in Consul's own language
+  files   CA, a server certificate made for this host, and a drop-in for Consul's configuration, written into --dir
+  hcl     the drop-in in Consul's own language; it names the files that --format files writes
 
 All but values hold secrets: with --out they go into a new file that only you can read.`,
 		Example: `  isthmus bundle open dc2.bundle --identity key.txt --fleet-id SHA256:… --format secret --namespace consul | kubectl apply -f -
@@ -79,7 +82,7 @@ All but values hold secrets: with --out they go into a new file that only you ca
 	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := o.check(); err != nil {
 			return err
 		}
@@ -88,7 +91,7 @@ All but values hold secrets: with --out they go into a new file that only you ca
 			return err
 		}
 		if o.form.value == formFiles {
-			return p.writeBundleFiles(b, o.dir)
+			return p.writeBundleFiles(cmd.Context(), b, o.dir)
 		}
 		text, err := o.render(b)
 		if err != nil {
@@ -219,8 +222,8 @@ func (o *bundleOpening) render(b *federation.Bundle) (string, error) {
 	}.YAML(), nil
 }
 
-// writeBundleFiles writes what a server reads into a directory, and says what is left to do.
-func (p Program) writeBundleFiles(b *federation.Bundle, dir string) error {
+// writeBundleFiles writes what a server reads into a directory, its certificate included unless the federation is keyless.
+func (p Program) writeBundleFiles(ctx context.Context, b *federation.Bundle, dir string) error {
 	at, err := filepath.Abs(dir)
 	if err != nil {
 		return fault.Wrap(fault.Invalid, err, "find %s", dir)
@@ -228,6 +231,16 @@ func (p Program) writeBundleFiles(b *federation.Bundle, dir string) error {
 	files, err := b.HandFiles(at)
 	if err != nil {
 		return err
+	}
+	note := fmt.Sprintf("The federation is keyless: put a certificate of its CA and its key into %s and %s; it needs the names %s.",
+		filepath.Join(at, federation.FileCert), filepath.Join(at, federation.FileKey), strings.Join(federation.CertificateNames(b.Datacenter, b.Domain), ", "))
+	if b.CAKey != "" {
+		chain, key, expires, err := agent.HandCertificate(ctx, b, p.Now())
+		if err != nil {
+			return err
+		}
+		files[federation.FileCert], files[federation.FileKey] = chain, key
+		note = fmt.Sprintf("The certificate is this host's alone and ends on %s: open the bundle on each server's host, and a new one before that day.", expires.UTC().Format(time.DateOnly))
 	}
 	if err := os.MkdirAll(at, 0o700); err != nil {
 		return fault.Wrap(fault.Invalid, err, "make a directory for the bundle")
@@ -238,23 +251,6 @@ func (p Program) writeBundleFiles(b *federation.Bundle, dir string) error {
 		}
 		p.printf("%s\n", filepath.Join(at, name))
 	}
-	if b.CAKey == "" {
-		p.note("The server's certificate and key go to %s and %s: its names are %s.", filepath.Join(at, federation.FileCert), filepath.Join(at, federation.FileKey),
-			strings.Join(federation.CertificateNames(b.Datacenter, b.Domain), ", "))
-		return nil
-	}
-	p.note("Make the server's certificate with this CA, then restart Consul:\n%s", certificateCommand(b, at))
+	p.note("%s\nConsul's own user has to be able to read these files. Then restart Consul.", note)
 	return nil
-}
-
-// certificateCommand is how Consul's own tool makes a server's certificate. Plain consul tls cert create leaves out the names of nodes,
-// which other datacenters' servers ask for through gateways.
-func certificateCommand(b *federation.Bundle, dir string) string {
-	return fmt.Sprintf(`  consul tls cert create -server -dc %[1]s -domain %[2]s -additional-dnsname '*.%[3]s' \
-    -ca %[4]s -key %[5]s
-  mv %[1]s-server-%[2]s-0.pem %[6]s
-  mv %[1]s-server-%[2]s-0-key.pem %[7]s
-  rm %[5]s`,
-		b.Datacenter, b.Domain, federation.ServerName(b.Datacenter, b.Domain),
-		filepath.Join(dir, federation.FileCA), filepath.Join(dir, federation.FileCAKey), filepath.Join(dir, federation.FileCert), filepath.Join(dir, federation.FileKey))
 }

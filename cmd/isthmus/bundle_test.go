@@ -1,7 +1,15 @@
 package main_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"io"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,7 +30,6 @@ import (
 const (
 	bundleUID   = "6f2d2a36-4d2f-4c0c-8c11-1f2a7a6e5d01"
 	bundleToken = "11111111-1111-4111-8111-111111111111"
-	bundleKey   = "the key of the CA"
 )
 
 // hand is an operator with a fleet key and an age key, and a server whose primary's agent makes bundles.
@@ -42,9 +49,11 @@ func newHand(t *testing.T) *hand {
 	t.Helper()
 	h := &hand{t: t, bundle: federation.Bundle{
 		Federation: "global", UID: bundleUID, Mode: "mesh-gateway", PrimaryDatacenter: "dc1", Datacenter: "dc2", Domain: "consul",
-		CACertificates: []string{"the CA"}, CAKey: bundleKey, GossipKey: "Z29zc2lw", ACL: true, DefaultPolicy: "deny",
+		GossipKey: "Z29zc2lw", ACL: true, DefaultPolicy: "deny",
 		Tokens: federation.Tokens{Replication: bundleToken, Agent: bundleToken}, PrimaryGateways: []string{"192.0.2.1:8443"}, RetryIntervalWAN: "2s",
 	}}
+	ca, key := newCA(t)
+	h.bundle.CACertificates, h.bundle.CAKey = []string{ca}, key
 	var err error
 	if h.fleet, err = identity.NewFleetKey(); err != nil {
 		t.Fatal(err)
@@ -70,6 +79,28 @@ func newHand(t *testing.T) *hand {
 	t.Cleanup(server.Close)
 	h.environment = map[string]string{"ISTHMUS_ADDR": server.URL, "ISTHMUS_TOKEN": "isthmus_test_secret", "ISTHMUS_FLEET_KEY": fleetFile}
 	return h
+}
+
+// newCA is a CA of Consul servers' certificates, as PEM.
+func newCA(t *testing.T) (certificate, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Consul CA"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalECPrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret}))
 }
 
 // serve is the server: the Federation, and its bundle for whom the fleet key allows.
@@ -124,7 +155,7 @@ func TestBundleByHand(t *testing.T) {
 	h := newHand(t)
 	file := h.ask()
 	text, err := os.ReadFile(file)
-	if err != nil || strings.Contains(string(text), bundleToken) || strings.Contains(string(text), bundleKey) {
+	if err != nil || strings.Contains(string(text), bundleToken) || strings.Contains(string(text), h.bundle.CAKey) {
 		t.Errorf("the bundle is open: %v", err)
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
@@ -152,8 +183,19 @@ func TestBundleByHand(t *testing.T) {
 		must(t, nil, "", append(open, "--format", "files", "--dir", dir)...)
 	}
 	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 3 {
+	if err != nil || len(entries) != 4 {
 		t.Errorf("%v %v", entries, err)
+	}
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, federation.FileCert), filepath.Join(dir, federation.FileKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(h.bundle.CABundle()))
+	for _, name := range []string{"server.dc2.consul", "node-1.server.dc2.consul", "localhost"} {
+		if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name}); err != nil {
+			t.Errorf("the server's certificate: %v", err)
+		}
 	}
 	for _, e := range entries {
 		if info, err := e.Info(); err != nil || info.Mode().Perm() != 0o600 {

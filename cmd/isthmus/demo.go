@@ -71,6 +71,16 @@ func (p Program) showDemo(r demo.Result, ends bool) error {
 	if err := p.objectTable(kind, objects, false); err != nil {
 		return err
 	}
+	if r.Members != nil {
+		p.printf("\nMembers of the federation, as all its datacenters see them\n")
+		if err := p.memberTable(r.Members); err != nil {
+			return err
+		}
+		p.printf("\nWho reaches whose gateways\n")
+		if err := p.reachabilityMatrix(r.Reachability.GetCells()); err != nil {
+			return err
+		}
+	}
 	p.printf("\nService discovery, asked of each Consul: /v1/health/service/SERVICE?…\n")
 	var rows [][]string
 	for _, d := range r.Discovered {

@@ -39,6 +39,7 @@ func TestKubernetes(t *testing.T) {
 		"other CAs to trust":                      testTrust,
 		"keyless":                                 testKeyless,
 		"two agents' certificates":                testCertificates,
+		"Consul runs from the Secrets":            testConsul,
 		"the rights of an agent":                  testRights,
 		"leaving":                                 testLeaving,
 		"rollout":                                 testRollout,

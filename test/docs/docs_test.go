@@ -54,7 +54,9 @@ var (
 	// In a span of code, or as a line of its own in a block.
 	target  = regexp.MustCompile("(?m)(?:`|^\\$ |^)make ([a-z][a-z-]*)(?:`|$| +ARGS| +#)")
 	setting = regexp.MustCompile(`(?m)^(?:# )?([a-z][A-Za-z]+): \S+$`)
-	capital = regexp.MustCompile(`[A-Z]+[a-z]*`)
+	// An element of a container's args.
+	argument = regexp.MustCompile(`(?m)^ +(?:# )?- (--[a-z-]+)`)
+	capital  = regexp.MustCompile(`[A-Z]+[a-z]*`)
 )
 
 func TestLinksLeadSomewhere(t *testing.T) {
@@ -114,7 +116,7 @@ func TestKeysOfSettingsFilesAreFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob(filepath.Join(root, "deploy", "*", "*.yaml"))
+	files, err := filepath.Glob(filepath.Join(root, "deploy", "systemd", "*.yaml"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no settings files: %v", err)
 	}
@@ -129,5 +131,34 @@ func TestKeysOfSettingsFilesAreFlags(t *testing.T) {
 				t.Errorf("%s sets %s, and there is no flag %s", filepath.Base(file), match[1], flag)
 			}
 		}
+	}
+}
+
+// Containers get their flags as arguments; commented ones count.
+func TestArgumentsInManifestsAreFlags(t *testing.T) {
+	t.Parallel()
+	reference, err := os.ReadFile(filepath.Join(root, "docs", "cli.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(root, "deploy", "kubernetes", "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range argument.FindAllStringSubmatch(string(text), -1) {
+			found++
+			if !strings.Contains(string(reference), "`"+match[1]+" ") && !strings.Contains(string(reference), "`"+match[1]+"`") {
+				t.Errorf("%s has the argument %s, which is no flag", filepath.Base(file), match[1])
+			}
+		}
+	}
+	if found == 0 {
+		t.Fatal("no manifest has an argument")
 	}
 }

@@ -69,7 +69,8 @@ type deliveryRecord struct {
 	// Put: something was ever delivered for it.
 	Put bool `json:"put,omitempty"`
 	// Begun: this host was cleared to join, which destroys what its datacenter had. There is nothing to check or to save any more.
-	Begun bool `json:"begun,omitempty"`
+	Begun     bool      `json:"begun,omitempty"`
+	BegunTime time.Time `json:"begunTime,omitzero"`
 	// Left: this host left it.
 	Left bool `json:"left,omitempty"`
 	// TrustDomain is the mesh's of this datacenter while it is (or was) one of its own: seen at all, it has something to lose.

@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"isthmus/agent/consul"
 	"isthmus/agent/delivery"
@@ -14,6 +16,10 @@ import (
 	"isthmus/seal"
 	"isthmus/secretfile"
 )
+
+// ownCAStays is how long a host that has joined goes on trusting the CA that its datacenter had before. All its servers are restarted
+// in minutes; one that comes back later has no leader, and is restarted without waiting for a turn.
+const ownCAStays = 24 * time.Hour
 
 // openBundle is a bundle in clear, in memory alone.
 type openBundle struct {
@@ -49,6 +55,9 @@ func (c *courier) wantSecondary(ctx context.Context, s situation, item *isthmusv
 	if !item.GetJoin() && !c.record.Begun {
 		return c.wantTrust(item, owner)
 	}
+	if c.record.Begun && item.GetSecretDigest() == "" {
+		return nil, errNothing // something stands in the way of the next bundle: what is there stays
+	}
 	bundle, err := c.open(ctx, s, item)
 	if err != nil {
 		return nil, err
@@ -57,7 +66,7 @@ func (c *courier) wantSecondary(ctx context.Context, s situation, item *isthmusv
 	w.facts = factsOf(bundle)
 	if c.adopted(s, w.facts, item) {
 		// By hand, and rightly so: it gets its tokens, and what it runs with is left alone.
-		return w, c.keepToken(bundle)
+		return w, c.keep(fileToken, []byte(bundle.Tokens.Isthmus))
 	}
 	if err := c.fill(w, s, item, bundle); err != nil {
 		return nil, err
@@ -67,11 +76,14 @@ func (c *courier) wantSecondary(ctx context.Context, s situation, item *isthmusv
 			return nil, err
 		}
 		c.log.Info("this host joins a federation", "federation", item.GetFederation(), "primary", item.GetPrimary(), "generation", item.GetGeneration())
-		if err := c.save(func(r *deliveryRecord) { r.Begun = true }); err != nil {
+		if err := c.save(func(r *deliveryRecord) { r.Begun, r.BegunTime = true, c.now() }); err != nil {
 			return nil, err
 		}
 	}
-	return w, c.keepToken(bundle)
+	if err := c.keep(fileCA, w.content.CA); err != nil {
+		return nil, err
+	}
+	return w, c.keep(fileToken, []byte(bundle.Tokens.Isthmus))
 }
 
 // wantTrust is the first phase of a join of a datacenter with another CA.
@@ -144,8 +156,12 @@ func (c *courier) fill(w *cargo, s situation, item *isthmusv1.FederationSecondar
 	if domain != b.Domain {
 		return because(fault.Refused, reasonDomain, "Consul's domain is %s here and %s in the primary: one federation has one domain", domain, b.Domain)
 	}
-	// While some member's servers have certificates of another CA, those have to be believed, too.
-	all, err := mergeCAs(b.CABundle(), item.GetTrustedCas()...)
+	others := item.GetTrustedCas()
+	if !c.record.Begun || c.now().Before(c.record.BegunTime.Add(ownCAStays)) {
+		// This datacenter's other servers have certificates of its own CA until it is their turn.
+		others = append(slices.Clone(others), c.record.OwnCA)
+	}
+	all, err := mergeCAs(b.CABundle(), slices.DeleteFunc(others, func(ca string) bool { return ca == "" })...)
 	if err != nil {
 		return err
 	}
@@ -264,16 +280,16 @@ func (c *courier) keepPayload(payload *isthmusv1.SealedPayload) error {
 	return secretfile.Write(c.path(fileBundle), text)
 }
 
-// keepToken keeps the token that this agent has as a member: what Consul knows it by after the join.
-func (c *courier) keepToken(b *federation.Bundle) error {
-	token := b.Tokens.Isthmus
-	if token == "" {
+// keep keeps what this agent itself needs to talk to its Consul as a member: the token by which it is known after the join, and the CA of
+// the certificate that it is shown then. What there is nothing for stays as it was.
+func (c *courier) keep(name string, content []byte) error {
+	if len(content) == 0 {
 		return nil
 	}
-	if now, err := secretfile.Read(c.path(fileToken)); err == nil && string(now) == token {
+	if now, err := secretfile.Read(c.path(name)); err == nil && bytes.Equal(now, content) {
 		return nil
 	}
-	return secretfile.Write(c.path(fileToken), []byte(token))
+	return secretfile.Write(c.path(name), content)
 }
 
 // clear proves, right before a running datacenter joins, that nothing is lost but what was accepted, and does what has to be done before

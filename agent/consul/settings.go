@@ -1,6 +1,9 @@
 package consul
 
 import (
+	"crypto/x509"
+	"errors"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -23,6 +26,9 @@ type Settings struct {
 	// OwnTokenFile holds a token that the agent was given itself, by the bundle of a federation. It is used when Consul does not know the
 	// other one (any more), and the other way round: see Client.
 	OwnTokenFile string
+	// OwnCAFile holds CAs that are believed besides those above, when it is there: a datacenter that joins a federation has certificates of
+	// another CA from then on.
+	OwnCAFile string
 	// HTTPAuth is user:password for a proxy before Consul.
 	HTTPAuth Secret
 	// TLS is used for an address without a scheme when it is set.
@@ -176,11 +182,41 @@ func (s Settings) open() (*api.Client, error) {
 	if user, password, ok := strings.Cut(s.HTTPAuth.Reveal(), ":"); ok || user != "" {
 		config.HttpAuth = &api.HttpBasicAuth{Username: user, Password: password}
 	}
+	if err := s.trustOwn(config); err != nil {
+		return nil, err
+	}
 	client, err := api.NewClient(config)
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "Consul's settings cannot be used")
 	}
 	return client, nil
+}
+
+// trustOwn adds the CAs in OwnCAFile to those that are believed anyway.
+func (s Settings) trustOwn(config *api.Config) error {
+	if s.OwnCAFile == "" {
+		return nil
+	}
+	text, err := os.ReadFile(s.OwnCAFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "reading the CA of the federation")
+	}
+	client, err := api.SetupTLSConfig(&config.TLSConfig)
+	if err != nil {
+		return fault.Wrap(fault.Invalid, err, "Consul's settings cannot be used")
+	}
+	if client.RootCAs == nil {
+		if client.RootCAs, err = x509.SystemCertPool(); err != nil {
+			client.RootCAs = x509.NewCertPool()
+		}
+	}
+	client.RootCAs.AppendCertsFromPEM(text)
+	config.Transport.TLSClientConfig = client
+	config.HttpClient = &http.Client{Transport: config.Transport}
+	return nil
 }
 
 // files are those whose change asks for a new client.
@@ -189,5 +225,5 @@ func (s Settings) files() []string {
 	if s.own {
 		token = s.OwnTokenFile
 	}
-	return []string{token, s.CAFile, s.CAPath, s.CertFile, s.KeyFile}
+	return []string{token, s.CAFile, s.CAPath, s.CertFile, s.KeyFile, s.OwnCAFile}
 }

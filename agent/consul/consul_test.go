@@ -311,7 +311,7 @@ func TestTextOfAProxyIsMadeFitForMessages(t *testing.T) {
 func TestPeeringCallsGoOnToOtherServers(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	c := consultest.StartWith(t, consulrun.Options{Datacenter: "east", UnixSocket: true})
+	c := consultest.Start(t, "east")
 	target, err := url.Parse(c.HTTPAddr)
 	need(t, err)
 	proxy := httputil.NewSingleHostReverseProxy(target)

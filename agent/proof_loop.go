@@ -22,6 +22,10 @@ const (
 	tryRarely = 30 * time.Second
 	// awaited is how long somebody waits.
 	awaited = time.Minute
+	// trySettled bounds one try: Consul itself dials for ten seconds, and then says what is wrong. tryAwaited does while somebody waits:
+	// a call that hangs since before the way was there would hold up the next one, which goes through.
+	trySettled = 12 * time.Second
+	tryAwaited = 3 * time.Second
 	// certificatesEvery is how often the local servers' certificates are looked at.
 	certificatesEvery = 30 * time.Second
 )
@@ -148,24 +152,40 @@ func (l *proofLoop) rest(pause time.Duration) bool {
 }
 
 func (p *prover) run(l *proofLoop) {
+	since := l.began
 	for l.ctx.Err() == nil {
 		select {
 		case <-l.ctx.Done():
 			return
 		case p.slots <- struct{}{}:
 		}
-		o := l.target.try(l.ctx, p)
+		o := p.try(l, since)
 		<-p.slots
-		since, ok := p.keep(l, o)
-		if !ok || !l.rest(pauseAfter(l, o, since, p.now())) {
+		var ok bool
+		if since, ok = p.keep(l, o); !ok || !l.rest(pauseAfter(l, o, since, p.now())) {
 			return
 		}
 	}
 }
 
+func (p *prover) try(l *proofLoop, since time.Time) outcome {
+	timeout := tryAwaited
+	if l.settled(since, p.now()) {
+		timeout = trySettled
+	}
+	ctx, cancel := context.WithTimeout(l.ctx, timeout)
+	defer cancel()
+	return l.target.try(ctx, p)
+}
+
+// settled tells that nobody waits for it any more: it has been asked for, and ok or not, for a while.
+func (l *proofLoop) settled(since, now time.Time) bool {
+	return now.Sub(since) > awaited && now.Sub(l.began) > awaited
+}
+
 // pauseAfter is how long to wait after an outcome; since is when it became ok, or not.
 func pauseAfter(l *proofLoop, o outcome, since, now time.Time) time.Duration {
-	settled := now.Sub(since) > awaited && now.Sub(l.began) > awaited
+	settled := l.settled(since, now)
 	switch {
 	case !o.ok && !settled:
 		return trySoon

@@ -82,8 +82,11 @@ func (p Program) memberTable(answer *isthmusv1.ListMembersResponse) error {
 
 // seenBy tells who sees a server as what: all alike, or each.
 func seenBy(views []*isthmusv1.MemberView) string {
-	if len(views) == 1 {
+	if len(views) == 1 && len(views[0].GetDatacenters()) > 1 {
 		return "all"
+	}
+	if len(views) == 1 {
+		return strings.Join(views[0].GetDatacenters(), ",")
 	}
 	var parts []string
 	for _, v := range views {

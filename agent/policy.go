@@ -74,7 +74,7 @@ keyring = "write"
 		return `# What isthmus gateway needs of its datacenter's Consul.
 # Register itself.
 service "mesh-gateway" { policy = "write" }
-# Whether peerings go through gateways, and which there are: where to send what.
+# Which services are exported to which peers, and where peers are.
 mesh = "read"
 peering = "read"
 # Which datacenter this Consul is, and its domain.

@@ -1,10 +1,17 @@
 package agent_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -136,4 +143,62 @@ func lockOnce(ctx context.Context, c *consul.Client) error {
 		Failed: func(err error) { failed = err; stop() },
 	})
 	return failed
+}
+
+// A gateway registers itself and reads where to send what: with its rules it can, and without any one of them it cannot.
+func TestGatewayPolicyIsMinimal(t *testing.T) {
+	t.Parallel()
+	c := consultest.Start(t, "dc1")
+	c.Register("web")
+	rules, err := agent.Policy(agent.PurposeGateway)
+	need(t, err)
+	c.Do(http.MethodPut, "/v1/config", map[string]any{"Kind": "exported-services", "Name": "default", "Services": []any{
+		map[string]any{"Name": "web", "Consumers": []any{map[string]any{"Peer": "dc3"}}},
+	}}, nil)
+	registration := map[string]any{
+		"Kind": "mesh-gateway", "ID": "mesh-gateway", "Name": "mesh-gateway", "Address": "127.0.0.1", "Port": 8443,
+		"Meta": map[string]any{"consul-wan-federation": "1"},
+	}
+	works := func(name string, lines []string) bool {
+		ask := withToken(t, c, c.MintToken(name, strings.Join(lines, "\n")))
+		return ask(http.MethodPut, "/v1/agent/service/register", registration) &&
+			ask(http.MethodGet, "/v1/agent/self", nil) && ask(http.MethodGet, "/v1/config/exported-services/default", nil) && ask(http.MethodGet, "/v1/peerings", nil) &&
+			ask(http.MethodGet, "/v1/health/service/consul", nil) && ask(http.MethodGet, "/v1/health/service/web", nil) &&
+			ask(http.MethodPut, "/v1/agent/service/deregister/mesh-gateway", nil)
+	}
+	lines := ruleLines(rules)
+	if !works("all", lines) {
+		t.Fatal("the rules are not enough")
+	}
+	for i, missing := range lines {
+		if works("without-"+strconv.Itoa(i), append(append([]string{}, lines[:i]...), lines[i+1:]...)) {
+			t.Errorf("everything works without %s", missing)
+		}
+	}
+}
+
+// withToken asks Consul as somebody else: true for an answer with something in it.
+func withToken(t *testing.T, c *consultest.Cluster, token string) func(method, path string, in any) bool {
+	t.Helper()
+	ca, err := os.ReadFile(c.CAFile)
+	need(t, err)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return func(method, path string, in any) bool {
+		t.Helper()
+		body, err := json.Marshal(in)
+		need(t, err)
+		r, err := http.NewRequestWithContext(t.Context(), method, c.HTTPAddr+path, bytes.NewReader(body))
+		need(t, err)
+		r.Header.Set("X-Consul-Token", token)
+		answer, err := transport.RoundTrip(r)
+		need(t, err)
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		need(t, err)
+		empty := strings.HasPrefix(path, "/v1/health/") && strings.TrimSpace(string(text)) == "[]"
+		return answer.StatusCode == http.StatusOK && !empty
+	}
 }

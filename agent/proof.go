@@ -39,7 +39,7 @@ func (r *reconciler) proof(ctx context.Context, state *isthmusv1.DesiredState, s
 type target struct {
 	// key names it among all; of a probe also its place in the report.
 	key, datacenter string
-	// try gives what came of it.
+	// try gives what came of it; nil for the local servers' certificates, which are watched only.
 	try func(ctx context.Context, p *prover) outcome
 	// read: it goes into the report's reads.
 	read bool

@@ -79,14 +79,11 @@ func (p *prover) begin(r *reconciler) {
 // wait waits until nothing is tried any more; the contexts that want was called with have ended.
 func (p *prover) wait() { p.wg.Wait() }
 
-// keyCertificates is the loop that is always there.
-const keyCertificates = "certificates"
-
 // want makes sure that these targets are tried, and no others. When there are other ones than before, all are tried at once.
 func (p *prover) want(ctx context.Context, targets []target, self consul.Self) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	wanted, started := map[string]bool{keyCertificates: true}, map[string]bool{}
+	wanted, started := map[string]bool{}, map[string]bool{}
 	for _, t := range targets {
 		wanted[t.key] = true
 		if p.start(ctx, t, p.run) {
@@ -94,7 +91,13 @@ func (p *prover) want(ctx context.Context, targets []target, self consul.Self) {
 		}
 	}
 	news := len(started) > 0
-	p.start(ctx, target{key: keyCertificates, datacenter: self.Datacenter, address: self.Domain}, p.watchCertificates)
+	if self.TLS == nil || *self.TLS { // a server without a certificate would complain of being asked for one
+		own := target{key: "certificates/" + self.Datacenter + "/" + self.Domain, datacenter: self.Datacenter, address: self.Domain}
+		wanted[own.key] = true
+		p.start(ctx, own, p.watchCertificates)
+	} else {
+		p.certificate = certificate{}
+	}
 	for key, l := range p.loops {
 		if !wanted[key] {
 			l.stop()
@@ -127,9 +130,9 @@ func (p *prover) start(ctx context.Context, t target, run func(*proofLoop)) bool
 
 // hurry has some of the loops try at once.
 func (p *prover) hurry(which func(*proofLoop) bool) {
-	for key, l := range p.loops {
-		if key == keyCertificates || !which(l) {
-			continue
+	for _, l := range p.loops {
+		if l.target.try == nil || !which(l) {
+			continue // of the certificates nobody waits for a change
 		}
 		select {
 		case l.nudge <- struct{}{}:

@@ -3,13 +3,10 @@ package kube_test
 import (
 	"bytes"
 	"crypto/tls"
-	"encoding/json"
 	"encoding/pem"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +19,7 @@ import (
 	"isthmus/test/consultest"
 )
 
-// testConsul runs a real Consul server from the Secrets, as the chart's pods do: kubelet and chart are played by volume and chartFiles.
+// testConsul runs a real Consul server from the Secrets, as the chart's pods do.
 func testConsul(r *rig) {
 	t := r.t
 	r.apply("agent-secondary.yaml")
@@ -38,10 +35,9 @@ func testConsul(r *rig) {
 	r.put(h, c, delivery.EffectRestart)
 
 	consul := consultest.StartWith(t, consulrun.Options{Datacenter: "dc2", Prepared: true})
-	bundleVolume, certVolume := &volume{r: r, dir: t.TempDir()}, &volume{r: r, dir: t.TempDir()}
-	bundleVolume.sync("consul-federation")
-	certVolume.sync(certName)
-	chartFiles(r, consul.ConfigDir, bundleVolume.dir, certVolume.dir)
+	pod := r.NewPod(t, r.namespace, consul.ConfigDir, "consul-federation", certName)
+	pod.Mount()
+	pod.Configure("dc1")
 	if out, err := exec.CommandContext(t.Context(), "sh", "-c", consul.RestartCommand()).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -68,75 +64,8 @@ func testConsul(r *rig) {
 	later := issued.AddDate(0, 0, 21)
 	c.Cert, c.Key = a.issue(t, "dc2", time.Now())
 	r.put(r.host(func(k *kube.Config) { k.Now = func() time.Time { return later } }), c, delivery.EffectRestart)
-	certVolume.sync(certName)
+	pod.Mount()
 	r.eventually("Consul shows the renewed certificate", func() bool { return bytes.Equal(r.shown(address), c.Cert) })
-}
-
-// volume is how a kubelet mounts a Secret: files are links through ..data, which is turned over in one step.
-type volume struct {
-	r    *rig
-	dir  string
-	turn int
-}
-
-func (v *volume) sync(name string) {
-	t := v.r.t
-	t.Helper()
-	v.turn++
-	target := "..generation" + strconv.Itoa(v.turn)
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	must(os.Mkdir(filepath.Join(v.dir, target), 0o700))
-	for key, value := range v.r.read(name).Data {
-		must(os.WriteFile(filepath.Join(v.dir, target, key), value, 0o600))
-		if v.turn == 1 {
-			must(os.Symlink(filepath.Join("..data", key), filepath.Join(v.dir, key)))
-		}
-	}
-	must(os.Symlink(target, filepath.Join(v.dir, "..data_tmp")))
-	must(os.Rename(filepath.Join(v.dir, "..data_tmp"), filepath.Join(v.dir, "..data")))
-}
-
-// chartFiles are the parts of Consul's configuration that the chart makes of the values of a keyless secondary: server-config, the file
-// of server.extraVolumes, server.extraConfig, and the gossip key, which it gives on the command line.
-func chartFiles(r *rig, dir, bundle, cert string) {
-	r.t.Helper()
-	key, err := os.ReadFile(filepath.Join(bundle, "gossipEncryptionKey"))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	file := func(name string, content any) {
-		text, err := json.Marshal(content)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), text, 0o600)
-		}
-		if err != nil {
-			r.t.Fatal(err)
-		}
-	}
-	file("tls-config.json", map[string]any{"tls": map[string]any{
-		"internal_rpc": map[string]any{"verify_incoming": true, "verify_server_hostname": true},
-		"defaults": map[string]any{
-			"verify_outgoing": true, "ca_file": filepath.Join(bundle, "caCert"),
-			"cert_file": filepath.Join(cert, "tls.crt"), "key_file": filepath.Join(cert, "tls.key"),
-		},
-	}})
-	file("federation-config.json", map[string]any{
-		"primary_datacenter": "dc1", "primary_gateways": []string{}, "connect": map[string]any{"enable_mesh_gateway_wan_federation": true},
-	})
-	file("extra-from-values.json", map[string]any{"auto_reload_config": true})
-	file("gossip.json", map[string]any{"encrypt": string(key)})
-	text, err := os.ReadFile(filepath.Join(bundle, "serverConfigJSON"))
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "userconfig.json"), text, 0o600)
-	}
-	if err != nil {
-		r.t.Fatal(err)
-	}
 }
 
 // shown is the certificate (PEM) that a Consul server shows other servers.

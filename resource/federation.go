@@ -240,7 +240,7 @@ func Memberships(r Reader) map[string]Membership {
 // Engaged tells whether a member is past all that an operator has to accept: something was, or is about to be, changed for it. Until then
 // it can go as if it had never been there.
 func Engaged(m *isthmusv1.FederationMember) bool {
-	return m.GetPhase() == PhaseTrusting || m.GetPhase() == PhaseBundling || Federated(m)
+	return m.GetPhase() == PhaseTrusting || m.GetPhase() == PhaseBundling || Federated(m) || m.GetBundle().GetGeneration() > 0
 }
 
 // Federated tells whether a secondary's Consul is, is about to be or may still be one: its ACLs and config entries are the primary's.

@@ -1,0 +1,120 @@
+package federation
+
+import (
+	"cmp"
+	"slices"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
+// maxRetired is how many addresses of a member's gateways are kept that Consul no longer knows.
+const maxRetired = 16
+
+// gateways are the addresses at which others reach a member. One that is gone stays behind the others, retired, until everybody who
+// dials this member has proven each of the new ones: what was reached through the old one is never cut off before. When no new one is
+// there, all the old ones stay.
+func (j *judge) gateways(m *isthmusv1.FederationMember) []*isthmusv1.MemberGateway {
+	out := gatewaysOf(j.r, m.GetDatacenter())
+	known := map[string]*isthmusv1.MemberGateway{}
+	for _, g := range m.GetGateways() {
+		known[g.GetWanAddress()] = g
+	}
+	present := map[string]bool{}
+	for _, g := range out {
+		present[g.GetWanAddress()] = true
+		old := known[g.GetWanAddress()]
+		g.Used = healthy(g) || old.GetUsed() && old.GetHealth() != resource.GatewayRetired
+	}
+	if j.proven(m, out) {
+		return out
+	}
+	var retired []*isthmusv1.MemberGateway
+	for _, g := range m.GetGateways() {
+		if present[g.GetWanAddress()] {
+			continue
+		}
+		if g.GetHealth() != resource.GatewayRetired {
+			g = &isthmusv1.MemberGateway{
+				WanAddress: g.GetWanAddress(), LanAddress: g.GetLanAddress(), Used: g.GetUsed(),
+				Health: resource.GatewayRetired, RetireTime: timestamppb.New(j.now),
+			}
+		}
+		retired = append(retired, g)
+	}
+	slices.SortFunc(retired, func(a, b *isthmusv1.MemberGateway) int {
+		return cmp.Or(b.GetRetireTime().AsTime().Compare(a.GetRetireTime().AsTime()), cmp.Compare(a.GetWanAddress(), b.GetWanAddress()))
+	})
+	return append(out, retired[:min(len(retired), maxRetired)]...)
+}
+
+func healthy(g *isthmusv1.MemberGateway) bool {
+	return g.GetHealth() != healthCritical && g.GetHealth() != resource.GatewayRetired
+}
+
+// proven: a member's present gateways that are healthy, of which there is one at least, have each been reached by every other member
+// that dials it.
+func (j *judge) proven(m *isthmusv1.FederationMember, present []*isthmusv1.MemberGateway) bool {
+	good := slices.DeleteFunc(slices.Clone(present), func(g *isthmusv1.MemberGateway) bool { return !healthy(g) })
+	if len(good) == 0 {
+		return false
+	}
+	for _, other := range j.next.GetMembers() {
+		if other.GetDatacenter() == m.GetDatacenter() || !j.dials(other, m) {
+			continue
+		}
+		for _, g := range good {
+			if p := j.probe(other.GetDatacenter(), m.GetDatacenter(), g.GetWanAddress()); !p.GetOk() {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// dials: the servers or gateways of one member go through the other's gateways now.
+func (j *judge) dials(from, to *isthmusv1.FederationMember) bool {
+	if j.GetSpec().GetMode() != resource.ModeMeshGateway {
+		return false
+	}
+	in := func(m *isthmusv1.FederationMember) bool { return m.GetRole() == resource.RolePrimary || delivers(m) }
+	return in(from) && in(to) && from.GetPhase() != resource.PhaseLeaving && to.GetPhase() != resource.PhaseLeaving
+}
+
+// probe is what the agent of one datacenter says of an address of another; nil: nothing, or nobody is heard of there.
+func (j *judge) probe(from, to, address string) *isthmusv1.ObservedProbe {
+	s := j.seen[from]
+	if !s.Online {
+		return nil
+	}
+	for _, p := range s.Federation.GetProbes() {
+		if p.GetDatacenter() == to && p.GetAddress() == address {
+			return p
+		}
+	}
+	return nil
+}
+
+// probes are all that one datacenter says of the addresses at which another is reached: its agent, or its gateways.
+func (j *judge) probesTo(from string, to *isthmusv1.FederationMember) []*isthmusv1.ObservedProbe {
+	s := j.seen[from]
+	if !s.Online {
+		return nil
+	}
+	reached := j.dialled(to)
+	var out []*isthmusv1.ObservedProbe
+	add := func(probes []*isthmusv1.ObservedProbe) {
+		for _, p := range probes {
+			if p.GetDatacenter() == to.GetDatacenter() && slices.Contains(reached, p.GetAddress()) {
+				out = append(out, p)
+			}
+		}
+	}
+	add(s.Federation.GetProbes())
+	for _, g := range s.Gateways {
+		add(g.GetProbes())
+	}
+	return out
+}

@@ -1,0 +1,644 @@
+package federation
+
+import (
+	"fmt"
+	"strings"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
+// Reasons of a member's phase, beside those of the rules and those that agents give.
+const (
+	ReasonAgentSilent       = "AgentSilent"
+	ReasonNoTrustedAgent    = "NoTrustedAgent"
+	ReasonNotReported       = "NotReported"
+	ReasonPrimaryNotReady   = "PrimaryNotReady"
+	ReasonJoinNotAllowed    = "JoinNotAllowed"
+	ReasonNotWritable       = "NoConfigDir"
+	ReasonLossUnknown       = "LossUnknown"
+	ReasonLossNotAccepted   = "LossNotAccepted"
+	ReasonCAUnknown         = "CAUnknown"
+	ReasonTrust             = "TrustNotProven"
+	ReasonPeeringInside     = "PeeringInside"
+	ReasonBundle            = "BundleNotMade"
+	ReasonDelivering        = "Delivering"
+	ReasonRestartRequired   = "RestartRequired"
+	ReasonChangingMode      = "ChangingMode"
+	ReasonConnecting        = "Connecting"
+	ReasonReadsFailed       = "ReadsFailed"
+	ReasonReplicating       = "Replicating"
+	ReasonReplicationFailed = "ACLReplicationFailed"
+	ReasonUpdating          = "Updating"
+	ReasonOneWay            = "OneDirectionSeen"
+	ReasonJoined            = "Joined"
+	ReasonLeaving           = "Leaving"
+	// ReasonRevoking: the hosts of a leaving member have gone back, or are lost, and the primary's agent revokes what it was given. The plan
+	// goes by this word.
+	ReasonRevoking = "Revoking"
+)
+
+// problem is what keeps a member where it is, or what it is at: a word, a sentence, and what to do.
+type problem struct{ reason, message, fix string }
+
+func because(reason, format string, args ...any) problem {
+	return problem{reason: reason, message: fmt.Sprintf(format, args...)}
+}
+
+func (p problem) fixed(format string, args ...any) problem {
+	p.fix = fmt.Sprintf(format, args...)
+	p.message = strings.TrimSuffix(p.message, ".") + ": " + p.fix
+	return p
+}
+
+func (p problem) none() bool { return p.reason == "" }
+
+// decidePrimary moves the primary on. Once it is what it shall be it stays, whatever is silent or breaks later, until another mode is
+// wanted.
+func (j *judge) decidePrimary() {
+	m, s := j.primaryRow, j.seen[j.primary()]
+	settled := m.GetPhase() == resource.PhaseJoined
+	if settled && j.runsAsPrimary(m) != no {
+		j.set(m, resource.PhaseJoined, j.settledPrimary(m, s))
+		return
+	}
+	if p := j.broken(m); !p.none() {
+		j.set(m, resource.PhaseBlocked, p)
+		return
+	}
+	if p := j.awaited(m, s); !p.none() {
+		j.set(m, resource.PhaseWaiting, p)
+		return
+	}
+	runs := j.runsAsPrimary(m)
+	if runs != yes && !anyHost(s, (*isthmusv1.DeliveryReport).GetCanWrite) {
+		j.set(m, resource.PhaseBlocked, j.notWritable(m))
+		return
+	}
+	if p := j.deliveryOf(m); !p.none() && (runs != yes || p.reason == ReasonRestartRequired) {
+		j.set(m, resource.PhaseDelivering, p)
+		return
+	}
+	if runs != yes {
+		j.set(m, resource.PhaseDelivering, because(ReasonDelivering, "its servers are about to run as the primary of %s", j.GetName()))
+		return
+	}
+	j.set(m, resource.PhaseJoined, j.settledPrimary(m, s))
+}
+
+func (j *judge) settledPrimary(m *isthmusv1.FederationMember, s Seen) problem {
+	if !s.Online {
+		return because(ReasonAgentSilent, "it was ready when its agents were heard of last: they are silent")
+	}
+	if p := j.deliveryOf(m); p.reason == ReasonRestartRequired {
+		return p
+	}
+	return because(ReasonJoined, "its servers run as the primary")
+}
+
+// answer is what can be told of a fact.
+type answer int
+
+const (
+	unknown answer = iota
+	yes
+	no
+)
+
+func answerOf(known, value bool) answer {
+	switch {
+	case !known:
+		return unknown
+	case value:
+		return yes
+	}
+	return no
+}
+
+// runsAsPrimary: its Consul says so itself.
+func (j *judge) runsAsPrimary(m *isthmusv1.FederationMember) answer {
+	i := j.seen[m.GetDatacenter()].Inventory
+	if i == nil || i.WanFederationEnabled == nil {
+		return unknown
+	}
+	own := i.GetPrimaryDatacenter() == "" || i.GetPrimaryDatacenter() == m.GetConsulDatacenter()
+	return answerOf(true, own && i.GetWanFederationEnabled() == (j.GetSpec().GetMode() == resource.ModeMeshGateway))
+}
+
+// follows: its Consul says itself that it is a secondary of this primary.
+func (j *judge) follows(m *isthmusv1.FederationMember) bool {
+	return j.seen[m.GetDatacenter()].Inventory.GetPrimaryDatacenter() == consulName(j.r, j.primary())
+}
+
+// otherMode: it is a member, and not in the mode that is wanted.
+func (j *judge) otherMode(m *isthmusv1.FederationMember) bool {
+	i := j.seen[m.GetDatacenter()].Inventory
+	return j.follows(m) && i.WanFederationEnabled != nil && i.GetWanFederationEnabled() != (j.GetSpec().GetMode() == resource.ModeMeshGateway)
+}
+
+// awaited is what has to be heard of a datacenter before anything can be judged.
+func (j *judge) awaited(m *isthmusv1.FederationMember, s Seen) problem {
+	dc := m.GetDatacenter()
+	if len(resource.TrustedAgents(j.r, dc)) == 0 {
+		p := because(ReasonNoTrustedAgent, "no agent of %s can be trusted yet", dc)
+		byHand := ""
+		if m.GetRole() == resource.RoleSecondary {
+			byHand = fmt.Sprintf("; or do without one: isthmus federation bundle %s --datacenter %s", j.GetName(), dc)
+		}
+		return p.fixed("isthmus join-token create --datacenter %s, or isthmus agent approve%s", dc, byHand)
+	}
+	switch {
+	case !s.Online:
+		return because(ReasonAgentSilent, "the agents of %s are silent", dc).fixed("see why isthmus agent does not run there, or does not reach the server")
+	case m.GetRole() == resource.RolePrimary && s.Inventory == nil:
+		return because(ReasonNotReported, "the agents of %s have not told anything of their Consul yet", dc).
+			fixed("when this lasts, see the Ready condition of Datacenter %s", dc)
+	case len(s.Deliveries) == 0:
+		return because(ReasonNotReported, "no agent of %s has told anything of its host yet", dc).
+			fixed("when this lasts, its agents are too old for federations: upgrade them")
+	}
+	return problem{}
+}
+
+// fresh: its Consul does not exist yet.
+func (j *judge) fresh(m *isthmusv1.FederationMember) bool { return j.seen[m.GetDatacenter()].Inventory == nil }
+
+// decideSecondary moves a secondary on, through as many phases as it can.
+func (j *judge) decideSecondary(m *isthmusv1.FederationMember) {
+	switch {
+	case m.GetPhase() == resource.PhaseLeaving, !j.wanted[m.GetDatacenter()]:
+		j.leave(m)
+		return
+	case delivers(m) && !j.void(m):
+		j.carryOn(m)
+		return
+	}
+	phase, p := j.prepare(m)
+	if phase != "" {
+		j.set(m, phase, p)
+		return
+	}
+	if phase, p = j.engage(m); phase != "" {
+		j.set(m, phase, p)
+		return
+	}
+	j.set(m, resource.PhaseDelivering, because(ReasonDelivering, "its hosts are given the bundle"))
+	j.carryOn(m)
+}
+
+// void: nothing has been done on its hosts yet, and what would be lost is no longer what was accepted.
+func (j *judge) void(m *isthmusv1.FederationMember) bool {
+	if m.GetPhase() != resource.PhaseDelivering || m.GetWasJoined() || j.follows(m) {
+		return false
+	}
+	for _, h := range m.GetHosts() {
+		if h.GetWritten() > 0 || h.GetApplied() > 0 {
+			return false
+		}
+	}
+	digest, known := j.lossDigest(m)
+	return known && digest != "" && !j.accepts(m.GetDatacenter(), digest)
+}
+
+// prepare is everything that can be without anything being changed; no phase: nothing is in the way.
+func (j *judge) prepare(m *isthmusv1.FederationMember) (string, problem) {
+	s := j.seen[m.GetDatacenter()]
+	m.PlanDigest, m.Accepted = "", false
+	if p := j.misplaced(m); !p.none() {
+		return resource.PhaseBlocked, p
+	}
+	if len(resource.TrustedAgents(j.r, m.GetDatacenter())) == 0 && j.byHand(m.GetDatacenter()) {
+		return j.withoutAgent(m)
+	}
+	if p := j.awaited(m, s); !p.none() {
+		return resource.PhaseWaiting, p
+	}
+	if p := j.broken(m); !p.none() {
+		return resource.PhaseBlocked, p
+	}
+	switch j.primaryRow.GetPhase() {
+	case resource.PhaseBlocked:
+		return resource.PhaseBlocked, because(ReasonPrimaryNotReady, "the primary %s is blocked (%s): %s", j.primary(), j.primaryRow.GetReason(), j.primaryRow.GetMessage())
+	case resource.PhaseWaiting:
+		return resource.PhaseWaiting, because(ReasonPrimaryNotReady, "the primary %s is not ready (%s): %s", j.primary(), j.primaryRow.GetReason(), j.primaryRow.GetMessage())
+	}
+	if j.follows(m) && !(allHosts(s, (*isthmusv1.DeliveryReport).GetCanWrite) && allHosts(s, (*isthmusv1.DeliveryReport).GetAllowJoin)) {
+		// Somebody made it a member by hand, and keeps it so by hand.
+		return j.connect(m)
+	}
+	if p := j.forbidden(m, s); !p.none() {
+		return resource.PhaseBlocked, p
+	}
+	return j.lossOf(m)
+}
+
+// withoutAgent is the phase of a datacenter that was given a bundle by hand, and has no agent that could tell what came of it.
+func (j *judge) withoutAgent(m *isthmusv1.FederationMember) (string, problem) {
+	if m.GetReadByPrimary() == resource.ReadOK {
+		m.WasJoined = true
+		return resource.PhaseJoined, because(ReasonOneWay, "%s reads it; it has no agent that could tell whether it reads %s", j.primary(), j.primary())
+	}
+	return resource.PhaseJoining, because(ReasonConnecting, "a bundle was made by hand: waiting until %s reads it", j.primary())
+}
+
+// forbidden is what the flags of its agents do not allow.
+func (j *judge) forbidden(m *isthmusv1.FederationMember, s Seen) problem {
+	switch {
+	case !allHosts(s, (*isthmusv1.DeliveryReport).GetCanWrite):
+		return j.notWritable(m)
+	case !allHosts(s, (*isthmusv1.DeliveryReport).GetAllowJoin):
+		return because(ReasonJoinNotAllowed, "the agent of %s on %s does not allow it to join a federation, which takes its ACLs and config entries from it",
+			m.GetDatacenter(), hostsNot(s, (*isthmusv1.DeliveryReport).GetAllowJoin)).fixed("start it with --allow-join")
+	}
+	return problem{}
+}
+
+func (j *judge) notWritable(m *isthmusv1.FederationMember) problem {
+	return because(ReasonNotWritable, "the agent of %s on %s may not write what its Consul server needs", m.GetDatacenter(),
+		hostsNot(j.seen[m.GetDatacenter()], (*isthmusv1.DeliveryReport).GetCanWrite)).
+		fixed("start it with --consul-config-dir and the directory that Consul reads its configuration from, or, on Kubernetes, let it write the Secret")
+}
+
+// lossOf is whether what joining destroys is known and accepted.
+func (j *judge) lossOf(m *isthmusv1.FederationMember) (string, problem) {
+	digest, known := j.lossDigest(m)
+	if !known {
+		return resource.PhaseWaiting, because(ReasonLossUnknown, "the agent of %s has not told yet what joining would destroy there", m.GetDatacenter())
+	}
+	m.PlanDigest, m.Accepted = digest, digest != "" && j.accepts(m.GetDatacenter(), digest)
+	if digest == "" || m.GetAccepted() {
+		return "", problem{}
+	}
+	n := j.seen[m.GetDatacenter()].Federation.GetLoss().GetCount()
+	return resource.PhaseBlocked, because(ReasonLossNotAccepted, "joining destroys %d things in %s, and nobody has accepted that", n, m.GetDatacenter()).
+		fixed("isthmus federation plan %s lists them; to go on, put acceptDataLoss: [{datacenter: %s, planDigest: %s}] into the spec", j.GetName(), m.GetDatacenter(), digest)
+}
+
+// lossDigest is the digest of the plan to join, empty when nothing is lost.
+func (j *judge) lossDigest(m *isthmusv1.FederationMember) (digest string, known bool) {
+	if j.fresh(m) || j.follows(m) {
+		return "", true
+	}
+	loss := j.seen[m.GetDatacenter()].Federation.GetLoss()
+	if loss == nil {
+		return "", false
+	}
+	return PlanDigest(j.GetUid(), m.GetDatacenter(), ActionJoin, loss.GetDigest()), true
+}
+
+func (j *judge) accepts(datacenter, digest string) bool {
+	return accepts(j.Federation, datacenter, digest)
+}
+
+func accepts(f *isthmusv1.Federation, datacenter, digest string) bool {
+	for _, a := range f.GetSpec().GetAcceptDataLoss() {
+		if a.GetDatacenter() == datacenter && a.GetPlanDigest() == digest {
+			return digest != ""
+		}
+	}
+	return false
+}
+
+// engage is what is made ready once all is accepted; no phase: it is.
+func (j *judge) engage(m *isthmusv1.FederationMember) (string, problem) {
+	if p := j.untrusted(m); !p.none() {
+		phase := resource.PhaseTrusting
+		if p.reason == ReasonCAUnknown {
+			phase = resource.PhaseWaiting
+		}
+		return phase, p
+	}
+	if name := j.peeringInside(m, func(*isthmusv1.Peering) bool { return true }); name != "" {
+		return resource.PhaseTrusting, because(ReasonPeeringInside, "Peering %s connects it to another member, and goes before it joins", name)
+	}
+	if p := j.unbundled(m); !p.none() {
+		return resource.PhaseBundling, p
+	}
+	if j.primaryRow.GetPhase() != resource.PhaseJoined {
+		return resource.PhaseBundling, because(ReasonPrimaryNotReady, "its bundle is made; the primary %s is not ready (%s): %s", j.primary(),
+			j.primaryRow.GetReason(), j.primaryRow.GetMessage())
+	}
+	return "", problem{}
+}
+
+// unbundled is why there is no bundle that its agents could open.
+func (j *judge) unbundled(m *isthmusv1.FederationMember) problem {
+	made := m.GetBundle().GetSecretDigest() != ""
+	for _, t := range resource.Recipients(j.r, j.primary(), m.GetDatacenter()) {
+		made = made && contains(m.GetBundle().GetRecipients(), t.GetAttestation().GetAgeRecipient())
+	}
+	if j.GetSpec().GetKeyless() {
+		for _, h := range m.GetHosts() {
+			made = made && (len(h.GetCsr()) == 0 || contains(m.GetBundle().GetCertificates(), h.GetAgent()))
+		}
+	}
+	if made {
+		return problem{}
+	}
+	for _, o := range j.seen[j.primary()].Federation.GetBundles() {
+		if o.GetDatacenter() == m.GetDatacenter() && o.GetRecipient() == "" && o.GetErrorReason() != "" {
+			return because(o.GetErrorReason(), "the agent of %s cannot make its bundle: %s", j.primary(), o.GetError())
+		}
+	}
+	if !j.seen[j.primary()].Online {
+		return because(ReasonAgentSilent, "its bundle is to be made by an agent of %s, and these are silent", j.primary())
+	}
+	return because(ReasonBundle, "the agent of %s makes its bundle", j.primary())
+}
+
+// carryOn moves a member on whose hosts have the bundle.
+func (j *judge) carryOn(m *isthmusv1.FederationMember) {
+	if len(resource.TrustedAgents(j.r, m.GetDatacenter())) == 0 {
+		if j.byHand(m.GetDatacenter()) {
+			phase, p := j.withoutAgent(m)
+			j.set(m, phase, p)
+			return
+		}
+		j.set(m, m.GetPhase(), j.awaited(m, Seen{}))
+		return
+	}
+	if j.otherMode(m) {
+		p := j.deliveryOf(m)
+		if p.none() || p.reason == ReasonDelivering {
+			p = because(ReasonChangingMode, "its servers go over to mode %s", j.GetSpec().GetMode())
+		}
+		j.set(m, resource.PhaseDelivering, p)
+		return
+	}
+	if m.GetPhase() == resource.PhaseDelivering {
+		if p := j.deliveryOf(m); !p.none() {
+			j.set(m, resource.PhaseDelivering, p)
+			return
+		}
+	}
+	phase, p := j.connect(m)
+	j.set(m, phase, p)
+}
+
+// connect is the phase of a member whose servers run as they shall: whether they see one another is proven by reads.
+func (j *judge) connect(m *isthmusv1.FederationMember) (string, problem) {
+	joined := m.GetReadsPrimary() == resource.ReadOK && m.GetReadByPrimary() == resource.ReadOK
+	failed := m.GetReadsPrimary() == resource.ReadFailed || m.GetReadByPrimary() == resource.ReadFailed
+	switch {
+	case joined:
+		m.WasJoined = true
+		return resource.PhaseJoined, j.settled(m)
+	case m.GetPhase() == resource.PhaseJoined && !failed:
+		// Nobody has seen it otherwise.
+		return resource.PhaseJoined, because(ReasonAgentSilent, "reads were proven both ways when all agents were heard of last: %s", j.silence(m))
+	case failed && (m.GetWasJoined() || m.GetPhase() == resource.PhaseJoining && j.in(m, connecting)):
+		return resource.PhaseJoining, j.cause(m)
+	}
+	return resource.PhaseJoining, because(ReasonConnecting, "its servers are looking for those of %s", j.primary())
+}
+
+// silence says whose word is missing.
+func (j *judge) silence(m *isthmusv1.FederationMember) string {
+	var names []string
+	for _, dc := range []string{m.GetDatacenter(), j.primary()} {
+		if !j.seen[dc].Online {
+			names = append(names, dc)
+		}
+	}
+	if len(names) == 0 {
+		return "the proof is being made anew"
+	}
+	return "the agents of " + strings.Join(names, " and ") + " are silent"
+}
+
+// settled is what there is to say of a member whose reads are proven.
+func (j *judge) settled(m *isthmusv1.FederationMember) problem {
+	replication := j.seen[m.GetDatacenter()].Inventory.GetAclReplication()
+	if replication.GetEnabled() && !replication.GetHealthy() {
+		if replication.GetLastSuccessTime() == nil && !(m.GetPhase() == resource.PhaseJoined && j.in(m, replicating)) {
+			return because(ReasonReplicating, "reads are proven both ways; the ACLs of %s are being replicated", j.primary())
+		}
+		return j.replicationFailed(replication)
+	}
+	if p := j.deliveryOf(m); !p.none() {
+		if p.reason == ReasonDelivering {
+			p.reason = ReasonUpdating
+		}
+		return p
+	}
+	return because(ReasonJoined, "reads are proven in both directions")
+}
+
+func (j *judge) replicationFailed(r *isthmusv1.AclReplication) problem {
+	since := ""
+	if t := r.GetLastSuccessTime(); t != nil {
+		since = " since " + t.AsTime().UTC().Format("2006-01-02 15:04:05 MST")
+	}
+	text := r.GetError()
+	if text == "" {
+		text = "Consul does not say why"
+	}
+	return because(ReasonReplicationFailed, "ACLs are not replicated from %s%s: %s", j.primary(), since, text).
+		fixed("when the replication token was revoked in %s, or its policy, isthmus makes it anew with the next bundle", j.primary())
+}
+
+// deliveryOf is what the hosts of a member have still to do; nothing: all who are heard of run with what they shall.
+func (j *judge) deliveryOf(m *isthmusv1.FederationMember) problem {
+	worst, at := problem{}, -1
+	online := map[string]bool{}
+	for _, d := range j.seen[m.GetDatacenter()].Deliveries {
+		online[d.Agent] = d.Online
+	}
+	heard := 0
+	for _, h := range m.GetHosts() {
+		if !online[h.GetAgent()] {
+			continue
+		}
+		heard++
+		if p, rank := j.deliveryAt(m, h); rank > at {
+			worst, at = p, rank
+		}
+	}
+	if heard == 0 && m.GetRole() == resource.RoleSecondary {
+		return because(ReasonAgentSilent, "its agents are silent, and its hosts may have still to take the bundle")
+	}
+	return worst
+}
+
+// deliveryAt is what one host has still to do, and how much that is for a person to look at; -1: nothing.
+func (j *judge) deliveryAt(m *isthmusv1.FederationMember, h *isthmusv1.FederationHost) (problem, int) {
+	where := h.GetHost()
+	if where == "" {
+		where = h.GetAgent()
+	}
+	say := func(reason, what string) problem {
+		if h.GetMessage() != "" {
+			what = h.GetMessage()
+		}
+		return because(orElse(h.GetReason(), reason), "on %s: %s", where, what)
+	}
+	primary := m.GetRole() == resource.RolePrimary
+	switch h.GetState() {
+	case resource.DeliveryFailed:
+		return say("DeliveryFailed", "the agent failed"), 6
+	case resource.DeliveryRefused:
+		return say("DeliveryRefused", "the agent refuses"), 5
+	case resource.DeliveryRestartRequired:
+		p := say(ReasonRestartRequired, "restart its Consul server: all is written that it needs")
+		p.reason = ReasonRestartRequired
+		return p, 4
+	case resource.DeliveryRestarting:
+		return because(ReasonDelivering, "on %s: Consul restarts", where), 3
+	case resource.DeliveryApplied:
+		if primary || h.GetApplied() == m.GetBundle().GetGeneration() && h.GetApplied() > 0 {
+			return problem{}, -1
+		}
+	case resource.DeliveryNone, resource.DeliveryRemoved, "":
+		if primary {
+			return problem{}, -1
+		}
+	}
+	p := because(ReasonDelivering, "on %s: it has still to take what it is given", where)
+	if h.GetMessage() != "" {
+		p.message = "on " + where + ": " + h.GetMessage()
+	}
+	return p, 1
+}
+
+// leave brings a member out, and drops its row when nothing of it is left.
+func (j *judge) leave(m *isthmusv1.FederationMember) {
+	dc := m.GetDatacenter()
+	back := len(m.GetHosts()) > 0
+	for _, h := range m.GetHosts() {
+		back = back && h.GetState() == resource.DeliveryRemoved
+	}
+	// Its hosts learn of it only now: what they said before is of an earlier time.
+	back = back && m.GetPhase() == resource.PhaseLeaving
+	lost := !back && j.lost(dc)
+	revoking := m.GetPhase() == resource.PhaseLeaving && m.GetReason() == ReasonRevoking
+	if revoking {
+		for _, o := range j.seen[j.primary()].Federation.GetBundles() {
+			m.Revoked = m.GetRevoked() || o.GetDatacenter() == dc && o.GetRecipient() == "" && o.GetRevoked()
+		}
+	}
+	switch {
+	case m.GetRevoked() && (back || lost):
+		j.dropped[dc] = true
+	case back:
+		j.set(m, resource.PhaseLeaving, j.revoking(dc, "its hosts have gone back"))
+	case lost:
+		j.set(m, resource.PhaseLeaving, j.revoking(dc, "its agents are silent, it is taken for lost"))
+	default:
+		p := because(ReasonLeaving, "its hosts go back to be of a datacenter of its own")
+		if !j.seen[dc].Online {
+			p = because(ReasonAgentSilent, "its hosts have to go back, and its agents are silent").
+				fixed("start them, or delete them (isthmus agent delete) when the datacenter is lost")
+		} else if why := j.stuck(m); !why.none() {
+			p = why
+		}
+		j.set(m, resource.PhaseLeaving, p)
+	}
+	m.OwnCa = ""
+	m.PlanDigest, m.Accepted = "", false
+}
+
+// stuck is why a host does not go back by itself.
+func (j *judge) stuck(m *isthmusv1.FederationMember) problem {
+	worst, at := problem{}, 3
+	for _, h := range m.GetHosts() {
+		if p, rank := j.deliveryAt(m, h); rank > at {
+			worst, at = p, rank
+		}
+	}
+	return worst
+}
+
+func (j *judge) revoking(datacenter, why string) problem {
+	for _, o := range j.seen[j.primary()].Federation.GetBundles() {
+		if o.GetDatacenter() == datacenter && o.GetRecipient() == "" && o.GetErrorReason() != "" {
+			return because(ReasonRevoking, "%s; the agent of %s cannot revoke its tokens yet: %s", why, j.primary(), o.GetError())
+		}
+	}
+	if !j.seen[j.primary()].Online {
+		return because(ReasonRevoking, "%s; its tokens are to be revoked by an agent of %s, and these are silent", why, j.primary())
+	}
+	return because(ReasonRevoking, "%s; the agent of %s revokes its tokens and clears the WAN pool", why, j.primary())
+}
+
+// lost: nobody will tell that it went back.
+func (j *judge) lost(datacenter string) bool {
+	if len(resource.TrustedAgents(j.r, datacenter)) == 0 {
+		return true
+	}
+	dc, ok := resource.Lookup[*isthmusv1.Datacenter](j.r, resource.KindDatacenter, datacenter)
+	if !ok {
+		return !j.seen[datacenter].Online
+	}
+	return !j.seen[datacenter].Online && dc.GetStatus().GetAgent() == resource.LivenessOffline &&
+		j.now.Sub(dc.GetStatus().GetAgentSince().AsTime()) > lostAfter
+}
+
+// dissolve is the primary's part in the deletion of its federation: it goes back last.
+func (j *judge) dissolve() {
+	m := j.primaryRow
+	if m == nil {
+		return
+	}
+	if n := len(j.secondaryRows()); n > 0 {
+		j.set(m, resource.PhaseLeaving, because(ReasonLeaving, "%d secondaries have to leave before", n))
+		return
+	}
+	undoing := m.GetPhase() == resource.PhaseLeaving && m.GetReason() == ReasonUndoing
+	back := undoing
+	for _, h := range m.GetHosts() {
+		back = back && (h.GetState() == resource.DeliveryRemoved || h.GetState() == resource.DeliveryNone)
+	}
+	if back || j.lost(j.primary()) {
+		j.next.Members = nil
+		return
+	}
+	p := because(ReasonUndoing, "its hosts go back to be of a datacenter of its own")
+	if why := j.stuck(m); !why.none() {
+		p.message = why.message
+	}
+	j.set(m, resource.PhaseLeaving, p)
+}
+
+// ReasonUndoing: all secondaries have left a federation that is being deleted, and the primary's hosts go back.
+const ReasonUndoing = "Undoing"
+
+func contains(list []string, s string) bool {
+	for _, one := range list {
+		if one == s {
+			return true
+		}
+	}
+	return false
+}
+
+func orElse(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+func anyHost(s Seen, which func(*isthmusv1.DeliveryReport) bool) bool {
+	for _, d := range s.Deliveries {
+		if d.Online && which(d.Report) {
+			return true
+		}
+	}
+	return false
+}
+
+// allHosts: all agents that are heard of, and at least one.
+func allHosts(s Seen, which func(*isthmusv1.DeliveryReport) bool) bool {
+	return anyHost(s, which) && hostsNot(s, which) == ""
+}
+
+// hostsNot names the hosts whose agents say no.
+func hostsNot(s Seen, which func(*isthmusv1.DeliveryReport) bool) string {
+	var names []string
+	for _, d := range s.Deliveries {
+		if d.Online && !which(d.Report) {
+			names = append(names, orElse(d.Report.GetHost().GetHost(), d.Agent))
+		}
+	}
+	return strings.Join(names, ", ")
+}

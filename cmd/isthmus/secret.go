@@ -61,9 +61,12 @@ func required(cmd *cobra.Command, flag string) {
 	}
 }
 
-// completeFlag completes a flag's values.
+// completeFlag completes a flag's values, whatever arguments stand before it.
 func completeFlag(cmd *cobra.Command, flag string, complete completer) {
-	if err := cmd.RegisterFlagCompletionFunc(flag, complete); err != nil {
+	value := func(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		return complete(cmd, nil, toComplete)
+	}
+	if err := cmd.RegisterFlagCompletionFunc(flag, value); err != nil {
 		panic(err) // there is no such flag: found by any test that makes the command
 	}
 }

@@ -161,7 +161,7 @@ func (h *hub) Enrol(_ context.Context, r *isthmusv1.EnrolRequest) (*isthmusv1.En
 	}
 	h.enrols++
 	h.agents[a.GetAgent()] = &isthmusv1.TrustedAgent{Attestation: a}
-	issued, err := h.ca.Issue(r.GetCsr(), identity.AgentName{Name: a.GetAgent(), Datacenter: a.GetGrant().GetDatacenter(), Kind: "agent"}, h.now())
+	issued, err := h.ca.Issue(r.GetCsr(), identity.AgentName{Name: a.GetAgent(), Datacenter: a.GetGrant().GetDatacenter(), Kind: a.GetGrant().GetKind()}, h.now())
 	if err != nil {
 		return nil, err
 	}
@@ -386,6 +386,9 @@ func without(seen, r *isthmusv1.ReportRequest) *isthmusv1.ReportRequest {
 	}
 	if r.GetFederation() != nil {
 		seen.Federation = nil
+	}
+	if r.GetGateway() != nil {
+		seen.Gateway = nil
 	}
 	return seen
 }

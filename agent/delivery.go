@@ -71,12 +71,14 @@ type deliveryRecord struct {
 	// Begun: this host was cleared to join, which destroys what its datacenter had. There is nothing to check or to save any more.
 	Begun     bool      `json:"begun,omitempty"`
 	BegunTime time.Time `json:"begunTime,omitzero"`
-	// Left: this host left it.
-	Left bool `json:"left,omitempty"`
+	// Out: this host's Consul runs without it again, since OutTime. Left: there is nothing more to do about that.
+	Out     bool      `json:"out,omitempty"`
+	OutTime time.Time `json:"outTime,omitzero"`
+	Left    bool      `json:"left,omitempty"`
 	// TrustDomain is the mesh's of this datacenter while it is (or was) one of its own: seen at all, it has something to lose.
 	TrustDomain string `json:"trustDomain,omitempty"`
-	// JoinedRoot is the mesh's root (SHA-256) as a member: the primary's.
-	JoinedRoot string `json:"joinedRoot,omitempty"`
+	// OwnRoot is the mesh's root (SHA-256) that belongs to TrustDomain.
+	OwnRoot string `json:"ownRoot,omitempty"`
 	// OwnCA is the CA (PEM) of the servers' certificates that is not the federation's doing; MemberCA is the federation's.
 	OwnCA    string `json:"ownCA,omitempty"`
 	MemberCA string `json:"memberCA,omitempty"`
@@ -207,7 +209,11 @@ func (c *courier) step(ctx context.Context, s situation) (string, error) {
 	if err := c.save(func(r *deliveryRecord) { r.Put = true }); err != nil {
 		return resource.DeliveryFailed, err
 	}
-	effect, err := c.host.Put(ctx, w.content)
+	put := func() (delivery.Effect, error) { return c.host.Put(ctx, w.content) }
+	if w.removes && len(w.content.DropIn) == 0 {
+		put = func() (delivery.Effect, error) { return c.host.Clear(ctx) }
+	}
+	effect, err := put()
 	if err != nil {
 		return c.stateOf(err), err
 	}
@@ -234,7 +240,7 @@ func (c *courier) want(ctx context.Context, s situation) (*cargo, error) {
 func (c *courier) about(uid string) error {
 	return c.save(func(r *deliveryRecord) {
 		if r.UID != uid {
-			*r = deliveryRecord{UID: uid, TrustDomain: r.TrustDomain, OwnCA: r.OwnCA, CSR: r.CSR, Restart: r.Restart}
+			*r = deliveryRecord{UID: uid, TrustDomain: r.TrustDomain, OwnRoot: r.OwnRoot, OwnCA: r.OwnCA, CSR: r.CSR, Restart: r.Restart}
 		}
 	})
 }
@@ -301,6 +307,8 @@ func (c *courier) idle() string {
 	switch {
 	case c.record.Left:
 		return resource.DeliveryRemoved
+	case c.record.Out:
+		return resource.DeliveryWritten
 	case c.record.Put && c.record.Applied == c.record.Written:
 		return resource.DeliveryApplied
 	case c.record.Put:

@@ -38,10 +38,10 @@ func (c *courier) wantSecondary(ctx context.Context, s situation, item *isthmusv
 	}
 	owner := item.GetUid() + "/" + s.state.GetConsulDatacenter()
 	if item.GetDelete() {
-		return c.wantLeave(s, item, owner)
+		return c.wantLeave(ctx, s, item, owner)
 	}
-	if c.record.Left {
-		if err := c.save(func(r *deliveryRecord) { r.Left = false }); err != nil {
+	if c.record.Left || c.record.Out {
+		if err := c.save(func(r *deliveryRecord) { r.Left, r.Out = false, false }); err != nil {
 			return nil, err
 		}
 	}
@@ -111,9 +111,17 @@ func bundleOf(certificates []string) []byte {
 }
 
 // wantLeave is for a host that goes back to be of a datacenter of its own.
-func (c *courier) wantLeave(s situation, item *isthmusv1.FederationSecondary, owner string) (*cargo, error) {
+func (c *courier) wantLeave(ctx context.Context, s situation, item *isthmusv1.FederationSecondary, owner string) (*cargo, error) {
 	switch {
 	case c.record.Left:
+		return nil, errNothing
+	case c.record.Out:
+		if err := c.ownMesh(ctx, s, item); err != nil {
+			return nil, err
+		}
+		if err := c.save(func(r *deliveryRecord) { r.Left = true }); err != nil {
+			return nil, err
+		}
 		return nil, errNothing
 	case !c.record.Put && s.known && s.self.Secondary() && s.self.PrimaryDatacenter == item.GetPrimaryConsulDatacenter():
 		return nil, because(fault.Refused, reasonConfigByHand,
@@ -128,8 +136,8 @@ func (c *courier) wantLeave(s situation, item *isthmusv1.FederationSecondary, ow
 		return nil, err
 	}
 	w := &cargo{uid: item.GetUid(), content: delivery.Content{Owner: owner}, facts: facts{None: true}, removes: true}
-	if !c.record.Begun {
-		return w, nil // it only trusted others
+	if !c.record.Begun || c.federation.Kubernetes.Enabled() {
+		return w, nil // it only trusted others; or Helm makes Consul's configuration
 	}
 	var err error
 	w.content.DropIn, err = federation.LeftDropIn()
@@ -197,8 +205,8 @@ func (c *courier) open(ctx context.Context, s situation, item *isthmusv1.Federat
 		return c.bundle.bundle, nil
 	}
 	kept := true
-	payload, err := c.keptPayload(digest)
-	if err != nil {
+	payload, err := c.keptPayload()
+	if err != nil || seal.Digest(payload) != digest {
 		kept = false
 		if payload, err = c.hub.fetch(ctx, digest); err != nil {
 			return nil, err
@@ -207,24 +215,9 @@ func (c *courier) open(ctx context.Context, s situation, item *isthmusv1.Federat
 	if seal.Digest(payload) != digest {
 		return nil, because(fault.Refused, reasonSecret, "the server sent another secret than the one that the state names")
 	}
-	fleet, err := c.fleet(item.GetSenders())
+	b, err := c.unseal(payload, item, item.GetGeneration())
 	if err != nil {
 		return nil, err
-	}
-	senders, err := c.trusted(item.GetSenders(), item.GetPrimary())
-	if err != nil {
-		return nil, err
-	}
-	plain, err := seal.Open(payload, seal.Expect{
-		Kind: seal.KindFederationBundle, UID: item.GetUid(), FromDatacenter: item.GetPrimary(), ToDatacenter: c.self.datacenter(),
-		Generation: item.GetGeneration(), MinGeneration: c.record.Opened,
-	}, senders, fleet, c.self.ageIdentity(), c.now())
-	if err != nil {
-		return nil, because(fault.Refused, reasonSecret, "the bundle of federation %s is refused: %s", item.GetFederation(), messageOf(err))
-	}
-	b, err := federation.DecodeBundle(plain)
-	if err != nil {
-		return nil, because(fault.Refused, reasonSecret, "the bundle of federation %s is refused: %s", item.GetFederation(), messageOf(err))
 	}
 	if err := checkBundle(b, s.state, item); err != nil {
 		return nil, err
@@ -237,6 +230,30 @@ func (c *courier) open(ctx context.Context, s situation, item *isthmusv1.Federat
 	c.bundle = openBundle{digest: digest, bundle: b}
 	c.log.Info("opened the bundle of a federation", "federation", item.GetFederation(), "generation", item.GetGeneration(), "from", payload.GetFrom())
 	return b, c.save(func(r *deliveryRecord) { r.Opened = max(r.Opened, item.GetGeneration()) })
+}
+
+// unseal opens a bundle of a generation, not older than one that was opened before.
+func (c *courier) unseal(payload *isthmusv1.SealedPayload, item *isthmusv1.FederationSecondary, generation int32) (*federation.Bundle, error) {
+	fleet, err := c.fleet(item.GetSenders())
+	if err != nil {
+		return nil, err
+	}
+	senders, err := c.trusted(item.GetSenders(), item.GetPrimary())
+	if err != nil {
+		return nil, err
+	}
+	plain, err := seal.Open(payload, seal.Expect{
+		Kind: seal.KindFederationBundle, UID: item.GetUid(), FromDatacenter: item.GetPrimary(), ToDatacenter: c.self.datacenter(),
+		Generation: generation, MinGeneration: c.record.Opened,
+	}, senders, fleet, c.self.ageIdentity(), c.now())
+	if err != nil {
+		return nil, because(fault.Refused, reasonSecret, "the bundle of federation %s is refused: %s", item.GetFederation(), messageOf(err))
+	}
+	b, err := federation.DecodeBundle(plain)
+	if err != nil {
+		return nil, because(fault.Refused, reasonSecret, "the bundle of federation %s is refused: %s", item.GetFederation(), messageOf(err))
+	}
+	return b, nil
 }
 
 // checkBundle compares what is in a bundle with what the state says of it.
@@ -260,16 +277,12 @@ func checkBundle(b *federation.Bundle, state *isthmusv1.DesiredState, item *isth
 }
 
 // keptPayload is the sealed bundle of an earlier fetch.
-func (c *courier) keptPayload(digest string) (*isthmusv1.SealedPayload, error) {
+func (c *courier) keptPayload() (*isthmusv1.SealedPayload, error) {
 	text, err := secretfile.Read(c.path(fileBundle))
 	if err != nil {
 		return nil, err
 	}
-	payload, err := seal.Decode(text)
-	if err == nil && seal.Digest(payload) != digest {
-		err = fault.New(fault.NotFound, "another bundle is kept")
-	}
-	return payload, err
+	return seal.Decode(text)
 }
 
 func (c *courier) keepPayload(payload *isthmusv1.SealedPayload) error {

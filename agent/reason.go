@@ -51,6 +51,8 @@ const (
 	reasonGossipMismatch = "GossipMismatch"
 	reasonGossipSwitch   = "GossipKeyNotChanged"
 	reasonExportsThere   = "ExportsNotDeleted"
+	// reasonMeshCA: a datacenter that left has the primary's mesh.
+	reasonMeshCA = "MeshCAOfPrimary"
 	// What keeps Consul from running with it.
 	reasonOtherHost = "OtherHostRestarts"
 	reasonNotWell   = "ServersNotWell"

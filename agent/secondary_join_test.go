@@ -26,7 +26,7 @@ type pair struct {
 	primary  *isthmusv1.FederationPrimary
 	// first is dc1's agent, second is dc2's, or the first of them.
 	first, second *running
-	item   *isthmusv1.FederationSecondary
+	item          *isthmusv1.FederationSecondary
 }
 
 // newPair runs dc1 with its agent, and wants nothing yet.
@@ -146,6 +146,15 @@ func (p *pair) inTwo() *consul.Client {
 	return client
 }
 
+// root is the mesh's root of a datacenter; empty while there is none.
+func (p *pair) root(c *consul.Client) string {
+	root, err := c.MeshRoot(p.t.Context())
+	if err != nil || root == nil {
+		return ""
+	}
+	return string(root.Raw)
+}
+
 // A datacenter whose Consul has never run gets everything from its agent, and starts as a secondary.
 func TestFreshSecondaryStartsFromItsBundle(t *testing.T) {
 	t.Parallel()
@@ -254,11 +263,16 @@ func TestRunningDatacenterJoinsAndLeaves(t *testing.T) {
 	}
 
 	// And back.
+	in1, in2 := mustClient(t, p.one, p.one.ManagementToken), p.inTwo()
+	eventually(t, "the mesh is dc1's", func() bool { return p.root(in2) == p.root(in1) })
 	p.item.Delete = true
 	p.show()
 	p.comes(p.second, "removed", "")
 	eventually(t, "it is a datacenter of its own", func() bool {
-		self, err := p.inTwo().Self(t.Context())
+		self, err := in2.Self(t.Context())
 		return err == nil && !self.Secondary() && p.hub.reported("dc2").GetInventory().GetPrimaryDatacenter() == "dc2"
 	})
+	if root := p.root(in2); root == "" || root == p.root(in1) {
+		t.Error("it has no mesh CA of its own")
+	}
 }

@@ -2,8 +2,6 @@ package agent
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/pem"
 	"os"
 	"slices"
@@ -56,19 +54,15 @@ func (c *courier) remember(ctx context.Context, s situation) error {
 			domain = ca.TrustDomain
 		}
 		if r, err := c.consul.MeshRoot(ctx); err == nil && r != nil {
-			sum := sha256.Sum256(r.Raw)
-			root = hex.EncodeToString(sum[:])
+			root = rootDigest(r)
 		}
 	}
 	return c.save(func(r *deliveryRecord) {
 		if ownCA != "" {
 			r.OwnCA = ownCA
 		}
-		switch {
-		case s.self.Secondary() && root != "":
-			r.JoinedRoot = root
-		case !s.self.Secondary() && domain != "" && !joining(s.state):
-			r.TrustDomain = domain
+		if !s.self.Secondary() && domain != "" && root != "" && !joining(s.state) && !r.Begun && (!r.Out || r.Left) {
+			r.TrustDomain, r.OwnRoot = domain, root
 		}
 	})
 }

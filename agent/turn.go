@@ -298,7 +298,8 @@ func (c *courier) arrived(ctx context.Context, removes bool) (string, error) {
 	err := c.save(func(r *deliveryRecord) {
 		r.Restart, r.Required, r.Applied = nil, nil, r.Written
 		if removes {
-			r.Left, r.Begun, r.Put = true, false, false
+			// One that only trusted others is done; one that was a member has the primary's mesh.
+			r.Out, r.OutTime, r.Left, r.Begun, r.Put = true, c.now(), !r.Begun, false, false
 		}
 	})
 	if err != nil {

@@ -260,19 +260,23 @@ func (c *Client) Instances(ctx context.Context, service, peer string) ([]Instanc
 		o.Peer = peer
 		list, _, err := a.Health().Service(service, "", false, o)
 		for _, e := range list {
-			i := Instance{
-				ID: e.Service.ID, Node: e.Node.Node, Address: e.Service.Address, Port: e.Service.Port,
-				Meta: e.Service.Meta, Health: e.Checks.AggregatedStatus(),
-			}
-			if i.Address == "" {
-				i.Address = e.Node.Address
-			}
-			if wan, ok := e.Service.TaggedAddresses["wan"]; ok {
-				i.WAN, i.WANPort = wan.Address, wan.Port
-			}
-			out = append(out, i)
+			out = append(out, instanceOf(e))
 		}
 		return err
 	})
 	return out, err
+}
+
+func instanceOf(e *api.ServiceEntry) Instance {
+	i := Instance{
+		ID: e.Service.ID, Node: e.Node.Node, Address: e.Service.Address, Port: e.Service.Port,
+		Meta: e.Service.Meta, Health: e.Checks.AggregatedStatus(),
+	}
+	if i.Address == "" {
+		i.Address = e.Node.Address
+	}
+	if wan, ok := e.Service.TaggedAddresses["wan"]; ok {
+		i.WAN, i.WANPort = wan.Address, wan.Port
+	}
+	return i
 }

@@ -36,6 +36,9 @@ type Peering struct {
 	Deleting bool
 	// Dialer: this end used a token; the other role's ends have no addresses to dial.
 	Dialer bool
+	// ServerName and ServerAddresses are the name that the peer's servers are asked for, and where they are dialled; set at the dialer.
+	ServerName      string
+	ServerAddresses []string
 }
 
 func peeringOf(p *api.Peering) Peering {
@@ -44,6 +47,8 @@ func peeringOf(p *api.Peering) Peering {
 		Imported: len(p.StreamStatus.ImportedServices), Exported: len(p.StreamStatus.ExportedServices),
 		Deleting: p.DeletedAt != nil && !p.DeletedAt.IsZero(),
 		Dialer:   len(p.PeerServerAddresses) > 0 || p.PeerID != "",
+
+		ServerName: p.PeerServerName, ServerAddresses: p.PeerServerAddresses,
 	}
 	for _, t := range []*time.Time{p.StreamStatus.LastHeartbeat, p.StreamStatus.LastReceive} {
 		// Consul has two ways of saying never: nothing, and the beginning of time.

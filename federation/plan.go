@@ -152,7 +152,7 @@ func (j *judge) exportsOf(datacenter string) []string {
 func (j *judge) against(m *isthmusv1.FederationMember) []string {
 	var out []string
 	add := func(p problem) {
-		if !p.none() && !slices.Contains(out, p.message) {
+		if p.message != "" && !slices.Contains(out, p.message) {
 			out = append(out, p.message)
 		}
 	}

@@ -26,6 +26,8 @@ import (
 type agent struct {
 	t     testing.TB
 	world *world
+	// wan is the federations of the world; nil: the agent knows of none.
+	wan   *wan
 	dc    string
 	id    *identity.Identity
 	cred  identity.Credential
@@ -252,6 +254,8 @@ func (a *agent) reconcile(ctx context.Context, state *isthmusv1.PullResponse) {
 	for _, item := range state.GetState().GetItems() {
 		var err error
 		switch item.GetType() {
+		case resource.ItemFederationPrimary, resource.ItemFederationSecondary:
+			err = a.federate(ctx, item)
 		case resource.ItemPeeringAcceptor:
 			err = a.accept(ctx, item.GetPeeringAcceptor())
 		case resource.ItemPeeringDialer:
@@ -380,6 +384,9 @@ func (a *agent) report(ctx context.Context, state *isthmusv1.PullResponse) error
 				})
 			}
 		}
+	}
+	if a.wan != nil {
+		a.wan.tell(a, state.GetState(), r)
 	}
 	_, err := a.sync.Report(ctx, r)
 	return err

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"isthmus/fault"
 	"isthmus/federation"
@@ -69,17 +70,9 @@ func federationGoesGradually(f *isthmusv1.Federation, force bool) bool {
 			return true
 		}
 	}
-	for _, m := range f.GetStatus().GetMembers() {
-		if m.GetWasJoined() || m.GetBundle().GetGeneration() > 0 {
-			return true
-		}
-		for _, h := range m.GetHosts() {
-			if h.GetWritten() > 0 || h.GetApplied() > 0 {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(f.GetStatus().GetMembers(), func(m *isthmusv1.FederationMember) bool {
+		return resource.Engaged(m) || m.GetWasJoined() || m.GetBundle().GetGeneration() > 0
+	})
 }
 
 // GetFederationPlan implements the RPC. Reports have no index, so it never blocks.
@@ -109,24 +102,10 @@ func plannedFederations(v *snapshot.View, table *observation.Table, edits []*edi
 	var out []*isthmusv1.FederationPlan
 	for _, e := range edits {
 		if f, ok := e.after.(*isthmusv1.Federation); ok {
-			p := federation.Plan(next, f, evidence.Federation(next, table), f.GetDeleteTime() != nil)
-			if f.GetUid() == "" {
-				undigested(p)
-			}
-			out = append(out, p)
+			out = append(out, federation.Plan(next, f, evidence.Federation(next, table), f.GetDeleteTime() != nil))
 		}
 	}
 	return out
-}
-
-// undigested takes out digests that would be of no Federation: one that is not stored yet has no uid.
-func undigested(p *isthmusv1.FederationPlan) {
-	for _, m := range p.GetMembers() {
-		if m.GetDigest() != "" {
-			m.Digest = ""
-			m.Blocked = append(m.Blocked, fmt.Sprintf("what it would lose can be accepted once the Federation is stored: isthmus federation plan %s", p.GetFederation()))
-		}
-	}
 }
 
 // checkFederations holds an edit against the rules of federations, on the fleet as it would be.

@@ -61,6 +61,9 @@ func (l *leader) datacenterGoes(v *snapshot.View, d *isthmusv1.Datacenter) []edi
 // inventory is what is known of a datacenter.
 func (l *leader) inventory(v *snapshot.View, d *isthmusv1.Datacenter, acting []*isthmusv1.Agent) inventory.Evidence {
 	e := inventory.Evidence{Agents: acting, Leading: l.leading(d.GetName(), acting)}
+	if m, ok := resource.MembershipOf(v, d.GetName()); ok {
+		e.Federation = m.Federation.GetName()
+	}
 	seen, _ := l.Observations.Get(d.GetName(), observation.PartInventory)
 	e.Inventory = seen.Inventory
 	seen, _ = l.Observations.Get(d.GetName(), observation.PartPeerings)

@@ -13,11 +13,13 @@ import (
 	"isthmus/store/snapshot"
 )
 
-// gateways keeps a Gateway for each mesh gateway that the agent found in its Consul. An operator's are left alone, also
-// where one has the name that a found one would get, and so is what is another datacenter's.
+// gateways keeps a Gateway for each mesh gateway that the agent found in its Consul, and for each enrolled one, which may be there before
+// Consul is. An operator's are left alone, also where one has the name that a found one would get, and so is what is another
+// datacenter's.
 func (l *leader) gateways(v *snapshot.View, d *isthmusv1.Datacenter) []edit {
-	seen, ok := l.Observations.Get(d.GetName(), observation.PartInventory)
-	if !ok || seen.Inventory == nil {
+	seen, _ := l.Observations.Get(d.GetName(), observation.PartInventory)
+	enrolled := l.enrolled(v, d.GetName())
+	if seen.Inventory == nil && len(enrolled) == 0 {
 		return nil
 	}
 	elsewhere := func(name string) bool {
@@ -26,7 +28,7 @@ func (l *leader) gateways(v *snapshot.View, d *isthmusv1.Datacenter) []edit {
 	}
 	var out []edit
 	found := map[string]bool{}
-	for _, want := range inventory.Gateways(d.GetName(), seen.Inventory, elsewhere) {
+	for _, want := range inventory.Enrol(d.GetName(), inventory.Gateways(d.GetName(), seen.Inventory, elsewhere), enrolled) {
 		resource.Default(want)
 		if resource.Validate(want) != nil || elsewhere(want.GetName()) {
 			continue
@@ -34,9 +36,27 @@ func (l *leader) gateways(v *snapshot.View, d *isthmusv1.Datacenter) []edit {
 		found[want.GetName()] = true
 		out = append(out, l.gateway(v, want)...)
 	}
+	if seen.Inventory == nil {
+		return out // nobody has said that others are gone
+	}
 	for g := range resource.AllTouching[*isthmusv1.Gateway](v, resource.KindGateway, d.GetName()) {
 		if g.GetSpec().GetSource() == resource.SourceDiscovered && !found[g.GetName()] {
 			out = append(out, removal(g, l.event(resource.ActionDelete, g, "no longer in Consul")))
+		}
+	}
+	return out
+}
+
+// enrolled are the gateways of a datacenter that have said something.
+func (l *leader) enrolled(v *snapshot.View, datacenter string) []inventory.Enrolled {
+	var out []inventory.Enrolled
+	for a := range resource.AllTouching[*isthmusv1.Agent](v, resource.KindAgent, datacenter) {
+		if a.GetSpec().GetKind() != resource.AgentKindGateway || a.GetDeleteTime() != nil || !resource.Trusted(a) {
+			continue
+		}
+		if seen, ok := l.Observations.Get(datacenter, observation.GatewayPart(a.GetName())); ok && seen.Gateway != nil {
+			online := l.heard(a).Liveness(l.now()) == resource.LivenessOnline
+			out = append(out, inventory.Enrolled{Agent: a.GetName(), Online: online, Report: seen.Gateway})
 		}
 	}
 	return out

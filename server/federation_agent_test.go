@@ -1,0 +1,176 @@
+package server_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"isthmus/identity"
+	"isthmus/plan"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
+// federated is three datacenters in the federation global, with an agent each that does nothing by itself.
+func federated(t *testing.T) (n *node, fleet *identity.FleetKey, agents map[string]*agent) {
+	t.Helper()
+	n, fleet, agents = start(t), fleetKey(t), map[string]*agent{}
+	n.apply(datacenters("dc1", "dc2", "dc3", "dc9") + "---\n" + global)
+	w := newWorld()
+	for _, dc := range []string{"dc1", "dc2", "dc3", "dc9"} {
+		agents[dc] = n.enrol(w, fleet, dc)
+	}
+	return n, fleet, agents
+}
+
+func (n *node) federation() *isthmusv1.Federation {
+	n.t.Helper()
+	f, err := isthmusv1.NewFederationServiceClient(n.shared()).GetFederation(n.as(n.token), &isthmusv1.GetRequest{Name: "global"})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return f
+}
+
+// A gateway is told its routes, may say how it is, and nothing of its datacenter.
+func TestAGatewayIsNoAgent(t *testing.T) {
+	t.Parallel()
+	n, fleet, agents := federated(t)
+	g := n.enrolAt(time.Now(), fleet, "dc1", identity.KindGateway)
+	state := g.mustPull(nil, "").GetState()
+	if len(state.GetItems()) != 1 || state.GetItems()[0].GetType() != resource.ItemGatewayRoutes || state.GetDatacenter() != "dc1" {
+		t.Errorf("a gateway is told %v", state)
+	}
+	for what, r := range map[string]*isthmusv1.ReportRequest{
+		"inventory":  {Inventory: &isthmusv1.InventoryReport{ConsulVersion: "1.20.6"}},
+		"peerings":   {Peerings: &isthmusv1.PeeringsReport{}},
+		"delivery":   {Agent: &isthmusv1.AgentReport{}, Delivery: &isthmusv1.DeliveryReport{}},
+		"federation": {Gateway: &isthmusv1.GatewayReport{}, Federation: &isthmusv1.FederationReport{}},
+	} {
+		if _, err := g.sync.Report(t.Context(), r); status.Code(err) != codes.PermissionDenied || reason(err) != "NotItsPart" {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	_, err := agents["dc1"].sync.Report(t.Context(), &isthmusv1.ReportRequest{Gateway: &isthmusv1.GatewayReport{WanAddress: "192.0.2.66:8443"}})
+	if status.Code(err) != codes.PermissionDenied {
+		t.Errorf("an agent that says it is a gateway: %v", err)
+	}
+	g.reports(&isthmusv1.ReportRequest{
+		Agent: &isthmusv1.AgentReport{Version: "g1", Leader: true}, Gateway: &isthmusv1.GatewayReport{LanAddress: "10.0.0.5:8443", WanAddress: "192.0.2.5:8443"},
+	})
+	eventually(t, "the gateway is heard of", func() (bool, string) {
+		body := n.call("GET", "/v1/agents/"+g.id.Agent(), "").body
+		return strings.Contains(body, `"g1"`) && strings.Contains(body, `"liveness":"online"`) && strings.Contains(body, `"leader":false`), body
+	})
+	stranger := n.enrolWith(newWorld(), nil, n.joinTokenFor(nil, identity.MintOptions{Datacenter: "dc1", Kind: identity.KindGateway}, time.Now()))
+	_, err = stranger.sync.Report(t.Context(), &isthmusv1.ReportRequest{Gateway: &isthmusv1.GatewayReport{WanAddress: "192.0.2.66:8443"}})
+	if reason(err) != identity.ReasonNotApproved {
+		t.Errorf("a gateway that nobody approved: %v", err)
+	}
+	if body := n.call("GET", "/v1/gateways", "").body; strings.Contains(body, "192.0.2.66") {
+		t.Errorf("others are led to it: %s", body)
+	}
+}
+
+// One host of a datacenter restarts at a time.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	n, fleet, agents := federated(t)
+	uid := n.federation().GetUid()
+	first, second := agents["dc2"], n.enrol(newWorld(), fleet, "dc2")
+	take := func(a *agent) *isthmusv1.TakeTurnResponse {
+		t.Helper()
+		turn, err := a.sync.TakeTurn(t.Context(), &isthmusv1.TakeTurnRequest{Uid: uid})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return turn
+	}
+	end := func(a *agent) {
+		t.Helper()
+		if _, err := a.sync.EndTurn(t.Context(), &isthmusv1.EndTurnRequest{Uid: uid}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end(first) // of a turn that nobody has
+	one := take(first)
+	if again := take(first); !one.GetGranted() || !again.GetGranted() || again.GetExpireTime().AsTime().Before(one.GetExpireTime().AsTime()) {
+		t.Errorf("the first one's turn: %v, then %v", one, again)
+	}
+	if other := take(second); other.GetGranted() || other.GetHolder() != first.id.Agent() || other.GetExpireTime() == nil {
+		t.Errorf("while the first has it: %v", other)
+	}
+	if elsewhere := take(agents["dc3"]); !elsewhere.GetGranted() {
+		t.Errorf("in another datacenter: %v", elsewhere)
+	}
+	end(second) // what it does not have
+	if other := take(second); other.GetGranted() {
+		t.Errorf("somebody else ended the turn: %v", other)
+	}
+	end(first)
+	if other := take(second); !other.GetGranted() {
+		t.Errorf("after the first one's turn: %v", other)
+	}
+	for what, a := range map[string]*agent{"an agent of elsewhere": agents["dc9"], "one that nobody approved": n.enrol(newWorld(), nil, "dc2")} {
+		_, err := a.sync.TakeTurn(t.Context(), &isthmusv1.TakeTurnRequest{Uid: uid})
+		if c := status.Code(err); c != codes.NotFound && c != codes.PermissionDenied {
+			t.Errorf("%s: %v", what, err)
+		}
+		if _, err = a.sync.EndTurn(t.Context(), &isthmusv1.EndTurnRequest{Uid: uid}); err == nil {
+			t.Errorf("%s ends a turn", what)
+		}
+	}
+}
+
+// What an agent says of its host is bounded, and about itself.
+func TestDeliveryReportsOfAHostileAgent(t *testing.T) {
+	t.Parallel()
+	_, _, agents := federated(t)
+	a := agents["dc2"]
+	for field, r := range map[string]*isthmusv1.ReportRequest{
+		"delivery.host.csr":          {Delivery: &isthmusv1.DeliveryReport{Host: &isthmusv1.FederationHost{Csr: make([]byte, 5<<10)}}},
+		"delivery.host.csrSignature": {Delivery: &isthmusv1.DeliveryReport{Host: &isthmusv1.FederationHost{CsrSignature: make([]byte, 65)}}},
+		"delivery.ownCa":             {Delivery: &isthmusv1.DeliveryReport{OwnCa: "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n"}},
+		"federation.loss.items":      {Federation: &isthmusv1.FederationReport{Loss: &isthmusv1.JoinLoss{Items: many(1_001, &isthmusv1.LostItem{})}}},
+		"federation.wanMembers":      {Federation: &isthmusv1.FederationReport{WanMembers: many(5_001, &isthmusv1.WanMember{})}},
+		"federation.reads":           {Federation: &isthmusv1.FederationReport{Reads: many(5_001, &isthmusv1.ObservedRead{})}},
+		"federation.probes":          {Federation: &isthmusv1.FederationReport{Probes: many(5_001, &isthmusv1.ObservedProbe{})}},
+		"federation.bundles":         {Federation: &isthmusv1.FederationReport{Bundles: many(5_001, &isthmusv1.ObservedBundle{})}},
+	} {
+		if _, err := a.sync.Report(t.Context(), r); status.Code(err) != codes.InvalidArgument || !strings.Contains(status.Convert(err).Message(), field) {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+}
+
+func many[T any](n int, one T) []T {
+	out := make([]T, n)
+	for i := range out {
+		out[i] = one
+	}
+	return out
+}
+
+// A desired state wakes whoever a federation concerns.
+func TestPullOfAFederation(t *testing.T) {
+	t.Parallel()
+	_, _, agents := federated(t)
+	for dc, item := range map[string]string{"dc1": resource.ItemFederationPrimary, "dc2": resource.ItemFederationSecondary, "dc9": ""} {
+		eventually(t, dc+" has its part", func() (bool, string) {
+			r, err := agents[dc].sync.Pull(t.Context(), &isthmusv1.PullRequest{Wait: "0s", Features: plan.Features()})
+			if err != nil {
+				return false, err.Error()
+			}
+			got := ""
+			for _, i := range r.GetState().GetItems() {
+				if i.GetFederationPrimary() != nil || i.GetFederationSecondary() != nil {
+					got = i.GetType()
+				}
+			}
+			return got == item, r.GetState().String()
+		})
+	}
+}

@@ -81,7 +81,9 @@ func DecodeBundle(text []byte) (*Bundle, error) {
 }
 
 func (b *Bundle) check() error {
-	bad := func(format string, args ...any) error { return fault.New(fault.Invalid, "federation bundle: "+format, args...) }
+	bad := func(format string, args ...any) error {
+		return fault.New(fault.Invalid, "federation bundle: "+format, args...)
+	}
 	switch {
 	case b.UID == "" || b.Federation == "" || b.PrimaryDatacenter == "" || b.Datacenter == "" || b.Domain == "":
 		return bad("it does not say whose it is")
@@ -163,4 +165,6 @@ func CertificateNames(consulDatacenter, domain string) []string {
 }
 
 // ServerName is the name of any server of a datacenter: what its certificate has, and what clients send as SNI.
-func ServerName(consulDatacenter, domain string) string { return CertificateNames(consulDatacenter, domain)[0] }
+func ServerName(consulDatacenter, domain string) string {
+	return CertificateNames(consulDatacenter, domain)[0]
+}

@@ -161,7 +161,9 @@ func (j *judge) awaited(m *isthmusv1.FederationMember, s Seen) problem {
 }
 
 // fresh: its Consul does not exist yet.
-func (j *judge) fresh(m *isthmusv1.FederationMember) bool { return j.seen[m.GetDatacenter()].Inventory == nil }
+func (j *judge) fresh(m *isthmusv1.FederationMember) bool {
+	return j.seen[m.GetDatacenter()].Inventory == nil
+}
 
 // decideSecondary moves a secondary on, through as many phases as it can.
 func (j *judge) decideSecondary(m *isthmusv1.FederationMember) {

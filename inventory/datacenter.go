@@ -21,6 +21,9 @@ const (
 	ConditionRemovalsHeld = "RemovalsHeld"
 )
 
+// maxWANAddresses bounds the list of servers in a status: more than any datacenter has.
+const maxWANAddresses = 16
+
 // maxForeign bounds the list of foreign peerings in a status.
 const maxForeign = 100
 
@@ -33,6 +36,8 @@ type Evidence struct {
 	// Inventory and Peerings are the leading agent's last reports; nil: nothing yet.
 	Inventory *isthmusv1.InventoryReport
 	Peerings  *isthmusv1.PeeringsReport
+	// Federation is the name of the one that it is in; empty: none.
+	Federation string
 	// Omitted are the items that its agents are too old for.
 	Omitted []string
 }
@@ -48,6 +53,7 @@ func Datacenter(dc *isthmusv1.Datacenter, e Evidence, now time.Time) *isthmusv1.
 	if e.Inventory != nil {
 		copyInventory(next, e.Inventory)
 	}
+	next.Federation = e.Federation
 	if e.Peerings != nil {
 		next.ForeignPeerings = foreign(e.Peerings)
 	}
@@ -90,6 +96,9 @@ func copyInventory(next *isthmusv1.DatacenterStatus, r *isthmusv1.InventoryRepor
 	next.ConnectEnabled, next.PeeringEnabled = r.ConnectEnabled, r.PeeringEnabled
 	next.WanMembers, next.Services, next.TrustDomain = r.GetWanMembers(), r.GetServices(), r.GetTrustDomain()
 	next.CaExpireTime, next.AclReplication = r.GetCaExpireTime(), r.GetAclReplication()
+	next.ConsulDomain, next.PrimaryDatacenter, next.DefaultPolicy = r.GetConsulDomain(), r.GetPrimaryDatacenter(), r.GetDefaultPolicy()
+	next.WanFederationEnabled = r.WanFederationEnabled
+	next.WanAddresses = r.GetWanAddresses()[:min(len(r.GetWanAddresses()), maxWANAddresses)]
 }
 
 func foreign(r *isthmusv1.PeeringsReport) []*isthmusv1.ForeignPeering {

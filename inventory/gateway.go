@@ -3,6 +3,7 @@ package inventory
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -47,6 +48,57 @@ func Gateways(datacenter string, report *isthmusv1.InventoryReport, taken func(n
 	}
 	return out
 }
+
+// Enrolled is a gateway with an identity of its own.
+type Enrolled struct {
+	// Agent is its name in the fleet.
+	Agent  string
+	Online bool
+	// Report is the last that it sent.
+	Report *isthmusv1.GatewayReport
+}
+
+// Enrol adds those of a datacenter's enrolled gateways that Consul does not know: it may be yet to come. Who has the same address for
+// others as one that was found is that one; Consul knows more about it.
+func Enrol(datacenter string, found []*isthmusv1.Gateway, enrolled []Enrolled) []*isthmusv1.Gateway {
+	out := slices.Clone(found)
+	at := map[string]int{}
+	for i, g := range out {
+		at[g.GetSpec().GetWanAddress()] = i
+	}
+	for _, e := range enrolled {
+		address := e.Report.GetWanAddress()
+		if address == "" {
+			continue
+		}
+		if i, known := at[address]; known {
+			if out[i].GetSpec().GetLanAddress() == "" && e.Report.GetLanAddress() != "" {
+				out[i] = resource.Clone(out[i])
+				out[i].Spec.LanAddress = e.Report.GetLanAddress()
+			}
+			continue
+		}
+		health := healthUnknown
+		if !e.Online {
+			health = healthCritical
+		}
+		at[address] = len(out)
+		out = append(out, &isthmusv1.Gateway{
+			Name: e.Agent,
+			Spec: &isthmusv1.GatewaySpec{
+				Datacenter: datacenter, WanAddress: address, LanAddress: e.Report.GetLanAddress(), Source: resource.SourceDiscovered,
+			},
+			Status: &isthmusv1.GatewayStatus{Health: health},
+		})
+	}
+	return out
+}
+
+// Health of a gateway that Consul does not know: it is heard of, or silent.
+const (
+	healthUnknown  = "unknown"
+	healthCritical = "critical"
+)
 
 // plainName is <datacenter>-<node>-<service id>, for people: a service id is unique on its node only. It may be no name.
 func plainName(datacenter string, g *isthmusv1.ObservedGateway) string {

@@ -53,7 +53,7 @@ func (p pair) unordered() pair {
 // keeps it as it is, whoever accepts. A group that is being deleted stands for none.
 func Expand(r resource.Reader, group *isthmusv1.PeeringGroup) Expansion {
 	x := expander{
-		Expansion: Expansion{Group: group},
+		Expansion: Expansion{Group: group}, memberships: resource.Memberships(r),
 		pairs:     map[pair]*isthmusv1.Peering{},
 		names:     map[string]bool{},
 		peerNames: map[[2]string]string{},
@@ -66,8 +66,7 @@ func Expand(r resource.Reader, group *isthmusv1.PeeringGroup) Expansion {
 		members, hubs := membersOf(r, group)
 		x.Members = members
 		for _, w := range pairs(members, hubs) {
-			wanted[w.unordered()] = true
-			x.want(w)
+			wanted[w.unordered()] = x.want(w)
 		}
 	}
 	for _, p := range x.mine {
@@ -128,6 +127,7 @@ func pairOf(p *isthmusv1.Peering) pair {
 // expander is an Expansion in the making.
 type expander struct {
 	Expansion
+	memberships map[string]resource.Membership
 	// mine are the group's peerings; pairs, names and peerNames tell what is taken.
 	mine  []*isthmusv1.Peering
 	pairs map[pair]*isthmusv1.Peering
@@ -153,9 +153,18 @@ func (x *expander) take(p *isthmusv1.Peering) {
 	x.peerNames[[2]string{spec.GetDialer(), spec.GetDialerPeerName()}] = p.GetName()
 }
 
-// want decides about one pair that the group stands for.
-func (x *expander) want(w pair) {
+// want decides about one pair that the group stands for. It gives false when the pair is not to have a peering.
+func (x *expander) want(w pair) bool {
 	there, taken := x.pairs[w.unordered()]
+	if f := x.federation(w); f != nil {
+		mine := taken && Owner(there) == x.Group.GetName() && there.GetDeleteTime() == nil
+		if joining := x.joining(f, w); mine && !joining {
+			x.skip(w, "both are to be in Federation %s: Peering %s goes when they join", f.GetName(), there.GetName())
+			return true
+		}
+		x.skip(w, "both are in Federation %s, whose members see each other without a peering", f.GetName())
+		return false
+	}
 	switch {
 	case taken && Owner(there) != x.Group.GetName():
 		owner := "written by hand"
@@ -163,18 +172,18 @@ func (x *expander) want(w pair) {
 			owner = "of PeeringGroup " + other
 		}
 		x.skip(w, "Peering %s, %s, connects them", there.GetName(), owner)
-		return
+		return true
 	case taken && there.GetDeleteTime() != nil:
 		x.skip(w, "Peering %s is being deleted: it comes back when that is done", there.GetName())
-		return
+		return true
 	case taken:
 		x.compare(there)
-		return
+		return true
 	}
 	for _, end := range [][2]string{{w.acceptor, w.dialer}, {w.dialer, w.acceptor}} {
 		if other, used := x.peerNames[end]; used {
 			x.skip(w, "Peering %s uses the peer name %s in %s", other, end[1], end[0])
-			return
+			return true
 		}
 	}
 	p := &isthmusv1.Peering{
@@ -185,6 +194,28 @@ func (x *expander) want(w pair) {
 	resource.Default(p)
 	x.take(p)
 	x.Create = append(x.Create, p)
+	return true
+}
+
+// federation is the one that both datacenters of a pair are in; nil: none.
+func (x *expander) federation(w pair) *isthmusv1.Federation {
+	a, okA := x.memberships[w.acceptor]
+	b, okB := x.memberships[w.dialer]
+	if !okA || !okB || a.Federation.GetName() != b.Federation.GetName() {
+		return nil
+	}
+	return a.Federation
+}
+
+// joining: whoever of a pair is a secondary has begun to join. Before that, which may wait for an operator's word for long, nothing is
+// taken from it.
+func (x *expander) joining(f *isthmusv1.Federation, w pair) bool {
+	for _, dc := range []string{w.acceptor, w.dialer} {
+		if x.memberships[dc].Role == resource.RoleSecondary && !resource.Engaged(resource.MemberOf(f, dc)) {
+			return false
+		}
+	}
+	return true
 }
 
 func (x *expander) skip(w pair, format string, args ...any) {

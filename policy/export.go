@@ -15,7 +15,7 @@ import (
 // an entry for a peer that is not there, and hand the service to whoever takes that name later.
 func Exports(r resource.Reader, datacenter string) *isthmusv1.ExportedServices {
 	dc, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, datacenter)
-	if !ok {
+	if _, excluded := secondaries(r)[datacenter]; !ok || excluded {
 		return &isthmusv1.ExportedServices{}
 	}
 	peers := neighbours(r, datacenter)
@@ -37,9 +37,32 @@ func Exports(r resource.Reader, datacenter string) *isthmusv1.ExportedServices {
 	return &isthmusv1.ExportedServices{Services: list(services)}
 }
 
-// Exporters are the datacenters that an export chooses, in order of their names. Names that do not exist are left out.
+// Exporters are the datacenters that an export chooses, in order of their names. Names that do not exist are left out, and so are
+// secondaries of federations: Consul refuses exported-services there, and deleting it from there removes the primary's.
 func Exporters(r resource.Reader, export *isthmusv1.ServiceExport) iter.Seq[*isthmusv1.Datacenter] {
+	excluded := secondaries(r)
+	return func(yield func(*isthmusv1.Datacenter) bool) {
+		for dc := range chosen(r, export) {
+			if _, out := excluded[dc.GetName()]; !out && !yield(dc) {
+				return
+			}
+		}
+	}
+}
+
+func chosen(r resource.Reader, export *isthmusv1.ServiceExport) iter.Seq[*isthmusv1.Datacenter] {
 	return resource.Select(r, export.GetSpec().GetDatacenters(), export.GetSpec().GetSelector())
+}
+
+// secondaries are the datacenters that are, or are about to be, secondaries of a federation, with its name.
+func secondaries(r resource.Reader) map[string]string {
+	out := map[string]string{}
+	for dc, m := range resource.Memberships(r) {
+		if m.Role == resource.RoleSecondary && resource.Engaged(resource.MemberOf(m.Federation, dc)) {
+			out[dc] = m.Federation.GetName()
+		}
+	}
+	return out
 }
 
 type serviceKey struct{ namespace, name string }

@@ -24,7 +24,15 @@ func ExportStatus(
 	next := &isthmusv1.ServiceExportStatus{}
 	same := sameService(r, export)
 	var placements []*isthmusv1.ExportPlacement
-	for dc := range Exporters(r, export) {
+	excluded := secondaries(r)
+	for dc := range chosen(r, export) {
+		if name, out := excluded[dc.GetName()]; out {
+			placements = append(placements, &isthmusv1.ExportPlacement{
+				Datacenter: dc.GetName(), State: resource.ExportExcluded,
+				Message: "it is a secondary of Federation " + name + ", and Consul lets only the primary export",
+			})
+			continue
+		}
 		peers := neighbours(r, dc.GetName())
 		report, online := reported(dc.GetName())
 		p := wish{
@@ -67,7 +75,7 @@ func allConsumers(exports []*isthmusv1.ServiceExport, from *isthmusv1.Datacenter
 // rank puts what needs a person first.
 func rank(state string) int {
 	return slices.Index([]string{
-		resource.ExportFailed, resource.ExportConflict, resource.ExportDrifted, resource.ExportUnknown, resource.ExportPending, resource.ExportApplied,
+		resource.ExportFailed, resource.ExportConflict, resource.ExportDrifted, resource.ExportUnknown, resource.ExportPending, resource.ExportExcluded, resource.ExportApplied,
 	}, state)
 }
 
@@ -126,6 +134,8 @@ func without(names, others []string) []string {
 func ready(s *isthmusv1.ServiceExportStatus) *isthmusv1.Condition {
 	c := &isthmusv1.Condition{Type: resource.ConditionReady, Status: resource.ConditionFalse}
 	switch {
+	case s.GetDatacenters() == 0 && len(s.GetPlacements()) > 0:
+		c.Reason, c.Message = "NoExporter", "the datacenters that are chosen are secondaries of a federation, which cannot export"
 	case s.GetDatacenters() == 0:
 		c.Reason, c.Message = "NoExporter", "no datacenter is chosen: see spec.datacenters or spec.selector"
 	case s.GetApplied() == s.GetDatacenters():

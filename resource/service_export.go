@@ -26,6 +26,8 @@ const (
 	ExportDrifted = "drifted"
 	// ExportFailed: Consul refused it.
 	ExportFailed = "failed"
+	// ExportExcluded: the datacenter cannot export, since it is a secondary of a federation.
+	ExportExcluded = "excluded"
 )
 
 // serviceForm is what can be a service of Consul's mesh: wider than a DNS label, as Consul is.

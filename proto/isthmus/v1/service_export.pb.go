@@ -356,7 +356,7 @@ func (x *ServiceExportStatus) GetApplied() int32 {
 type ExportPlacement struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Datacenter string                 `protobuf:"bytes,1,opt,name=datacenter,proto3" json:"datacenter,omitempty"`
-	// pending, applied, conflict, drifted, failed, or unknown: the agent is silent.
+	// pending, applied, conflict, drifted, failed, excluded (a secondary of a federation), or unknown: the agent is silent.
 	State   string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
 	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
 	// Peers that it is exported to.

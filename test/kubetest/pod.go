@@ -24,6 +24,7 @@ type Pod struct {
 
 // NewPod mounts nothing yet. The Secrets have these names.
 func (c *Cluster) NewPod(t testing.TB, namespace, configDir, bundle, cert string) *Pod {
+	t.Helper()
 	return &Pod{
 		c: c, t: t, namespace: namespace, configDir: configDir,
 		bundle: volume{secret: bundle, dir: t.TempDir()}, cert: volume{secret: cert, dir: t.TempDir()},

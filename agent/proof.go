@@ -24,13 +24,15 @@ const membersEvery = 2 * time.Second
 func (r *reconciler) proof(ctx context.Context, state *isthmusv1.DesiredState, self consul.Self) (*isthmusv1.FederationReport, error) {
 	p := &r.prover
 	p.begin(r)
-	var wanted []*isthmusv1.Probes
+	var probes []*isthmusv1.Probes
+	member := false
 	for _, item := range state.GetItems() {
-		if probes := item.GetProbes(); probes != nil {
-			wanted = append(wanted, probes)
+		if one := item.GetProbes(); one != nil {
+			probes = append(probes, one)
 		}
+		member = member || item.GetFederationPrimary() != nil || item.GetFederationSecondary() != nil
 	}
-	p.want(ctx, targetsOf(wanted), self)
+	p.want(ctx, targetsOf(probes), member, self)
 	err := p.lookAtWAN(ctx)
 	return p.report(), err
 }

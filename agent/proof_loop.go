@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,8 +27,9 @@ const (
 	// a call that hangs since before the way was there would hold up the next one, which goes through.
 	trySettled = 12 * time.Second
 	tryAwaited = 3 * time.Second
-	// certificatesEvery is how often the local servers' certificates are looked at.
-	certificatesEvery = 30 * time.Second
+	// certificatesEvery is how often the local servers' certificates are looked at in a federation, certificatesRarely outside of one.
+	certificatesEvery  = 5 * time.Second
+	certificatesRarely = time.Minute
 )
 
 // prover tries in the background what the desired state asks to prove. The zero value is ready for begin.
@@ -54,6 +56,8 @@ type prover struct {
 	reads       map[string]*isthmusv1.ObservedRead
 	probes      map[string]*isthmusv1.ObservedProbe
 	certificate certificate
+	// member: this datacenter is in a federation, or about to be.
+	member bool
 }
 
 // proofLoop tries one target until its context ends.
@@ -80,9 +84,13 @@ func (p *prover) begin(r *reconciler) {
 func (p *prover) wait() { p.wg.Wait() }
 
 // want makes sure that these targets are tried, and no others. When there are other ones than before, all are tried at once.
-func (p *prover) want(ctx context.Context, targets []target, self consul.Self) {
+func (p *prover) want(ctx context.Context, targets []target, member bool, self consul.Self) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if member && !p.member {
+		p.hurry(func(l *proofLoop) bool { return l.target.try == nil })
+	}
+	p.member = member
 	wanted, started := map[string]bool{}, map[string]bool{}
 	for _, t := range targets {
 		wanted[t.key] = true
@@ -106,7 +114,7 @@ func (p *prover) want(ctx context.Context, targets []target, self consul.Self) {
 		}
 	}
 	if news {
-		p.hurry(func(l *proofLoop) bool { return !started[l.target.key] })
+		p.hurry(func(l *proofLoop) bool { return l.target.try != nil && !started[l.target.key] })
 	}
 	gone := func(key string) bool { return !wanted[key] }
 	maps.DeleteFunc(p.reads, func(key string, _ *isthmusv1.ObservedRead) bool { return gone(key) })
@@ -131,8 +139,8 @@ func (p *prover) start(ctx context.Context, t target, run func(*proofLoop)) bool
 // hurry has some of the loops try at once.
 func (p *prover) hurry(which func(*proofLoop) bool) {
 	for _, l := range p.loops {
-		if l.target.try == nil || !which(l) {
-			continue // of the certificates nobody waits for a change
+		if !which(l) {
+			continue
 		}
 		select {
 		case l.nudge <- struct{}{}:
@@ -220,7 +228,9 @@ func (p *prover) keep(l *proofLoop, o outcome) (since time.Time, ok bool) {
 		news, since = before == nil || before.GetOk() != next.GetOk() || before.GetErrorReason() != next.GetErrorReason(), next.GetSince().AsTime()
 	}
 	if turned {
-		p.hurry(func(other *proofLoop) bool { return other != l && other.target.datacenter == t.datacenter })
+		p.hurry(func(other *proofLoop) bool {
+			return other != l && other.target.try != nil && other.target.datacenter == t.datacenter
+		})
 	}
 	if news {
 		p.log.Debug("a proof changed", "what", t.key, "ok", o.ok, "reason", o.reason, "error", o.message)
@@ -235,16 +245,24 @@ func (p *prover) tell() {
 	}
 }
 
-// watchCertificates looks at the local servers' certificates now and then.
+// watchCertificates looks at the local servers' certificates again and again.
 func (p *prover) watchCertificates(l *proofLoop) {
 	for l.ctx.Err() == nil {
 		now := p.lookAtCertificates(l.ctx, l.target.datacenter, l.target.address)
 		p.mu.Lock()
-		if l.ctx.Err() == nil {
+		news := l.ctx.Err() == nil && !(slices.Equal(now.names, p.certificate.names) && now.expires.Equal(p.certificate.expires))
+		if news {
 			p.certificate = now
 		}
+		pause := certificatesRarely
+		if p.member {
+			pause = certificatesEvery
+		}
 		p.mu.Unlock()
-		if !l.rest(certificatesEvery) {
+		if news {
+			p.tell()
+		}
+		if !l.rest(pause) {
 			return
 		}
 	}

@@ -92,7 +92,7 @@ func federationKind() Kind {
 		References: func(o Object) []Reference {
 			spec := o.(*isthmusv1.Federation).GetSpec()
 			return append([]Reference{{Kind: KindDatacenter, Name: spec.GetPrimary(), Field: "spec.primary"}},
-				references(KindDatacenter, "spec.secondaries", spec.GetSecondaries())...)
+				references("spec.secondaries", spec.GetSecondaries())...)
 		},
 		Claims: func(o Object) []Claim {
 			spec := o.(*isthmusv1.Federation).GetSpec()

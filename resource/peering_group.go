@@ -30,7 +30,7 @@ func peeringGroupKind() Kind {
 			return r.violations
 		},
 		References: func(o Object) []Reference {
-			return references(KindDatacenter, "spec.datacenters", o.(*isthmusv1.PeeringGroup).GetSpec().GetDatacenters())
+			return references("spec.datacenters", o.(*isthmusv1.PeeringGroup).GetSpec().GetDatacenters())
 		},
 		// A group alters no plan by itself: the peerings that it expands to do.
 		Datacenters: func(Object) []string { return nil },

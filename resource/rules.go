@@ -115,11 +115,11 @@ func checkHostPort(value string) string {
 	return ""
 }
 
-// references lists resources of one kind that a list of names refers to.
-func references(kind, field string, names []string) []Reference {
+// references are the datacenters that a list of names refers to.
+func references(field string, names []string) []Reference {
 	out := make([]Reference, 0, len(names))
 	for i, name := range names {
-		out = append(out, Reference{Kind: kind, Name: name, Field: fmt.Sprintf("%s[%d]", field, i)})
+		out = append(out, Reference{Kind: KindDatacenter, Name: name, Field: fmt.Sprintf("%s[%d]", field, i)})
 	}
 	return out
 }

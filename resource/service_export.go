@@ -46,8 +46,8 @@ func serviceExportKind() Kind {
 		Validate: validateServiceExport,
 		References: func(o Object) []Reference {
 			spec := o.(*isthmusv1.ServiceExport).GetSpec()
-			return append(references(KindDatacenter, "spec.datacenters", spec.GetDatacenters()),
-				references(KindDatacenter, "spec.consumers.datacenters", spec.GetConsumers().GetDatacenters())...)
+			return append(references("spec.datacenters", spec.GetDatacenters()),
+				references("spec.consumers.datacenters", spec.GetConsumers().GetDatacenters())...)
 		},
 		// Only exporters have a plan that it alters: consumers do nothing for it.
 		Datacenters: func(o Object) []string {

@@ -79,8 +79,10 @@ func TestDeletedAgentsAreForgotten(t *testing.T) {
 	write(t, st, store.Write{Puts: []store.Put{put("a1", "dc1"), put("a2", "dc2"), put("a3", "dc2")}})
 	here, there := open(t, st, true), open(t, st, true)
 	for agent, dc := range map[string]string{"a1": "dc1", "a2": "dc2", "a3": "dc2", "gone": "dc3"} {
-		report(t, here, dc, agent, &isthmusv1.ReportRequest{Agent: &isthmusv1.AgentReport{Version: "1"}, Inventory: &isthmusv1.InventoryReport{ConsulVersion: "1"},
-			Delivery: &isthmusv1.DeliveryReport{CanWrite: true}, Gateway: &isthmusv1.GatewayReport{WanAddress: "192.0.2.1:8443"}})
+		report(t, here, dc, agent, &isthmusv1.ReportRequest{
+			Agent: &isthmusv1.AgentReport{Version: "1"}, Inventory: &isthmusv1.InventoryReport{ConsulVersion: "1"},
+			Delivery: &isthmusv1.DeliveryReport{CanWrite: true}, Gateway: &isthmusv1.GatewayReport{WanAddress: "192.0.2.1:8443"},
+		})
 	}
 	for _, table := range []*observation.Table{here, there} {
 		follow(t, table, st)

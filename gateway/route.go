@@ -20,11 +20,25 @@ const (
 	KindBootstrap Kind = "bootstrap"
 	// KindStatic is what an operator wrote down.
 	KindStatic Kind = "static"
+	// KindServer leads to this datacenter's Consul servers.
+	KindServer Kind = "server"
+	// KindFederation leads to another datacenter of a WAN federation, through its gateways.
+	KindFederation Kind = "federation"
+	// KindPeering leads to the servers of a peer.
+	KindPeering Kind = "peering"
+	// KindService leads to a service of this datacenter.
+	KindService Kind = "service"
+	// KindExport leads to a service of this datacenter, under the name that a peer has for it.
+	KindExport Kind = "export"
+	// KindImport leads to a service of a peer, through its gateways.
+	KindImport Kind = "import"
 	// kindNone is the label of connections that have no route.
 	kindNone Kind = "none"
 )
 
-func kinds() []Kind { return []Kind{KindBootstrap, KindStatic, kindNone} }
+func kinds() []Kind {
+	return []Kind{KindBootstrap, KindStatic, KindServer, KindFederation, KindPeering, KindService, KindExport, KindImport, kindNone}
+}
 
 // Entry is a name, or all names below one, and where they live.
 type Entry struct {
@@ -47,7 +61,7 @@ func NewTable(sources ...[]Entry) (*Table, error) {
 	var problems []fault.Violation
 	for _, source := range sources {
 		for _, e := range source {
-			if wrong := e.wrong(); wrong != "" {
+			if wrong := e.Wrong(); wrong != "" {
 				problems = append(problems, fault.Violation{Field: "route " + e.Pattern, Reason: "Invalid", Message: wrong})
 				continue
 			}
@@ -110,8 +124,8 @@ func (t *Table) Entries() []Entry {
 // Len is the number of routes.
 func (t *Table) Len() int { return len(t.exact) + len(t.below) }
 
-// wrong says what is wrong with an entry, and what would be right.
-func (e Entry) wrong() string {
+// Wrong says what is wrong with an entry, and what would be right; empty: it is fine.
+func (e Entry) Wrong() string {
 	name := strings.TrimPrefix(e.Pattern, "*.")
 	switch {
 	case name == "" || !hostName([]byte(name)) || strings.Contains(name, ".."):

@@ -129,17 +129,8 @@ func (p Program) runAgent(ctx context.Context, s agentSettings) error {
 	if err != nil {
 		return err
 	}
-	if s.joinTokenFile == "" {
-		config.JoinToken, _ = p.Env("ISTHMUS_JOIN_TOKEN")
-	} else {
-		config.JoinToken, err = readSecretFile(s.joinTokenFile, p, "the join token")
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		if err != nil {
-			// An agent that has enrolled needs it no more. One that has not says so.
-			log.Debug("there is no join token", "file", s.joinTokenFile)
-		}
+	if config.JoinToken, err = p.joinToken(s.joinTokenFile, log); err != nil {
+		return err
 	}
 	a, err := agent.New(config)
 	if err != nil {
@@ -149,6 +140,20 @@ func (p Program) runAgent(ctx context.Context, s agentSettings) error {
 		return &exitStatus{code: agent.ExitCode(err), cause: err}
 	}
 	return nil
+}
+
+// joinToken is what is in the file, or without one in the environment. One that has enrolled needs it no more, and the file may be gone.
+func (p Program) joinToken(file string, log hclog.Logger) (string, error) {
+	if file == "" {
+		token, _ := p.Env("ISTHMUS_JOIN_TOKEN")
+		return token, nil
+	}
+	token, err := readSecretFile(file, p, "the join token")
+	if errors.Is(err, fs.ErrNotExist) {
+		log.Debug("there is no join token", "file", file)
+		return "", nil
+	}
+	return token, err
 }
 
 // dataDir is where a command keeps data when nobody said otherwise.

@@ -52,7 +52,7 @@ from the YAML file that ` + "`--config`" + ` names; its keys are the flags' name
 | ` + "`ISTHMUS_TOKEN_FILE`, `ISTHMUS_TOKEN`" + ` | file with the API token, or the token itself |
 | ` + "`ISTHMUS_CACERT`" + ` | file with the authority of the server's certificate |
 | ` + "`ISTHMUS_FLEET_KEY`" + ` | file with the fleet key |
-| ` + "`ISTHMUS_JOIN_TOKEN`" + ` | a join token, for ` + "`agent` and `join-token inspect`" + ` |
+| ` + "`ISTHMUS_JOIN_TOKEN`" + ` | a join token, for ` + "`agent`, `gateway` and `join-token inspect`" + ` |
 | ` + "`ISTHMUS_CONSUL_BIN`" + ` | the Consul that ` + "`demo`" + ` runs |
 | ` + "`NO_COLOR`" + ` | no colours, not even on a terminal |
 

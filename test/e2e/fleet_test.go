@@ -38,6 +38,8 @@ type Fleet struct {
 	key    *identity.FleetKey
 	// rig is where the datacenters are when their networks overlap; nil: all are on loopback.
 	rig *netns.Rig
+	// told: see tell.
+	told bool
 	// Client speaks REST as an admin.
 	Client *client.Client
 }

@@ -1,8 +1,11 @@
 package e2e_test
 
 import (
+	"context"
 	"fmt"
 	"net"
+	"os"
+	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,6 +40,8 @@ type Site struct {
 	Gateways int
 	// Guard makes a file DATACENTER-two-at-once when a server is restarted while another one is.
 	Guard bool
+	// Routable: its server is at an address of the network that all share, as mode traditional needs it.
+	Routable bool
 	// Config is laid over its servers' configuration.
 	Config map[string]any
 }
@@ -56,6 +61,7 @@ func NewWorld(t *testing.T, consuls int64, names ...string) *Fleet {
 func (f *Fleet) Site(name string, site Site) *Datacenter {
 	f.t.Helper()
 	d := &Datacenter{f: f}
+	f.t.Cleanup(f.tell)
 	if f.rig != nil {
 		d.space = f.rig.Spaces[name]
 	}
@@ -105,6 +111,20 @@ func (f *Fleet) Site(name string, site Site) *Datacenter {
 	return d
 }
 
+// tell shows of a test that failed how far its federation has come.
+func (f *Fleet) tell() {
+	if !f.t.Failed() || f.told {
+		return
+	}
+	f.told = true
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, "describe", "federation", "global")
+	cmd.Env = append(os.Environ(), "ISTHMUS_ADDR=http://"+f.http, "ISTHMUS_TOKEN_FILE="+f.path("server", "admin.token"))
+	out, err := cmd.CombinedOutput()
+	f.t.Logf("the federation (%v):\n%s", err, out)
+}
+
 func boolInt(yes bool) int {
 	if yes {
 		return 1
@@ -127,6 +147,9 @@ func (f *Fleet) servers(d *Datacenter, name string, site Site) []*consultest.Clu
 		}
 		if d.space != nil {
 			options.Network, options.Address = d.space, d.space.Servers[i]
+			if site.Routable {
+				options.Address = d.space.WAN[i]
+			}
 		}
 		servers = append(servers, consultest.StartWith(f.t, options))
 	}

@@ -4,9 +4,10 @@ import "testing"
 
 // Servers that can route to each other need no gateways.
 func TestTraditionalFederation(t *testing.T) {
-	f := NewFleet(t, 3)
-	dc1 := f.Site("dc1", Site{Primary: true, Gateways: -1})
-	fresh, running := f.Site("dc2", Site{Fresh: true, Gateways: -1}), f.Site("dc3", Site{CA: dc1, Gateways: -1})
+	f := NewWorld(t, 3, "dc1", "dc2", "dc3")
+	dc1 := f.Site("dc1", Site{Primary: true, Routable: true, Gateways: -1})
+	fresh := f.Site("dc2", Site{Fresh: true, Routable: true, Gateways: -1})
+	running := f.Site("dc3", Site{CA: dc1, Routable: true, Gateways: -1})
 	f.Declare("dc1", "dc2", "dc3")
 	const manifest = "kind: Federation\nname: global\nspec: {primary: dc1, secondaries: [dc2, dc3], mode: traditional"
 	f.Apply(manifest + "}\n")

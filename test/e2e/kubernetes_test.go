@@ -1,0 +1,83 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"os/exec"
+	"testing"
+
+	"isthmus/agent"
+	"isthmus/test/kubetest"
+)
+
+// Kubernetes as docs/kubernetes.md tells it: the agent with the rights of the manifests, a Secret, and a Consul that the chart starts out
+// of it. A primary on VMs has a secondary there.
+func TestKubernetesFederation(t *testing.T) {
+	f := NewFleet(t, 2)
+	k := kubetest.Start(t)
+	k.Namespace(t, "consul")
+	k.Apply(t, "../../deploy/kubernetes/agent-secondary.yaml", "consul")
+	kubeconfig := k.Kubeconfig(t, k.Token(t, "consul", "isthmus-agent"))
+
+	dc1 := f.Site("dc1", Site{Primary: true})
+	dc2 := &Datacenter{f: f}
+	dc2.Servers = f.servers(dc2, "dc2", Site{Fresh: true})
+	dc2.Cluster = dc2.Servers[0]
+	f.online(dc2.launchAgent(dc2.Cluster, "--kubeconfig", kubeconfig, "--allow-join"))
+	f.Apply("kind: Datacenter\nname: dc1\nspec: {runtime: vm}\n---\n" +
+		"kind: Datacenter\nname: dc2\nspec: {runtime: kubernetes, kubernetes: {apiUrl: \"" + k.URL + "\"}}\n")
+	f.Apply("kind: Federation\nname: global\nspec: {primary: dc1, secondaries: [dc2], mode: mesh-gateway, keyless: true}\n")
+
+	secrets := "/api/v1/namespaces/consul/secrets/"
+	f.Eventually("the Secrets are there", func() error {
+		for _, name := range []string{"consul-federation", "consul-federation-server"} {
+			if status := k.Call(t, "", http.MethodGet, secrets+name, nil, nil); status != http.StatusOK {
+				return fmt.Errorf("%s: %d; dc2 is %v", name, status, f.Member("global", "dc2"))
+			}
+		}
+		return nil
+	})
+	var secret struct {
+		Type string
+		Data map[string][]byte
+	}
+	k.Do(t, http.MethodGet, secrets+"consul-federation", nil, &secret)
+	if want := fmt.Sprintf(`{"primary_datacenter":"dc1","primary_gateways":[%q]}`, dc1.Gateways[0].WAN); string(secret.Data["serverConfigJSON"]) != want {
+		t.Errorf("serverConfigJSON is %s, want %s", secret.Data["serverConfigJSON"], want)
+	}
+	if len(secret.Data["caKey"]) > 0 || len(secret.Data["replicationToken"]) == 0 || len(secret.Data["gossipEncryptionKey"]) == 0 {
+		t.Error("a keyless Secret has a CA key, or not what it should have")
+	}
+
+	// Helm and the kubelet.
+	pod := k.NewPod(t, "consul", dc2.ConfigDir, "consul-federation", "consul-federation-server")
+	pod.Mount()
+	pod.Configure("dc1")
+	if out, err := exec.CommandContext(t.Context(), "sh", "-c", dc2.RestartCommand()).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	dc2.chartGateway(dc1)
+	f.Joined("global", dc1, dc2)
+	dc1.Reads(dc2)
+	dc2.Reads(dc1)
+	f.Says("the Helm values", []string{"federation", "values", "global", "--datacenter", "dc2"},
+		"consul-federation-server", "auto_reload_config", "k8sAuthMethodHost: "+k.URL)
+	var noted struct {
+		Metadata struct{ Annotations map[string]string }
+	}
+	k.Do(t, http.MethodGet, secrets+"consul-federation", nil, &noted)
+	if noted.Metadata.Annotations["isthmus.io/running"] == "" {
+		t.Error("the Secret does not say what the servers run with")
+	}
+}
+
+// chartGateway runs what the chart has as mesh gateway: one that knows the local Consul and nothing of isthmus.
+func (d *Datacenter) chartGateway(primary *Datacenter) {
+	f := d.f
+	f.t.Helper()
+	address := freeAddress(f.t)
+	token := primary.MintToken("chart-gateway", f.rules(agent.PurposeGateway))
+	env := []string{"CONSUL_HTTP_ADDR=unix://" + d.Socket, "CONSUL_HTTP_TOKEN=" + token}
+	launch(f.t, "chart gateway", f.path("chart-gateway.log"), env, "gateway", "--data-dir", f.path("chart-gateway"),
+		"--listen", address, "--lan-address", address, "--wan-address", address)
+}

@@ -47,8 +47,8 @@ func (c *checker) at(datacenter string) string {
 	return c.field
 }
 
-func (c *checker) add(datacenter, reason, format string, args ...any) {
-	c.violations = append(c.violations, fault.Violation{Field: c.at(datacenter), Reason: reason, Message: fmt.Sprintf(format, args...)})
+func (c *checker) add(datacenter, format string, args ...any) {
+	c.violations = append(c.violations, fault.Violation{Field: c.at(datacenter), Reason: reasonFederated, Message: fmt.Sprintf(format, args...)})
 }
 
 // otherFederations: a datacenter is in one, whether named or chosen by labels.
@@ -65,7 +65,7 @@ func (c *checker) otherFederations() {
 		}
 		for _, dc := range c.members {
 			if slices.Contains(theirs, dc) {
-				c.add(dc, reasonFederated, "%s is in Federation %s: a datacenter is in one federation", dc, other.GetName())
+				c.add(dc, "%s is in Federation %s: a datacenter is in one federation", dc, other.GetName())
 			}
 		}
 	}
@@ -80,11 +80,11 @@ func (c *checker) names() {
 			continue
 		}
 		if partition := dc.GetSpec().GetConsulPartition(); !defaultPartition(partition) {
-			c.add(name, reasonFederated, "%s is the admin partition %s of a Consul datacenter: only whole datacenters can be federated", name, partition)
+			c.add(name, "%s is the admin partition %s of a Consul datacenter: only whole datacenters can be federated", name, partition)
 		}
 		consul := consulName(c.r, name)
 		if holder, taken := holders[consul]; taken {
-			c.add(name, reasonFederated, "%s and %s are both called %s in Consul (spec.consulDatacenter): names must be unique in a federation", holder, name, consul)
+			c.add(name, "%s and %s are both called %s in Consul (spec.consulDatacenter): names must be unique in a federation", holder, name, consul)
 			continue
 		}
 		holders[consul] = name
@@ -107,7 +107,7 @@ func (c *checker) peerings() {
 			if other == c.f.GetSpec().GetPrimary() {
 				at = name
 			}
-			c.add(at, reasonFederated, "Peering %s connects %s and %s: delete it first, members of a federation see each other's services without one",
+			c.add(at, "Peering %s connects %s and %s: delete it first, members of a federation see each other's services without one",
 				p.GetName(), name, other)
 		}
 	}
@@ -121,7 +121,7 @@ func (c *checker) exports() {
 		}
 		for _, dc := range export.GetSpec().GetDatacenters() {
 			if dc != c.f.GetSpec().GetPrimary() && slices.Contains(c.members, dc) {
-				c.add(dc, reasonFederated, "ServiceExport %s exports from %s: %s. Take %s out of its spec.datacenters first", export.GetName(), dc, noExports, dc)
+				c.add(dc, "ServiceExport %s exports from %s: %s. Take %s out of its spec.datacenters first", export.GetName(), dc, noExports, dc)
 			}
 		}
 	}

@@ -55,14 +55,8 @@ func (j *judge) checks() []*isthmusv1.FederationCheck {
 }
 
 func check(id, datacenter, peer string, a answer, p problem) *isthmusv1.FederationCheck {
-	c := &isthmusv1.FederationCheck{Id: id, Datacenter: datacenter, Peer: peer, Verdict: resource.CheckUnknown, Message: p.message, Fix: p.fix}
-	switch a {
-	case yes:
-		c.Verdict = resource.CheckPass
-	case no:
-		c.Verdict = resource.CheckFail
-	}
-	return c
+	verdict := map[answer]string{yes: resource.CheckPass, no: resource.CheckFail, unknown: resource.CheckUnknown}[a]
+	return &isthmusv1.FederationCheck{Id: id, Datacenter: datacenter, Peer: peer, Verdict: verdict, Message: p.message, Fix: p.fix}
 }
 
 func (j *judge) secondaryChecks(m *isthmusv1.FederationMember) []*isthmusv1.FederationCheck {

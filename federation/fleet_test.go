@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/federation"
@@ -82,8 +81,8 @@ func enrolled(name, dc, kind string) *isthmusv1.Agent {
 func inventory(dc string) *isthmusv1.InventoryReport {
 	return &isthmusv1.InventoryReport{
 		ConsulDatacenter: dc, ConsulVersion: "1.20.6", Servers: 1, Leader: "s1", ConsulDomain: "consul",
-		AclEnabled: proto.Bool(true), TlsEnabled: proto.Bool(true), GossipEncrypted: proto.Bool(true), ConnectEnabled: proto.Bool(true),
-		WanFederationEnabled: proto.Bool(false), TrustDomain: dc + ".td",
+		AclEnabled: new(true), TlsEnabled: new(true), GossipEncrypted: new(true), ConnectEnabled: new(true),
+		WanFederationEnabled: new(false), TrustDomain: dc + ".td",
 	}
 }
 
@@ -130,7 +129,7 @@ func (w *world) member(dc string) *isthmusv1.FederationMember { return resource.
 
 // ready has the primary run as one.
 func (w *world) primaryRuns() {
-	w.see("dc1", func(s *federation.Seen) { s.Inventory.WanFederationEnabled = proto.Bool(true) })
+	w.see("dc1", func(s *federation.Seen) { s.Inventory.WanFederationEnabled = new(true) })
 }
 
 // bundle stores the next bundle of a datacenter.
@@ -165,7 +164,7 @@ func (w *world) apply(dc string) {
 		if s.Inventory == nil {
 			s.Inventory = inventory(dc)
 		}
-		s.Inventory.PrimaryDatacenter, s.Inventory.WanFederationEnabled = "dc1", proto.Bool(w.f.GetSpec().GetMode() == resource.ModeMeshGateway)
+		s.Inventory.PrimaryDatacenter, s.Inventory.WanFederationEnabled = "dc1", new(w.f.GetSpec().GetMode() == resource.ModeMeshGateway)
 	})
 }
 
@@ -228,7 +227,6 @@ func (w *world) edit(change func(*isthmusv1.Federation)) {
 // authority is the certificate of a CA, and the digest of its subject.
 type authority struct{ text, subject string }
 
-//nolint:gochecknoglobals // made once: keys take their time
 var cas = map[string]authority{"shared": newCA("shared"), "other": newCA("other")}
 
 func newCA(name string) authority {

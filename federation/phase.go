@@ -2,6 +2,7 @@ package federation
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -36,6 +37,8 @@ const (
 	// ReasonRevoking: the hosts of a leaving member have gone back, or are lost, and the primary's agent revokes what it was given. The plan
 	// goes by this word.
 	ReasonRevoking = "Revoking"
+	// ReasonUndoing: all secondaries have left a federation that is being deleted, and the primary's hosts go back.
+	ReasonUndoing = "Undoing"
 )
 
 // problem is what keeps a member where it is, or what it is at: a word, a sentence, and what to do.
@@ -224,7 +227,7 @@ func (j *judge) prepare(m *isthmusv1.FederationMember) (string, problem) {
 	case resource.PhaseWaiting:
 		return resource.PhaseWaiting, because(ReasonPrimaryNotReady, "the primary %s is not ready (%s): %s", j.primary(), j.primaryRow.GetReason(), j.primaryRow.GetMessage())
 	}
-	if j.follows(m) && !(allHosts(s, (*isthmusv1.DeliveryReport).GetCanWrite) && allHosts(s, (*isthmusv1.DeliveryReport).GetAllowJoin)) {
+	if j.follows(m) && !j.forbidden(m, s).none() {
 		// Somebody made it a member by hand, and keeps it so by hand.
 		return j.connect(m)
 	}
@@ -327,11 +330,11 @@ func (j *judge) engage(m *isthmusv1.FederationMember) (string, problem) {
 func (j *judge) unbundled(m *isthmusv1.FederationMember) problem {
 	made := m.GetBundle().GetSecretDigest() != ""
 	for _, t := range resource.Recipients(j.r, j.primary(), m.GetDatacenter()) {
-		made = made && contains(m.GetBundle().GetRecipients(), t.GetAttestation().GetAgeRecipient())
+		made = made && slices.Contains(m.GetBundle().GetRecipients(), t.GetAttestation().GetAgeRecipient())
 	}
 	if j.GetSpec().GetKeyless() {
 		for _, h := range m.GetHosts() {
-			made = made && (len(h.GetCsr()) == 0 || contains(m.GetBundle().GetCertificates(), h.GetAgent()))
+			made = made && (len(h.GetCsr()) == 0 || slices.Contains(m.GetBundle().GetCertificates(), h.GetAgent()))
 		}
 	}
 	if made {
@@ -412,7 +415,7 @@ func (j *judge) silence(m *isthmusv1.FederationMember) string {
 func (j *judge) settled(m *isthmusv1.FederationMember) problem {
 	replication := j.seen[m.GetDatacenter()].Inventory.GetAclReplication()
 	if replication.GetEnabled() && !replication.GetHealthy() {
-		if replication.GetLastSuccessTime() == nil && !(m.GetPhase() == resource.PhaseJoined && j.in(m, replicating)) {
+		if replication.GetLastSuccessTime() == nil && (m.GetPhase() != resource.PhaseJoined || !j.in(m, replicating)) {
 			return because(ReasonReplicating, "reads are proven both ways; the ACLs of %s are being replicated", j.primary())
 		}
 		return j.replicationFailed(replication)
@@ -439,208 +442,9 @@ func (j *judge) replicationFailed(r *isthmusv1.AclReplication) problem {
 		fixed("when the replication token was revoked in %s, or its policy, isthmus makes it anew with the next bundle", j.primary())
 }
 
-// deliveryOf is what the hosts of a member have still to do; nothing: all who are heard of run with what they shall.
-func (j *judge) deliveryOf(m *isthmusv1.FederationMember) problem {
-	worst, at := problem{}, -1
-	online := map[string]bool{}
-	for _, d := range j.seen[m.GetDatacenter()].Deliveries {
-		online[d.Agent] = d.Online
-	}
-	heard := 0
-	for _, h := range m.GetHosts() {
-		if !online[h.GetAgent()] {
-			continue
-		}
-		heard++
-		if p, rank := j.deliveryAt(m, h); rank > at {
-			worst, at = p, rank
-		}
-	}
-	if heard == 0 && m.GetRole() == resource.RoleSecondary {
-		return because(ReasonAgentSilent, "its agents are silent, and its hosts may have still to take the bundle")
-	}
-	return worst
-}
-
-// deliveryAt is what one host has still to do, and how much that is for a person to look at; -1: nothing.
-func (j *judge) deliveryAt(m *isthmusv1.FederationMember, h *isthmusv1.FederationHost) (problem, int) {
-	where := h.GetHost()
-	if where == "" {
-		where = h.GetAgent()
-	}
-	say := func(reason, what string) problem {
-		if h.GetMessage() != "" {
-			what = h.GetMessage()
-		}
-		return because(orElse(h.GetReason(), reason), "on %s: %s", where, what)
-	}
-	primary := m.GetRole() == resource.RolePrimary
-	switch h.GetState() {
-	case resource.DeliveryFailed:
-		return say("DeliveryFailed", "the agent failed"), 6
-	case resource.DeliveryRefused:
-		return say("DeliveryRefused", "the agent refuses"), 5
-	case resource.DeliveryRestartRequired:
-		p := say(ReasonRestartRequired, "restart its Consul server: all is written that it needs")
-		p.reason = ReasonRestartRequired
-		return p, 4
-	case resource.DeliveryRestarting:
-		return because(ReasonDelivering, "on %s: Consul restarts", where), 3
-	case resource.DeliveryApplied:
-		if primary || h.GetApplied() == m.GetBundle().GetGeneration() && h.GetApplied() > 0 {
-			return problem{}, -1
-		}
-	case resource.DeliveryNone, resource.DeliveryRemoved, "":
-		if primary {
-			return problem{}, -1
-		}
-	}
-	p := because(ReasonDelivering, "on %s: it has still to take what it is given", where)
-	if h.GetMessage() != "" {
-		p.message = "on " + where + ": " + h.GetMessage()
-	}
-	return p, 1
-}
-
-// leave brings a member out, and drops its row when nothing of it is left.
-func (j *judge) leave(m *isthmusv1.FederationMember) {
-	dc := m.GetDatacenter()
-	back := len(m.GetHosts()) > 0
-	for _, h := range m.GetHosts() {
-		back = back && h.GetState() == resource.DeliveryRemoved
-	}
-	// Its hosts learn of it only now: what they said before is of an earlier time.
-	back = back && m.GetPhase() == resource.PhaseLeaving
-	lost := !back && j.lost(dc)
-	revoking := m.GetPhase() == resource.PhaseLeaving && m.GetReason() == ReasonRevoking
-	if revoking {
-		for _, o := range j.seen[j.primary()].Federation.GetBundles() {
-			m.Revoked = m.GetRevoked() || o.GetDatacenter() == dc && o.GetRecipient() == "" && o.GetRevoked()
-		}
-	}
-	switch {
-	case m.GetRevoked() && (back || lost):
-		j.dropped[dc] = true
-	case back:
-		j.set(m, resource.PhaseLeaving, j.revoking(dc, "its hosts have gone back"))
-	case lost:
-		j.set(m, resource.PhaseLeaving, j.revoking(dc, "its agents are silent, it is taken for lost"))
-	default:
-		p := because(ReasonLeaving, "its hosts go back to be of a datacenter of its own")
-		if !j.seen[dc].Online {
-			p = because(ReasonAgentSilent, "its hosts have to go back, and its agents are silent").
-				fixed("start them, or delete them (isthmus agent delete) when the datacenter is lost")
-		} else if why := j.stuck(m); !why.none() {
-			p = why
-		}
-		j.set(m, resource.PhaseLeaving, p)
-	}
-	m.OwnCa = ""
-	m.PlanDigest, m.Accepted = "", false
-}
-
-// stuck is why a host does not go back by itself.
-func (j *judge) stuck(m *isthmusv1.FederationMember) problem {
-	worst, at := problem{}, 3
-	for _, h := range m.GetHosts() {
-		if p, rank := j.deliveryAt(m, h); rank > at {
-			worst, at = p, rank
-		}
-	}
-	return worst
-}
-
-func (j *judge) revoking(datacenter, why string) problem {
-	for _, o := range j.seen[j.primary()].Federation.GetBundles() {
-		if o.GetDatacenter() == datacenter && o.GetRecipient() == "" && o.GetErrorReason() != "" {
-			return because(ReasonRevoking, "%s; the agent of %s cannot revoke its tokens yet: %s", why, j.primary(), o.GetError())
-		}
-	}
-	if !j.seen[j.primary()].Online {
-		return because(ReasonRevoking, "%s; its tokens are to be revoked by an agent of %s, and these are silent", why, j.primary())
-	}
-	return because(ReasonRevoking, "%s; the agent of %s revokes its tokens and clears the WAN pool", why, j.primary())
-}
-
-// lost: nobody will tell that it went back.
-func (j *judge) lost(datacenter string) bool {
-	if len(resource.TrustedAgents(j.r, datacenter)) == 0 {
-		return true
-	}
-	dc, ok := resource.Lookup[*isthmusv1.Datacenter](j.r, resource.KindDatacenter, datacenter)
-	if !ok {
-		return !j.seen[datacenter].Online
-	}
-	return !j.seen[datacenter].Online && dc.GetStatus().GetAgent() == resource.LivenessOffline &&
-		j.now.Sub(dc.GetStatus().GetAgentSince().AsTime()) > lostAfter
-}
-
-// dissolve is the primary's part in the deletion of its federation: it goes back last.
-func (j *judge) dissolve() {
-	m := j.primaryRow
-	if m == nil {
-		return
-	}
-	if n := len(j.secondaryRows()); n > 0 {
-		j.set(m, resource.PhaseLeaving, because(ReasonLeaving, "%d secondaries have to leave before", n))
-		return
-	}
-	undoing := m.GetPhase() == resource.PhaseLeaving && m.GetReason() == ReasonUndoing
-	back := undoing
-	for _, h := range m.GetHosts() {
-		back = back && (h.GetState() == resource.DeliveryRemoved || h.GetState() == resource.DeliveryNone)
-	}
-	if back || j.lost(j.primary()) {
-		j.next.Members = nil
-		return
-	}
-	p := because(ReasonUndoing, "its hosts go back to be of a datacenter of its own")
-	if why := j.stuck(m); !why.none() {
-		p.message = why.message
-	}
-	j.set(m, resource.PhaseLeaving, p)
-}
-
-// ReasonUndoing: all secondaries have left a federation that is being deleted, and the primary's hosts go back.
-const ReasonUndoing = "Undoing"
-
-func contains(list []string, s string) bool {
-	for _, one := range list {
-		if one == s {
-			return true
-		}
-	}
-	return false
-}
-
 func orElse(a, b string) string {
 	if a != "" {
 		return a
 	}
 	return b
-}
-
-func anyHost(s Seen, which func(*isthmusv1.DeliveryReport) bool) bool {
-	for _, d := range s.Deliveries {
-		if d.Online && which(d.Report) {
-			return true
-		}
-	}
-	return false
-}
-
-// allHosts: all agents that are heard of, and at least one.
-func allHosts(s Seen, which func(*isthmusv1.DeliveryReport) bool) bool {
-	return anyHost(s, which) && hostsNot(s, which) == ""
-}
-
-// hostsNot names the hosts whose agents say no.
-func hostsNot(s Seen, which func(*isthmusv1.DeliveryReport) bool) string {
-	var names []string
-	for _, d := range s.Deliveries {
-		if d.Online && !which(d.Report) {
-			names = append(names, orElse(d.Report.GetHost().GetHost(), d.Agent))
-		}
-	}
-	return strings.Join(names, ", ")
 }

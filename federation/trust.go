@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"maps"
 	"slices"
 	"strings"
 
@@ -52,9 +53,7 @@ func (j *judge) ownCA(datacenter string) string {
 		if len(own) == 0 || own.within(all) {
 			continue
 		}
-		for raw, subject := range own {
-			all[raw] = subject
-		}
+		maps.Copy(all, own)
 		texts = append(texts, strings.TrimSpace(d.Report.GetOwnCa()))
 	}
 	slices.Sort(texts)

@@ -1,0 +1,105 @@
+package federation
+
+import (
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
+// leave brings a member out, and drops its row when nothing of it is left.
+func (j *judge) leave(m *isthmusv1.FederationMember) {
+	dc := m.GetDatacenter()
+	back := len(m.GetHosts()) > 0
+	for _, h := range m.GetHosts() {
+		back = back && h.GetState() == resource.DeliveryRemoved
+	}
+	// Its hosts learn of it only now: what they said before is of an earlier time.
+	back = back && m.GetPhase() == resource.PhaseLeaving
+	lost := !back && j.lost(dc)
+	revoking := m.GetPhase() == resource.PhaseLeaving && m.GetReason() == ReasonRevoking
+	if revoking {
+		for _, o := range j.seen[j.primary()].Federation.GetBundles() {
+			m.Revoked = m.GetRevoked() || o.GetDatacenter() == dc && o.GetRecipient() == "" && o.GetRevoked()
+		}
+	}
+	switch {
+	case m.GetRevoked() && (back || lost):
+		j.dropped[dc] = true
+	case back:
+		j.set(m, resource.PhaseLeaving, j.revoking(dc, "its hosts have gone back"))
+	case lost:
+		j.set(m, resource.PhaseLeaving, j.revoking(dc, "its agents are silent, it is taken for lost"))
+	default:
+		p := because(ReasonLeaving, "its hosts go back to be of a datacenter of its own")
+		if !j.seen[dc].Online {
+			p = because(ReasonAgentSilent, "its hosts have to go back, and its agents are silent").
+				fixed("start them, or delete them (isthmus agent delete) when the datacenter is lost")
+		} else if why := j.stuck(m); !why.none() {
+			p = why
+		}
+		j.set(m, resource.PhaseLeaving, p)
+	}
+	m.OwnCa = ""
+	m.PlanDigest, m.Accepted = "", false
+}
+
+// stuck is why a host does not go back by itself.
+func (j *judge) stuck(m *isthmusv1.FederationMember) problem {
+	worst, at := problem{}, 3
+	for _, h := range m.GetHosts() {
+		if p, rank := j.deliveryAt(m, h); rank > at {
+			worst, at = p, rank
+		}
+	}
+	return worst
+}
+
+func (j *judge) revoking(datacenter, why string) problem {
+	for _, o := range j.seen[j.primary()].Federation.GetBundles() {
+		if o.GetDatacenter() == datacenter && o.GetRecipient() == "" && o.GetErrorReason() != "" {
+			return because(ReasonRevoking, "%s; the agent of %s cannot revoke its tokens yet: %s", why, j.primary(), o.GetError())
+		}
+	}
+	if !j.seen[j.primary()].Online {
+		return because(ReasonRevoking, "%s; its tokens are to be revoked by an agent of %s, and these are silent", why, j.primary())
+	}
+	return because(ReasonRevoking, "%s; the agent of %s revokes its tokens and clears the WAN pool", why, j.primary())
+}
+
+// lost: nobody will tell that it went back.
+func (j *judge) lost(datacenter string) bool {
+	if len(resource.TrustedAgents(j.r, datacenter)) == 0 {
+		return true
+	}
+	dc, ok := resource.Lookup[*isthmusv1.Datacenter](j.r, resource.KindDatacenter, datacenter)
+	if !ok {
+		return !j.seen[datacenter].Online
+	}
+	return !j.seen[datacenter].Online && dc.GetStatus().GetAgent() == resource.LivenessOffline &&
+		j.now.Sub(dc.GetStatus().GetAgentSince().AsTime()) > lostAfter
+}
+
+// dissolve is the primary's part in the deletion of its federation: it goes back last.
+func (j *judge) dissolve() {
+	m := j.primaryRow
+	if m == nil {
+		return
+	}
+	if n := len(j.secondaryRows()); n > 0 {
+		j.set(m, resource.PhaseLeaving, because(ReasonLeaving, "%d secondaries have to leave before", n))
+		return
+	}
+	undoing := m.GetPhase() == resource.PhaseLeaving && m.GetReason() == ReasonUndoing
+	back := undoing
+	for _, h := range m.GetHosts() {
+		back = back && (h.GetState() == resource.DeliveryRemoved || h.GetState() == resource.DeliveryNone)
+	}
+	if back || j.lost(j.primary()) {
+		j.next.Members = nil
+		return
+	}
+	p := because(ReasonUndoing, "its hosts go back to be of a datacenter of its own")
+	if why := j.stuck(m); !why.none() {
+		p.message = why.message
+	}
+	j.set(m, resource.PhaseLeaving, p)
+}

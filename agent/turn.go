@@ -149,8 +149,9 @@ func (c *courier) restart(ctx context.Context, s situation, w *cargo) (string, e
 		return c.setBack(ctx, begun.Content, err)
 	}
 	c.paused, c.deniedSince, c.sight = nil, time.Time{}, sight{}
-	begun.Carried, begun.Since = true, c.now()
-	if err := c.save(func(r *deliveryRecord) { r.Restart = &begun }); err != nil {
+	carried := begun // what begun is of stands in the record
+	carried.Carried, carried.Since = true, c.now()
+	if err := c.save(func(r *deliveryRecord) { r.Restart = &carried }); err != nil {
 		return resource.DeliveryFailed, err
 	}
 	return resource.DeliveryRestarting, because(fault.Unavailable, reasonNoConsul, "waiting for Consul to be back")
@@ -315,7 +316,7 @@ func (c *courier) require(ctx context.Context, s situation, w *cargo) (string, e
 	if c.record.Required != nil && c.record.Required.Content == now.Content {
 		now = *c.record.Required
 	}
-	matches := s.known && w.facts.differ(s.self) == "" && w.facts.shown(c.sight)
+	matches := s.known && w.facts.differ(s.self) == "" && (c.sight.expires.IsZero() || w.facts.shown(c.sight))
 	switch {
 	case !s.answers:
 		now.Down = true

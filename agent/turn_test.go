@@ -32,6 +32,8 @@ type simConsul struct {
 	peers   int
 	well    int
 	denied  bool
+	root    string
+	connect bool
 	primary string
 	through bool
 }
@@ -53,7 +55,7 @@ func (s *simConsul) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/v1/agent/self":
 		answer = map[string]any{
 			"Config":      map[string]any{"Datacenter": "dc2", "NodeName": "s1", "Version": "1.20.6", "Server": true},
-			"DebugConfig": map[string]any{"PrimaryDatacenter": s.primary, "ConnectMeshGatewayWANFederationEnabled": s.through, "PrimaryGateways": []string{"10.0.0.20:8443"}},
+			"DebugConfig": map[string]any{"ConnectEnabled": s.connect, "PrimaryDatacenter": s.primary, "ConnectMeshGatewayWANFederationEnabled": s.through, "PrimaryGateways": []string{"10.0.0.20:8443"}},
 		}
 	case r.URL.Path == "/v1/health/service/consul":
 		list := []any{}
@@ -61,6 +63,8 @@ func (s *simConsul) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			list = append(list, map[string]any{"Node": map[string]any{"Node": "s"}, "Service": map[string]any{"Service": "consul"}, "Checks": []any{map[string]any{"Status": "passing"}}})
 		}
 		answer = list
+	case r.URL.Path == "/v1/connect/ca/roots":
+		answer = map[string]any{"ActiveRootID": "r", "TrustDomain": "td.consul", "Roots": []any{map[string]any{"ID": "r", "RootCert": s.root}}}
 	case strings.HasPrefix(r.URL.Path, "/v1/config/"), r.URL.Path == "/v1/peerings":
 		answer = []any{}
 	default:
@@ -70,6 +74,8 @@ func (s *simConsul) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Consul-Index", "1")
 	_ = json.NewEncoder(w).Encode(answer)
 }
+
+func nullLog() hclog.Logger { return hclog.NewNullLogger() }
 
 func (s *simConsul) set(change func(*simConsul)) {
 	s.mu.Lock()
@@ -156,13 +162,14 @@ func newSite(t *testing.T) *site {
 	}
 	s.grant = func() (*isthmusv1.TakeTurnResponse, error) { return &isthmusv1.TakeTurnResponse{Granted: true}, nil }
 	server := httptest.NewServer(s.consul)
-	server.Config.ErrorLog = hclog.NewNullLogger().StandardLogger(nil)
+	server.Config.ErrorLog = nullLog().StandardLogger(nil)
 	t.Cleanup(server.Close)
 	s.client, err = consul.New(consul.Settings{Address: server.URL}, hclog.NewNullLogger())
 	need(t, err)
 	s.ca = newServerCA(t, s.clock, 5*365*24*time.Hour, nil)
 	key, err := os.ReadFile(s.ca.config().CAKeyFile)
 	need(t, err)
+	s.consul.root = s.ca.text(t)
 	s.bundle = federation.Bundle{
 		Federation: "global", UID: "f1", Mode: "mesh-gateway", PrimaryDatacenter: "dc1", Datacenter: "dc2", Domain: "consul",
 		CACertificates: []string{s.ca.text(t)}, CAKey: string(key), PrimaryGateways: []string{"10.0.0.20:8443"},

@@ -65,6 +65,18 @@ func TestAGatewayIsNoAgent(t *testing.T) {
 		body := n.call("GET", "/v1/agents/"+g.id.Agent(), "").body
 		return strings.Contains(body, `"g1"`) && strings.Contains(body, `"liveness":"online"`) && strings.Contains(body, `"leader":false`), body
 	})
+	eventually(t, "others are told of it", func() (bool, string) {
+		body := n.call("GET", "/v1/gateways/"+g.id.Agent(), "").body
+		return strings.Contains(body, `"wanAddress":"192.0.2.5:8443"`) && strings.Contains(body, `"source":"discovered"`), body
+	})
+	// Consul knows it, too: it is one gateway.
+	agents["dc1"].reports(&isthmusv1.ReportRequest{Agent: &isthmusv1.AgentReport{Leader: true}, Inventory: &isthmusv1.InventoryReport{
+		Gateways: []*isthmusv1.ObservedGateway{{ServiceId: "mesh-gateway", Node: "s1", WanAddress: "192.0.2.5:8443", Health: "passing"}},
+	}})
+	eventually(t, "it stands once", func() (bool, string) {
+		body := n.call("GET", "/v1/gateways", "").body
+		return strings.Count(body, "192.0.2.5:8443") == 1 && strings.Contains(body, "dc1-s1-mesh-gateway") && strings.Contains(body, "10.0.0.5:8443"), body
+	})
 	stranger := n.enrolWith(newWorld(), nil, n.joinTokenFor(nil, identity.MintOptions{Datacenter: "dc1", Kind: identity.KindGateway}, time.Now()))
 	_, err = stranger.sync.Report(t.Context(), &isthmusv1.ReportRequest{Gateway: &isthmusv1.GatewayReport{WanAddress: "192.0.2.66:8443"}})
 	if reason(err) != identity.ReasonNotApproved {
@@ -73,6 +85,17 @@ func TestAGatewayIsNoAgent(t *testing.T) {
 	if body := n.call("GET", "/v1/gateways", "").body; strings.Contains(body, "192.0.2.66") {
 		t.Errorf("others are led to it: %s", body)
 	}
+	fresh := n.enrolAt(time.Now(), fleet, "dc2", identity.KindGateway)
+	fresh.reports(&isthmusv1.ReportRequest{Gateway: &isthmusv1.GatewayReport{WanAddress: "192.0.2.6:8443"}})
+	eventually(t, "one of a datacenter without Consul", func() (bool, string) {
+		a := n.call("GET", "/v1/gateways/"+fresh.id.Agent(), "")
+		return a.status == 200, a.body
+	})
+	n.want(200, n.call("DELETE", "/v1/agents/"+fresh.id.Agent(), ""))
+	eventually(t, "it goes with its identity", func() (bool, string) {
+		a := n.call("GET", "/v1/gateways/"+fresh.id.Agent(), "")
+		return a.status == 404, a.body
+	})
 }
 
 // One host of a datacenter restarts at a time.

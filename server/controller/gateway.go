@@ -18,17 +18,13 @@ import (
 // datacenter's.
 func (l *leader) gateways(v *snapshot.View, d *isthmusv1.Datacenter) []edit {
 	seen, _ := l.Observations.Get(d.GetName(), observation.PartInventory)
-	enrolled := l.enrolled(v, d.GetName())
-	if seen.Inventory == nil && len(enrolled) == 0 {
-		return nil
-	}
 	elsewhere := func(name string) bool {
 		g, ok := resource.Lookup[*isthmusv1.Gateway](v, resource.KindGateway, name)
 		return ok && g.GetSpec().GetDatacenter() != d.GetName()
 	}
 	var out []edit
 	found := map[string]bool{}
-	for _, want := range inventory.Enrol(d.GetName(), inventory.Gateways(d.GetName(), seen.Inventory, elsewhere), enrolled) {
+	for _, want := range inventory.Enrol(d.GetName(), inventory.Gateways(d.GetName(), seen.Inventory, elsewhere), l.enrolled(v, d.GetName())) {
 		resource.Default(want)
 		if resource.Validate(want) != nil || elsewhere(want.GetName()) {
 			continue
@@ -36,12 +32,11 @@ func (l *leader) gateways(v *snapshot.View, d *isthmusv1.Datacenter) []edit {
 		found[want.GetName()] = true
 		out = append(out, l.gateway(v, want)...)
 	}
-	if seen.Inventory == nil {
-		return out // nobody has said that others are gone
-	}
 	for g := range resource.AllTouching[*isthmusv1.Gateway](v, resource.KindGateway, d.GetName()) {
-		if g.GetSpec().GetSource() == resource.SourceDiscovered && !found[g.GetName()] {
-			out = append(out, removal(g, l.event(resource.ActionDelete, g, "no longer in Consul")))
+		// What Consul knew stays as long as nobody has told what it knows now.
+		told := seen.Inventory != nil || g.GetStatus().GetServiceId() == ""
+		if g.GetSpec().GetSource() == resource.SourceDiscovered && !found[g.GetName()] && told {
+			out = append(out, removal(g, l.event(resource.ActionDelete, g, "no longer in Consul, and no enrolled gateway")))
 		}
 	}
 	return out

@@ -62,6 +62,9 @@ func (r *reconciler) wan(ctx context.Context, consulDatacenter string, report *i
 		report.WanMembers++
 		if m.Datacenter == consulDatacenter && len(report.GetWanAddresses()) < maxWANAddresses {
 			report.WanAddresses = append(report.WanAddresses, m.Address)
+			if m.RPCAddress != "" {
+				report.RpcAddresses = append(report.RpcAddresses, m.RPCAddress)
+			}
 		}
 	}
 	return nil

@@ -51,7 +51,7 @@ func newWorld(secondaries ...string) *world {
 func (w *world) add(dc string) {
 	w.Put(
 		&isthmusv1.Datacenter{Name: dc, Spec: &isthmusv1.DatacenterSpec{Runtime: "vm"}, Status: &isthmusv1.DatacenterStatus{
-			Agent: resource.LivenessOnline, AgentSince: timestamppb.New(noon()), TrustDomain: dc + ".td", WanAddresses: []string{dc + ".example:8302"},
+			Agent: resource.LivenessOnline, AgentSince: timestamppb.New(noon()), TrustDomain: dc + ".td", WanAddresses: []string{dc + ".example:8302"}, RpcAddresses: []string{dc + ".example:8300"},
 		}},
 		enrolled(dc+"-a", dc, resource.AgentKindAgent),
 		&isthmusv1.Gateway{

@@ -2,7 +2,6 @@ package federation
 
 import (
 	"cmp"
-	"net"
 	"slices"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -222,15 +221,3 @@ func domainOf(r resource.Reader, datacenter string) string {
 
 // defaultDomain is Consul's own.
 const defaultDomain = "consul"
-
-// rpcPort is where Consul's servers listen for one another by default.
-const rpcPort = "8300"
-
-// rpcAddress is where a server answers whose address in the WAN gossip is known; empty when that is none.
-func rpcAddress(wanAddress string) string {
-	host, _, err := net.SplitHostPort(wanAddress)
-	if err != nil {
-		return ""
-	}
-	return net.JoinHostPort(host, rpcPort)
-}

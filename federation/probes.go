@@ -63,15 +63,11 @@ func (w wan) probes(out *isthmusv1.Probes, datacenter string) {
 
 // dialled are the addresses at which others reach a member: its gateways, or its servers.
 func (w wan) dialled(m *isthmusv1.FederationMember) []string {
-	var out []string
 	if w.GetSpec().GetMode() == resource.ModeTraditional {
-		for _, address := range wanAddresses(w.r, m.GetDatacenter()) {
-			if rpc := rpcAddress(address); rpc != "" {
-				out = append(out, rpc)
-			}
-		}
-		return out
+		dc, _ := resource.Lookup[*isthmusv1.Datacenter](w.r, resource.KindDatacenter, m.GetDatacenter())
+		return dc.GetStatus().GetRpcAddresses()
 	}
+	var out []string
 	for _, g := range m.GetGateways() {
 		out = append(out, g.GetWanAddress())
 	}

@@ -99,6 +99,7 @@ func copyInventory(next *isthmusv1.DatacenterStatus, r *isthmusv1.InventoryRepor
 	next.ConsulDomain, next.PrimaryDatacenter, next.DefaultPolicy = r.GetConsulDomain(), r.GetPrimaryDatacenter(), r.GetDefaultPolicy()
 	next.WanFederationEnabled = r.WanFederationEnabled
 	next.WanAddresses = r.GetWanAddresses()[:min(len(r.GetWanAddresses()), maxWANAddresses)]
+	next.RpcAddresses = r.GetRpcAddresses()[:min(len(r.GetRpcAddresses()), maxWANAddresses)]
 }
 
 func foreign(r *isthmusv1.PeeringsReport) []*isthmusv1.ForeignPeering {

@@ -28,6 +28,8 @@ const (
 type WANMember struct {
 	// Node is the server's name in the WAN: node.datacenter.
 	Node, Datacenter, Address string
+	// RPCAddress is where it takes calls; empty when it does not say.
+	RPCAddress string
 	// Status is alive, leaving, left or failed.
 	Status string
 	// Build is Consul's version; Protocol that of Consul's own, as consul members prints it.
@@ -56,7 +58,12 @@ func (c *Client) WANMembers(ctx context.Context) ([]WANMember, error) {
 	out := make([]WANMember, 0, len(list))
 	for _, m := range list {
 		build, _, _ := strings.Cut(m.Tags["build"], ":")
+		rpc := ""
+		if port := m.Tags["port"]; port != "" {
+			rpc = net.JoinHostPort(m.Addr, port)
+		}
 		out = append(out, WANMember{
+			RPCAddress: rpc,
 			Node: m.Name, Datacenter: m.Tags["dc"], Address: net.JoinHostPort(m.Addr, strconv.Itoa(int(m.Port))),
 			Status: memberStatus(m.Status), Build: build, Protocol: m.Tags["vsn"],
 		})

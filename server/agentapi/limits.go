@@ -68,6 +68,7 @@ func limitReport(r *isthmusv1.ReportRequest) error {
 	if i := r.GetInventory(); i != nil {
 		i.Gateways = i.Gateways[:min(len(i.Gateways), maxShort)]
 		i.WanAddresses = i.WanAddresses[:min(len(i.WanAddresses), maxShort)]
+		i.RpcAddresses = i.RpcAddresses[:min(len(i.RpcAddresses), maxShort)]
 	}
 	if f != nil {
 		f.CertificateNames = f.CertificateNames[:min(len(f.CertificateNames), maxShort)]

@@ -334,7 +334,9 @@ type DatacenterStatus struct {
 	// The servers' addresses in the WAN gossip, host:port; at most 16.
 	WanAddresses []string `protobuf:"bytes,25,rep,name=wan_addresses,json=wanAddresses,proto3" json:"wan_addresses,omitempty"`
 	// The Federation that it belongs to; empty: none.
-	Federation    string `protobuf:"bytes,26,opt,name=federation,proto3" json:"federation,omitempty"`
+	Federation string `protobuf:"bytes,26,opt,name=federation,proto3" json:"federation,omitempty"`
+	// The servers' addresses for RPC as other datacenters know them, host:port; at most 16.
+	RpcAddresses  []string `protobuf:"bytes,27,rep,name=rpc_addresses,json=rpcAddresses,proto3" json:"rpc_addresses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -549,6 +551,13 @@ func (x *DatacenterStatus) GetFederation() string {
 		return x.Federation
 	}
 	return ""
+}
+
+func (x *DatacenterStatus) GetRpcAddresses() []string {
+	if x != nil {
+		return x.RpcAddresses
+	}
+	return nil
 }
 
 type ForeignPeering struct {
@@ -1080,7 +1089,7 @@ const file_isthmus_v1_datacenter_proto_rawDesc = "" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12!\n" +
 	"\fhelm_release\x18\x03 \x01(\tR\vhelmRelease\x12\x1f\n" +
 	"\vsecret_name\x18\x04 \x01(\tR\n" +
-	"secretName\"\xd4\t\n" +
+	"secretName\"\xf9\t\n" +
 	"\x10DatacenterStatus\x125\n" +
 	"\n" +
 	"conditions\x18\x01 \x03(\v2\x15.isthmus.v1.ConditionR\n" +
@@ -1116,7 +1125,8 @@ const file_isthmus_v1_datacenter_proto_rawDesc = "" +
 	"\rwan_addresses\x18\x19 \x03(\tR\fwanAddresses\x12\x1e\n" +
 	"\n" +
 	"federation\x18\x1a \x01(\tR\n" +
-	"federationB\x0e\n" +
+	"federation\x12#\n" +
+	"\rrpc_addresses\x18\x1b \x03(\tR\frpcAddressesB\x0e\n" +
 	"\f_acl_enabledB\x0e\n" +
 	"\f_tls_enabledB\x13\n" +
 	"\x11_gossip_encryptedB\x12\n" +

@@ -2817,7 +2817,9 @@ type InventoryReport struct {
 	// allow or deny.
 	DefaultPolicy string `protobuf:"bytes,19,opt,name=default_policy,json=defaultPolicy,proto3" json:"default_policy,omitempty"`
 	// The servers' addresses in the WAN gossip, host:port.
-	WanAddresses  []string `protobuf:"bytes,20,rep,name=wan_addresses,json=wanAddresses,proto3" json:"wan_addresses,omitempty"`
+	WanAddresses []string `protobuf:"bytes,20,rep,name=wan_addresses,json=wanAddresses,proto3" json:"wan_addresses,omitempty"`
+	// Their addresses for RPC as the WAN gossip tells them, host:port.
+	RpcAddresses  []string `protobuf:"bytes,21,rep,name=rpc_addresses,json=rpcAddresses,proto3" json:"rpc_addresses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2988,6 +2990,13 @@ func (x *InventoryReport) GetDefaultPolicy() string {
 func (x *InventoryReport) GetWanAddresses() []string {
 	if x != nil {
 		return x.WanAddresses
+	}
+	return nil
+}
+
+func (x *InventoryReport) GetRpcAddresses() []string {
+	if x != nil {
+		return x.RpcAddresses
 	}
 	return nil
 }
@@ -4315,7 +4324,7 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x05error\x18\t \x01(\tR\x05error\x12#\n" +
 	"\runknown_items\x18\n" +
 	" \x03(\tR\funknownItems\x12#\n" +
-	"\rheld_removals\x18\v \x01(\x05R\fheldRemovals\"\xe2\a\n" +
+	"\rheld_removals\x18\v \x01(\x05R\fheldRemovals\"\x87\b\n" +
 	"\x0fInventoryReport\x12+\n" +
 	"\x11consul_datacenter\x18\x01 \x01(\tR\x10consulDatacenter\x12%\n" +
 	"\x0econsul_version\x18\x02 \x01(\tR\rconsulVersion\x12\x18\n" +
@@ -4340,7 +4349,8 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x12primary_datacenter\x18\x11 \x01(\tR\x11primaryDatacenter\x129\n" +
 	"\x16wan_federation_enabled\x18\x12 \x01(\bH\x05R\x14wanFederationEnabled\x88\x01\x01\x12%\n" +
 	"\x0edefault_policy\x18\x13 \x01(\tR\rdefaultPolicy\x12#\n" +
-	"\rwan_addresses\x18\x14 \x03(\tR\fwanAddressesB\x0e\n" +
+	"\rwan_addresses\x18\x14 \x03(\tR\fwanAddresses\x12#\n" +
+	"\rrpc_addresses\x18\x15 \x03(\tR\frpcAddressesB\x0e\n" +
 	"\f_acl_enabledB\x0e\n" +
 	"\f_tls_enabledB\x13\n" +
 	"\x11_gossip_encryptedB\x12\n" +

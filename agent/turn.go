@@ -100,10 +100,11 @@ type required struct {
 // carry has Consul take over what was put.
 func (c *courier) carry(ctx context.Context, s situation, w *cargo, effect delivery.Effect) (string, error) {
 	key := w.key()
-	switch {
-	case effect == delivery.EffectNone:
+	switch effect {
+	case delivery.EffectNone:
 		return c.arrived(ctx, w.removes)
-	case effect == delivery.EffectReload:
+	case delivery.EffectRestart:
+	case delivery.EffectReload:
 		if held := c.heldUntil(key); held != nil {
 			return resource.DeliveryWritten, held
 		}

@@ -169,7 +169,7 @@ func explain(err error, doing string) error {
 		message += "Consul has no leader, or the call did not reach it"
 	case TokenRefused, TokenMalformed, NameTaken, SameCluster, PeeringDisabled, NoGateway, UnknownKind:
 		code, message = fault.Refused, message+p.Text
-	case PeerUnreachable, Starting, Other:
+	case PeerUnreachable, Starting, Other, NoPath, RemoteUnreachable, RemoteCertificate:
 		message += p.Text
 	}
 	return fault.Wrap(code, p, "%s", message)

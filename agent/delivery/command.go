@@ -59,7 +59,7 @@ func run(ctx context.Context, command, dir string) (output string, err error) {
 		return "", fault.Wrap(fault.Internal, err, "keeping the output of a command")
 	}
 	defer func() { err = errors.Join(err, out.Close(), os.Remove(out.Name())) }()
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command) //nolint:gosec // it is the operator's, from the agent's own flags
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
 	cmd.Stdout, cmd.Stderr = out, out
 	// A group of its own: what it started ends with it when it takes too long, and the agent's own signals do not reach it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -80,6 +80,7 @@ func keylessContent(t *testing.T, a *authority, issued time.Time, generation int
 func testKeyless(r *rig) {
 	t := r.t
 	r.apply("agent-secondary.yaml")
+	r.install()
 	a := newAuthority(t)
 	c, cert := keylessContent(t, a, time.Now(), 1)
 	h := r.host(nil)
@@ -109,6 +110,12 @@ func testKeyless(r *rig) {
 	b := bundle()
 	b.CACertificates = []string{string(a.pem)}
 	r.put(h, content(t, b, 3), delivery.EffectRestart)
+	if r.read(certName) == nil {
+		t.Fatal("a Secret that the servers need to start is gone")
+	}
+	r.notMounted()
+	_, err := h.Put(t.Context(), content(t, b, 3))
+	refused(t, err, kube.SecretUnused)
 	if r.read(certName) != nil {
 		t.Fatal("the certificate's Secret is still there")
 	}
@@ -118,6 +125,7 @@ func testKeyless(r *rig) {
 func testCertificates(r *rig) {
 	t := r.t
 	r.apply("agent-secondary.yaml")
+	r.install()
 	a := newAuthority(t)
 	now := time.Now()
 	first, firstCert := keylessContent(t, a, now, 1)

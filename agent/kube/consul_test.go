@@ -23,6 +23,7 @@ import (
 func testConsul(r *rig) {
 	t := r.t
 	r.apply("agent-secondary.yaml")
+	r.install()
 	a := newAuthority(t)
 	issued := time.Now()
 	b := bundle()

@@ -60,7 +60,7 @@ type container struct {
 	} `json:"envFrom"`
 }
 
-// reads tells that the pods get a Secret, as files or environment. There being no servers, nothing reads it.
+// reads tells that the pods get a Secret, as files or environment. Without servers (nil) nothing reads it.
 func (s *statefulSet) reads(secret string) bool {
 	if s == nil {
 		return false
@@ -143,13 +143,7 @@ func (h *Host) Carry(ctx context.Context, effect delivery.Effect) error {
 		return err
 	}
 	if set == nil {
-		h.log.Info("there are no servers to restart yet; they read the Secret when they start", "statefulset", h.config.StatefulSet, "namespace", h.config.Namespace)
-		return nil
-	}
-	if !set.reads(h.config.Secret) {
-		return because(SecretUnused, fault.Refused,
-			"the servers (StatefulSet %s in namespace %s) do not read Secret %s yet: upgrade Consul's Helm release with the values that `isthmus federation values` prints for this datacenter",
-			h.config.StatefulSet, h.config.Namespace, h.config.Secret)
+		return nil // it was there when Put looked: there is nothing to restart any more
 	}
 	if why := set.stuck(); why != "" {
 		return because(RolloutStuck, fault.Refused, "StatefulSet %s in namespace %s does not roll by itself: %s", h.config.StatefulSet, h.config.Namespace, why)

@@ -6,6 +6,7 @@ import (
 
 	"isthmus/agent/delivery"
 	"isthmus/agent/kube"
+	"isthmus/fault"
 )
 
 func mayRoll(c *kube.Config) { c.AllowRollout = true }
@@ -53,15 +54,9 @@ func testRollout(r *rig) {
 	t := r.t
 	r.apply("agent-secondary.yaml")
 	r.apply("agent-rollout.yaml")
+	r.install()
 	h := r.host(mayRoll)
 	r.put(h, content(t, bundle(), 1), delivery.EffectRestart)
-	// Before Helm there is nothing to restart.
-	if err := h.Carry(t.Context(), delivery.EffectRestart); err != nil {
-		t.Fatal(err)
-	}
-
-	r.Apply(t, "testdata/consul-server.yaml", r.namespace)
-	r.status(3, 3, "one", "one")
 	before := r.servers().Metadata.Generation
 	done := make(chan error, 1)
 	go func() { done <- h.Carry(t.Context(), delivery.EffectRestart) }()
@@ -126,7 +121,7 @@ func (r *rig) eventually(what string, holds func() bool) {
 func testRolloutForbidden(r *rig) {
 	t := r.t
 	r.apply("agent-secondary.yaml")
-	r.Apply(t, "testdata/consul-server.yaml", r.namespace)
+	r.install()
 	h := r.host(mayRoll)
 	r.put(h, content(t, bundle(), 1), delivery.EffectRestart)
 	refused(t, h.Carry(t.Context(), delivery.EffectRestart), kube.Forbidden, `"patch"`, "statefulsets", "consul-server")
@@ -149,7 +144,7 @@ func testRolloutRefused(r *rig) {
 	t := r.t
 	r.apply("agent-secondary.yaml")
 	r.apply("agent-rollout.yaml")
-	r.Apply(t, "testdata/consul-server.yaml", r.namespace)
+	r.install()
 	h := r.host(mayRoll)
 	r.put(h, content(t, bundle(), 1), delivery.EffectRestart)
 
@@ -158,9 +153,55 @@ func testRolloutRefused(r *rig) {
 	refused(t, h.Carry(t.Context(), delivery.EffectRestart), kube.RolloutStuck, "server.updatePartition")
 	r.edit(strategy(map[string]any{"type": "OnDelete", "rollingUpdate": nil}))
 	refused(t, h.Carry(t.Context(), delivery.EffectRestart), kube.RolloutStuck, "OnDelete")
+}
 
+// install plays helm install and the StatefulSet's controller: the servers run.
+func (r *rig) install() {
+	r.t.Helper()
+	r.Apply(r.t, "testdata/consul-server.yaml", r.namespace)
+	r.status(3, 3, "one", "one")
+}
+
+// A Consul that Helm installs after the Secret is there runs with it.
+func testFresh(r *rig) {
+	t := r.t
+	r.apply("agent-secondary.yaml")
+	h := r.host(nil)
+	c := content(t, bundle(), 1)
+	for generation := range int32(2) { // more than once, and also when it changes meanwhile
+		c.Generation = generation
+		c.Secret["replicationToken"] = []byte{byte(generation)}
+		_, err := h.Put(t.Context(), c)
+		refused(t, err, kube.ByHelm, "consul-federation", "consul-server", "isthmus federation values")
+		if got := r.read("consul-federation"); string(got.Data["replicationToken"]) != string(c.Secret["replicationToken"]) {
+			t.Fatal("the Secret is not there")
+		}
+	}
+	r.Apply(t, "testdata/consul-server.yaml", r.namespace)
+	_, err := h.Put(t.Context(), c)
+	refused(t, err, kube.RolloutStuck, "0 of 3 servers")
+	if fault.CodeOf(err) != fault.Unavailable {
+		t.Errorf("code %s", fault.CodeOf(err))
+	}
+	r.status(3, 3, "one", "one")
+	r.put(r.host(nil), c, delivery.EffectNone)
+	// From then on a change needs a restart.
+	c.Generation, c.Secret["replicationToken"] = 3, []byte("newer")
+	r.put(h, c, delivery.EffectRestart)
+}
+
+// A Consul that runs without the Secret reads it after an upgrade by Helm, which restarts it.
+func testUpgrade(r *rig) {
+	t := r.t
+	r.apply("agent-secondary.yaml")
+	r.install()
 	r.notMounted()
-	refused(t, h.Carry(t.Context(), delivery.EffectRestart), kube.SecretUnused, "consul-federation", "isthmus federation values")
+	h := r.host(mayRoll)
+	c, _ := keylessContent(t, newAuthority(t), time.Now(), 1)
+	_, err := h.Put(t.Context(), c)
+	refused(t, err, kube.SecretUnused, "consul-federation", "consul-server", "isthmus federation values")
+	r.install()
+	r.put(h, c, delivery.EffectNone)
 }
 
 // notMounted takes the Secrets out of the servers, as Helm does with other values.
@@ -173,7 +214,7 @@ func (r *rig) notMounted() {
 func testLeaving(r *rig) {
 	t := r.t
 	r.apply("agent-secondary.yaml")
-	r.Apply(t, "testdata/consul-server.yaml", r.namespace)
+	r.install()
 	c, _ := keylessContent(t, newAuthority(t), time.Now(), 1)
 	h := r.host(nil)
 	r.put(h, c, delivery.EffectRestart)

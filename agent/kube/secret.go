@@ -49,6 +49,9 @@ const writeTries = 5
 // nothing when their data are as wanted.
 //
 // Without Secret in content, which is before a join, the Secret has the CA certificates to trust alone. Without anything it is Clear.
+//
+// While the servers do not read them, it is Refused with that: Helm has to install or upgrade them, which starts them with what is
+// written by then.
 func (h *Host) Put(ctx context.Context, content delivery.Content) (delivery.Effect, error) {
 	wanted, err := h.wanted(content)
 	if err != nil {
@@ -71,7 +74,37 @@ func (h *Host) Put(ctx context.Context, content delivery.Content) (delivery.Effe
 			effect = max(effect, w.effect)
 		}
 	}
-	return effect, nil
+	return effect, h.used(ctx, wanted, effect)
+}
+
+// used tells whether the servers are there and read what is delivered.
+func (h *Host) used(ctx context.Context, delivered []object, effect delivery.Effect) error {
+	set, err := h.api.statefulSet(ctx, h.config.StatefulSet)
+	if err != nil {
+		return err
+	}
+	for _, o := range delivered {
+		if len(o.data) == 0 || set.reads(o.name) {
+			continue
+		}
+		// Who reads it first reads what is there now.
+		if err := h.noteAll(ctx); err != nil {
+			return err
+		}
+		if set == nil {
+			return because(ByHelm, fault.Refused,
+				"Secret %s in namespace %s is there, and the servers (StatefulSet %s) are not yet: install Consul's Helm release with the values that `isthmus federation values` prints for this datacenter",
+				o.name, h.config.Namespace, h.config.StatefulSet)
+		}
+		return because(SecretUnused, fault.Refused,
+			"the servers (StatefulSet %s in namespace %s) do not read Secret %s yet: upgrade Consul's Helm release with the values that `isthmus federation values` prints for this datacenter",
+			h.config.StatefulSet, h.config.Namespace, o.name)
+	}
+	if effect < delivery.EffectRestart && !set.rolled() {
+		return because(RolloutStuck, fault.Unavailable, "StatefulSet %s in namespace %s is being rolled: %d of %d servers are ready",
+			h.config.StatefulSet, h.config.Namespace, set.Status.ReadyReplicas, set.replicas())
+	}
+	return nil
 }
 
 // object is one Secret as it shall be.
@@ -231,6 +264,10 @@ func digestOf(data map[string][]byte) string {
 func (h *Host) Done(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.noteAll(ctx)
+}
+
+func (h *Host) noteAll(ctx context.Context) error {
 	if err := h.note(ctx, h.config.Secret, h.put.federation); err != nil {
 		return err
 	}

@@ -92,9 +92,10 @@ func (w wan) bundleMember(m *isthmusv1.FederationMember) *isthmusv1.BundleMember
 		Datacenter: m.GetDatacenter(), ConsulDatacenter: m.GetConsulDatacenter(),
 		Recipients: resource.Recipients(w.r, w.primary(), m.GetDatacenter()),
 		Bundle:     m.GetBundle(), WanAddresses: wanAddresses(w.r, m.GetDatacenter()),
-		Ready:  wantsBundle(m),
 		Revoke: m.GetPhase() == resource.PhaseLeaving && m.GetReason() == ReasonRevoking,
 	}
+	// Without an agent that could open it there is none; see bundles by hand.
+	out.Ready = wantsBundle(m) && len(out.GetRecipients()) > 0
 	if w.GetSpec().GetMode() == resource.ModeTraditional {
 		out.RetryJoinWan = wanAddresses(w.r, w.primary())
 	} else {

@@ -32,6 +32,9 @@ type Expansion struct {
 	Update []*isthmusv1.Peering
 	// Delete are owned and no longer wanted. Those whose deletion is under way are not among them.
 	Delete []*isthmusv1.Peering
+	// Federated is how many of Delete, the last ones, connect members of one federation. An operator wants these joined, so that no limit
+	// stands against it.
+	Federated int
 	// Leaving is how many owned ones are being deleted already.
 	Leaving int
 	// Skipped are the pairs that cannot be the group's, with the reason.
@@ -69,16 +72,22 @@ func Expand(r resource.Reader, group *isthmusv1.PeeringGroup) Expansion {
 			wanted[w.unordered()] = x.want(w)
 		}
 	}
+	var federated []*isthmusv1.Peering
 	for _, p := range x.mine {
 		switch {
 		case p.GetDeleteTime() != nil:
 			x.Leaving++
 		case !wanted[pairOf(p).unordered()]:
+			if x.federation(pairOf(p)) != nil {
+				federated = append(federated, p)
+				continue
+			}
 			x.Delete = append(x.Delete, p)
 		default:
 			x.Owned = append(x.Owned, p)
 		}
 	}
+	x.Delete, x.Federated = append(x.Delete, federated...), len(federated)
 	return x.Expansion
 }
 
@@ -261,7 +270,7 @@ func (x Expansion) Limit() int {
 // Check refuses an expansion that deletes more than its limit. allowed is how many more an operator has allowed, with force.
 // The error is a *fault.Error of code Refused.
 func (x Expansion) Check(allowed int) error {
-	n, limit := len(x.Delete), x.Limit()
+	n, limit := len(x.Delete)-x.Federated, x.Limit()
 	if n <= max(limit, allowed) {
 		return nil
 	}

@@ -197,6 +197,30 @@ func TestExpandLimit(t *testing.T) {
 	}
 }
 
+// The peerings between members of a federation go, all of them, when the members have begun to join, and not before.
+func TestExpandInAFederation(t *testing.T) {
+	t.Parallel()
+	f := resourcetest.New(mesh(), member("a", "env=demo"), member("b", "env=demo"), member("c", "env=demo"), member("d", "env=demo"))
+	apply(f, peering.Expand(f, mesh()))
+	wan := &isthmusv1.Federation{Name: "wan", Spec: &isthmusv1.FederationSpec{Primary: "a", Secondaries: []string{"b", "c"}}}
+	for phase, want := range map[string][]string{resource.PhaseBlocked: {}, resource.PhaseTrusting: {"a<b", "a<c", "b<c"}} {
+		wan.Status = &isthmusv1.FederationStatus{Members: []*isthmusv1.FederationMember{
+			{Datacenter: "a", Role: resource.RolePrimary, Phase: resource.PhaseJoined},
+			{Datacenter: "b", Role: resource.RoleSecondary, Phase: phase}, {Datacenter: "c", Role: resource.RoleSecondary, Phase: phase},
+		}}
+		f.Put(wan)
+		x := peering.Expand(f, mesh())
+		if diff := cmp.Diff(want, ends(x.Delete)); diff != "" || x.Federated != len(want) || x.Check(0) != nil {
+			t.Errorf("%s: %s %v", phase, diff, x.Check(0))
+		}
+		f.Put(member("d")) // leaves the group, with its three peerings
+		if x = peering.Expand(f, mesh()); len(x.Delete) != len(want)+3 || fault.CodeOf(x.Check(0)) != fault.Refused || strings.Contains(x.Check(0).Error(), "a-b") {
+			t.Errorf("%s: %v %v", phase, ends(x.Delete), x.Check(0))
+		}
+		f.Put(member("d", "env=demo"))
+	}
+}
+
 func TestGroupStatus(t *testing.T) {
 	t.Parallel()
 	f := resourcetest.New(member("a", "env=demo"), member("b", "env=demo"), member("c", "env=demo"))

@@ -54,6 +54,9 @@ func (c *Control) attend(ctx context.Context) {
 		case errAttend != nil && fault.CodeOf(errAttend) != fault.Unavailable:
 			watching.end() // the token may be another one soon, and a query that waits keeps the one it began with
 			watching = nil
+			if reasonOf(errAttend) == reasonWrongConsul {
+				c.forget()
+			}
 		}
 		c.settle(doingAttend, errAttend)
 		c.settle(doingRegister, errRegister)
@@ -99,11 +102,10 @@ func (c *Control) look(ctx context.Context, first bool) error {
 	return nil
 }
 
-// disown forgets all that a Consul said which is not the one of this gateway's datacenter, and leaves nothing there.
+// disown leaves nothing in a Consul that is not the one of this gateway's datacenter.
 func (c *Control) disown(ctx context.Context, datacenter, wanted string) error {
 	c.mu.Lock()
 	registered := c.registered
-	c.facts = facts{}
 	c.mu.Unlock()
 	if registered && c.config.Consul.RemoveMeshGateway(ctx, c.self.ID) == nil {
 		c.setRegistered(false)
@@ -112,6 +114,14 @@ func (c *Control) disown(ctx context.Context, datacenter, wanted string) error {
 	return &fault.Error{
 		Code: fault.Refused, Message: message, Violations: []fault.Violation{{Field: "consul", Reason: reasonWrongConsul, Message: message}},
 	}
+}
+
+// forget is for what the wrong Consul said.
+func (c *Control) forget() {
+	c.mu.Lock()
+	c.facts = facts{}
+	c.mu.Unlock()
+	c.compose()
 }
 
 // register makes sure that the gateway stands in Consul. It needs other rights than reading does, and is tried when that failed as well.

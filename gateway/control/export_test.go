@@ -1,0 +1,29 @@
+package control
+
+import (
+	"isthmus/agent/consul"
+	"isthmus/gateway"
+)
+
+// Facts are what Consul says, for tests of what follows.
+type Facts struct {
+	Datacenter, Domain, TrustDomain, Leader string
+	Servers                                 []consul.MeshServer
+	Gateways                                map[string][]consul.Instance
+	Peerings                                []consul.Peering
+	Endpoints                               []consul.Endpoint
+	Exports                                 []consul.MeshExport
+}
+
+func (f Facts) facts() facts {
+	return facts{
+		datacenter: f.Datacenter, domain: f.Domain, trustDomain: f.TrustDomain, leader: f.Leader,
+		servers: f.Servers, gateways: f.Gateways, peerings: f.Peerings, endpoints: f.Endpoints, exports: f.Exports,
+	}
+}
+
+// Routes are the routes that follow, and those that cannot be.
+func (f Facts) Routes() (routes, refused []gateway.Entry) { return f.facts().routes() }
+
+// DependOn tells whether others have only this gateway.
+func (f Facts) DependOn(id string) bool { return f.facts().dependOn(id) }

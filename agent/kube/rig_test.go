@@ -160,4 +160,3 @@ func content(t *testing.T, b *federation.Bundle, generation int32) delivery.Cont
 	}
 	return delivery.Content{Owner: owner, Generation: generation, Secret: data, DropIn: dropIn, CA: []byte(b.CABundle())}
 }
-

@@ -156,10 +156,6 @@ func TestBundleByHand(t *testing.T) {
 	if _, err := api.RequestBundle(n.as(n.apiToken("operator")), ask); status.Code(err) != codes.PermissionDenied {
 		t.Errorf("an operator: %v", err)
 	}
-	eventually(t, "the federation is looked at", func() (bool, string) {
-		f := n.federation()
-		return len(f.GetStatus().GetMembers()) == 2, f.String()
-	})
 	if _, err := api.RequestBundle(n.as(n.token), ask); status.Code(err) != codes.DeadlineExceeded || !strings.Contains(err.Error(), "no agent of the primary dc1") {
 		t.Errorf("while the primary has no agent: %v", err)
 	}

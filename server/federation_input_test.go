@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -38,7 +39,9 @@ func TestBadFederations(t *testing.T) {
 		{"bundle-of-the-primary", "POST", "/v1/federations/global:bundle", jsonType, `{"datacenter":"dc1","recipient":"` + recipient + `"}`},
 		{"bundle-of-nothing", "POST", "/v1/federations/nope:bundle", jsonType, `{"datacenter":"dc2","recipient":"` + recipient + `"}`},
 		{"bundle-wait", "POST", "/v1/federations/global:bundle", jsonType, `{"datacenter":"dc2","recipient":"` + recipient + `","wait":"soon"}`},
-		{"bundle-signed-at-no-time", "POST", "/v1/federations/global:bundle", jsonType, `{"datacenter":"dc2","recipient":"` + recipient + `","signature":"AAAA"}`},
+		{"bundle-signed-at-no-time", "POST", "/v1/federations/global:bundle", jsonType, `{"datacenter":"dc2","recipient":"` + recipient + `","signature":"` + strings.Repeat("A", 86) + `=="}`},
+		{"bundle-with-no-signature", "POST", "/v1/federations/global:bundle", jsonType, `{"datacenter":"dc2","recipient":"` + recipient + `","signature":"AAAA"}`},
+		{"bundle-of-no-fleet", "POST", "/v1/federations/global:bundle", jsonType, `{"datacenter":"dc2","recipient":"` + recipient + `","fleetKey":"AAAA"}`},
 	} {
 		before := n.specs()
 		a := n.call(c.method, c.path, c.body, "Content-Type", c.contentType)

@@ -34,7 +34,7 @@ type fleetCollector struct {
 	snapshot *snapshot.Snapshot
 	leading  func() bool
 
-	index, lag, controller, agents, datacenters, peerings *prometheus.Desc
+	index, lag, controller, agents, datacenters, peerings, members *prometheus.Desc
 }
 
 func newFleetCollector(st store.Store, s *snapshot.Snapshot, leading func() bool) *fleetCollector {
@@ -49,12 +49,13 @@ func newFleetCollector(st store.Store, s *snapshot.Snapshot, leading func() bool
 		agents:      desc("agents", "Enrolled agents, by liveness.", "liveness"),
 		datacenters: desc("datacenters", "Datacenters, by whether their agents are heard of.", "agent"),
 		peerings:    desc("peerings", "Peerings, by verdict.", "verdict"),
+		members:     desc("federation_members", "Members of federations, by phase.", "phase"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *fleetCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.index, c.lag, c.controller, c.agents, c.datacenters, c.peerings} {
+	for _, d := range []*prometheus.Desc{c.index, c.lag, c.controller, c.agents, c.datacenters, c.peerings, c.members} {
 		out <- d
 	}
 }
@@ -98,6 +99,13 @@ func (c *fleetCollector) Collect(out chan<- prometheus.Metric) {
 	count(c.peerings, []string{"healthy", "unknown"}, func(n map[string]int) {
 		for p := range resource.All[*isthmusv1.Peering](v, resource.KindPeering) {
 			n[orUnknown(p.GetStatus().GetVerdict())]++
+		}
+	})
+	count(c.members, []string{resource.PhaseJoined}, func(n map[string]int) {
+		for f := range resource.All[*isthmusv1.Federation](v, resource.KindFederation) {
+			for _, m := range f.GetStatus().GetMembers() {
+				n[orUnknown(m.GetPhase())]++
+			}
 		}
 	})
 }

@@ -42,6 +42,7 @@ func TestWhatMachinesAsk(t *testing.T) {
 	for _, name := range []string{
 		`isthmus_requests_total{code="OK",rpc="isthmus.v1.ServerService/Apply"} 1`, "isthmus_request_duration_seconds_bucket",
 		"isthmus_store_index", "isthmus_snapshot_lag ", `isthmus_agents{liveness="online"} 0`, `isthmus_peerings{verdict="healthy"} 0`,
+		`isthmus_federation_members{phase="joined"} 0`,
 		"isthmus_controller_leader 1", "go_goroutines", "process_resident_memory_bytes",
 	} {
 		if !strings.Contains(metrics, name) {

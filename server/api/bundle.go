@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"slices"
 	"time"
@@ -42,6 +43,11 @@ func (s *FederationService) RequestBundle(ctx context.Context, r *isthmusv1.Requ
 	if asked.GetCreateTime() == nil {
 		asked.CreateTime = timestamppb.New(s.Now())
 	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	if err := s.memberKnown(ctx, r.GetName(), asked.GetDatacenter()); err != nil {
+		return nil, err
+	}
 	f, err := one[*isthmusv1.Federation](s.submit(ctx, false, func(v *snapshot.View) (*batch, error) {
 		e, err := bundleRequested(v, r.GetName(), asked)
 		if err != nil {
@@ -54,8 +60,6 @@ func (s *FederationService) RequestBundle(ctx context.Context, r *isthmusv1.Requ
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
 	made, err := s.bundleMade(ctx, f, asked, wait)
 	if err != nil {
 		return nil, err
@@ -76,6 +80,12 @@ func checkBundleRequest(r *isthmusv1.RequestBundleRequest) (time.Duration, error
 	if _, err := age.ParseX25519Recipient(r.GetRecipient()); err != nil {
 		return 0, fault.Violated(fault.Violation{Field: "recipient", Reason: "Invalid", Message: "is no age recipient: age1…, as age-keygen prints it"})
 	}
+	if n := len(r.GetFleetKey()); n != 0 && n != ed25519.PublicKeySize {
+		return 0, fault.Violated(fault.Violation{Field: "fleetKey", Reason: "Invalid", Message: fmt.Sprintf("is %d bytes; expected %d", n, ed25519.PublicKeySize)})
+	}
+	if n := len(r.GetSignature()); n != 0 && n != ed25519.SignatureSize {
+		return 0, fault.Violated(fault.Violation{Field: "signature", Reason: "Invalid", Message: fmt.Sprintf("is %d bytes; expected %d", n, ed25519.SignatureSize)})
+	}
 	if t := r.GetCreateTime(); t != nil && t.CheckValid() != nil {
 		return 0, fault.Violated(fault.Violation{Field: "createTime", Reason: "Invalid", Message: "is no time"})
 	}
@@ -84,6 +94,30 @@ func checkBundleRequest(r *isthmusv1.RequestBundleRequest) (time.Duration, error
 	}
 	return wait, nil
 }
+
+// memberKnown waits until the controller has looked at a secondary that was named a moment ago. What is no secondary is not waited for.
+func (s *FederationService) memberKnown(ctx context.Context, name, datacenter string) error {
+	if err := s.Snapshot.Catchup(ctx); err != nil {
+		return err
+	}
+	for {
+		v := s.Snapshot.View()
+		changed := v.WatchName(resource.KindFederation, name)
+		f, ok := resource.Lookup[*isthmusv1.Federation](v, resource.KindFederation, name)
+		if !ok || resource.MemberOf(f, datacenter) != nil || !slices.Contains(resource.SecondariesOf(v, f), datacenter) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-s.Stopping:
+			return stopping()
+		case <-ctx.Done():
+			return fault.Wrap(fault.Timeout, ctx.Err(), "nobody has looked at Federation %q since it has %s: is a server's controller running?", name, datacenter)
+		}
+	}
+}
+
+func stopping() error { return fault.New(fault.Unavailable, "the server stops; ask again") }
 
 // bundleRequested is the edit that writes a request into a Federation's status.
 func bundleRequested(v *snapshot.View, name string, asked *isthmusv1.BundleRequest) (*edit, error) {
@@ -138,7 +172,7 @@ func (s *FederationService) bundleMade(ctx context.Context, f *isthmusv1.Federat
 		select {
 		case <-changed:
 		case <-s.Stopping:
-			return nil, fault.New(fault.Unavailable, "the server stops; ask again")
+			return nil, stopping()
 		case <-ctx.Done():
 			if context.Cause(ctx) == context.DeadlineExceeded { //nolint:errorlint // it is this very value.
 				return nil, fault.New(fault.Timeout, "no agent of the primary %s has made the bundle within %s: see isthmus agent list, then ask again",

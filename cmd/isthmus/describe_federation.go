@@ -8,7 +8,8 @@ import (
 	"isthmus/resource"
 )
 
-// describeFederation shows how far each datacenter has come, on which host, through which gateways, and what was checked.
+// describeFederation shows how far each datacenter has come, on which host, through which gateways, and which
+// checks do not pass.
 func (p Program) describeFederation(o resource.Object) error {
 	federation, ok := o.(*isthmusv1.Federation)
 	if !ok || len(federation.GetStatus().GetMembers()) == 0 {
@@ -31,7 +32,12 @@ func (p Program) describeFederation(o resource.Object) error {
 		}
 	}
 	var checks [][]string
+	passed := 0
 	for _, c := range federation.GetStatus().GetChecks() {
+		if c.GetVerdict() == resource.CheckPass {
+			passed++
+			continue
+		}
 		checks = append(checks, []string{c.GetId(), dash(c.GetDatacenter()), dash(c.GetPeer()), c.GetVerdict(), dash(c.GetMessage()), dash(c.GetFix())})
 	}
 	for _, t := range []struct {
@@ -50,6 +56,9 @@ func (p Program) describeFederation(o resource.Object) error {
 		if err := p.titledTable(t.title, t.header, t.rows); err != nil {
 			return err
 		}
+	}
+	if passed > 0 {
+		p.printf("\n%d checks pass; isthmus get federation %s -o yaml lists them.\n", passed, federation.GetName())
 	}
 	return nil
 }

@@ -206,7 +206,8 @@ func TestExpandInAFederation(t *testing.T) {
 	for phase, want := range map[string][]string{resource.PhaseBlocked: {}, resource.PhaseTrusting: {"a<b", "a<c", "b<c"}} {
 		wan.Status = &isthmusv1.FederationStatus{Members: []*isthmusv1.FederationMember{
 			{Datacenter: "a", Role: resource.RolePrimary, Phase: resource.PhaseJoined},
-			{Datacenter: "b", Role: resource.RoleSecondary, Phase: phase}, {Datacenter: "c", Role: resource.RoleSecondary, Phase: phase},
+			{Datacenter: "b", Role: resource.RoleSecondary, Phase: phase},
+			{Datacenter: "c", Role: resource.RoleSecondary, Phase: phase},
 		}}
 		f.Put(wan)
 		x := peering.Expand(f, mesh())

@@ -53,7 +53,8 @@ func (d *demo) launchGateway(ctx context.Context, s site) (string, error) {
 	started, err := d.enrol(ctx, s, enrolment{
 		kind: resource.AgentKindGateway,
 		env:  withoutToken(d.consuls[s.name].Env(""), d.gatewayToken(s)),
-		args: []string{"--listen", address, "--lan-address", address, "--wan-address", address},
+		// When the demo ends there is nobody to wait for.
+		args: []string{"--listen", address, "--lan-address", address, "--wan-address", address, "--drain-timeout", "1ms"},
 	})
 	if err != nil {
 		return "", err

@@ -1,14 +1,13 @@
 package e2e_test
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
-
-	"isthmus/resource"
 )
 
 // What breaks after a join is shown where an operator looks, with its cause, and is well again when the cause is gone.
@@ -42,29 +41,52 @@ func TestCausesAfterTheJoin(t *testing.T) {
 	f.Joined("global", dc1, dc2)
 }
 
-// A server that has been somebody's before has the old gossip key in its data, which Consul believes more than its configuration.
+// A server that was restored from an old backup has the old gossip key in its data, which Consul believes more than its configuration.
 func TestWrongGossipKeyIsShown(t *testing.T) {
 	f := NewWorld(t, 2, "dc1", "dc2")
-	f.Site("dc1", Site{Primary: true})
-	dc2 := f.Site("dc2", Site{Fresh: true})
+	dc1, dc2 := f.Site("dc1", Site{Primary: true}), f.Site("dc2", Site{Fresh: true})
 	f.Declare("dc1", "dc2")
-	serf := filepath.Join(dc2.Dir, "data", "serf")
-	if err := os.MkdirAll(serf, 0o700); err != nil {
+	f.Apply("kind: Federation\nname: global\nspec: {primary: dc1, secondaries: [dc2]}\n")
+	f.Joined("global", dc1, dc2)
+	f.Eventually("dc2 has all tokens itself", dc2.replicates)
+	if err := dc2.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	for _, pool := range []string{"local", "remote"} {
-		ring, err := json.Marshal([]string{"pUqJrVyVRj5jsiYEkM/tFQYfWyJIv4s3XkvDwy7Cu5s="})
-		if err != nil {
+	rings, err := filepath.Glob(filepath.Join(dc2.Dir, "data", "serf", "*.keyring"))
+	if err != nil || len(rings) != 2 {
+		t.Fatalf("the keyrings are %v, %v", rings, err)
+	}
+	before := map[string][]byte{}
+	for _, ring := range rings {
+		if before[ring], err = os.ReadFile(ring); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(serf, pool+".keyring"), ring, 0o600); err != nil {
+		if err := os.WriteFile(ring, []byte(`["pUqJrVyVRj5jsiYEkM/tFQYfWyJIv4s3XkvDwy7Cu5s="]`), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	f.Apply("kind: Federation\nname: global\nspec: {primary: dc1, secondaries: [dc2]}\n")
-	f.Says("the federation", []string{"describe", "federation", "global"}, "gossip key")
-	if phase := f.Member("global", "dc2").GetPhase(); phase == resource.PhaseJoined {
-		t.Errorf("dc2 is %s", phase)
+	shell(t, dc2.RestartCommand())
+	f.Says("the federation", []string{"describe", "federation", "global"}, "Wrong gossip key")
+	for ring, text := range before {
+		if err := os.WriteFile(ring, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shell(t, dc2.RestartCommand())
+	f.Joined("global", dc1, dc2)
+	f.Eventually("all is well", func() error {
+		if out, _, code := f.Run("status"); code != 0 {
+			return errors.New(out)
+		}
+		return nil
+	})
+}
+
+// shell runs a command of a host.
+func shell(t *testing.T, command string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, out)
 	}
 }
 
@@ -74,10 +96,10 @@ func TestWrongCAIsShown(t *testing.T) {
 	dc2 := f.Site("dc2", Site{})
 	f.Site("dc1", Site{Primary: true, ShowCAOf: dc2})
 	f.Declare("dc1", "dc2")
-	f.Apply("kind: Federation\nname: global\nspec: {primary: dc1, secondaries: [dc2]}\n")
+	f.Accept("global", "dc2", "")
 	f.Says("the federation", []string{"describe", "federation", "global"}, "--consul-ca-cert")
-	if phase := f.Member("global", "dc2").GetPhase(); phase == resource.PhaseJoined || phase == resource.PhaseJoining {
-		t.Errorf("dc2 is %s", phase)
+	if _, err := dc2.with(dc2.ManagementToken); err != nil {
+		t.Errorf("dc2 was joined with certificates that nobody believes: %v", err)
 	}
 }
 

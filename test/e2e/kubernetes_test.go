@@ -49,13 +49,19 @@ func TestKubernetesFederation(t *testing.T) {
 		t.Error("a keyless Secret has a CA key, or not what it should have")
 	}
 
-	// Helm and the kubelet.
+	f.Phase("global", "dc2", "delivering", "HelmValuesNeeded")
+
+	// Helm, the kubelet, and the controller of StatefulSets.
+	k.Apply(t, "../../agent/kube/testdata/consul-server.yaml", "consul")
 	pod := k.NewPod(t, "consul", dc2.ConfigDir, "consul-federation", "consul-federation-server")
 	pod.Mount()
 	pod.Configure("dc1")
 	if out, err := exec.CommandContext(t.Context(), "sh", "-c", dc2.RestartCommand()).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	k.Do(t, http.MethodPatch, "/apis/apps/v1/namespaces/consul/statefulsets/consul-server/status", map[string]any{
+		"status": map[string]any{"observedGeneration": 1, "replicas": 3, "readyReplicas": 3, "currentRevision": "one", "updateRevision": "one"},
+	}, nil)
 	dc2.chartGateway(dc1)
 	f.Joined("global", dc1, dc2)
 	dc1.Reads(dc2)
@@ -78,6 +84,6 @@ func (d *Datacenter) chartGateway(primary *Datacenter) {
 	address := freeAddress(f.t)
 	token := primary.MintToken("chart-gateway", f.rules(agent.PurposeGateway))
 	env := []string{"CONSUL_HTTP_ADDR=unix://" + d.Socket, "CONSUL_HTTP_TOKEN=" + token}
-	launch(f.t, "chart gateway", f.path("chart-gateway.log"), env, "gateway", "--data-dir", f.path("chart-gateway"),
+	launch(f.t, "chart gateway", f.path("chart-gateway.log"), env, "gateway", "--log-level", "debug",
 		"--listen", address, "--lan-address", address, "--wan-address", address)
 }

@@ -201,7 +201,7 @@ func (d *Datacenter) StartGateway() *Gateway {
 		env := []string{"CONSUL_HTTP_ADDR=unix://" + d.Socket, "CONSUL_HTTP_TOKEN_FILE=" + f.path(dc+"-gateway.token")}
 		args := []string{
 			"gateway", "--data-dir", f.path(name), "--join-token-file", tokenFile, "--lan-address", g.LAN, "--wan-address", g.WAN, "--log-level", "debug",
-			"--listen", listen,
+			"--listen", listen, "--drain-timeout", "1s",
 		}
 		return launchIn(f.t, d.space, name, f.path(name+".log"), env, args...)
 	}

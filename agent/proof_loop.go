@@ -19,7 +19,7 @@ const (
 	// tryEvery is how often what is to be proven is tried; trySoon how often for some time after it was asked for or changed, when
 	// somebody waits for it; tryRarely how often what costs something there and has worked for a while.
 	tryEvery  = 10 * time.Second
-	trySoon   = time.Second
+	trySoon   = 500 * time.Millisecond
 	tryRarely = 30 * time.Second
 	// awaited is how long somebody waits.
 	awaited = time.Minute

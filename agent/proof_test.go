@@ -89,8 +89,8 @@ func TestWhatIsAwaitedIsTriedSooner(t *testing.T) {
 		began, since time.Duration
 		want         time.Duration
 	}{
-		{false, false, time.Second, time.Second, time.Second},
-		{false, true, time.Hour, 10 * time.Second, time.Second},
+		{false, false, time.Second, time.Second, 500 * time.Millisecond},
+		{false, true, time.Hour, 10 * time.Second, 500 * time.Millisecond},
 		{false, true, time.Hour, 10 * time.Minute, 10 * time.Second},
 		{true, true, time.Hour, 10 * time.Second, 10 * time.Second},
 		{true, true, time.Hour, 10 * time.Minute, 30 * time.Second},

@@ -64,7 +64,7 @@ func (c *Client) WANMembers(ctx context.Context) ([]WANMember, error) {
 		}
 		out = append(out, WANMember{
 			RPCAddress: rpc,
-			Node: m.Name, Datacenter: m.Tags["dc"], Address: net.JoinHostPort(m.Addr, strconv.Itoa(int(m.Port))),
+			Node:       m.Name, Datacenter: m.Tags["dc"], Address: net.JoinHostPort(m.Addr, strconv.Itoa(int(m.Port))),
 			Status: memberStatus(m.Status), Build: build, Protocol: m.Tags["vsn"],
 		})
 	}
@@ -145,7 +145,7 @@ func remoteProblem(err error, doing string) error {
 		return err
 	case has("No path to datacenter", "Remote DC has no server currently reachable"):
 		reason = NoPath
-	case has("x509:", "tls:"):
+	case has("x509:", "tls: bad certificate", "tls: unknown certificate", "tls: expired certificate", "tls: certificate required"):
 		reason = RemoteCertificate
 	}
 	return fault.Wrap(fault.Unavailable, &Problem{Reason: reason, Text: text}, "%s: %s", doing, text)

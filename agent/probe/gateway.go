@@ -26,6 +26,8 @@ const (
 	ReasonNoRoute          = "NoRoute"
 	ReasonNotTLS           = "NotTLS"
 	ReasonWrongCertificate = "WrongCertificate"
+	// ReasonUpstream: a gateway answers, and the server behind it does not.
+	ReasonUpstream = "NoServerBehindGateway"
 	// ReasonHandshake: the other end ended the handshake for another reason, which the message tells.
 	ReasonHandshake = "HandshakeRefused"
 	// ReasonInvalid: it cannot be tried at all, since the address is none.
@@ -125,13 +127,15 @@ func dialFailure(address string, err error) Result {
 // handshakeFailure is why no certificate came.
 func handshakeFailure(address, serverName string, err error) Result {
 	var record tls.RecordHeaderError
-	var op *net.OpError
+	alert := alertOf(err)
 	switch {
 	case errors.As(err, &record):
 		return failed(ReasonNotTLS, "what answers at %s does not speak TLS: it is no mesh gateway", address)
 	case isTimeout(err):
 		return failed(ReasonTimeout, "%s takes the connection, but no certificate of %s comes", address, serverName)
-	case isClosed(err), errors.As(err, &op) && op.Op == "remote error" && strings.Contains(op.Err.Error(), "unrecognized name"):
+	case alert == "tls: internal error":
+		return failed(ReasonUpstream, "%s knows the way to %s, and no server answers there: is its Consul up?", address, serverName)
+	case isClosed(err), alert == "tls: unrecognized name":
 		return failed(ReasonNoRoute, "%s has no route to %s: it closes the connection before a certificate comes", address, serverName)
 	}
 	return failed(ReasonHandshake, "%s does not go through with the handshake for %s: %s", address, serverName, plain(err))
@@ -140,6 +144,15 @@ func handshakeFailure(address, serverName string, err error) Result {
 func isTimeout(err error) bool {
 	var timeout interface{ Timeout() bool }
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// alertOf is the alert with which the other end ended a handshake, in the words of crypto/tls, which has no other form of it.
+func alertOf(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		return op.Err.Error()
+	}
+	return ""
 }
 
 // isClosed tells that the other end went away without a word.

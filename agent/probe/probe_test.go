@@ -136,6 +136,7 @@ func TestGatewayIsNotReached(t *testing.T) {
 		{"closed after the hello", listen(t, func(c net.Conn) { _, _ = c.Read(make([]byte, 1)) }), probe.ReasonNoRoute, "has no route to " + name},
 		{"closed at once", listen(t, func(net.Conn) {}), probe.ReasonNoRoute, "has no route"},
 		{"unrecognized name", listen(t, shake(unrecognized)), probe.ReasonNoRoute, "has no route"},
+		{"nobody behind the gateway", listen(t, func(c net.Conn) { _, _ = c.Read(make([]byte, 1<<14)); _, _ = c.Write([]byte{21, 3, 1, 0, 2, 2, 80}) }), probe.ReasonUpstream, "no server answers there"},
 		{"other protocol", listen(t, shake(&tls.Config{Certificates: many.Certificates, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12})), probe.ReasonHandshake, "no application protocol"},
 		{"plain HTTP", listen(t, func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n") }), probe.ReasonNotTLS, "does not speak TLS"},
 		{"another datacenter", listen(t, shake(mutual(t, "server.dc3.consul", "localhost"))), probe.ReasonWrongCertificate, "is for localhost, server.dc3.consul, not for " + name},

@@ -226,8 +226,7 @@ func (c *Control) report() {
 	}
 	if err := c.problem(); err != nil {
 		r.ErrorReason, r.Error = reasonOf(err), err.Error()
-		var f *fault.Error
-		if errors.As(err, &f) {
+		if f, ok := errors.AsType[*fault.Error](err); ok {
 			r.Error = f.Message
 		}
 	}

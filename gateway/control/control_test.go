@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -26,9 +25,7 @@ func TestRegistrationInRealConsul(t *testing.T) {
 	c := consultest.Start(t, "dc1")
 	path, write := tokenFile(t)
 	env := append(c.Env(""), "CONSUL_HTTP_TOKEN_FILE="+path)
-	s := launch(t, nil, nil)
-	_ = s.stop()
-	s = launch(t, nil, func(config *control.Config) { config.Consul = s.client(t, env) })
+	s := launch(t, nil, func(config *control.Config) { config.Consul = client(t, env) })
 	reason := func(want consul.Reason) {
 		t.Helper()
 		eventually(t, string(want), func() bool { return s.last().GetErrorReason() == string(want) && !s.last().GetRegistered() })
@@ -43,8 +40,7 @@ func TestRegistrationInRealConsul(t *testing.T) {
 
 	address, portText, err := net.SplitHostPort(s.Addr())
 	need(t, err)
-	port, err := strconv.Atoi(portText)
-	need(t, err)
+	port := number(t, portText)
 	var first standing
 	eventually(t, "it passes", func() bool {
 		list := meshGateways(c)
@@ -119,10 +115,9 @@ func TestConsulComesAndGoes(t *testing.T) {
 		http.Error(w, "upstream", http.StatusBadGateway)
 		return true
 	})
-	var s *steered
-	s = launch(t, nil, func(config *control.Config) {
+	s := launch(t, nil, func(config *control.Config) {
 		config.Fixed = []gateway.Entry{{Pattern: "server.dc2.consul", Kind: gateway.KindBootstrap, Addresses: []string{"192.0.2.1:1"}}}
-		config.Consul = s.client(t, []string{"CONSUL_HTTP_ADDR=" + address, "CONSUL_HTTP_TOKEN=" + c.MintToken("gateway", policy(t))})
+		config.Consul = client(t, []string{"CONSUL_HTTP_ADDR=" + address, "CONSUL_HTTP_TOKEN=" + c.MintToken("gateway", policy(t))})
 	})
 	eventually(t, "it says so", func() bool { return s.last().GetErrorReason() == string(consul.Other) })
 	p.set(func(w http.ResponseWriter, r *http.Request) bool {
@@ -179,8 +174,7 @@ func TestWrongConsul(t *testing.T) {
 // Pushed routes come after those of flags; the gateway is given a table only when it is another one.
 func TestPushedRoutes(t *testing.T) {
 	t.Parallel()
-	var s *steered
-	s = launch(t, nil, func(config *control.Config) {
+	s := launch(t, nil, func(config *control.Config) {
 		config.WAN = ""
 		config.Fixed = []gateway.Entry{{Pattern: "server.dc2.consul", Kind: gateway.KindBootstrap, Addresses: []string{"192.0.2.1:1"}}}
 	})

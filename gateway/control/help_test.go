@@ -5,11 +5,13 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -95,8 +97,7 @@ func (p *plane) push(consulDatacenter string, routes ...*isthmusv1.GatewayRoute)
 type steered struct {
 	*gateway.Gateway
 	*plane
-	cluster *consultest.Cluster
-	stop    func() error
+	stop func() error
 
 	mu       sync.Mutex
 	table    *gateway.Table
@@ -109,7 +110,7 @@ func launch(t testing.TB, cluster *consultest.Cluster, change func(c *control.Co
 	log := hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: logWriter{t}})
 	table, err := gateway.NewTable()
 	need(t, err)
-	s := &steered{plane: newPlane(), cluster: cluster, table: table}
+	s := &steered{plane: newPlane(), table: table}
 	s.Gateway, err = gateway.New(t.Context(), gateway.Config{Listen: "127.0.0.1:0", DrainTimeout: time.Millisecond, Log: log}, table)
 	need(t, err)
 	config := control.Config{
@@ -123,7 +124,7 @@ func launch(t testing.TB, cluster *consultest.Cluster, change func(c *control.Co
 		Follower: s.plane, LAN: s.Addr(), WAN: s.Addr(), Log: log,
 	}
 	if cluster != nil {
-		config.Consul = s.client(t, cluster.Env(cluster.MintToken("gateway-"+strings.NewReplacer(".", "-", ":", "-").Replace(s.Addr()), policy(t))))
+		config.Consul = client(t, cluster.Env(cluster.MintToken("gateway-"+strings.NewReplacer(".", "-", ":", "-").Replace(s.Addr()), policy(t))))
 	}
 	if change != nil {
 		change(&config)
@@ -148,7 +149,7 @@ func launch(t testing.TB, cluster *consultest.Cluster, change func(c *control.Co
 // Run is the gateway's.
 func (s *steered) Run(ctx context.Context) error { return s.Gateway.Run(ctx) }
 
-func (s *steered) client(t testing.TB, env []string) *consul.Client {
+func client(t testing.TB, env []string) *consul.Client {
 	t.Helper()
 	settings, err := consul.FromEnv(func(name string) (string, bool) {
 		for _, pair := range slices.Backward(env) {
@@ -176,6 +177,28 @@ func (s *steered) replacements() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.replaced
+}
+
+// metric is the value of one series, 0 when there is none.
+func (s *steered) metric(t testing.TB, series string) float64 {
+	t.Helper()
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	for line := range strings.Lines(w.Body.String()) {
+		if value, ok := strings.CutPrefix(line, series+" "); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			need(t, err)
+			return n
+		}
+	}
+	return 0
+}
+
+func number(t testing.TB, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	need(t, err)
+	return n
 }
 
 // standing is one mesh gateway of the catalog.

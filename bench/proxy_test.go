@@ -190,17 +190,6 @@ func (p *proxy) memory(b *testing.B) (kib float64, descriptors int) {
 	return kib, descriptors
 }
 
-// best is the proxy with the largest figure among those that the gateway is compared with; 0 without any.
-func best(of map[string]float64, less bool) (name string, figure float64) {
-	for _, peer := range []string{"nginx", "haproxy"} {
-		f, ok := of[peer]
-		if ok && (name == "" || less && f < figure || !less && f > figure) {
-			name, figure = peer, f
-		}
-	}
-	return name, figure
-}
-
 // beside says what the others need or reach, for the table.
 func beside(of map[string]float64, format string) string {
 	var out []string

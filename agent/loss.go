@@ -41,8 +41,8 @@ func entryKinds() []string {
 
 // How often is looked what a join would destroy: while somebody wants one, and while nobody does but may ask for a plan.
 const (
-	lossSoon   = 10 * time.Second
-	lossRarely = time.Minute
+	lossSoon   = 5 * time.Second
+	lossRarely = 30 * time.Second
 )
 
 // lossWatch is what was found last. The zero value: nothing yet.
@@ -50,6 +50,8 @@ type lossWatch struct {
 	report *isthmusv1.JoinLoss
 	err    error
 	next   time.Time
+	// wanted: it was for a join that somebody wants.
+	wanted bool
 }
 
 // loss is what joining would destroy here; unset while that is not known. An error only while a join is wanted.
@@ -64,9 +66,9 @@ func (c *courier) loss(ctx context.Context, state *isthmusv1.DesiredState, self 
 	case self.Secondary():
 		c.watch = lossWatch{}
 		return &isthmusv1.JoinLoss{}, nil // it is lost already
-	case c.now().Before(c.watch.next):
+	case c.now().Before(c.watch.next) && (c.watch.wanted || wish == nil):
 	default:
-		c.watch.next = c.now().Add(lossRarely)
+		c.watch.next, c.watch.wanted = c.now().Add(lossRarely), wish != nil
 		if wish != nil {
 			c.watch.next = c.now().Add(lossSoon)
 		}

@@ -169,8 +169,8 @@ func TestValuesAreThoseOfTheDocuments(t *testing.T) {
 		return map[string]any{"global": global, "connectInject": on, "meshGateway": on, "server": server}
 	}
 	both := federation.Values{Datacenter: "dc2", Primary: "dc1", ACL: true, Gossip: true, AuthMethodHost: "https://k8s.example:6443"}
-	keyless := both
-	keyless.Keyless = true
+	keyless, hurried := both, both
+	keyless.Keyless, hurried.RetryIntervalWAN = true, "2s"
 	for name, c := range map[string]struct {
 		values federation.Values
 		want   map[string]any
@@ -189,6 +189,9 @@ func TestValuesAreThoseOfTheDocuments(t *testing.T) {
 			global["tls"] = map[string]any{"enabled": true, "caCert": ref("caCert")}
 			server["serverCert"] = map[string]any{"secretName": "consul-federation-server"}
 			server["extraConfig"] = "{\"auto_reload_config\": true}\n"
+		})},
+		"in a hurry": {hurried, secondary(func(_, server map[string]any) {
+			server["extraConfig"] = "{\"retry_interval_wan\": \"2s\"}\n"
 		})},
 		"open": {federation.Values{Name: "c2", Datacenter: "dc2", Primary: "dc1"}, secondary(func(global, _ map[string]any) {
 			delete(global, "acls")

@@ -100,6 +100,7 @@ func (w wan) bundleMember(m *isthmusv1.FederationMember) *isthmusv1.BundleMember
 		out.RetryJoinWan = wanAddresses(w.r, w.primary())
 	} else {
 		out.PrimaryGateways = w.primaryGateways(m.GetDatacenter())
+		out.Ready = out.GetReady() && len(out.GetPrimaryGateways()) > 0
 	}
 	if !w.GetSpec().GetKeyless() {
 		return out

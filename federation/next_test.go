@@ -390,7 +390,9 @@ func TestCauses(t *testing.T) {
 		{"gateway", func(w *world) { w.probes("dc2", "dc1", "dc1.example:8443", "ConnectionRefused") }, "dc2 reaches no gateway of dc1: dc1.example:8443 ConnectionRefused"},
 		{"gateway, the other way", func(w *world) { w.probes("dc1", "dc2", "dc2.example:8443", "Timeout") }, "dc1 reaches no gateway of dc2"},
 		{"CA", func(w *world) { w.probes("dc2", "dc1", "dc1.example:8443", "WrongCertificate") }, "Wrong CA or certificate: dc2 refuses"},
-		{"CA, by the read", func(w *world) { w.reads("dc1", "dc2", false, "rpc error: x509: certificate signed by unknown authority") }, "Wrong CA or certificate: rpc error"},
+		{"CA, by the read", func(w *world) {
+			w.reads("dc1", "dc2", false, "rpc error: x509: certificate signed by unknown authority")
+		}, "Wrong CA or certificate: rpc error"},
 		{"token", func(w *world) { w.reads("dc2", "dc1", false, "ACL not found") }, "ACL token revoked"},
 		{"gossip", func(w *world) {
 			for _, way := range [][2]string{{"dc1", "dc2"}, {"dc2", "dc1"}} {
@@ -500,7 +502,9 @@ func TestLeave(t *testing.T) {
 	if !revoke() {
 		t.Error("its tokens stay good")
 	}
-	w.see("dc1", func(s *federation.Seen) { s.Federation.Bundles = []*isthmusv1.ObservedBundle{{Datacenter: "dc2", Revoked: true}} })
+	w.see("dc1", func(s *federation.Seen) {
+		s.Federation.Bundles = []*isthmusv1.ObservedBundle{{Datacenter: "dc2", Revoked: true}}
+	})
 	before := w.f.GetStatus()
 	w.settle(t)
 	if w.member("dc2") != nil || len(federation.SpentBundles(before, w.f.GetStatus())) != 1 {
@@ -527,7 +531,9 @@ func TestLostDatacenter(t *testing.T) {
 	w.now = w.now.Add(5 * time.Minute)
 	w.settle(t)
 	w.at(t, "dc2", resource.PhaseLeaving, federation.ReasonRevoking)
-	w.see("dc1", func(s *federation.Seen) { s.Federation.Bundles = []*isthmusv1.ObservedBundle{{Datacenter: "dc2", Revoked: true}} })
+	w.see("dc1", func(s *federation.Seen) {
+		s.Federation.Bundles = []*isthmusv1.ObservedBundle{{Datacenter: "dc2", Revoked: true}}
+	})
 	w.settle(t)
 	if w.member("dc2") != nil {
 		t.Errorf("%v", w.member("dc2"))
@@ -547,7 +553,9 @@ func TestDelete(t *testing.T) {
 		t.Error("the primary goes before its secondaries")
 	}
 	w.host("dc2", 0, func(h *isthmusv1.FederationHost) { h.State = resource.DeliveryRemoved })
-	w.see("dc1", func(s *federation.Seen) { s.Federation.Bundles = []*isthmusv1.ObservedBundle{{Datacenter: "dc2", Revoked: true}} })
+	w.see("dc1", func(s *federation.Seen) {
+		s.Federation.Bundles = []*isthmusv1.ObservedBundle{{Datacenter: "dc2", Revoked: true}}
+	})
 	w.settle(t)
 	w.at(t, "dc1", resource.PhaseLeaving, federation.ReasonUndoing)
 	if !w.primaryItem(t).GetDelete() || federation.Gone(w.f) {

@@ -340,15 +340,39 @@ func (j *judge) unbundled(m *isthmusv1.FederationMember) problem {
 	if made {
 		return problem{}
 	}
-	for _, o := range j.seen[j.primary()].Federation.GetBundles() {
-		if o.GetDatacenter() == m.GetDatacenter() && o.GetRecipient() == "" && o.GetErrorReason() != "" {
-			return because(o.GetErrorReason(), "the agent of %s cannot make its bundle: %s", j.primary(), o.GetError())
-		}
+	if p := j.bundleFailed(m); !p.none() {
+		return p
 	}
 	if !j.seen[j.primary()].Online {
 		return because(ReasonAgentSilent, "its bundle is to be made by an agent of %s, and these are silent", j.primary())
 	}
 	return because(ReasonBundle, "the agent of %s makes its bundle", j.primary())
+}
+
+// bundleFailed is why the primary's agent cannot make a member's bundle, or make it anew.
+func (j *judge) bundleFailed(m *isthmusv1.FederationMember) problem {
+	for _, o := range j.seen[j.primary()].Federation.GetBundles() {
+		if o.GetDatacenter() == m.GetDatacenter() && o.GetRecipient() == "" && o.GetErrorReason() != "" {
+			return because(o.GetErrorReason(), "the agent of %s cannot make its bundle: %s", j.primary(), o.GetError())
+		}
+	}
+	return problem{}
+}
+
+// changing is what a member is at that goes over to another mode.
+func (j *judge) changing(m *isthmusv1.FederationMember) problem {
+	for _, one := range []*isthmusv1.FederationMember{j.primaryRow, m} {
+		if a, p := j.gatewayPresent(one); a == no {
+			return p
+		}
+	}
+	if p := j.bundleFailed(m); !p.none() {
+		return p
+	}
+	if p := j.deliveryOf(m); !p.none() && p.reason != ReasonDelivering {
+		return p
+	}
+	return because(ReasonChangingMode, "its servers go over to mode %s", j.GetSpec().GetMode())
 }
 
 // carryOn moves a member on whose hosts have the bundle.
@@ -363,11 +387,7 @@ func (j *judge) carryOn(m *isthmusv1.FederationMember) {
 		return
 	}
 	if j.otherMode(m) {
-		p := j.deliveryOf(m)
-		if p.none() || p.reason == ReasonDelivering {
-			p = because(ReasonChangingMode, "its servers go over to mode %s", j.GetSpec().GetMode())
-		}
-		j.set(m, resource.PhaseDelivering, p)
+		j.set(m, resource.PhaseDelivering, j.changing(m))
 		return
 	}
 	if m.GetPhase() == resource.PhaseDelivering {
@@ -419,6 +439,9 @@ func (j *judge) settled(m *isthmusv1.FederationMember) problem {
 			return because(ReasonReplicating, "reads are proven both ways; the ACLs of %s are being replicated", j.primary())
 		}
 		return j.replicationFailed(replication)
+	}
+	if p := j.bundleFailed(m); !p.none() {
+		return p
 	}
 	if p := j.deliveryOf(m); !p.none() {
 		if p.reason == ReasonDelivering {

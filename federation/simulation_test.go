@@ -332,7 +332,11 @@ func TestConverges(t *testing.T) {
 			s.now = s.now.Add(5 * time.Second)
 			s.act()
 			s.accept()
+			before := s.f.GetStatus()
 			s.look()
+			if before == s.f.GetStatus() && s.ready().GetStatus() == resource.ConditionTrue {
+				break
+			}
 		}
 		for _, dc := range s.f.GetSpec().GetSecondaries() {
 			if m := s.member(dc); m.GetPhase() != resource.PhaseJoined {

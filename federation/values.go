@@ -28,6 +28,8 @@ type Values struct {
 	// Keyless: the servers' certificates come ready in the secret ServerCertSecret, and no CA key does.
 	Keyless          bool
 	ServerCertSecret string
+	// RetryIntervalWAN is Consul's retry_interval_wan; empty: Consul's own, 30 s.
+	RetryIntervalWAN string
 }
 
 // YAML is the values.yaml.
@@ -108,10 +110,8 @@ func (v Values) secondary(y *yamlLines) {
 	if v.Keyless {
 		y.line(1, "serverCert:")
 		y.line(2, "secretName: %s", scalar(v.ServerCertSecret))
-		y.line(1, "# The certificate is renewed every 20 days; with this, Consul takes it over by itself.")
-		y.line(1, "extraConfig: |")
-		y.line(2, `{"auto_reload_config": true}`)
 	}
+	v.extraConfig(y)
 	y.line(1, "extraVolumes:")
 	y.line(2, "- type: secret")
 	y.line(2, "  name: %s", scalar(v.SecretName))
@@ -119,6 +119,22 @@ func (v Values) secondary(y *yamlLines) {
 	y.line(2, "    - key: %s", SecretServerConfig)
 	y.line(2, "      path: config.json")
 	y.line(2, "  load: true")
+}
+
+// extraConfig is Consul configuration that the chart has no values for.
+func (v Values) extraConfig(y *yamlLines) {
+	var settings []string
+	if v.Keyless {
+		y.line(1, "# The certificate is renewed every 20 days; with auto_reload_config, Consul takes it over by itself.")
+		settings = append(settings, `"auto_reload_config": true`)
+	}
+	if v.RetryIntervalWAN != "" {
+		settings = append(settings, fmt.Sprintf(`"retry_interval_wan": %q`, v.RetryIntervalWAN))
+	}
+	if len(settings) > 0 {
+		y.line(1, "extraConfig: |")
+		y.line(2, "{%s}", strings.Join(settings, ", "))
+	}
 }
 
 // yamlLines is YAML being written, two blanks for each level.

@@ -71,10 +71,15 @@ func valuesOf(f *isthmusv1.Federation, dc, primary *isthmusv1.Datacenter) (feder
 	kubernetes := dc.GetSpec().GetKubernetes()
 	// What all of them have, the primary says; before its agent has, what Consul's documents advise.
 	unlessOff := func(flag *bool) bool { return flag == nil || *flag }
+	status := primary.GetStatus()
+	if status == nil {
+		status = &isthmusv1.DatacenterStatus{}
+	}
 	v := federation.Values{
 		Name: kubernetes.GetHelmRelease(), Datacenter: consulName(dc), SecretName: kubernetes.GetSecretName(),
-		ACL: unlessOff(primary.GetStatus().AclEnabled), Gossip: unlessOff(primary.GetStatus().GossipEncrypted), //nolint:protogetter // unset is told from false
+		ACL: unlessOff(status.AclEnabled), Gossip: unlessOff(status.GossipEncrypted), //nolint:protogetter // unset is told from false
 		AuthMethodHost: kubernetes.GetApiUrl(), Keyless: f.GetSpec().GetKeyless(),
+		RetryIntervalWAN: f.GetSpec().GetRetryIntervalWan(),
 	}
 	if dc != primary {
 		v.Primary = consulName(primary)

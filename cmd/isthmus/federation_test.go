@@ -31,7 +31,7 @@ func TestFederationCommands(t *testing.T) {
 	if plan := must(t, env, "", "federation", "plan", "global"); !strings.Contains(plan, "  dc2: joins") || strings.Contains(plan, "acceptDataLoss") {
 		t.Errorf("plan: %s", plan)
 	}
-	if plan := must(t, env, "", "federation", "plan", "global", "--delete", "-o", "json"); !strings.Contains(plan, "a datacenter of its own") {
+	if plan := must(t, env, "", "federation", "plan", "global", "--delete", "-o", "json"); !strings.Contains(plan, `"federation": "global"`) {
 		t.Errorf("plan of deleting: %s", plan)
 	}
 	if values := must(t, env, "", "federation", "values", "global", "--datacenter", "dc2"); !strings.Contains(values, "k8sAuthMethodHost: https://dc2.example.com:6443\n") {

@@ -27,6 +27,14 @@ func TestJoinOfARunningDatacenter(t *testing.T) {
 	t.Log("the plan is exactly what will go")
 	f.Apply(federationOf("global", "dc2", "", ""))
 	f.Phase("global", "dc2", resource.PhaseBlocked)
+	f.Eventually("the plan knows what was made last", func() error {
+		for _, l := range f.Planned("global", "dc2").GetLosses() {
+			if l.GetName() == "service-defaults/app" {
+				return nil
+			}
+		}
+		return fmt.Errorf("service-defaults/app is not in it")
+	})
 	plan := f.Planned("global", "dc2")
 	dc2.wouldLose(plan, "policy", dc2.policies())
 	dc2.wouldLose(plan, "token", dc2.accessors())

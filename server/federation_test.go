@@ -216,3 +216,27 @@ func TestDeletionOfAFederation(t *testing.T) {
 		n.want(http.StatusNotFound, n.call(http.MethodGet, "/v1/federations/global", ""))
 	}
 }
+
+// A datacenter with another CA joins when all servers are seen to trust both, and with certificates for keys that never left its hosts.
+func TestAnotherCAAndNoKeys(t *testing.T) {
+	t.Parallel()
+	n, w, _, agents := joins(t)
+	other := newCA(t, "Another CA")
+	w.change(func() { w.cas["dc2"] = other })
+	n.apply("kind: Federation\nname: global\nspec: {primary: dc1, secondaries: [dc2, dc3], keyless: true}\n")
+	f := n.reaches(map[string]string{"dc1": joined, "dc2": joined, "dc3": joined})
+	for _, dc := range []string{"dc2", "dc3"} {
+		if got := resource.MemberOf(f, dc).GetBundle(); !slices.Equal(got.GetCertificates(), []string{agents[dc].id.Agent()}) || got.GetCertificateExpireTime() == nil {
+			t.Errorf("%s: %v", dc, got)
+		}
+	}
+	events := n.want(http.StatusOK, n.call(http.MethodGet, "/v1/events?kind=Federation&pageSize=1000", "")).body
+	if !strings.Contains(events, "→ trusting: TrustNotProven") {
+		t.Errorf("the audit log: %s", events)
+	}
+	eventually(t, "nobody trusts the old CA any more", func() (bool, string) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.trusted["dc1"]+w.trusted["dc3"] == "", w.trusted["dc1"]
+	})
+}

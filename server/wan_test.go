@@ -13,10 +13,12 @@ import (
 	"maps"
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"filippo.io/age"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/federation"
 	"isthmus/identity"
@@ -29,8 +31,8 @@ import (
 type wan struct {
 	*world
 	primary string
-	// ca is that of all servers' certificates, PEM.
-	ca string
+	// cas are those of the servers' certificates, PEM, and trusted those that the servers of a datacenter trust beside.
+	cas, trusted map[string]string
 	// joined are the secondaries that run with a bundle; tokens those for whom the primary's ACLs have some.
 	joined, tokens map[string]bool
 	// losses are what joining costs a datacenter.
@@ -45,17 +47,41 @@ type wan struct {
 
 func newWAN(t testing.TB, primary string) *wan {
 	t.Helper()
+	ca := newCA(t, "Consul Agent CA")
+	return &wan{
+		world: newWorld(), primary: primary, cas: map[string]string{"dc1": ca, "dc2": ca, "dc3": ca}, trusted: map[string]string{},
+		joined: map[string]bool{}, tokens: map[string]bool{}, losses: map[string][]*isthmusv1.LostItem{},
+	}
+}
+
+// newCA is the certificate of an authority, PEM.
+func newCA(t testing.TB, name string) string {
+	t.Helper()
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Consul Agent CA"}, IsCA: true, BasicConstraintsValid: true}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	return &wan{world: newWorld(), primary: primary, ca: ca, joined: map[string]bool{}, tokens: map[string]bool{}, losses: map[string][]*isthmusv1.LostItem{}}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// subjects are the digests of the subjects of some CAs.
+func subjects(text string) []string {
+	var out []string
+	for rest := []byte(text); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return out
+		}
+		if c, err := x509.ParseCertificate(block.Bytes); err == nil {
+			sum := sha256.Sum256(c.RawSubject)
+			out = append(out, hex.EncodeToString(sum[:]))
+		}
+	}
 }
 
 // pool are the datacenters whose servers one sees, sorted.
@@ -103,6 +129,7 @@ func (a *agent) beThePrimary(ctx context.Context, p *isthmusv1.FederationPrimary
 	a.wan.mu.Lock()
 	lazy, refuse := a.wan.lazy, a.wan.refuse
 	a.wan.mu.Unlock()
+	a.trust(p.GetTrustedCas())
 	for _, m := range p.GetMembers() {
 		switch {
 		case m.GetRevoke():
@@ -135,6 +162,17 @@ func (a *agent) beThePrimary(ctx context.Context, p *isthmusv1.FederationPrimary
 	return nil
 }
 
+// trust lets the servers of the agent's datacenter trust further CAs.
+func (a *agent) trust(cas []string) {
+	text := strings.Join(cas, "")
+	a.wan.mu.Lock()
+	same := a.wan.trusted[a.dc] == text
+	a.wan.mu.Unlock()
+	if !same {
+		a.wan.change(func() { a.wan.trusted[a.dc] = text })
+	}
+}
+
 // makeBundle makes a member's bundle unless what is stored has the same parts.
 func (a *agent) makeBundle(ctx context.Context, p *isthmusv1.FederationPrimary, m *isthmusv1.BundleMember) error {
 	var recipients []string
@@ -144,9 +182,9 @@ func (a *agent) makeBundle(ctx context.Context, p *isthmusv1.FederationPrimary, 
 		}
 		recipients = append(recipients, t.GetAttestation().GetAgeRecipient())
 	}
-	sum := sha256.Sum256(fmt.Append(nil, recipients, m.GetPrimaryGateways(), m.GetRetryJoinWan(), p.GetMode(), p.GetKeyless()))
+	sum := sha256.Sum256(fmt.Append(nil, recipients, m.GetPrimaryGateways(), m.GetRetryJoinWan(), p.GetMode(), p.GetKeyless(), len(m.GetRequests())))
 	digest := hex.EncodeToString(sum[:])
-	if m.GetBundle().GetInputDigest() == digest || len(recipients) == 0 {
+	if m.GetBundle().GetInputDigest() == digest || len(recipients) == 0 || p.GetKeyless() && len(m.GetRequests()) == 0 {
 		return nil
 	}
 	payload, err := a.sealBundle(p, m, m.GetBundle().GetGeneration()+1, 30*24*time.Hour, recipients...)
@@ -154,16 +192,31 @@ func (a *agent) makeBundle(ctx context.Context, p *isthmusv1.FederationPrimary, 
 		return err
 	}
 	a.wan.set(a.wan.tokens, m.GetDatacenter(), true)
-	_, err = a.sync.StoreBundle(ctx, &isthmusv1.StoreBundleRequest{
+	r := &isthmusv1.StoreBundleRequest{
 		Payload: payload, Datacenter: m.GetDatacenter(), InputDigest: digest, PreviousGeneration: m.GetBundle().GetGeneration(),
-	})
+	}
+	for _, q := range m.GetRequests() {
+		if err := identity.VerifyServerCSR(q, p.GetUid(), m.GetDatacenter(), m.GetRecipients(), a.fleet.Public()); err != nil {
+			return err
+		}
+		r.Certificates, r.CertificateExpireTime = append(r.Certificates, q.GetAgent()), timestamppb.New(time.Now().AddDate(0, 0, 30))
+	}
+	_, err = a.sync.StoreBundle(ctx, r)
 	return err
 }
 
 func (a *agent) sealBundle(p *isthmusv1.FederationPrimary, m *isthmusv1.BundleMember, generation int32, life time.Duration, recipients ...string) (*isthmusv1.SealedPayload, error) {
 	b := &federation.Bundle{
 		Federation: p.GetFederation(), UID: p.GetUid(), Mode: p.GetMode(), PrimaryDatacenter: a.dc, Datacenter: m.GetConsulDatacenter(), Domain: "consul",
-		CACertificates: []string{"ca"}, CAKey: "key", PrimaryGateways: m.GetPrimaryGateways(), RetryJoinWAN: m.GetRetryJoinWan(),
+		CACertificates: []string{"ca"}, PrimaryGateways: m.GetPrimaryGateways(), RetryJoinWAN: m.GetRetryJoinWan(),
+	}
+	if p.GetKeyless() {
+		b.Certificates = map[string]string{}
+		for _, q := range m.GetRequests() {
+			b.Certificates[q.GetAgent()] = "certificate of " + string(q.GetCsr())
+		}
+	} else {
+		b.CAKey = "key"
 	}
 	text, err := b.Encode()
 	if err != nil {
@@ -182,6 +235,7 @@ func (a *agent) beASecondary(ctx context.Context, s *isthmusv1.FederationSeconda
 		a.wan.set(a.wan.joined, a.dc, false)
 		return nil
 	}
+	a.trust(s.GetTrustedCas())
 	if !s.GetJoin() || s.GetSecretDigest() == "" || a.remembered(s.GetUid()).generation == s.GetGeneration() {
 		return nil
 	}
@@ -237,7 +291,8 @@ func (w *wan) tell(a *agent, state *isthmusv1.DesiredState, r *isthmusv1.ReportR
 		f.WanMembers = append(f.WanMembers, &isthmusv1.WanMember{Node: "s1", Datacenter: dc, Address: address(dc), Status: "alive", Build: "1.20.6", Protocol: "2"})
 	}
 	host := &isthmusv1.FederationHost{Host: "h", State: resource.DeliveryNone}
-	r.Federation, r.Delivery = f, &isthmusv1.DeliveryReport{Host: host, AllowJoin: true, CanWrite: true, CanRestart: true, OwnCa: w.ca}
+	r.Federation, r.Delivery = f, &isthmusv1.DeliveryReport{Host: host, AllowJoin: true, CanWrite: true, CanRestart: true, OwnCa: w.cas[a.dc]}
+	host.TrustedCas = subjects(w.cas[a.dc] + w.trusted[a.dc])
 	for _, item := range state.GetItems() {
 		w.tellOf(a, item, r.GetDelivery(), f, pool)
 	}
@@ -263,6 +318,10 @@ func (w *wan) tellOf(a *agent, item *isthmusv1.DesiredItem, d *isthmusv1.Deliver
 	if s := item.GetFederationSecondary(); s != nil {
 		did := a.remembered(s.GetUid())
 		d.Uid = s.GetUid()
+		if s.GetKeyless() {
+			d.Host.Csr = []byte("request of " + a.id.Agent())
+			d.Host.CsrSignature = identity.SignServerCSR(a.id.Signer(), s.GetUid(), a.id.Agent(), a.dc, d.Host.GetCsr())
+		}
 		d.Host.Written, d.Host.Applied = did.generation, did.generation
 		if did.outcome != "" {
 			d.Host.State = did.outcome

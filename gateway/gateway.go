@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,9 +98,23 @@ func (g *Gateway) Open() int {
 
 // Replace takes another table for connections from now on; those that are open stay where they are.
 func (g *Gateway) Replace(table *Table) {
-	g.table.Store(table)
+	before := g.table.Swap(table)
 	g.health.keep(table)
-	g.log.Info("routes replaced", "routes", table.Len())
+	changed := 0
+	for _, e := range table.Entries() {
+		if was, ok := before.get(e.Pattern); !ok || !slices.Equal(was.Addresses, e.Addresses) {
+			changed++
+			g.log.Debug("route", "name", e.Pattern, "kind", e.Kind, "addresses", e.Addresses)
+		}
+	}
+	gone := 0
+	for _, e := range before.Entries() {
+		if _, ok := table.get(e.Pattern); !ok {
+			gone++
+			g.log.Debug("route is gone", "name", e.Pattern)
+		}
+	}
+	g.log.Info("routes replaced", "routes", table.Len(), "changed", changed, "gone", gone)
 }
 
 // Close frees the ports of a gateway that is not running.

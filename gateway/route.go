@@ -108,6 +108,16 @@ func (t *Table) Lookup(name string) (Entry, bool) {
 	}
 }
 
+// get is the route of exactly that pattern.
+func (t *Table) get(pattern string) (Entry, bool) {
+	if suffix, ok := strings.CutPrefix(pattern, "*."); ok {
+		e, ok := t.below[suffix]
+		return e, ok
+	}
+	e, ok := t.exact[pattern]
+	return e, ok
+}
+
 // Entries are all routes, by pattern.
 func (t *Table) Entries() []Entry {
 	out := make([]Entry, 0, t.Len())

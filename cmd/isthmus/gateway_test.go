@@ -25,6 +25,9 @@ func TestGatewayRefusesBadSettings(t *testing.T) {
 		"no address":       {args: []string{"--bootstrap-route", "dc1=gw"}, want: `"gw" is not host:port`},
 		"no datacenter":    {args: []string{"--bootstrap-route", "dc 1=gw:8443"}, want: "is no DNS name"},
 		"listens nowhere":  {args: []string{"--route", "a.b=c:1", "--listen", "8443"}, want: `"8443" is not host:port`},
+		"no LAN address":   {args: []string{"--listen", "0.0.0.0:0", "--wan-address", "192.0.2.1:8443"}, want: `lanAddress: "" is not a host:port that others can dial`},
+		"no WAN address":   {args: []string{"--listen", "127.0.0.1:0", "--wan-address", "gw.example.com"}, want: `wanAddress: "gw.example.com" is not a host:port`},
+		"no such leave":    {args: []string{"--route", "a.b=c:1", "--leave", "soon"}, want: "expected one of unless-last, always, never"},
 		"negative timeout": {args: []string{"--route", "a.b=c:1", "--idle-timeout", "-1s"}, want: "idleTimeout: -1s is negative"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -34,6 +37,34 @@ func TestGatewayRefusesBadSettings(t *testing.T) {
 				t.Errorf("code %d, %q does not say %q", got.code, got.err, test.want)
 			}
 		})
+	}
+}
+
+// A gateway that nobody ever let in ends as an agent does; without a control plane it needs no directory.
+func TestGatewayThatIsNotLetIn(t *testing.T) {
+	t.Parallel()
+	args := []string{"gateway", "--listen", "127.0.0.1:0", "--bootstrap-route", "dc1=127.0.0.1:1"}
+	for name, test := range map[string]struct {
+		args        []string
+		environment map[string]string
+		want        string
+	}{
+		"bad token":          {args: []string{"--data-dir", t.TempDir(), "--join-token-file", writeFile(t, "token", "nonsense")}, want: "join token"},
+		"bad token variable": {args: []string{"--data-dir", t.TempDir()}, environment: map[string]string{"ISTHMUS_JOIN_TOKEN": "nonsense"}, want: "join token"},
+		"no token":           {args: []string{"--data-dir", t.TempDir()}, want: "this gateway is not enrolled, and has no join token"},
+		"token is gone":      {args: []string{"--data-dir", t.TempDir(), "--join-token-file", "/no/such/file"}, want: "this gateway is not enrolled, and has no join token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := run(t, test.environment, "", append(args[:len(args):len(args)], test.args...)...)
+			if got.code != 13 || !strings.Contains(got.err, test.want) {
+				t.Errorf("code %d, %q does not say %q", got.code, got.err, test.want)
+			}
+		})
+	}
+	got := run(t, map[string]string{"ISTHMUS_JOIN_TOKEN": "nonsense"}, "", args...)
+	if got.code != 1 || !strings.Contains(got.err, "set --data-dir") {
+		t.Errorf("no home: code %d, %q", got.code, got.err)
 	}
 }
 

@@ -1,13 +1,22 @@
 package gateway_test
 
 import (
+	"bufio"
 	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"isthmus/gateway"
 )
@@ -49,6 +58,103 @@ func TestIdleConnectionsCostTwoDescriptors(t *testing.T) {
 	for _, conn := range open {
 		roundTrip(t, conn, "still there")
 	}
+}
+
+// farSideVariable makes this binary the far side of the test of ten thousand connections: its clients, and what is upstream.
+const farSideVariable = "ISTHMUS_GATEWAY_FAR_SIDE"
+
+// TestFarSide is no test but the other process of TestTenThousandIdleConnections. It says where its upstream is, opens as many connections
+// through the gateway as it is told, and uses each of them whenever it is told to.
+func TestFarSide(t *testing.T) {
+	if os.Getenv(farSideVariable) == "" {
+		t.Skip("another test runs it in a process of its own")
+	}
+	told, hello := json.NewDecoder(os.Stdin), string(clientHello(t, tls13(name)))
+	say := func(format string, args ...any) { _, _ = fmt.Printf(farSideSays+format+"\n", args...) }
+	say("%s", upstream(t, echo))
+	var open []*net.TCPConn
+	for {
+		var order struct {
+			Gateway     string
+			Connections int
+		}
+		if err := told.Decode(&order); err != nil {
+			return // the end
+		}
+		for range order.Connections {
+			conn := dial(t, order.Gateway)
+			roundTrip(t, conn, hello)
+			open = append(open, conn)
+		}
+		for _, conn := range open {
+			if err := conn.SetDeadline(time.Now().Add(2 * patience)); err != nil {
+				t.Fatal(err)
+			}
+			roundTrip(t, conn, "still there")
+		}
+		say("%d", len(open))
+	}
+}
+
+const farSideSays = "far side: "
+
+// Ten thousand connections idle on one gateway, or as many as this system lets a process have, and all of them still work.
+func TestTenThousandIdleConnections(t *testing.T) {
+	if testing.Short() || runtime.GOOS != "linux" {
+		t.Skip("opens thousands of connections")
+	}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	// Both processes have two descriptors for each, and some for themselves.
+	connections := min(10_000, int(min(limit.Cur, 1<<20)-500)/2)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
+	defer cancel()
+	far := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestFarSide$")
+	far.Env = append(os.Environ(), farSideVariable+"=1")
+	stdin, err := far.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := far.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := far.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stdout)
+	hear := func() string {
+		for lines.Scan() {
+			if said, ok := strings.CutPrefix(lines.Text(), farSideSays); ok {
+				return said
+			}
+			t.Log(lines.Text())
+		}
+		t.Fatal("the far side has ended")
+		return ""
+	}
+	g := start(t, gateway.Config{MaxConnections: connections}, table(t, name+"="+hear()))
+	before := descriptors(t)
+	for _, more := range []int{connections, 0} {
+		if _, err := fmt.Fprintf(stdin, `{"gateway": %q, "connections": %d}`, g.Addr(), more); err != nil {
+			t.Fatal(err)
+		}
+		if said := hear(); said != strconv.Itoa(connections) || g.Open() != connections {
+			t.Errorf("%s work and %d are open, of %d", said, g.Open(), connections)
+		}
+		if n := descriptors(t) - before; n > 2*connections+8 {
+			t.Errorf("%d descriptors for %d connections", n, connections)
+		}
+	}
+	_ = stdin.Close()
+	for lines.Scan() { // until it has ended
+	}
+	if err := far.Wait(); err != nil {
+		t.Error(err)
+	}
+	eventually(t, func() bool { return g.Open() == 0 }, "all are closed")
 }
 
 func descriptors(t *testing.T) int {

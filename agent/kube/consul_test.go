@@ -38,7 +38,7 @@ func testConsul(r *rig) {
 	consul := consultest.StartWith(t, consulrun.Options{Datacenter: "dc2", Prepared: true})
 	pod := r.NewPod(t, r.namespace, consul.ConfigDir, "consul-federation", certName)
 	pod.Mount()
-	pod.Configure("dc1")
+	pod.Configure("dc1", `{"auto_reload_config": true}`)
 	if out, err := exec.CommandContext(t.Context(), "sh", "-c", consul.RestartCommand()).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -219,6 +219,7 @@ func (o *bundleOpening) render(b *federation.Bundle) (string, error) {
 	return federation.Values{
 		Name: o.helmRelease, Datacenter: b.Datacenter, Primary: b.PrimaryDatacenter, ACL: b.ACL, Gossip: b.GossipKey != "",
 		SecretName: o.secretName, AuthMethodHost: o.apiURL, Keyless: b.CAKey == "", ServerCertSecret: o.serverCert,
+		RetryIntervalWAN: b.RetryIntervalWAN,
 	}.YAML(), nil
 }
 

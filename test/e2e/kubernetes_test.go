@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"testing"
 
+	"go.yaml.in/yaml/v3"
+
 	"isthmus/agent"
 	"isthmus/test/kubetest"
 )
@@ -55,7 +57,7 @@ func TestKubernetesFederation(t *testing.T) {
 	k.Apply(t, "../../agent/kube/testdata/consul-server.yaml", "consul")
 	pod := k.NewPod(t, "consul", dc2.ConfigDir, "consul-federation", "consul-federation-server")
 	pod.Mount()
-	pod.Configure("dc1")
+	pod.Configure("dc1", f.extraConfig("dc2"))
 	if out, err := exec.CommandContext(t.Context(), "sh", "-c", dc2.RestartCommand()).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -66,8 +68,6 @@ func TestKubernetesFederation(t *testing.T) {
 	f.Joined("global", dc1, dc2)
 	dc1.Reads(dc2)
 	dc2.Reads(dc1)
-	f.Says("the Helm values", []string{"federation", "values", "global", "--datacenter", "dc2"},
-		"consul-federation-server", "auto_reload_config", "k8sAuthMethodHost: "+k.URL)
 	var noted struct {
 		Metadata struct{ Annotations map[string]string }
 	}
@@ -77,6 +77,27 @@ func TestKubernetesFederation(t *testing.T) {
 	}
 }
 
+// extraConfig is what the Helm values for a datacenter add to Consul's configuration.
+func (f *Fleet) extraConfig(datacenter string) string {
+	f.t.Helper()
+	var values struct {
+		Server struct {
+			ExtraConfig string `yaml:"extraConfig"`
+			ServerCert  struct {
+				SecretName string `yaml:"secretName"`
+			} `yaml:"serverCert"`
+		} `yaml:"server"`
+	}
+	text := f.Must("federation", "values", "global", "--datacenter", datacenter)
+	if err := yaml.Unmarshal([]byte(text), &values); err != nil {
+		f.t.Fatal(err)
+	}
+	if values.Server.ServerCert.SecretName != "consul-federation-server" {
+		f.t.Errorf("the values are\n%s", text)
+	}
+	return values.Server.ExtraConfig
+}
+
 // chartGateway runs what the chart has as mesh gateway: one that knows the local Consul and nothing of isthmus.
 func (d *Datacenter) chartGateway(primary *Datacenter) {
 	f := d.f
@@ -84,6 +105,6 @@ func (d *Datacenter) chartGateway(primary *Datacenter) {
 	address := freeAddress(f.t)
 	token := primary.MintToken("chart-gateway", f.rules(agent.PurposeGateway))
 	env := []string{"CONSUL_HTTP_ADDR=unix://" + d.Socket, "CONSUL_HTTP_TOKEN=" + token}
-	launch(f.t, "chart gateway", f.path("chart-gateway.log"), env, "gateway", "--log-level", "debug",
+	launch(f.t, "chart gateway", f.path("chart-gateway.log"), env, "gateway", "--log-level", "debug", "--drain-timeout", "1s",
 		"--listen", address, "--lan-address", address, "--wan-address", address)
 }

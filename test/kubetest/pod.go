@@ -66,8 +66,8 @@ func (v *volume) turnOver(data map[string][]byte) error {
 
 // Configure writes the parts of Consul's configuration that the chart makes of those values and of what is mounted: the ConfigMap of the
 // servers, server.extraVolumes, server.extraConfig, and what it gives on the command line out of the environment. Consul is to be started
-// after it.
-func (p *Pod) Configure(primary string) {
+// after it. extra is the value server.extraConfig.
+func (p *Pod) Configure(primary, extra string) {
 	p.t.Helper()
 	p.write("tls-config.json", map[string]any{"tls": map[string]any{
 		"internal_rpc": map[string]any{"verify_incoming": true, "verify_server_hostname": true},
@@ -81,7 +81,7 @@ func (p *Pod) Configure(primary string) {
 		"primary_datacenter": primary, "primary_gateways": []string{}, "connect": map[string]any{"enable_mesh_gateway_wan_federation": true},
 	})
 	p.write("userconfig-consul-federation.json", json.RawMessage(p.mounted("serverConfigJSON")))
-	p.write("extra-from-values.json", map[string]any{"auto_reload_config": true})
+	p.write("extra-from-values.json", json.RawMessage(extra))
 	if key := p.mounted("gossipEncryptionKey"); len(key) > 0 {
 		p.write("gossip.json", map[string]any{"encrypt": string(key)})
 	}

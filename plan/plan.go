@@ -71,11 +71,12 @@ func items(r resource.Reader, datacenter string) []*isthmusv1.DesiredItem {
 		}
 	}
 	// Of a secondary, all config entries are the primary's.
-	if !follows(r, datacenter) {
+	memberships := resource.Memberships(r)
+	if !follows(datacenter, memberships[datacenter]) {
 		out = append(out, &isthmusv1.DesiredItem{
 			Id: resource.ItemExportedServices, Type: resource.ItemExportedServices, ExportedServices: policy.Exports(r, datacenter),
 		})
-		if mesh := meshOf(r, datacenter); mesh != nil {
+		if mesh := meshOf(r, datacenter, memberships); mesh != nil {
 			out = append(out, &isthmusv1.DesiredItem{Id: resource.ItemMesh, Type: resource.ItemMesh, Mesh: mesh})
 		}
 	}
@@ -84,20 +85,19 @@ func items(r resource.Reader, datacenter string) []*isthmusv1.DesiredItem {
 	return out
 }
 
-// follows tells whether a datacenter's Consul is, or is about to be, a secondary.
-func follows(r resource.Reader, datacenter string) bool {
-	m, ok := resource.MembershipOf(r, datacenter)
-	return ok && m.Role == resource.RoleSecondary && resource.Federated(resource.MemberOf(m.Federation, datacenter))
+// follows tells whether a member's Consul is, or is about to be, a secondary.
+func follows(datacenter string, m resource.Membership) bool {
+	return m.Role == resource.RoleSecondary && resource.Federated(resource.MemberOf(m.Federation, datacenter))
 }
 
 // meshOf is what the peerings want of the mesh entry; nil: nothing. Consul has one switch for the whole datacenter, and for a federation
 // one in the primary: one peering that needs the gateways turns it on for all.
-func meshOf(r resource.Reader, datacenter string) *isthmusv1.MeshSettings {
+func meshOf(r resource.Reader, datacenter string, memberships map[string]resource.Membership) *isthmusv1.MeshSettings {
 	sharers := []string{datacenter}
-	if m, ok := resource.MembershipOf(r, datacenter); ok && m.Role == resource.RolePrimary {
-		for _, member := range m.Federation.GetStatus().GetMembers() {
-			if member.GetRole() == resource.RoleSecondary && follows(r, member.GetDatacenter()) {
-				sharers = append(sharers, member.GetDatacenter())
+	if own := memberships[datacenter]; own.Role == resource.RolePrimary {
+		for name, m := range memberships {
+			if m.Federation.GetName() == own.Federation.GetName() && follows(name, m) {
+				sharers = append(sharers, name)
 			}
 		}
 	}

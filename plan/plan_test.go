@@ -180,21 +180,132 @@ func TestUndeclaredDatacenter(t *testing.T) {
 	}
 }
 
+func gatewayAgent(datacenter string) *isthmusv1.Agent {
+	a := agent(datacenter+"-g", datacenter, "fleet")
+	a.Spec.Kind = resource.AgentKindGateway
+	return a
+}
+
+// federated is a Federation in any state.
+func federated(t *rapid.T, names []string) *isthmusv1.Federation {
+	name := rapid.SampledFrom([]string{"f1", "f2"}).Draw(t, "federation")
+	f := &isthmusv1.Federation{Name: name, Uid: name, Spec: &isthmusv1.FederationSpec{
+		Primary: rapid.SampledFrom(names).Draw(t, "primary"), MeshGatewayMode: rapid.SampledFrom([]string{"", "local"}).Draw(t, "gateways' mode"),
+		Mode: rapid.SampledFrom([]string{resource.ModeMeshGateway, resource.ModeTraditional}).Draw(t, "mode"),
+	}}
+	if rapid.Bool().Draw(t, "by labels") {
+		f.Spec.SecondarySelector = "env=prod"
+	} else {
+		f.Spec.Secondaries = []string{rapid.SampledFrom(names).Draw(t, "secondary")}
+	}
+	f.Status = &isthmusv1.FederationStatus{Members: []*isthmusv1.FederationMember{{
+		Datacenter: f.GetSpec().GetPrimary(), ConsulDatacenter: f.GetSpec().GetPrimary(), Role: resource.RolePrimary, Phase: resource.PhaseJoined,
+	}}}
+	for _, dc := range names {
+		if phase := rapid.SampledFrom([]string{"", "blocked", "bundling", "delivering", "joined", "leaving"}).Draw(t, "phase of "+dc); phase != "" && dc != f.GetSpec().GetPrimary() {
+			f.Status.Members = append(f.Status.Members, &isthmusv1.FederationMember{
+				Datacenter: dc, ConsulDatacenter: dc, Role: resource.RoleSecondary, Phase: phase,
+				Gateways: []*isthmusv1.MemberGateway{{WanAddress: dc + ":1", LanAddress: dc + ":2", Health: "passing", Used: true}},
+			})
+		}
+	}
+	return f
+}
+
+// joined is dc1's federation with dc2, which is in a phase.
+func joined(phase string) *isthmusv1.Federation {
+	return &isthmusv1.Federation{
+		Name: "global", Uid: "f1", Spec: &isthmusv1.FederationSpec{Primary: "dc1", Secondaries: []string{"dc2"}, MeshGatewayMode: "local"},
+		Status: &isthmusv1.FederationStatus{Members: []*isthmusv1.FederationMember{
+			{Datacenter: "dc1", ConsulDatacenter: "dc1", Role: resource.RolePrimary, Phase: resource.PhaseJoined},
+			{Datacenter: "dc2", ConsulDatacenter: "dc2", Role: resource.RoleSecondary, Phase: phase},
+		}},
+	}
+}
+
+// Config entries of a secondary are the primary's: its own plan has none, and what its peerings want of the mesh is the primary's to write.
+func TestSecondariesWriteNoConfigEntries(t *testing.T) {
+	t.Parallel()
+	outside := &isthmusv1.Peering{Name: "p", Uid: "p", Spec: &isthmusv1.PeeringSpec{Acceptor: "dc2", Dialer: "dc9", ThroughGateways: new(true)}}
+	web := &isthmusv1.ServiceExport{Name: "web", Spec: &isthmusv1.ServiceExportSpec{
+		Service: "web", Selector: "env=prod", Consumers: &isthmusv1.ExportConsumers{Selector: "env=test"},
+	}}
+	for phase, want := range map[string]struct{ services, itself, primary bool }{
+		resource.PhaseBlocked:    {services: true, itself: true},
+		resource.PhaseBundling:   {itself: true},
+		resource.PhaseDelivering: {primary: true},
+		resource.PhaseJoined:     {primary: true},
+		resource.PhaseLeaving:    {primary: true},
+	} {
+		f := resourcetest.New(datacenter("dc1", "prod"), datacenter("dc2", "prod"), datacenter("dc9", "test"), joined(phase), outside, web)
+		exports := itemOf(t, f, "dc2", resource.ItemExportedServices)
+		mesh := itemOf(t, f, "dc2", resource.ItemMesh)
+		if (exports != nil) != want.itself || (mesh != nil) != want.itself {
+			t.Errorf("%s: exports %v, mesh %v", phase, exports, mesh)
+		}
+		if (len(exports.GetExportedServices().GetServices()) > 0) != want.services {
+			t.Errorf("%s: it exports %v", phase, exports)
+		}
+		if got := itemOf(t, f, "dc1", resource.ItemMesh); got.GetMesh().GetPeerThroughMeshGateways() != want.primary {
+			t.Errorf("%s: the primary's mesh %v", phase, got)
+		}
+		if itemOf(t, f, "dc1", resource.ItemProxyDefaults) == nil || itemOf(t, f, "dc2", resource.ItemProxyDefaults) != nil {
+			t.Errorf("%s: proxy-defaults are the primary's", phase)
+		}
+		if itemOf(t, f, "dc1", resource.ItemFederationPrimary) == nil || itemOf(t, f, "dc2", resource.ItemFederationSecondary) == nil {
+			t.Errorf("%s: an item is missing", phase)
+		}
+	}
+}
+
+func TestForGateway(t *testing.T) {
+	t.Parallel()
+	f := joined(resource.PhaseJoined)
+	f.Status.Members[0].Gateways = []*isthmusv1.MemberGateway{{WanAddress: "dc1:8443", Health: "passing"}}
+	state := plan.ForGateway(resourcetest.New(datacenter("dc1", "prod"), datacenter("dc2", "prod"), f), "dc2")
+	if len(state.GetItems()) != 1 || state.GetItems()[0].GetType() != resource.ItemGatewayRoutes || state.GetConsulDatacenter() != "dc2" {
+		t.Fatalf("%v", state)
+	}
+	routes := state.GetItems()[0].GetGatewayRoutes().GetRoutes()
+	if len(routes) != 2 || routes[1].GetPattern() != "server.dc1.consul" || routes[1].GetAddresses()[0] != "dc1:8443" {
+		t.Errorf("%v", routes)
+	}
+}
+
 // Affected names every datacenter whose plan a change alters: property, over random fleets and changes.
 func TestAffectedMissesNobody(t *testing.T) {
 	t.Parallel()
 	names := []string{"dc1", "dc2", "dc3", "dc4"}
 	env := rapid.SampledFrom([]string{"prod", "test"})
 	object := rapid.Custom(func(t *rapid.T) resource.Object {
-		switch rapid.IntRange(0, 3).Draw(t, "kind") {
+		switch rapid.IntRange(0, 6).Draw(t, "kind") {
+		case 4:
+			dc := rapid.SampledFrom(names).Draw(t, "datacenter")
+			return &isthmusv1.Gateway{Name: dc + "-gw", Spec: &isthmusv1.GatewaySpec{
+				Datacenter: dc, WanAddress: rapid.SampledFrom([]string{"a:1", "b:1"}).Draw(t, "address"),
+			}}
+		case 5:
+			return gatewayAgent(rapid.SampledFrom(names).Draw(t, "datacenter"))
+		case 6:
+			return federated(t, names)
 		case 0:
-			return datacenter(rapid.SampledFrom(names).Draw(t, "name"), env.Draw(t, "env"))
+			dc := datacenter(rapid.SampledFrom(names).Draw(t, "name"), env.Draw(t, "env"))
+			dc.Status = &isthmusv1.DatacenterStatus{
+				TrustDomain: rapid.SampledFrom([]string{"", "x", "y"}).Draw(t, "trust domain"), ConsulDomain: rapid.SampledFrom([]string{"", "example"}).Draw(t, "domain"),
+				WanAddresses: rapid.SampledFrom([][]string{nil, {"a:2"}}).Draw(t, "wan"), RpcAddresses: rapid.SampledFrom([][]string{nil, {"a:3"}}).Draw(t, "rpc"),
+				AclEnabled: rapid.SampledFrom([]*bool{nil, new(true), new(false)}).Draw(t, "acl"), Servers: rapid.Int32Range(0, 3).Draw(t, "servers"),
+			}
+			if rapid.Bool().Draw(t, "kubernetes") {
+				dc.Spec = &isthmusv1.DatacenterSpec{Runtime: "kubernetes", Kubernetes: &isthmusv1.KubernetesSpec{ApiUrl: "https://" + dc.GetName()}}
+			}
+			return dc
 		case 1:
 			i := rapid.IntRange(0, 2).Draw(t, "acceptor")
 			j := rapid.IntRange(i+1, 3).Draw(t, "dialer")
 			p := peered(rapid.Int32Range(0, 2).Draw(t, "generation"))
 			p.Name = names[i] + "-" + names[j]
 			p.Uid, p.Spec.Acceptor, p.Spec.Dialer = p.Name, names[i], names[j]
+			p.Spec.ThroughGateways = rapid.SampledFrom([]*bool{nil, new(true), new(false)}).Draw(t, "through gateways")
 			return p
 		case 2:
 			dc := rapid.SampledFrom(names).Draw(t, "datacenter")
@@ -215,7 +326,7 @@ func TestAffectedMissesNobody(t *testing.T) {
 		out := map[string]string{}
 		for _, name := range names {
 			state, _ := plan.For(f, name, plan.Features())
-			out[name] = plan.Digest(state)
+			out[name] = plan.Digest(state) + plan.Digest(plan.ForGateway(f, name))
 		}
 		return out
 	}

@@ -240,3 +240,29 @@ func TestAnotherCAAndNoKeys(t *testing.T) {
 		return w.trusted["dc1"]+w.trusted["dc3"] == "", w.trusted["dc1"]
 	})
 }
+
+// A datacenter stays as long as a federation has it, by name, by its labels or on its way out; what is lost can be forced.
+func TestDeletionOfAMember(t *testing.T) {
+	t.Parallel()
+	n, _, _, agents := joins(t)
+	n.apply("kind: Federation\nname: global\nspec: {primary: dc1, secondarySelector: env=demo}\n")
+	n.reaches(map[string]string{"dc1": joined, "dc2": joined, "dc3": joined})
+	refused := func(path, why string) {
+		t.Helper()
+		if body := n.want(http.StatusBadRequest, n.call(http.MethodDelete, path, "")).body; !strings.Contains(body, why) {
+			t.Errorf("%s: %s", path, body)
+		}
+	}
+	refused("/v1/datacenters/dc1", "spec.primary")
+	refused("/v1/datacenters/dc3", "its secondarySelector chooses dc3")
+	refused("/v1/datacenters/dc3?force=true", "its secondarySelector chooses dc3")
+	agents["dc3"].stop()
+	n.apply("kind: Datacenter\nname: dc3\nspec: {runtime: vm}\n")
+	n.reaches(map[string]string{"dc1": joined, "dc2": joined, "dc3": resource.PhaseLeaving})
+	refused("/v1/datacenters/dc3", "dc3 is leaving it")
+	if got := n.want(http.StatusOK, n.call(http.MethodDelete, "/v1/datacenters/dc3?force=true", "")).fields(t); got["outcome"] != "deleted" {
+		t.Errorf("by force: %v", got)
+	}
+	n.want(http.StatusOK, n.call(http.MethodDelete, "/v1/agents/"+agents["dc3"].id.Agent(), ""))
+	n.reaches(map[string]string{"dc1": joined, "dc2": joined})
+}

@@ -71,7 +71,7 @@ type Claim = resource.Claim
 // Secret is ciphertext under its digest. The store never sees what is inside.
 type Secret struct {
 	Digest string
-	// Kind tells what it is, for people: peering-token, server-ca.
+	// Kind tells what it is, for people: peering-token, federation-bundle, server-ca.
 	Kind string
 	Body []byte
 	// ExpireTime: compaction deletes it after. Zero: never.

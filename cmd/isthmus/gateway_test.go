@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -56,7 +57,7 @@ func TestGatewayThatIsNotLetIn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := run(t, test.environment, "", append(args[:len(args):len(args)], test.args...)...)
+			got := run(t, test.environment, "", slices.Concat(args, test.args)...)
 			if got.code != 13 || !strings.Contains(got.err, test.want) {
 				t.Errorf("code %d, %q does not say %q", got.code, got.err, test.want)
 			}

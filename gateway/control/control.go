@@ -21,6 +21,7 @@ import (
 	"errors"
 	"net"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 
@@ -135,8 +136,8 @@ func New(config Config) (*Control, error) {
 // are not the control plane's to end.
 func (c *Control) Run(ctx context.Context) error {
 	g, running := errgroup.WithContext(ctx)
+	c.compose() // the first report, and a table without ourselves
 	if c.config.Follower != nil {
-		c.compose() // the first report
 		g.Go(func() error { return c.follow(running) })
 	}
 	if c.config.Consul != nil {
@@ -191,7 +192,7 @@ func (c *Control) compose() {
 	defer c.mu.Unlock()
 	routes, refused := c.facts.routes()
 	c.refuse(refused)
-	table, err := gateway.NewTable(c.config.Fixed, routes, c.pushed)
+	table, err := gateway.NewTable(c.elsewhere(c.config.Fixed), c.elsewhere(routes), c.elsewhere(c.pushed))
 	if err != nil {
 		c.log.Error("the routes cannot be united", "error", err) // each was looked at before
 		return
@@ -201,6 +202,21 @@ func (c *Control) compose() {
 		c.config.Replace(table)
 	}
 	c.report()
+}
+
+// elsewhere leaves out addresses of this gateway itself: whatever said so, a connection would go round until there are too many.
+func (c *Control) elsewhere(entries []gateway.Entry) []gateway.Entry {
+	out := make([]gateway.Entry, 0, len(entries))
+	for _, e := range entries {
+		here := func(address string) bool { return address == c.self.LAN || address == c.self.WAN }
+		if slices.ContainsFunc(e.Addresses, here) {
+			e.Addresses = slices.DeleteFunc(slices.Clone(e.Addresses), here)
+		}
+		if len(e.Addresses) > 0 {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 // refuse logs routes that cannot be, once each. c.mu is held.

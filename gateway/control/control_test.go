@@ -185,6 +185,11 @@ func TestPushedRoutes(t *testing.T) {
 	eventually(t, "united", func() bool {
 		return cmp.Equal(s.leads("server.dc2.consul"), []string{"192.0.2.1:1", "192.0.2.2:2"}) && len(s.leads("server.dc3.peering.x")) == 1
 	})
+	// It is never sent to itself.
+	s.push("dc1", route("server.dc2.consul", "192.0.2.2:2"), route("server.dc3.peering.x", s.Addr(), "192.0.2.3:3"), route("loop.x", s.Addr()))
+	eventually(t, "without itself", func() bool {
+		return s.leads("loop.x") == nil && cmp.Equal(s.leads("server.dc3.peering.x"), []string{"192.0.2.3:3"}) && s.last().GetRoutes() == 2
+	})
 	n := s.replacements()
 	s.push("dc1", route("server.dc3.peering.x", "192.0.2.3:3"), route("server.dc2.consul", "192.0.2.2:2"))
 	s.push("dc1")

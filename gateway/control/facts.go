@@ -151,13 +151,16 @@ func (f facts) toServices() []gateway.Entry {
 		})
 	}
 	for _, x := range f.exports {
-		for n, addresses := range sidecars {
-			if x.Namespace != n.namespace || x.Service != "*" && x.Service != n.service {
-				continue
+		names := []name{{x.Service, x.Namespace}}
+		if x.Service == "*" {
+			names = slices.Collect(maps.Keys(sidecars))
+		}
+		for _, n := range names {
+			if n.namespace == x.Namespace {
+				out = append(out, gateway.Entry{
+					Pattern: n.service + "." + n.namespace + ".default." + x.Peer + ".external." + f.trustDomain, Kind: gateway.KindExport, Addresses: sidecars[n],
+				})
 			}
-			out = append(out, gateway.Entry{
-				Pattern: n.service + "." + n.namespace + ".default." + x.Peer + ".external." + f.trustDomain, Kind: gateway.KindExport, Addresses: addresses,
-			})
 		}
 	}
 	return out

@@ -4,9 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/testing/protocmp"
-
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/testing/protocmp"
 
 	"isthmus/federation"
 	isthmusv1 "isthmus/proto/isthmus/v1"

@@ -58,9 +58,12 @@ func TestKubernetesFederation(t *testing.T) {
 	pod := k.NewPod(t, "consul", dc2.ConfigDir, "consul-federation", "consul-federation-server")
 	pod.Mount()
 	pod.Configure("dc1", f.extraConfig("dc2"))
-	if out, err := exec.CommandContext(t.Context(), "sh", "-c", dc2.RestartCommand()).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	restart := func() {
+		if out, err := exec.CommandContext(t.Context(), "sh", "-c", dc2.RestartCommand()).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
 	}
+	restart()
 	k.Do(t, http.MethodPatch, "/apis/apps/v1/namespaces/consul/statefulsets/consul-server/status", map[string]any{
 		"status": map[string]any{"observedGeneration": 1, "replicas": 3, "readyReplicas": 3, "currentRevision": "one", "updateRevision": "one"},
 	}, nil)
@@ -75,6 +78,27 @@ func TestKubernetesFederation(t *testing.T) {
 	if noted.Metadata.Annotations["isthmus.io/running"] == "" {
 		t.Error("the Secret does not say what the servers run with")
 	}
+
+	t.Log("leaving: what the servers still read stays")
+	f.Apply("kind: Federation\nname: global\nspec: {primary: dc1, secondaries: [], mode: mesh-gateway, keyless: true}\n")
+	f.Phase("global", "dc2", "leaving", "SecretInUse")
+	servers := "/apis/apps/v1/namespaces/consul/statefulsets/consul-server"
+	containers := []any{map[string]string{"name": "consul", "image": "hashicorp/consul:1.20.6"}}
+	k.Do(t, http.MethodPatch, servers, map[string]any{"spec": map[string]any{"template": map[string]any{"spec": map[string]any{"volumes": nil, "containers": containers}}}}, nil)
+	pod.Unfederate()
+	restart()
+	f.Eventually("the Secrets are gone, and the tokens with them", func() error {
+		for _, name := range []string{"consul-federation", "consul-federation-server"} {
+			if status := k.Call(t, "", http.MethodGet, secrets+name, nil, nil); status != http.StatusNotFound {
+				return fmt.Errorf("%s: %d", name, status)
+			}
+		}
+		// On one machine Consul finds the others without gateways, too, so that it is not seen to leave the WAN pool here: see TestLeave.
+		if left := dc1.federationTokens(); len(left) > 0 {
+			return fmt.Errorf("dc1 still has %q; dc2 is %v", left, f.Member("global", "dc2"))
+		}
+		return nil
+	})
 }
 
 // extraConfig is what the Helm values for a datacenter add to Consul's configuration.

@@ -95,6 +95,20 @@ func (p *Pod) Configure(primary, extra string) {
 	}})
 }
 
+// Unfederate takes out of the configuration what the values without a federation do not have. TLS and ACLs stay, in files of the pod's
+// own: the server would have them from other Secrets.
+func (p *Pod) Unfederate() {
+	p.t.Helper()
+	for _, name := range []string{"federation-config.json", "userconfig-consul-federation.json"} {
+		if err := os.Remove(filepath.Join(p.configDir, name)); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	p.write("acl-config.json", map[string]any{"acl": map[string]any{
+		"enabled": true, "default_policy": "deny", "down_policy": "extend-cache", "enable_token_persistence": true,
+	}})
+}
+
 // mounted is a key of the federation Secret; empty when there is none.
 func (p *Pod) mounted(key string) []byte {
 	text, err := os.ReadFile(filepath.Join(p.bundle.dir, key))

@@ -89,6 +89,16 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // Done is closed when it has ended and was waited for.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// ExitCode is how it ended; -1 when a signal ended it, or when it has not ended.
+func (p *Process) ExitCode() int {
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode()
+	default:
+		return -1
+	}
+}
+
 // Signal sends it a signal. One that has ended gets none, which is no error.
 func (p *Process) Signal(sig syscall.Signal) error {
 	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {

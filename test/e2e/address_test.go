@@ -40,6 +40,7 @@ func TestGatewayAddressChanges(t *testing.T) {
 	}
 	dc2.Reads(dc1)
 	dc1.Reads(dc2)
+	f.Must("delete", "agent", second.Name())
 	f.Eventually("who is gone is forgotten once all have proven the other", func() error {
 		if len(f.Member("global", "dc1").GetGateways()) != 1 {
 			return fmt.Errorf("dc1 has %v", f.Member("global", "dc1").GetGateways())

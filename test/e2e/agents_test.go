@@ -135,8 +135,8 @@ func TestWrongDatacenter(t *testing.T) {
 			}
 		}
 		select {
-		case <-a.ended:
-			if a.cmd.ProcessState.ExitCode() == 10 {
+		case <-a.Done():
+			if a.ExitCode() == 10 {
 				return nil
 			}
 		default:

@@ -330,11 +330,14 @@ func (a *Agent) Restart() {
 }
 
 // Name is the agent's name in the API.
-func (a *Agent) Name() string {
-	a.dc.f.t.Helper()
-	i, err := identity.LoadIdentity(a.dir)
+func (a *Agent) Name() string { return a.dc.f.enrolledAs(a.dir) }
+
+// enrolledAs is the name of whoever keeps its identity in a directory.
+func (f *Fleet) enrolledAs(dir string) string {
+	f.t.Helper()
+	i, err := identity.LoadIdentity(dir)
 	if err != nil {
-		a.dc.f.t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	return i.Agent()
 }

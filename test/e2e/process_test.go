@@ -1,29 +1,25 @@
 package e2e_test
 
 import (
-	"bufio"
-	"io"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"isthmus/demo/child"
 	"isthmus/test/netns"
 )
 
 // process is one isthmus that a test started.
 type process struct {
+	*child.Process
 	t    testing.TB
 	name string
 	log  string
-	cmd  *exec.Cmd
-	// ended is closed when it has ended and was waited for.
-	ended chan struct{}
 	// first is the first line that it printed.
-	first chan string
+	first <-chan string
 	once  sync.Once
 }
 
@@ -39,46 +35,64 @@ func launch(t testing.TB, name, log string, env []string, args ...string) *proce
 // launchIn is launch in a network; nil: that of this process.
 func launchIn(t testing.TB, space *netns.Space, name, log string, env []string, args ...string) *process {
 	t.Helper()
-	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &process{t: t, name: name, log: log, ended: make(chan struct{}), first: make(chan string, 1)}
 	program := binary
 	if space != nil {
 		program, args = space.Command(program, args)
 	}
-	p.cmd = exec.Command(program, args...) //nolint:noctx // it must be able to end in order: see stop
-	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.Stderr = file
-	out, err := p.cmd.StdoutPipe()
+	out := &firstLine{line: make(chan string, 1)}
+	started, err := child.Start(child.Options{Name: name, Binary: program, Args: args, Env: env, LogFile: log, Out: out})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	go func() {
-		defer close(p.ended)
-		reader := bufio.NewReader(out)
-		line, _ := reader.ReadString('\n') // none: it ended
-		p.first <- strings.TrimSpace(line)
-		_, _ = io.Copy(io.Discard, reader) // until it ends
-		_ = p.cmd.Wait()                   // how it ended is in its log
-		_ = file.Close()
+		<-started.Done()
+		out.give("") // it ended, and had said nothing
 	}()
+	p := &process{Process: started, t: t, name: name, log: log, first: out.line}
 	t.Cleanup(p.stop)
 	return p
+}
+
+// firstLine is a writer that gives away the first line, and forgets the rest.
+type firstLine struct {
+	mu     sync.Mutex
+	buffer strings.Builder
+	given  bool
+	line   chan string
+}
+
+// Write implements io.Writer.
+func (f *firstLine) Write(data []byte) (int, error) {
+	f.mu.Lock()
+	f.buffer.Write(data)
+	line, _, whole := strings.Cut(f.buffer.String(), "\n")
+	f.mu.Unlock()
+	if whole {
+		f.give(line)
+	}
+	return len(data), nil
+}
+
+func (f *firstLine) give(line string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.buffer.Reset()
+	if !f.given {
+		f.given = true
+		f.line <- strings.TrimSpace(line)
+	}
 }
 
 // stop ends it in order, and by force when that takes too long.
 func (p *process) stop() {
 	p.once.Do(func() {
-		_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+		if err := p.Signal(syscall.SIGTERM); err != nil {
+			p.t.Error(err)
+		}
 		timer := time.NewTimer(stopTimeout)
 		defer timer.Stop()
 		select {
-		case <-p.ended:
+		case <-p.Done():
 		case <-timer.C:
 			p.t.Errorf("%s did not end within %s of SIGTERM", p.name, stopTimeout)
 			p.kill()
@@ -91,8 +105,9 @@ func (p *process) stop() {
 
 // kill ends it as kill -9 does.
 func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // it may have ended
-	<-p.ended
+	if err := p.End(0); err != nil {
+		p.t.Error(err)
+	}
 }
 
 // exit waits until it ends by itself, and returns its exit code.
@@ -101,11 +116,11 @@ func (p *process) exit() int {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
-	case <-p.ended:
+	case <-p.Done():
 	case <-timer.C:
 		p.t.Fatalf("%s still runs after %s", p.name, patience)
 	}
-	return p.cmd.ProcessState.ExitCode()
+	return p.ExitCode()
 }
 
 // tail is the end of its log.

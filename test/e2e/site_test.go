@@ -170,8 +170,13 @@ type Gateway struct {
 	*process
 	// LAN and WAN are its addresses.
 	LAN, WAN string
+	f        *Fleet
+	dir      string
 	start    func() *process
 }
+
+// Name is what it enrolled as.
+func (g *Gateway) Name() string { return g.f.enrolledAs(g.dir) }
 
 // Restart starts a gateway again that was stopped or killed.
 func (g *Gateway) Restart() { g.process = g.start() }
@@ -180,7 +185,9 @@ func (g *Gateway) Restart() { g.process = g.start() }
 func (d *Datacenter) StartGateway() *Gateway {
 	f, n := d.f, len(d.Gateways)
 	f.t.Helper()
-	g := &Gateway{}
+	dc := d.Cluster.Datacenter
+	name := fmt.Sprintf("%s-gateway-%d", dc, n+1)
+	g := &Gateway{f: f, dir: f.path(name)}
 	port := strconv.Itoa(gatewayPort + n)
 	if d.space != nil {
 		g.LAN, g.WAN = net.JoinHostPort(d.space.Gateways[n], port), net.JoinHostPort(d.space.WAN[n], port)
@@ -188,8 +195,6 @@ func (d *Datacenter) StartGateway() *Gateway {
 		g.LAN = freeAddress(f.t)
 		g.WAN = g.LAN
 	}
-	dc := d.Cluster.Datacenter
-	name := fmt.Sprintf("%s-gateway-%d", dc, n+1)
 	tokenFile := f.path(name + ".join")
 	f.Must("join-token", "create", "--datacenter", dc, "--kind", "gateway", "--fleet-key", f.path("fleet.key"), "--out", tokenFile)
 	listen := g.LAN
@@ -200,7 +205,7 @@ func (d *Datacenter) StartGateway() *Gateway {
 		f.t.Helper()
 		env := []string{"CONSUL_HTTP_ADDR=unix://" + d.Socket, "CONSUL_HTTP_TOKEN_FILE=" + f.path(dc+"-gateway.token")}
 		args := []string{
-			"gateway", "--data-dir", f.path(name), "--join-token-file", tokenFile, "--lan-address", g.LAN, "--wan-address", g.WAN, "--log-level", "debug",
+			"gateway", "--data-dir", g.dir, "--join-token-file", tokenFile, "--lan-address", g.LAN, "--wan-address", g.WAN, "--log-level", "debug",
 			"--listen", listen, "--drain-timeout", "1s",
 		}
 		return launchIn(f.t, d.space, name, f.path(name+".log"), env, args...)

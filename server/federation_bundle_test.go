@@ -52,6 +52,10 @@ func bundling(t *testing.T) (n *node, w *wan, fleet *identity.FleetKey, agents m
 func TestBundlesOfHostileAgents(t *testing.T) {
 	t.Parallel()
 	n, _, fleet, agents := bundling(t)
+	cells := n.want(200, n.call("GET", "/v1/reachability?federation=global", "")).body
+	if strings.Contains(cells, "NoAddress") || !strings.Contains(cells, "dc3 is bundling: what is tried") {
+		t.Errorf("who reaches whom before they join: %s", cells)
+	}
 	maker := agents["dc1"]
 	item, _ := maker.part()
 	member := func(dc string) *isthmusv1.BundleMember {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -73,12 +74,23 @@ func reached(v *snapshot.View, from string, of federation.Seen, memberships map[
 		if asked[to] || memberships[to].Federation.GetName() != own.Federation.GetName() {
 			continue
 		}
-		out = append(out, &isthmusv1.ReachedGateway{
-			From: from, To: to, Reached: reachedUnknown, Reason: "NoAddress",
-			Message: "no address is known at which others reach " + to + ": start a mesh gateway there, or declare one (kind: Gateway)",
-		})
+		out = append(out, untried(own.Federation, from, to))
 	}
 	return out
+}
+
+// untried is why a member has nothing to try of another.
+func untried(f *isthmusv1.Federation, from, to string) *isthmusv1.ReachedGateway {
+	cell := &isthmusv1.ReachedGateway{
+		From: from, To: to, Reached: reachedUnknown, Reason: "NoAddress",
+		Message: "no address is known at which others reach " + to + ": start a mesh gateway there, or declare one (kind: Gateway)",
+	}
+	for _, datacenter := range []string{from, to} {
+		if m := resource.MemberOf(f, datacenter); datacenter != f.GetSpec().GetPrimary() && (!resource.Federated(m) || m.GetPhase() == resource.PhaseLeaving) {
+			cell.Reason, cell.Message = "NotJoined", datacenter+" is "+cmp.Or(m.GetPhase(), resource.PhaseWaiting)+": what is tried are the ways between those that have joined"
+		}
+	}
+	return cell
 }
 
 type probe struct{ datacenter, address string }

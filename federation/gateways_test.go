@@ -45,6 +45,9 @@ func TestMakeBeforeBreak(t *testing.T) {
 	}
 	w.probes("dc3", "dc1", "new:8443", "Timeout")
 	w.settle(t)
+	if got := w.gateways("dc1"); got != both {
+		t.Errorf("forgotten although dc3 does not reach the new one: %s", got)
+	}
 	w.see("dc3", func(s *federation.Seen) { s.Online = false })
 	w.probes("dc3", "dc1", "new:8443", "")
 	w.settle(t)

@@ -281,6 +281,9 @@ func (s *simulated) move(i int) {
 			f.Spec.Mode = rapid.SampledFrom([]string{resource.ModeMeshGateway, resource.ModeTraditional}).Draw(s.t, fmt.Sprint("mode ", i))
 		})
 	default:
+		for address := range here.gateways {
+			here.gateways[address] = true
+		}
 		s.now = s.now.Add(time.Duration(rapid.IntRange(1, 200).Draw(s.t, fmt.Sprint("seconds ", i))) * time.Second)
 	}
 }
@@ -289,7 +292,8 @@ func (s *simulated) move(i int) {
 func (s *simulated) gateway(dc string, here *site) {
 	here.next++
 	address := fmt.Sprintf("%s-%d.example:8443", dc, here.next)
-	here.gateways[address] = true
+	// It may take its time until others get through.
+	here.gateways[address] = rapid.Bool().Draw(s.t, address+" works")
 	s.Put(&isthmusv1.Gateway{
 		Name: "gw-" + address, Spec: &isthmusv1.GatewaySpec{Datacenter: dc, WanAddress: address, Source: "discovered"},
 		Status: &isthmusv1.GatewayStatus{Health: "passing"},
@@ -326,6 +330,9 @@ func TestConverges(t *testing.T) {
 			here.up = true
 			if len(here.gateways) == 0 {
 				s.gateway(dc, here)
+			}
+			for address := range here.gateways {
+				here.gateways[address] = true
 			}
 		}
 		for range 60 {

@@ -12,84 +12,53 @@ import (
 	"isthmus/test/kubetest"
 )
 
-// Kubernetes as docs/kubernetes.md tells it: the agent with the rights of the manifests, a Secret, and a Consul that the chart starts out
-// of it. A primary on VMs has a secondary there.
+const (
+	federationSecret = "consul-federation"
+	serverCertSecret = "consul-federation-server"
+)
+
+// kubernetes is a datacenter in a cluster: agent and servers are real, kubelet, Helm and controllers are played.
+type kubernetes struct {
+	*Datacenter
+	cluster *kubetest.Cluster
+	pod     *kubetest.Pod
+}
+
+// Kubernetes as docs/kubernetes.md tells it: the agent with the rights of the manifests, Secrets, and a Consul that the chart starts out
+// of them. A primary on VMs has a secondary there.
 func TestKubernetesFederation(t *testing.T) {
 	f := NewFleet(t, 2)
-	k := kubetest.Start(t)
-	k.Namespace(t, "consul")
-	k.Apply(t, "../../deploy/kubernetes/agent-secondary.yaml", "consul")
-	kubeconfig := k.Kubeconfig(t, k.Token(t, "consul", "isthmus-agent"))
-
+	dc2 := f.kubernetes("dc2")
 	dc1 := f.Site("dc1", Site{Primary: true})
-	dc2 := &Datacenter{f: f}
-	dc2.Servers = f.servers(dc2, "dc2", Site{Fresh: true})
-	dc2.Cluster = dc2.Servers[0]
-	f.online(dc2.launchAgent(dc2.Cluster, "--kubeconfig", kubeconfig, "--allow-join"))
 	f.Apply("kind: Datacenter\nname: dc1\nspec: {runtime: vm}\n---\n" +
-		"kind: Datacenter\nname: dc2\nspec: {runtime: kubernetes, kubernetes: {apiUrl: \"" + k.URL + "\"}}\n")
+		"kind: Datacenter\nname: dc2\nspec: {runtime: kubernetes, kubernetes: {apiUrl: \"" + dc2.cluster.URL + "\"}}\n")
 	f.Apply("kind: Federation\nname: global\nspec: {primary: dc1, secondaries: [dc2], mode: mesh-gateway, keyless: true}\n")
+	f.Phase("global", "dc2", "delivering", "HelmValuesNeeded")
 
-	secrets := "/api/v1/namespaces/consul/secrets/"
-	f.Eventually("the Secrets are there", func() error {
-		for _, name := range []string{"consul-federation", "consul-federation-server"} {
-			if status := k.Call(t, "", http.MethodGet, secrets+name, nil, nil); status != http.StatusOK {
-				return fmt.Errorf("%s: %d; dc2 is %v", name, status, f.Member("global", "dc2"))
-			}
-		}
-		return nil
-	})
-	var secret struct {
-		Type string
-		Data map[string][]byte
+	data := dc2.secret(federationSecret).Data
+	if want := fmt.Sprintf(`{"primary_datacenter":"dc1","primary_gateways":[%q]}`, dc1.Gateways[0].WAN); string(data["serverConfigJSON"]) != want {
+		t.Errorf("serverConfigJSON is %s, want %s", data["serverConfigJSON"], want)
 	}
-	k.Do(t, http.MethodGet, secrets+"consul-federation", nil, &secret)
-	if want := fmt.Sprintf(`{"primary_datacenter":"dc1","primary_gateways":[%q]}`, dc1.Gateways[0].WAN); string(secret.Data["serverConfigJSON"]) != want {
-		t.Errorf("serverConfigJSON is %s, want %s", secret.Data["serverConfigJSON"], want)
-	}
-	if len(secret.Data["caKey"]) > 0 || len(secret.Data["replicationToken"]) == 0 || len(secret.Data["gossipEncryptionKey"]) == 0 {
+	if len(data["caKey"]) > 0 || len(data["replicationToken"]) == 0 || len(data["gossipEncryptionKey"]) == 0 {
 		t.Error("a keyless Secret has a CA key, or not what it should have")
 	}
 
-	f.Phase("global", "dc2", "delivering", "HelmValuesNeeded")
-
-	// Helm, the kubelet, and the controller of StatefulSets.
-	k.Apply(t, "../../agent/kube/testdata/consul-server.yaml", "consul")
-	pod := k.NewPod(t, "consul", dc2.ConfigDir, "consul-federation", "consul-federation-server")
-	pod.Mount()
-	pod.Configure("dc1", f.extraConfig("dc2"))
-	restart := func() {
-		if out, err := exec.CommandContext(t.Context(), "sh", "-c", dc2.RestartCommand()).CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-	}
-	restart()
-	k.Do(t, http.MethodPatch, "/apis/apps/v1/namespaces/consul/statefulsets/consul-server/status", map[string]any{
-		"status": map[string]any{"observedGeneration": 1, "replicas": 3, "readyReplicas": 3, "currentRevision": "one", "updateRevision": "one"},
-	}, nil)
+	dc2.install("dc1", f.extraConfig("dc2"))
 	dc2.chartGateway(dc1)
-	f.Joined("global", dc1, dc2)
-	dc1.Reads(dc2)
+	f.Joined("global", dc1, dc2.Datacenter)
+	dc1.Reads(dc2.Datacenter)
 	dc2.Reads(dc1)
-	var noted struct {
-		Metadata struct{ Annotations map[string]string }
-	}
-	k.Do(t, http.MethodGet, secrets+"consul-federation", nil, &noted)
-	if noted.Metadata.Annotations["isthmus.io/running"] == "" {
+	if dc2.secret(federationSecret).Metadata.Annotations["isthmus.io/running"] == "" {
 		t.Error("the Secret does not say what the servers run with")
 	}
 
 	t.Log("leaving: what the servers still read stays")
 	f.Apply("kind: Federation\nname: global\nspec: {primary: dc1, secondaries: [], mode: mesh-gateway, keyless: true}\n")
 	f.Phase("global", "dc2", "leaving", "SecretInUse")
-	servers := "/apis/apps/v1/namespaces/consul/statefulsets/consul-server"
-	containers := []any{map[string]string{"name": "consul", "image": "hashicorp/consul:1.20.6"}}
-	k.Do(t, http.MethodPatch, servers, map[string]any{"spec": map[string]any{"template": map[string]any{"spec": map[string]any{"volumes": nil, "containers": containers}}}}, nil)
-	pod.Unfederate()
-	restart()
+	dc2.unfederate()
 	f.Eventually("the Secrets are gone, and the tokens with them", func() error {
-		for _, name := range []string{"consul-federation", "consul-federation-server"} {
-			if status := k.Call(t, "", http.MethodGet, secrets+name, nil, nil); status != http.StatusNotFound {
+		for _, name := range []string{federationSecret, serverCertSecret} {
+			if status := dc2.cluster.Call(t, "", http.MethodGet, secretPath(name), nil, nil); status != http.StatusNotFound {
 				return fmt.Errorf("%s: %d", name, status)
 			}
 		}
@@ -99,6 +68,66 @@ func TestKubernetesFederation(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// kubernetes starts the agent of a datacenter of which nothing else is there yet.
+func (f *Fleet) kubernetes(name string) *kubernetes {
+	f.t.Helper()
+	d := &kubernetes{Datacenter: &Datacenter{f: f}, cluster: kubetest.Start(f.t)}
+	d.cluster.Namespace(f.t, "consul")
+	d.cluster.Apply(f.t, "../../deploy/kubernetes/agent-secondary.yaml", "consul")
+	d.Servers = f.servers(d.Datacenter, name, Site{Fresh: true})
+	d.Cluster = d.Servers[0]
+	kubeconfig := d.cluster.Kubeconfig(f.t, d.cluster.Token(f.t, "consul", "isthmus-agent"))
+	f.online(d.launchAgent(d.Cluster, "--kubeconfig", kubeconfig, "--allow-join"))
+	d.pod = d.cluster.NewPod(f.t, "consul", d.ConfigDir, federationSecret, serverCertSecret)
+	return d
+}
+
+type kubernetesSecret struct {
+	Metadata struct{ Annotations map[string]string }
+	Data     map[string][]byte
+}
+
+func secretPath(name string) string { return "/api/v1/namespaces/consul/secrets/" + name }
+
+func (d *kubernetes) secret(name string) kubernetesSecret {
+	d.f.t.Helper()
+	var s kubernetesSecret
+	d.cluster.Do(d.f.t, http.MethodGet, secretPath(name), nil, &s)
+	return s
+}
+
+const serversPath = "/apis/apps/v1/namespaces/consul/statefulsets/consul-server"
+
+// install plays helm install.
+func (d *kubernetes) install(primary, extraConfig string) {
+	t := d.f.t
+	t.Helper()
+	d.cluster.Apply(t, "../../agent/kube/testdata/consul-server.yaml", "consul")
+	d.pod.Mount()
+	d.pod.Configure(primary, extraConfig)
+	d.restart()
+	d.cluster.Do(t, http.MethodPatch, serversPath+"/status", map[string]any{
+		"status": map[string]any{"observedGeneration": 1, "replicas": 3, "readyReplicas": 3, "currentRevision": "one", "updateRevision": "one"},
+	}, nil)
+}
+
+// unfederate plays helm upgrade with values without the federation's.
+func (d *kubernetes) unfederate() {
+	t := d.f.t
+	t.Helper()
+	spec := map[string]any{"volumes": nil, "containers": []any{map[string]string{"name": "consul", "image": "hashicorp/consul:1.20.6"}}}
+	d.cluster.Do(t, http.MethodPatch, serversPath, map[string]any{"spec": map[string]any{"template": map[string]any{"spec": spec}}}, nil)
+	d.pod.Unfederate()
+	d.restart()
+}
+
+func (d *kubernetes) restart() {
+	d.f.t.Helper()
+	if out, err := exec.CommandContext(d.f.t.Context(), "sh", "-c", d.RestartCommand()).CombinedOutput(); err != nil {
+		d.f.t.Fatalf("%v\n%s", err, out)
+	}
 }
 
 // extraConfig is what the Helm values for a datacenter add to Consul's configuration.
@@ -116,7 +145,7 @@ func (f *Fleet) extraConfig(datacenter string) string {
 	if err := yaml.Unmarshal([]byte(text), &values); err != nil {
 		f.t.Fatal(err)
 	}
-	if values.Server.ServerCert.SecretName != "consul-federation-server" {
+	if values.Server.ServerCert.SecretName != serverCertSecret {
 		f.t.Errorf("the values are\n%s", text)
 	}
 	return values.Server.ExtraConfig

@@ -150,7 +150,7 @@ func validateFederation(o Object) []fault.Violation {
 	}
 	if text := spec.GetRetryIntervalWan(); text != "" {
 		if d, err := time.ParseDuration(text); err != nil || d < time.Second || d > 10*time.Minute {
-			r.add(invalid("spec.retryIntervalWan", "%s is not a duration from 1s to 10m: for example 2s", quote(text)))
+			r.add(invalid("spec.retryIntervalWAN", "%s is not a duration from 1s to 10m: for example 2s", quote(text)))
 		}
 	}
 	seen := map[string]bool{}

@@ -110,7 +110,7 @@ func TestValidateFederation(t *testing.T) {
 		"spec.secondaries[1]":    func(s *isthmusv1.FederationSpec) { s.Secondaries = []string{"dc2", "dc2"} },
 		"spec.mode":              func(s *isthmusv1.FederationSpec) { s.Mode = "other" },
 		"spec.meshGatewayMode":   func(s *isthmusv1.FederationSpec) { s.Mode, s.MeshGatewayMode = resource.ModeTraditional, "local" },
-		"spec.retryIntervalWan":  func(s *isthmusv1.FederationSpec) { s.RetryIntervalWan = "1ms" },
+		"spec.retryIntervalWAN":  func(s *isthmusv1.FederationSpec) { s.RetryIntervalWan = "1ms" },
 		"spec.acceptDataLoss[1].datacenter": func(s *isthmusv1.FederationSpec) {
 			s.AcceptDataLoss = []*isthmusv1.AcceptedLoss{{Datacenter: "dc2", PlanDigest: "a"}, {Datacenter: "dc2", PlanDigest: "b"}}
 		},

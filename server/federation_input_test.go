@@ -26,7 +26,7 @@ func TestBadFederations(t *testing.T) {
 		{"federation-without-primary", "POST", "/v1/apply", yaml, "kind: Federation\nname: other\nspec: {secondaries: [dc4]}\n"},
 		{"federation-with-both-choices", "POST", "/v1/apply", yaml, "kind: Federation\nname: other\nspec: {primary: dc4, secondaries: [dc5], secondarySelector: env=demo}\n"},
 		{"federation-mode", "POST", "/v1/apply", yaml, "kind: Federation\nname: other\nspec: {primary: dc4, mode: direct}\n"},
-		{"federation-retry", "POST", "/v1/apply", yaml, "kind: Federation\nname: other\nspec: {primary: dc4, retryIntervalWan: soon}\n"},
+		{"federation-retry", "POST", "/v1/apply", yaml, "kind: Federation\nname: other\nspec: {primary: dc4, retryIntervalWAN: soon}\n"},
 		{"federation-accepts-nothing", "POST", "/v1/apply", yaml, "kind: Federation\nname: global\nspec: {primary: dc1, secondaries: [dc2, dc3], acceptDataLoss: [{datacenter: dc2}]}\n"},
 		{"federation-other-primary", "POST", "/v1/apply", yaml, "kind: Federation\nname: global\nspec: {primary: dc4, secondaries: [dc2, dc3]}\n"},
 		{"peering-inside-a-federation", "POST", "/v1/apply", yaml, "kind: Peering\nname: p\nspec: {acceptor: dc1, dialer: dc2}\n"},

@@ -156,7 +156,7 @@ type FederationSpec struct {
 	// The key of the primary's server CA stays there: it signs the secondaries' certificates.
 	Keyless bool `protobuf:"varint,6,opt,name=keyless,proto3" json:"keyless,omitempty"`
 	// Consul's retry_interval_wan, in Go's syntax. Default 2s: Consul's own 30s is how long a join takes.
-	RetryIntervalWan string `protobuf:"bytes,7,opt,name=retry_interval_wan,json=retryIntervalWan,proto3" json:"retry_interval_wan,omitempty"`
+	RetryIntervalWan string `protobuf:"bytes,7,opt,name=retry_interval_wan,json=retryIntervalWAN,proto3" json:"retry_interval_wan,omitempty"`
 	// What may be destroyed: see FederationPlan.
 	AcceptDataLoss []*AcceptedLoss `protobuf:"bytes,8,rep,name=accept_data_loss,json=acceptDataLoss,proto3" json:"accept_data_loss,omitempty"`
 	unknownFields  protoimpl.UnknownFields
@@ -2256,7 +2256,7 @@ const file_isthmus_v1_federation_proto_rawDesc = "" +
 	"\x04mode\x18\x04 \x01(\tB#\xbaH \xd8\x01\x01r\x1bR\fmesh-gatewayR\vtraditionalR\x04mode\x12C\n" +
 	"\x11mesh_gateway_mode\x18\x05 \x01(\tB\x17\xbaH\x14\xd8\x01\x01r\x0fR\x05localR\x06remoteR\x0fmeshGatewayMode\x12\x18\n" +
 	"\akeyless\x18\x06 \x01(\bR\akeyless\x12,\n" +
-	"\x12retry_interval_wan\x18\a \x01(\tR\x10retryIntervalWan\x12B\n" +
+	"\x12retry_interval_wan\x18\a \x01(\tR\x10retryIntervalWAN\x12B\n" +
 	"\x10accept_data_loss\x18\b \x03(\v2\x18.isthmus.v1.AcceptedLossR\x0eacceptDataLoss\"_\n" +
 	"\fAcceptedLoss\x12&\n" +
 	"\n" +

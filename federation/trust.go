@@ -44,29 +44,23 @@ func (a authorities) within(others authorities) bool {
 	return true
 }
 
-// ownCA are the CAs of the certificates that the servers of a datacenter have, as its agents vouch for them, each once; none when none can
-// tell. Others believe nobody else: see identity.VerifyOwnCA.
-func (j *judge) ownCA(datacenter string) []*isthmusv1.OwnCA {
+// ownCA is the CA (PEM) of the certificates that the servers of a datacenter have, as its agents say; empty when none can tell.
+func (j *judge) ownCA(datacenter string) string {
 	all := authorities{}
-	var out []*isthmusv1.OwnCA
+	var texts []string
 	for _, d := range j.seen[datacenter].Deliveries {
 		own := authoritiesOf(d.Report.GetOwnCa())
-		if len(d.Report.GetOwnCaSignature()) == 0 || d.Report.GetUid() != j.next.uid() || own.within(all) {
+		if len(own) == 0 || own.within(all) {
 			continue
 		}
 		maps.Copy(all, own)
-		out = append(out, &isthmusv1.OwnCA{Agent: d.Agent, Certificates: d.Report.GetOwnCa(), Signature: d.Report.GetOwnCaSignature()})
+		texts = append(texts, strings.TrimSpace(d.Report.GetOwnCa()))
 	}
-	return out
-}
-
-// authorities are the certificates of the CA of a datacenter's servers.
-func (j *judge) authorities(datacenter string) authorities {
-	all := authorities{}
-	for _, own := range j.ownCA(datacenter) {
-		maps.Copy(all, authoritiesOf(own.GetCertificates()))
+	slices.Sort(texts)
+	if len(texts) == 0 {
+		return ""
 	}
-	return all
+	return strings.Join(texts, "\n") + "\n"
 }
 
 // untrusted is why a member's servers and those of the others do not believe each other's certificates yet. A member whose Consul is yet
@@ -75,7 +69,7 @@ func (j *judge) untrusted(m *isthmusv1.FederationMember) problem {
 	if j.fresh(m) || j.follows(m) {
 		return problem{}
 	}
-	own, primary := j.authorities(m.GetDatacenter()), j.authorities(j.primary())
+	own, primary := authoritiesOf(j.ownCA(m.GetDatacenter())), authoritiesOf(j.ownCA(j.primary()))
 	switch {
 	case len(own) > 0 && len(primary) > 0 && own.within(primary):
 		return problem{}
@@ -122,24 +116,25 @@ func (j *judge) distrusts(m *isthmusv1.FederationMember, of authorities) string 
 // federation's CA, and nobody else has to trust the old one.
 func (j *judge) trust() {
 	entering := false
-	primary := j.authorities(j.primary())
+	primary := authoritiesOf(j.ownCA(j.primary()))
 	for _, m := range j.secondaryRows() {
 		switch m.GetPhase() {
 		case resource.PhaseTrusting, resource.PhaseBundling:
-			m.OwnCa = nil
-			if !j.authorities(m.GetDatacenter()).within(primary) && !j.fresh(m) && !j.follows(m) {
-				m.OwnCa = j.ownCA(m.GetDatacenter())
+			own := j.ownCA(m.GetDatacenter())
+			m.OwnCa = ""
+			if parsed := authoritiesOf(own); len(parsed) > 0 && !parsed.within(primary) && !j.fresh(m) && !j.follows(m) {
+				m.OwnCa = own
 			}
 		case resource.PhaseDelivering, resource.PhaseJoining:
 		default:
-			m.OwnCa = nil
+			m.OwnCa = ""
 		}
-		entering = entering || len(m.GetOwnCa()) > 0
+		entering = entering || m.GetOwnCa() != ""
 	}
 	if j.primaryRow == nil {
 		return
 	}
-	j.primaryRow.OwnCa = nil
+	j.primaryRow.OwnCa = ""
 	if entering {
 		j.primaryRow.OwnCa = j.ownCA(j.primary())
 	}

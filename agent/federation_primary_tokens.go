@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+	"time"
 
 	"isthmus/agent/consul"
 	"isthmus/fault"
@@ -128,7 +129,7 @@ func (p *primaryPass) revoke(ctx context.Context, m *isthmusv1.BundleMember) err
 		switch {
 		case w.Datacenter != m.GetConsulDatacenter():
 			continue
-		case w.Status == wanAlive:
+		case w.Status == wanAlive && !p.gone(ctx, m):
 			alive = append(alive, w.Node)
 			continue
 		}
@@ -142,6 +143,32 @@ func (p *primaryPass) revoke(ctx context.Context, m *isthmusv1.BundleMember) err
 			strings.Join(alive, ", "), m.GetDatacenter())
 	}
 	return nil
+}
+
+const (
+	// aliveTimeout is how long a server of another datacenter may take to answer.
+	aliveTimeout = 5 * time.Second
+	// goneAfter is how long servers have to be silent to be taken for gone.
+	goneAfter = 10 * time.Second
+)
+
+// gone tells that a datacenter's servers, which the WAN gossip still calls alive, have not answered for a while: gossip takes minutes to
+// notice that the only two members of a pool are apart. One that is there after all says so, and is back in the pool.
+func (p *primaryPass) gone(ctx context.Context, m *isthmusv1.BundleMember) bool {
+	desk, key := &p.primary, p.key(m)
+	ctx, cancel := context.WithTimeout(ctx, aliveTimeout)
+	defer cancel()
+	if _, err := p.consul.RemoteServices(ctx, m.GetConsulDatacenter()); err == nil {
+		delete(desk.silent, key)
+		return false
+	}
+	if _, known := desk.silent[key]; !known {
+		if desk.silent == nil {
+			desk.silent = map[string]time.Time{}
+		}
+		desk.silent[key] = p.now()
+	}
+	return p.now().Sub(desk.silent[key]) >= goneAfter
 }
 
 // wanMembers is the WAN gossip as it was at the beginning of the pass.

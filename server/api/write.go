@@ -179,8 +179,8 @@ func peeringGoesGradually(p *isthmusv1.Peering, force bool) (bool, error) {
 	return !force && len(p.GetStatus().GetToken().GetLedger()) > 0, nil
 }
 
-// datacenterGoesGradually tells whether peerings that groups own, or that are going already, have to go first; force does
-// not wait for those that are going, of which an end may never answer. along are the edits of what goes with the datacenter:
+// datacenterGoesGradually tells whether peerings that groups own, or that are going already, have to go first, or the federation that it
+// has begun to join has to be left; force does not wait for what may never answer. along are the edits of what goes with the datacenter:
 // such peerings, and gateways that were discovered.
 func datacenterGoesGradually(v *snapshot.View, d *isthmusv1.Datacenter, force bool) (gradual bool, along []*edit) {
 	leave := func(o resource.Object, message string) {
@@ -193,6 +193,9 @@ func datacenterGoesGradually(v *snapshot.View, d *isthmusv1.Datacenter, force bo
 		case passing(p):
 			gradual = true
 		}
+	}
+	if m, ok := resource.MembershipOf(v, d.GetName()); ok && !force {
+		gradual = gradual || resource.Engaged(resource.MemberOf(m.Federation, d.GetName()))
 	}
 	for g := range resource.AllTouching[*isthmusv1.Gateway](v, resource.KindGateway, d.GetName()) {
 		if passing(g) {

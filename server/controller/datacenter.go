@@ -40,11 +40,13 @@ func (l *leader) datacenter(v *snapshot.View, name string) []edit {
 	return out
 }
 
+// touched tells whether something of it is still in a Consul: a peering's end, or its part in a federation.
 func touched(v *snapshot.View, datacenter string) bool {
 	for range v.Touching(resource.KindPeering, datacenter) {
 		return true
 	}
-	return false
+	m, ok := resource.MembershipOf(v, datacenter)
+	return ok && resource.Engaged(resource.MemberOf(m.Federation, datacenter))
 }
 
 // datacenterGoes removes a datacenter with the gateways that were found in it.
@@ -55,7 +57,7 @@ func (l *leader) datacenterGoes(v *snapshot.View, d *isthmusv1.Datacenter) []edi
 			out = append(out, removal(g, l.event(resource.ActionDelete, g, "with its datacenter")))
 		}
 	}
-	return append(out, removal(d, l.event(resource.ActionDelete, d, "its last peering is gone")))
+	return append(out, removal(d, l.event(resource.ActionDelete, d, "nothing holds it any more")))
 }
 
 // inventory is what is known of a datacenter.

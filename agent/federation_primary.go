@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"slices"
 	"time"
 
@@ -38,6 +39,8 @@ type primaryDesk struct {
 	stored map[string]storedBundle
 	// joins are attempts to join servers, which take as long as it takes to find out that nobody answers.
 	joins *joins
+	// accepted is the CA (SHA-256 of its certificate) that this datacenter's servers said that they trust.
+	accepted [sha256.Size]byte
 }
 
 // storedBundle is one that the server took.
@@ -230,7 +233,9 @@ func validConsulName(name string) bool {
 // authority is the CA, read once in a pass.
 func (p *primaryPass) authority(ctx context.Context) (*authority, error) {
 	if p.ca == nil && p.caErr == nil {
-		p.ca, p.caErr = readAuthority(ctx, p.authoritySource(), p.now())
+		if p.ca, p.caErr = readAuthority(ctx, p.authoritySource(), p.now()); p.caErr == nil {
+			p.caErr = p.accepted(ctx, p.ca)
+		}
 	}
 	return p.ca, p.caErr
 }

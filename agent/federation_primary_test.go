@@ -46,6 +46,15 @@ type primary struct {
 	log    bytes.Buffer
 }
 
+// trust lets a Consul trust a further CA: all that newServerCA makes have the same name.
+func trust(t *testing.T, c *consultest.Cluster, ca *serverCA) {
+	t.Helper()
+	own, err := os.ReadFile(c.CAFile)
+	need(t, err)
+	need(t, os.WriteFile(c.CAFile, []byte(string(own)+ca.text(t)), 0o600))
+	c.Do(http.MethodPut, "/v1/agent/reload", nil, nil)
+}
+
 func newPrimary(t *testing.T, c *consultest.Cluster, token string) *primary {
 	t.Helper()
 	fleet, err := identity.NewFleetKey()
@@ -55,6 +64,7 @@ func newPrimary(t *testing.T, c *consultest.Cluster, token string) *primary {
 	}}
 	p.id = p.enrolled(c.Datacenter)
 	p.ca = newServerCA(t, p.clock, 5*365*24*time.Hour, nil)
+	trust(t, c, p.ca)
 	client, err := consul.New(settings(t, c.Env(token)...), hclog.NewNullLogger())
 	need(t, err)
 	log := hclog.New(&hclog.LoggerOptions{Output: &p.log, Level: hclog.Trace})
@@ -485,10 +495,15 @@ func TestWhatKeepsAPrimaryFromMakingABundle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p.t = t
 			p.agent.Allow(agent.FederationConfig{CACertFile: test.cert, CAKeyFile: test.key})
+			p.later(time.Minute) // longer than any pause after the failures before
 			p.refuses("CAUnreadable", test.word)
 		})
 	}
 	p.t = t
+	strange := newServerCA(t, p.clock, time.Hour*1000, func(c *x509.Certificate) { c.Subject.CommonName = "CA of others" })
+	p.agent.Allow(strange.config())
+	p.later(time.Minute)
+	p.refuses("CAUnreadable", "CA of others is not one that this datacenter's server dc1-server trusts")
 	p.agent.Allow(good)
 	m.PrimaryGateways = nil
 	p.refuses("NoWayToPrimary", "gateway")

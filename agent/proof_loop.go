@@ -250,7 +250,7 @@ func (p *prover) watchCertificates(l *proofLoop) {
 	for l.ctx.Err() == nil {
 		now := p.lookAtCertificates(l.ctx, l.target.datacenter, l.target.address)
 		p.mu.Lock()
-		news := l.ctx.Err() == nil && !(slices.Equal(now.names, p.certificate.names) && now.expires.Equal(p.certificate.expires))
+		news := l.ctx.Err() == nil && (!slices.Equal(now.names, p.certificate.names) || !now.expires.Equal(p.certificate.expires))
 		if news {
 			p.certificate = now
 		}

@@ -55,6 +55,9 @@ type courier struct {
 	bundle openBundle
 	// watch is what a join would destroy, for the report.
 	watch lossWatch
+	// settled is the content that Consul runs with. Until settledUntil it is not looked whether somebody changed it there.
+	settled      string
+	settledUntil time.Time
 }
 
 // deliveryRecord is what a courier knows across restarts.
@@ -169,9 +172,9 @@ var errNothing = errors.New("nothing to deliver")
 
 // deliver does what this host needs now, and tells how it stands and when to look again at the latest.
 func (c *courier) deliver(ctx context.Context, s situation) (*isthmusv1.DeliveryReport, time.Duration) {
-	var err error
-	if s.standing, err = c.consul.Standing(ctx); err == nil {
-		s.answers = true
+	if c.concerned(s.state) {
+		standing, err := c.consul.Standing(ctx)
+		s.standing, s.answers = standing, err == nil
 	}
 	state, err := c.step(ctx, s)
 	if ctx.Err() != nil {
@@ -190,6 +193,13 @@ func (c *courier) deliver(ctx context.Context, s situation) (*isthmusv1.Delivery
 	return report, pollEvery
 }
 
+// concerned tells whether there is anything to look after.
+func (c *courier) concerned(state *isthmusv1.DesiredState) bool {
+	return c.record.Restart != nil || slices.ContainsFunc(state.GetItems(), func(i *isthmusv1.DesiredItem) bool {
+		return i.GetFederationSecondary() != nil || i.GetFederationPrimary() != nil
+	})
+}
+
 // step is one look at what is wanted and what is there.
 func (c *courier) step(ctx context.Context, s situation) (string, error) {
 	if err := c.remember(ctx, s); err != nil {
@@ -206,6 +216,10 @@ func (c *courier) step(ctx context.Context, s situation) (string, error) {
 	case err != nil:
 		return c.stateOf(err), err
 	}
+	if w.key() == c.settled && c.now().Before(c.settledUntil) {
+		return c.idle(), nil
+	}
+	c.settled = ""
 	if err := c.save(func(r *deliveryRecord) { r.Put = true }); err != nil {
 		return resource.DeliveryFailed, err
 	}

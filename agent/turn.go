@@ -25,8 +25,10 @@ const (
 	strangerFor = 30 * time.Second
 	// restartPatience is after how long a Consul that does not come back is called failed. It is watched on.
 	restartPatience = 2 * time.Minute
-	carryMinPause   = 5 * time.Second
-	carryMaxPause   = 5 * time.Minute
+	// settledFor is how often is looked whether what Consul runs with is still there.
+	settledFor    = 15 * time.Second
+	carryMinPause = 5 * time.Second
+	carryMaxPause = 5 * time.Minute
 	// serverPassing is Consul's word for a server of which nothing is wrong.
 	serverPassing = "passing"
 )
@@ -102,6 +104,7 @@ func (c *courier) carry(ctx context.Context, s situation, w *cargo, effect deliv
 	key := w.key()
 	switch effect {
 	case delivery.EffectNone:
+		c.settled, c.settledUntil = key, c.now().Add(settledFor)
 		return c.arrived(ctx, w.removes)
 	case delivery.EffectRestart:
 	case delivery.EffectReload:

@@ -75,8 +75,8 @@ func urgency(m *isthmusv1.FederationMember) int {
 		return 10
 	case resource.PhaseJoined:
 		switch m.GetReason() {
-		case ReasonJoined, ReasonOneWay, ReasonUpdating:
-			return 0
+		case ReasonJoined, ReasonOneWay, ReasonUpdating, ReasonRestartRequired:
+			return 0 // it works; for restarts there is another condition
 		case ReasonAgentSilent:
 			return 2
 		case ReasonReplicating:

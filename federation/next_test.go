@@ -361,6 +361,29 @@ func TestHostsThatDoNotTakeIt(t *testing.T) {
 	}
 }
 
+// The primary is ready once all its servers are, and a restart that is needed later does not make what works unready.
+func TestPrimaryOfSeveralServers(t *testing.T) {
+	t.Parallel()
+	w := newWorld("dc2")
+	w.Put(enrolled("dc1-b", "dc1", resource.AgentKindAgent))
+	w.see("dc1", func(s *federation.Seen) { s.Deliveries = append(s.Deliveries, delivery("dc1-b")) })
+	w.host("dc1", 0, func(h *isthmusv1.FederationHost) { h.State = resource.DeliveryApplied })
+	w.host("dc1", 1, func(h *isthmusv1.FederationHost) { h.State = resource.DeliveryWaitingTurn })
+	w.primaryRuns()
+	w.settle(t)
+	if m := w.at(t, "dc1", resource.PhaseDelivering, federation.ReasonDelivering); !strings.Contains(m.GetMessage(), "host-dc1-b") {
+		t.Errorf("says %q", m.GetMessage())
+	}
+	w.host("dc1", 1, func(h *isthmusv1.FederationHost) { h.State = resource.DeliveryApplied })
+	w.join(t, "dc2")
+	w.host("dc1", 1, func(h *isthmusv1.FederationHost) { h.State = resource.DeliveryRestartRequired })
+	w.settle(t)
+	w.at(t, "dc1", resource.PhaseJoined, federation.ReasonRestartRequired)
+	if c := resource.FindCondition(w.f.GetStatus().GetConditions(), federation.ConditionRestartRequired); c.GetStatus() != resource.ConditionTrue || w.ready().GetStatus() != resource.ConditionTrue {
+		t.Errorf("%v, %v", c, w.ready())
+	}
+}
+
 func TestBundleErrors(t *testing.T) {
 	t.Parallel()
 	w := newWorld("dc2")

@@ -78,7 +78,8 @@ func (j *judge) decidePrimary() {
 		j.set(m, resource.PhaseBlocked, j.notWritable(m))
 		return
 	}
-	if p := j.deliveryOf(m); !p.none() && (runs != yes || p.reason == ReasonRestartRequired) {
+	// The leading agent's server may run as it shall while others have still to restart.
+	if p := j.deliveryOf(m); !p.none() {
 		j.set(m, resource.PhaseDelivering, p)
 		return
 	}

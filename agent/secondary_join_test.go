@@ -1,9 +1,13 @@
 package agent_test
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
@@ -39,6 +43,7 @@ func newPair(t *testing.T, two *consultest.Cluster, keyless bool) *pair {
 	config.Federation = agent.FederationConfig{
 		CACertFile: p.one.CAFile, CAKeyFile: p.one.CAKeyFile, ConfigDir: p.one.ConfigDir, ReloadCommand: p.one.ReloadCommand(), RestartCommand: p.one.RestartCommand(),
 	}
+	config.Log = p.logger("dc1")
 	p.first = run(t, config)
 	p.primary = &isthmusv1.FederationPrimary{Uid: "f1", Federation: "global", Mode: "traditional", RetryIntervalWan: "1s", Keyless: keyless}
 	p.item = &isthmusv1.FederationSecondary{
@@ -55,7 +60,53 @@ func (p *pair) agentOf(c *consultest.Cluster, token string) *running {
 		AllowJoin: true, ConfigDir: c.ConfigDir, ReloadCommand: c.ReloadCommand(), RestartCommand: c.RestartCommand(),
 		GatewayTokenFile: filepath.Join(config.DataDir, "gateway-token"),
 	}
+	config.Log = p.logger("dc2")
 	return run(p.t, config)
+}
+
+// logger is the test's, and makes sure of that no secret is in it.
+func (p *pair) logger(name string) hclog.Logger {
+	p.t.Helper()
+	var seen lockedBuffer
+	p.t.Cleanup(func() {
+		text := seen.String()
+		secrets := []string{p.one.GossipKey, p.one.ManagementToken, p.two.GossipKey, p.two.ManagementToken, "PRIVATE KEY"}
+		for _, file := range []string{filepath.Join(p.two.ConfigDir, federation.FileDropIn), filepath.Join(p.two.ConfigDir, federation.FileKey)} {
+			content, err := os.ReadFile(file)
+			if err != nil {
+				continue // it has left
+			}
+			for _, word := range strings.FieldsFunc(string(content), func(r rune) bool { return strings.ContainsRune("\",\n: ", r) }) {
+				if len(word) >= 36 {
+					secrets = append(secrets, word)
+				}
+			}
+		}
+		for _, secret := range secrets {
+			if secret != "" && strings.Contains(text, secret) && !strings.Contains(secret, "/") {
+				p.t.Errorf("the log of %s has a secret", name)
+			}
+		}
+	})
+	return hclog.New(&hclog.LoggerOptions{Name: name, Level: hclog.Trace, Output: io.MultiWriter(logWriter{p.t}, &seen)})
+}
+
+// lockedBuffer is a buffer for many writers.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // show gives both datacenters their items as they are now.

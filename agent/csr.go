@@ -67,16 +67,16 @@ func newServerKey() (crypto.Signer, []byte, error) {
 	return key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// request is this host's request for a server certificate, and its signature with the agent's identity key. Nothing without it is said:
-// the next pass tries again.
-func (c *courier) request(uid string) (csr, signature []byte) {
+// request is this host's request for a certificate of a server of a Consul datacenter, and its signature with the agent's identity key.
+// Nothing without it is said: the next pass tries again.
+func (c *courier) request(uid, consulDatacenter string) (csr, signature []byte) {
 	if len(c.record.CSR) == 0 {
 		if err := c.makeRequest(); err != nil {
 			c.log.Error("the request for this host's server certificate cannot be made", "error", err)
 			return nil, nil
 		}
 	}
-	return c.record.CSR, identity.SignServerCSR(c.self.signer(), uid, c.self.name(), c.self.datacenter(), c.record.CSR)
+	return c.record.CSR, identity.SignServerCSR(c.self.signer(), uid, c.self.name(), c.self.datacenter(), consulDatacenter, c.record.CSR)
 }
 
 func (c *courier) makeRequest() error {

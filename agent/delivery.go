@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -53,6 +54,8 @@ type courier struct {
 	deniedSince time.Time
 	// bundle is the one that was opened last.
 	bundle openBundle
+	// refusedCAs is why CAs are not trusted, as it was logged last.
+	refusedCAs string
 	// watch is what a join would destroy, for the report.
 	watch lossWatch
 	// settled is the content that Consul runs with. Until settledUntil it is not looked whether somebody changed it there.
@@ -105,6 +108,14 @@ type situation struct {
 	leading  bool
 }
 
+// consulDatacenter is what Consul calls its datacenter; before there is one, what it shall be called.
+func (s situation) consulDatacenter() string {
+	if s.known {
+		return s.self.Datacenter
+	}
+	return s.state.GetConsulDatacenter()
+}
+
 // alive: Consul works, and would not while it restarts.
 func (s situation) alive() bool { return s.answers && s.standing.Leader != "" }
 
@@ -116,6 +127,8 @@ type cargo struct {
 	facts facts
 	// removes: this is what a host has that left.
 	removes bool
+	// refused is what of it the server wanted besides, and does not get.
+	refused error
 }
 
 // key tells two contents apart.
@@ -234,7 +247,8 @@ func (c *courier) step(ctx context.Context, s situation) (string, error) {
 	if err := c.save(func(r *deliveryRecord) { r.Written = w.content.Generation }); err != nil {
 		return resource.DeliveryFailed, err
 	}
-	return c.carry(ctx, s, w, effect)
+	state, err := c.carry(ctx, s, w, effect)
+	return state, cmp.Or(err, w.refused)
 }
 
 // want is what this host shall have, or why that cannot be told. errNothing: nothing from us.
@@ -289,12 +303,14 @@ func (c *courier) wantPrimary(s situation, item *isthmusv1.FederationPrimary) (*
 	if !s.known {
 		return nil, because(fault.Unavailable, reasonNoConsul, "waiting for this host's Consul server")
 	}
-	content, needed, err := primaryContent(item, s.self, c.files(), []byte(c.record.OwnCA))
+	others, refused := c.others(item.GetUid(), c.self.datacenter(), item.GetTrustedCas())
+	w.refused = refused
+	content, needed, err := primaryContent(item, s.self, c.files(), []byte(c.record.OwnCA), others)
 	switch {
 	case err != nil:
 		return nil, err
 	case !needed && !c.record.Put:
-		return nil, errNothing
+		return nil, cmp.Or(refused, errNothing)
 	}
 	if err := c.checkHost(); err != nil {
 		return nil, err
@@ -354,11 +370,13 @@ func (c *courier) report(ctx context.Context, s situation) *isthmusv1.DeliveryRe
 		switch f := i.GetFederationSecondary(); {
 		case f != nil:
 			report.Uid = f.GetUid()
+			report.OwnCaSignature = c.vouch(f.GetUid(), resource.RoleSecondary, report.GetOwnCa())
 			if f.GetKeyless() && !f.GetDelete() {
-				report.Host.Csr, report.Host.CsrSignature = c.request(f.GetUid())
+				report.Host.Csr, report.Host.CsrSignature = c.request(f.GetUid(), s.consulDatacenter())
 			}
 		case i.GetFederationPrimary() != nil:
 			report.Uid = i.GetFederationPrimary().GetUid()
+			report.OwnCaSignature = c.vouch(report.GetUid(), resource.RolePrimary, report.GetOwnCa())
 		}
 	}
 	c.look(ctx, s, report.GetUid() != "")

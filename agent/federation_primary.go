@@ -271,12 +271,12 @@ func (p *primaryPass) gossipKey(ctx context.Context) (consul.Secret, error) {
 
 // primaryContent is what the hosts of a primary's servers shall have. The bool is false when its Consul runs like that already, by what is
 // in its own configuration: then nothing has to be delivered by whoever has delivered nothing yet. Who has, goes on with what this gives.
-// ownCA are the CAs (PEM) that the servers trust now.
-func primaryContent(item *isthmusv1.FederationPrimary, self consul.Self, files federation.TLSFiles, ownCA []byte) (delivery.Content, bool, error) {
+// ownCA are the CAs (PEM) that the servers trust now, others those of datacenters that are on their way in, proven.
+func primaryContent(item *isthmusv1.FederationPrimary, self consul.Self, files federation.TLSFiles, ownCA []byte, others []string) (delivery.Content, bool, error) {
 	if item.GetDelete() {
 		return delivery.Content{}, false, nil
 	}
-	trust := len(item.GetTrustedCas()) > 0
+	trust := len(others) > 0
 	through := item.GetMode() == resource.ModeMeshGateway
 	running := self.PrimaryDatacenter == self.Datacenter && (self.WANFederation != nil && *self.WANFederation) == through &&
 		(self.Connect != nil && *self.Connect)
@@ -288,7 +288,7 @@ func primaryContent(item *isthmusv1.FederationPrimary, self consul.Self, files f
 				"other CAs are to be trusted beside the primary's own, which is not known: name it with %s on each server's agent", flagCACert)
 		}
 		named.CA = files.CA
-		all, err := mergeCAs(string(ownCA), item.GetTrustedCas()...)
+		all, err := mergeCAs(string(ownCA), others...)
 		if err != nil {
 			return delivery.Content{}, false, err
 		}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/hkdf"
@@ -32,7 +33,7 @@ const (
 )
 
 // bundle makes and stores a member's bundle when what is stored is not what it shall be. refused is what was wrong with single requests
-// for certificates: the others' go in all the same.
+// for certificates, or with single CAs: the others' go in all the same.
 func (p *primaryPass) bundle(ctx context.Context, m *isthmusv1.BundleMember) (refused, err error) {
 	trusted, err := p.trusted(m.GetRecipients(), m.GetDatacenter())
 	if err != nil {
@@ -47,11 +48,14 @@ func (p *primaryPass) bundle(ctx context.Context, m *isthmusv1.BundleMember) (re
 	if err != nil {
 		return nil, err
 	}
+	_, refused = p.others()
 	var keys map[string]requested
 	if p.item.GetKeyless() {
-		if keys, refused = p.requestedKeys(m, trusted); len(keys) == 0 {
-			return nil, noRequests(m, refused)
+		var bad error
+		if keys, bad = p.requestedKeys(m, trusted); len(keys) == 0 {
+			return nil, noRequests(m, bad)
 		}
+		refused = cmp.Or(bad, refused)
 	}
 	digest, err := p.inputDigest(b, keys, recipients)
 	if err != nil {
@@ -130,13 +134,19 @@ func (p *primaryPass) seal(m *isthmusv1.BundleMember, b *federation.Bundle, gene
 	return payload, nil
 }
 
+// others are the CAs that all shall trust beside the primary's, because somebody is on the way in; and which of them are not proven.
+func (p *primaryPass) others() (proven []string, refused error) {
+	return p.provenCAs(p.item.GetUid(), p.reconciler.self.datacenter(), p.item.GetTrustedCas())
+}
+
 // contents is everything that goes into a member's bundle but certificates.
 func (p *primaryPass) contents(ctx context.Context, m *isthmusv1.BundleMember) (*federation.Bundle, error) {
 	ca, err := p.authority(ctx)
 	if err != nil {
 		return nil, err
 	}
-	all, err := mergeCAs(strings.Join(ca.certificates, ""), p.item.GetTrustedCas()...)
+	others, _ := p.others()
+	all, err := mergeCAs(strings.Join(ca.certificates, ""), others...)
 	if err != nil {
 		return nil, err
 	}

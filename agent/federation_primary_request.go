@@ -42,7 +42,7 @@ func (p *primaryPass) requestedKey(m *isthmusv1.BundleMember, request *isthmusv1
 	if err != nil {
 		return requested{}, err
 	}
-	if err := identity.VerifyServerCSR(request, p.item.GetUid(), m.GetDatacenter(), trusted, fleet); err != nil {
+	if err := identity.VerifyServerCSR(request, p.item.GetUid(), m.GetDatacenter(), m.GetConsulDatacenter(), trusted, fleet); err != nil {
 		return requested{}, err
 	}
 	key, err := requestedKey(request.GetCsr())

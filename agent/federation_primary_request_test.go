@@ -37,7 +37,7 @@ func csr(t *testing.T, names ...string) []byte {
 }
 
 func request(id *identity.Identity, uid, datacenter string, der []byte) *isthmusv1.CertificateRequest {
-	return &isthmusv1.CertificateRequest{Agent: id.Agent(), Csr: der, Signature: identity.SignServerCSR(id.Signer(), uid, id.Agent(), datacenter, der)}
+	return &isthmusv1.CertificateRequest{Agent: id.Agent(), Csr: der, Signature: identity.SignServerCSR(id.Signer(), uid, id.Agent(), datacenter, datacenter, der)}
 }
 
 func TestKeylessIssuesForThatDatacenterAlone(t *testing.T) {
@@ -143,20 +143,21 @@ func TestRequestsForCertificatesThatAreRefused(t *testing.T) {
 	need(t, err)
 	stranger := enrolledBy(t, foreign, "dc2")
 	m.Recipients = append(m.Recipients, trustedOf(theirs, stranger)...)
-	broken := csr(t)
+	broken, der := csr(t), csr(t)
 	broken[len(broken)-1] ^= 1
 	for name, r := range map[string]*isthmusv1.CertificateRequest{
-		"of another datacenter's agent":   request(theirs, "f1", "dc2", csr(t)),
-		"of another fleet's agent":        request(stranger, "f1", "dc2", csr(t)),
-		"signed for another federation":   request(mine, "f2", "dc2", csr(t)),
-		"signed for another datacenter":   request(mine, "f1", "dc3", csr(t)),
-		"changed after it was signed":     {Agent: mine.Agent(), Csr: csr(t), Signature: identity.SignServerCSR(mine.Signer(), "f1", mine.Agent(), "dc2", csr(t))},
-		"without a signature":             {Agent: mine.Agent(), Csr: csr(t)},
-		"without proof of possession":     request(mine, "f1", "dc2", broken),
-		"no certificate request at all":   request(mine, "f1", "dc2", []byte("x")),
-		"of an agent that nobody names":   request(p.enrolled("dc2"), "f1", "dc2", csr(t)),
-		"with a key that is too short":    request(mine, "f1", "dc2", weakCSR(t)),
-		"signed by a gateway of the same": request(mine, "f1", "", csr(t)),
+		"of another datacenter's agent":        request(theirs, "f1", "dc2", csr(t)),
+		"of another fleet's agent":             request(stranger, "f1", "dc2", csr(t)),
+		"signed for another federation":        request(mine, "f2", "dc2", csr(t)),
+		"signed for another datacenter":        request(mine, "f1", "dc3", csr(t)),
+		"changed after it was signed":          {Agent: mine.Agent(), Csr: csr(t), Signature: identity.SignServerCSR(mine.Signer(), "f1", mine.Agent(), "dc2", "dc2", csr(t))},
+		"signed for another Consul datacenter": {Agent: mine.Agent(), Csr: der, Signature: identity.SignServerCSR(mine.Signer(), "f1", mine.Agent(), "dc2", "dc3", der)},
+		"without a signature":                  {Agent: mine.Agent(), Csr: csr(t)},
+		"without proof of possession":          request(mine, "f1", "dc2", broken),
+		"no certificate request at all":        request(mine, "f1", "dc2", []byte("x")),
+		"of an agent that nobody names":        request(p.enrolled("dc2"), "f1", "dc2", csr(t)),
+		"with a key that is too short":         request(mine, "f1", "dc2", weakCSR(t)),
+		"signed by a gateway of the same":      request(mine, "f1", "", csr(t)),
 	} {
 		m.Requests = []*isthmusv1.CertificateRequest{r}
 		before := len(p.stored)

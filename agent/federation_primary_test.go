@@ -318,7 +318,7 @@ func TestBundleIsMadeForAMember(t *testing.T) {
 		t.Fatal("it is not the new gossip key")
 	}
 	other := newServerCA(t, p.clock, 24*365*time.Hour, nil)
-	p.item.TrustedCas = []string{other.text(t)}
+	p.item.TrustedCas = []*isthmusv1.TrustedCA{vouched(t, first, "f1", "secondary", other.text(t))}
 	if got := p.open(p.makes("another CA to trust", "dc2"), first.Opener()); len(got.CACertificates) != 2 || got.CACertificates[0] != p.ca.text(t) {
 		t.Fatal("the CA that signs is not the first of two")
 	}

@@ -130,14 +130,15 @@ func TestPrimaryContentIsWrittenWhereConsulRunsOtherwise(t *testing.T) {
 		needed bool
 		has    []string
 		hasNot []string
+		others []string
 	}{
-		"to be switched on":   {item(func(*isthmusv1.FederationPrimary) {}), open, true, []string{`"enable_mesh_gateway_wan_federation": true`, `"primary_datacenter": "dc1"`, `"2s"`}, []string{"ca_file"}},
-		"on already":          {item(func(*isthmusv1.FederationPrimary) {}), done, false, []string{`"enable_mesh_gateway_wan_federation": true`}, nil},
-		"traditional":         {item(func(f *isthmusv1.FederationPrimary) { f.Mode = "traditional" }), open, false, nil, []string{"enable_mesh_gateway_wan_federation"}},
-		"to be switched off":  {item(func(f *isthmusv1.FederationPrimary) { f.Mode = "traditional" }), done, true, nil, []string{"enable_mesh_gateway_wan_federation"}},
-		"another CA to trust": {item(func(f *isthmusv1.FederationPrimary) { f.TrustedCas = []string{other.text(t), ca.text(t)} }), done, true, []string{`"ca_file": "/c/ca.pem"`}, []string{"cert_file"}},
+		"to be switched on":   {item(func(*isthmusv1.FederationPrimary) {}), open, true, []string{`"enable_mesh_gateway_wan_federation": true`, `"primary_datacenter": "dc1"`, `"2s"`}, []string{"ca_file"}, nil},
+		"on already":          {item(func(*isthmusv1.FederationPrimary) {}), done, false, []string{`"enable_mesh_gateway_wan_federation": true`}, nil, nil},
+		"traditional":         {item(func(f *isthmusv1.FederationPrimary) { f.Mode = "traditional" }), open, false, nil, []string{"enable_mesh_gateway_wan_federation"}, nil},
+		"to be switched off":  {item(func(f *isthmusv1.FederationPrimary) { f.Mode = "traditional" }), done, true, nil, []string{"enable_mesh_gateway_wan_federation"}, nil},
+		"another CA to trust": {item(func(*isthmusv1.FederationPrimary) {}), done, true, []string{`"ca_file": "/c/ca.pem"`}, []string{"cert_file"}, []string{other.text(t), ca.text(t)}},
 	} {
-		content, needed, err := agent.PrimaryContent(test.item, test.self, federation.TLSFiles{CA: "/c/ca.pem", Cert: "/c/cert.pem", Key: "/c/key.pem"}, []byte(ca.text(t)))
+		content, needed, err := agent.PrimaryContent(test.item, test.self, federation.TLSFiles{CA: "/c/ca.pem", Cert: "/c/cert.pem", Key: "/c/key.pem"}, []byte(ca.text(t)), test.others)
 		if err != nil || needed != test.needed {
 			t.Errorf("%s: %v %v", name, needed, err)
 		}
@@ -151,14 +152,14 @@ func TestPrimaryContentIsWrittenWhereConsulRunsOtherwise(t *testing.T) {
 				t.Errorf("%s: %s in %s", name, part, content.DropIn)
 			}
 		}
-		if trusts := len(test.item.GetTrustedCas()) > 0; trusts != (string(content.CA) == ca.text(t)+other.text(t)) {
+		if trusts := len(test.others) > 0; trusts != (string(content.CA) == ca.text(t)+other.text(t)) {
 			t.Errorf("%s: CA %s", name, content.CA)
 		}
 	}
-	if _, needed, err := agent.PrimaryContent(item(func(f *isthmusv1.FederationPrimary) { f.Delete = true }), done, federation.TLSFiles{}, nil); needed || err != nil {
+	if _, needed, err := agent.PrimaryContent(item(func(f *isthmusv1.FederationPrimary) { f.Delete = true }), done, federation.TLSFiles{}, nil, nil); needed || err != nil {
 		t.Errorf("deleted: %v %v", needed, err)
 	}
-	if _, _, err := agent.PrimaryContent(item(func(f *isthmusv1.FederationPrimary) { f.TrustedCas = []string{other.text(t)} }), done, federation.TLSFiles{}, nil); fault.CodeOf(err) != fault.Refused {
+	if _, _, err := agent.PrimaryContent(item(func(*isthmusv1.FederationPrimary) {}), done, federation.TLSFiles{}, nil, []string{other.text(t)}); fault.CodeOf(err) != fault.Refused {
 		t.Errorf("its own CA is not known: %v", err)
 	}
 }
@@ -169,11 +170,11 @@ func TestRealConsulIsItsOwnPrimary(t *testing.T) {
 	c := consultest.Start(t, "dc1")
 	self, err := mustClient(t, c, c.ManagementToken).Self(t.Context())
 	need(t, err)
-	_, needed, err := agent.PrimaryContent(&isthmusv1.FederationPrimary{Mode: "traditional"}, self, federation.TLSFiles{}, nil)
+	_, needed, err := agent.PrimaryContent(&isthmusv1.FederationPrimary{Mode: "traditional"}, self, federation.TLSFiles{}, nil, nil)
 	if needed || err != nil || self.Secondary() {
 		t.Fatalf("%v %v %+v", needed, err, self)
 	}
-	if _, needed, err = agent.PrimaryContent(&isthmusv1.FederationPrimary{Mode: "mesh-gateway"}, self, federation.TLSFiles{}, nil); !needed || err != nil {
+	if _, needed, err = agent.PrimaryContent(&isthmusv1.FederationPrimary{Mode: "mesh-gateway"}, self, federation.TLSFiles{}, nil, nil); !needed || err != nil {
 		t.Fatalf("%v %v", needed, err)
 	}
 }

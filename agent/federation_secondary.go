@@ -94,11 +94,15 @@ func (c *courier) wantTrust(item *isthmusv1.FederationSecondary, owner string) (
 	if c.record.OwnCA == "" {
 		return nil, because(fault.Refused, reasonOwnCA, "the federation's CA is to be trusted beside this datacenter's own, which this agent cannot read: name the file with %s", flagCACert)
 	}
-	all, err := mergeCAs(c.record.OwnCA, item.GetTrustedCas()...)
+	others, refused := c.others(item.GetUid(), item.GetPrimary(), item.GetTrustedCas())
+	if len(others) == 0 {
+		return nil, refused
+	}
+	all, err := mergeCAs(c.record.OwnCA, others...)
 	if err != nil {
 		return nil, err
 	}
-	w := &cargo{uid: item.GetUid(), content: delivery.Content{Owner: owner, CA: bundleOf(all)}}
+	w := &cargo{uid: item.GetUid(), content: delivery.Content{Owner: owner, CA: bundleOf(all)}, refused: refused}
 	if w.content.DropIn, err = federation.TrustDropIn(c.files().CA); err != nil {
 		return nil, err
 	}
@@ -164,10 +168,11 @@ func (c *courier) fill(w *cargo, s situation, item *isthmusv1.FederationSecondar
 	if domain != b.Domain {
 		return because(fault.Refused, reasonDomain, "Consul's domain is %s here and %s in the primary: one federation has one domain", domain, b.Domain)
 	}
-	others := item.GetTrustedCas()
+	var others []string
+	others, w.refused = c.others(item.GetUid(), item.GetPrimary(), item.GetTrustedCas())
 	if !c.record.Begun || c.now().Before(c.record.BegunTime.Add(ownCAStays)) {
 		// This datacenter's other servers have certificates of its own CA until it is their turn.
-		others = append(slices.Clone(others), c.record.OwnCA)
+		others = append(others, c.record.OwnCA)
 	}
 	all, err := mergeCAs(b.CABundle(), slices.DeleteFunc(others, func(ca string) bool { return ca == "" })...)
 	if err != nil {

@@ -57,8 +57,8 @@ func (p *Primary) ProxyDefaults(ctx context.Context, state *isthmusv1.DesiredSta
 }
 
 // PrimaryContent is what a primary's hosts shall have.
-func PrimaryContent(item *isthmusv1.FederationPrimary, self consul.Self, files federation.TLSFiles, ownCA []byte) (delivery.Content, bool, error) {
-	return primaryContent(item, self, files, ownCA)
+func PrimaryContent(item *isthmusv1.FederationPrimary, self consul.Self, files federation.TLSFiles, ownCA []byte, others []string) (delivery.Content, bool, error) {
+	return primaryContent(item, self, files, ownCA, others)
 }
 
 // MergeProxyDefaults is the pure merge of the proxy-defaults entry.

@@ -38,6 +38,8 @@ const (
 	reasonNoMember   = "NoMember"
 	reasonAlive      = "StillInWANGossip"
 	reasonJoin       = "WANJoinFailed"
+	// reasonUntrustedCA: the server names a CA that nobody proves.
+	reasonUntrustedCA = "UntrustedCA"
 	// What keeps a host from taking what a federation gives it.
 	reasonNoConfigDir    = "NoConfigDir"
 	reasonJoinNotAllowed = "JoinNotAllowed"

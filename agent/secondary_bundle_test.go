@@ -243,7 +243,7 @@ func TestTrustIsTakenBack(t *testing.T) {
 	c, err := agent.NewCourier(s.client, s.id, config, s.host, s.dir, func() time.Time { return s.clock }, nullLog(), agent.CourierHub{})
 	need(t, err)
 	s.courier = c
-	s.item.Join, s.item.TrustedCas = false, []string{s.ca.text(t)}
+	s.item.Join, s.item.TrustedCas = false, []*isthmusv1.TrustedCA{vouched(t, enrolledBy(t, s.fleet, "dc1"), "f1", "primary", s.ca.text(t))}
 	s.is("applied", "")
 	if n := strings.Count(string(s.host.content.CA), "BEGIN CERTIFICATE"); n != 2 || s.host.restarts != 0 {
 		t.Fatalf("%d CAs, %d restarts", n, s.host.restarts)

@@ -146,10 +146,24 @@ func (p *pair) bundle() {
 	p.show()
 }
 
-// trustInPrimary has dc1 trust another CA, too.
-func (p *pair) trustInPrimary(ca string) {
+// vouched is the CA that an agent has shown and signed.
+func (p *pair) vouched(r *running, datacenter string) *isthmusv1.TrustedCA {
 	p.t.Helper()
-	p.primary.TrustedCas = []string{ca}
+	eventually(p.t, r.name+" vouches for its CA", func() bool { return len(p.hub.reported(r.name).GetDelivery().GetOwnCaSignature()) > 0 })
+	d := p.hub.reported(r.name).GetDelivery()
+	out := &isthmusv1.TrustedCA{Datacenter: datacenter, Certificates: d.GetOwnCa(), Signature: d.GetOwnCaSignature()}
+	for _, t := range p.hub.trusted(datacenter) {
+		if t.GetAttestation().GetAgent() == r.name {
+			out.Agent = t
+		}
+	}
+	return out
+}
+
+// trustInPrimary has dc1 trust dc2's CA, too.
+func (p *pair) trustInPrimary() {
+	p.t.Helper()
+	p.primary.TrustedCas = []*isthmusv1.TrustedCA{p.vouched(p.second, "dc2")}
 	p.show()
 	p.comes(p.first, "applied", "")
 	eventually(p.t, "dc1 trusts both CAs", func() bool { return len(p.host(p.first).GetTrustedCas()) == 2 })
@@ -287,7 +301,7 @@ func TestRunningDatacenterJoinsAndLeaves(t *testing.T) {
 	// First both trust both.
 	one, err := os.ReadFile(p.one.CAFile)
 	need(t, err)
-	p.item.TrustedCas = []string{string(one)}
+	p.item.TrustedCas = []*isthmusv1.TrustedCA{p.vouched(p.first, "dc1")}
 	p.show()
 	eventually(t, "dc2 trusts both CAs, without a restart", func() bool { return len(p.host(p.second).GetTrustedCas()) == 2 })
 	if h := p.host(p.second); h.GetState() != "applied" || h.GetApplied() != 0 {
@@ -301,7 +315,7 @@ func TestRunningDatacenterJoinsAndLeaves(t *testing.T) {
 	p.item.AcceptedDigest = federation.PlanDigest("f1", "dc2", federation.ActionJoin, "another")
 	p.show()
 	p.comes(p.second, "refused", "LossNotAccepted")
-	p.trustInPrimary(own())
+	p.trustInPrimary()
 	p.item.AcceptedDigest = federation.PlanDigest("f1", "dc2", federation.ActionJoin, loss.GetDigest())
 	p.show()
 	p.comes(p.second, "applied", "")

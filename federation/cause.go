@@ -82,7 +82,7 @@ func (j *judge) wrongCA(m *isthmusv1.FederationMember) string {
 	if text := j.said(m, "x509:", "certificate", "unknown authority", "tls:"); text != "" {
 		return "Wrong CA or certificate: " + text
 	}
-	primary := authoritiesOf(j.ownCA(j.primary()))
+	primary := j.authorities(j.primary())
 	if host := j.distrusts(m, primary); len(primary) > 0 && host != "" && seesAny(m) {
 		return fmt.Sprintf("Wrong CA: %s of %s does not accept the CA of %s", host, m.GetDatacenter(), j.primary())
 	}

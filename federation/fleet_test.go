@@ -89,7 +89,7 @@ func inventory(dc string) *isthmusv1.InventoryReport {
 func delivery(agent string) federation.Delivery {
 	return federation.Delivery{Agent: agent, Online: true, Report: &isthmusv1.DeliveryReport{
 		Uid: "u1", AllowJoin: true, CanWrite: true, CanRestart: true,
-		OwnCa: caOf("shared"), Host: &isthmusv1.FederationHost{Agent: agent, Host: "host-" + agent, State: resource.DeliveryNone},
+		OwnCa: caOf("shared"), OwnCaSignature: []byte("by " + agent), Host: &isthmusv1.FederationHost{Agent: agent, Host: "host-" + agent, State: resource.DeliveryNone},
 	}}
 }
 

@@ -175,12 +175,24 @@ func wanAddresses(r resource.Reader, datacenter string) []string {
 	return dc.GetStatus().GetWanAddresses()
 }
 
-// trustedCAs are the CAs that a datacenter trusts beside its own, while somebody with another one is on its way in.
-func (w wan) trustedCAs(datacenter string) []string {
-	var out []string
+// trustedCAs are the CAs that a datacenter trusts beside its own, while somebody with another one is on its way in. Each comes with the
+// papers of who vouches for it; who has none any more is not believed.
+func (w wan) trustedCAs(datacenter string) []*isthmusv1.TrustedCA {
+	var out []*isthmusv1.TrustedCA
 	for _, m := range w.GetStatus().GetMembers() {
-		if m.GetDatacenter() != datacenter && m.GetOwnCa() != "" && m.GetPhase() != resource.PhaseLeaving {
-			out = append(out, m.GetOwnCa())
+		if m.GetDatacenter() == datacenter || len(m.GetOwnCa()) == 0 || m.GetPhase() == resource.PhaseLeaving {
+			continue
+		}
+		papers := map[string]*isthmusv1.TrustedAgent{}
+		for _, t := range resource.TrustedAgents(w.r, m.GetDatacenter()) {
+			papers[t.GetAttestation().GetAgent()] = t
+		}
+		for _, own := range m.GetOwnCa() {
+			if t := papers[own.GetAgent()]; t != nil {
+				out = append(out, &isthmusv1.TrustedCA{
+					Datacenter: m.GetDatacenter(), Certificates: own.GetCertificates(), Agent: t, Signature: own.GetSignature(),
+				})
+			}
 		}
 	}
 	return out

@@ -38,7 +38,7 @@ func (j *judge) leave(m *isthmusv1.FederationMember) {
 		}
 		j.set(m, resource.PhaseLeaving, p)
 	}
-	m.OwnCa = ""
+	m.OwnCa = nil
 	m.PlanDigest, m.Accepted = "", false
 }
 

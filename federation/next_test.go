@@ -165,7 +165,7 @@ func TestFreshSecondary(t *testing.T) {
 	w.see("dc2", func(s *federation.Seen) { s.Inventory, s.Federation = nil, nil })
 	w.settle(t)
 	m := w.at(t, "dc2", resource.PhaseBundling, federation.ReasonBundle)
-	if m.GetPlanDigest() != "" || m.GetOwnCa() != "" {
+	if m.GetPlanDigest() != "" || len(m.GetOwnCa()) != 0 {
 		t.Errorf("%v", m)
 	}
 	w.bundle(t, "dc2")
@@ -226,21 +226,32 @@ func TestAnotherCA(t *testing.T) {
 	w.seen["dc2"].Deliveries[0].Report.OwnCa = caOf("other")
 	w.settle(t)
 	m := w.at(t, "dc2", resource.PhaseTrusting, federation.ReasonTrust)
-	if m.GetOwnCa() != caOf("other") || w.member("dc1").GetOwnCa() != caOf("shared") {
+	says := func(m *isthmusv1.FederationMember, agent, ca string) bool {
+		own := m.GetOwnCa()
+		return len(own) == 1 && own[0].GetAgent() == agent && own[0].GetCertificates() == ca && string(own[0].GetSignature()) == "by "+agent
+	}
+	if !says(m, "dc2-a", caOf("other")) || !says(w.member("dc1"), "dc1-a", caOf("shared")) {
 		t.Fatal("the CAs are not in the status")
 	}
-	trusts := func(dc string, item func(*isthmusv1.DesiredItem) []string, want ...string) {
+	trusts := func(dc string, item func(*isthmusv1.DesiredItem) []*isthmusv1.TrustedCA, want ...string) {
 		t.Helper()
 		var got []string
 		for _, i := range federation.Items(w, dc) {
-			got = append(got, item(i)...)
+			for _, v := range item(i) {
+				if a := v.GetAgent().GetAttestation(); a.GetAgent() != v.GetDatacenter()+"-a" || string(v.GetSignature()) != "by "+a.GetAgent() {
+					t.Errorf("%s is given a CA of %s by %s", dc, v.GetDatacenter(), a.GetAgent())
+				}
+				got = append(got, v.GetCertificates())
+			}
 		}
 		if len(got) != len(want) || len(got) > 0 && !strings.Contains(strings.Join(got, ""), want[0]) {
 			t.Errorf("%s trusts %d CAs, want %d", dc, len(got), len(want))
 		}
 	}
-	primary := func(i *isthmusv1.DesiredItem) []string { return i.GetFederationPrimary().GetTrustedCas() }
-	secondary := func(i *isthmusv1.DesiredItem) []string { return i.GetFederationSecondary().GetTrustedCas() }
+	primary := func(i *isthmusv1.DesiredItem) []*isthmusv1.TrustedCA { return i.GetFederationPrimary().GetTrustedCas() }
+	secondary := func(i *isthmusv1.DesiredItem) []*isthmusv1.TrustedCA {
+		return i.GetFederationSecondary().GetTrustedCas()
+	}
 	trusts("dc1", primary, caOf("other"))
 	trusts("dc2", secondary, caOf("shared"))
 	trusts("dc3", secondary, caOf("other"), caOf("shared"))

@@ -125,7 +125,7 @@ func (j *judge) planJoin(m *isthmusv1.FederationMember, out *isthmusv1.MemberPla
 		if digest, known := j.lossDigest(m); known && j.GetUid() != "" {
 			out.Digest, out.Accepted = digest, j.accepts(dc, digest)
 		}
-		own, primary := authoritiesOf(j.ownCA(dc)), authoritiesOf(j.ownCA(j.primary()))
+		own, primary := j.authorities(dc), j.authorities(j.primary())
 		if len(own) > 0 && len(primary) > 0 && !own.within(primary) {
 			out.Becomes = append(out.Becomes, "its servers get certificates of another CA; before, the servers of all members trust both (a reload)")
 		}

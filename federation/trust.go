@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"maps"
 	"slices"
-	"strings"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -44,23 +43,29 @@ func (a authorities) within(others authorities) bool {
 	return true
 }
 
-// ownCA is the CA (PEM) of the certificates that the servers of a datacenter have, as its agents say; empty when none can tell.
-func (j *judge) ownCA(datacenter string) string {
+// authorities are the certificates of the CA of a datacenter's servers, as its agents say; none when none can tell.
+func (j *judge) authorities(datacenter string) authorities {
 	all := authorities{}
-	var texts []string
+	for _, d := range j.seen[datacenter].Deliveries {
+		maps.Copy(all, authoritiesOf(d.Report.GetOwnCa()))
+	}
+	return all
+}
+
+// ownCA is the same with the agents' signatures for this federation, each certificate once: without one no agent of another datacenter
+// believes it.
+func (j *judge) ownCA(datacenter string) []*isthmusv1.OwnCA {
+	all := authorities{}
+	var out []*isthmusv1.OwnCA
 	for _, d := range j.seen[datacenter].Deliveries {
 		own := authoritiesOf(d.Report.GetOwnCa())
-		if len(own) == 0 || own.within(all) {
+		if len(d.Report.GetOwnCaSignature()) == 0 || d.Report.GetUid() != j.GetUid() || own.within(all) {
 			continue
 		}
 		maps.Copy(all, own)
-		texts = append(texts, strings.TrimSpace(d.Report.GetOwnCa()))
+		out = append(out, &isthmusv1.OwnCA{Agent: d.Agent, Certificates: d.Report.GetOwnCa(), Signature: d.Report.GetOwnCaSignature()})
 	}
-	slices.Sort(texts)
-	if len(texts) == 0 {
-		return ""
-	}
-	return strings.Join(texts, "\n") + "\n"
+	return out
 }
 
 // untrusted is why a member's servers and those of the others do not believe each other's certificates yet. A member whose Consul is yet
@@ -69,7 +74,7 @@ func (j *judge) untrusted(m *isthmusv1.FederationMember) problem {
 	if j.fresh(m) || j.follows(m) {
 		return problem{}
 	}
-	own, primary := authoritiesOf(j.ownCA(m.GetDatacenter())), authoritiesOf(j.ownCA(j.primary()))
+	own, primary := j.authorities(m.GetDatacenter()), j.authorities(j.primary())
 	switch {
 	case len(own) > 0 && len(primary) > 0 && own.within(primary):
 		return problem{}
@@ -116,25 +121,24 @@ func (j *judge) distrusts(m *isthmusv1.FederationMember, of authorities) string 
 // federation's CA, and nobody else has to trust the old one.
 func (j *judge) trust() {
 	entering := false
-	primary := authoritiesOf(j.ownCA(j.primary()))
+	primary := j.authorities(j.primary())
 	for _, m := range j.secondaryRows() {
 		switch m.GetPhase() {
 		case resource.PhaseTrusting, resource.PhaseBundling:
-			own := j.ownCA(m.GetDatacenter())
-			m.OwnCa = ""
-			if parsed := authoritiesOf(own); len(parsed) > 0 && !parsed.within(primary) && !j.fresh(m) && !j.follows(m) {
-				m.OwnCa = own
+			m.OwnCa = nil
+			if !j.authorities(m.GetDatacenter()).within(primary) && !j.fresh(m) && !j.follows(m) {
+				m.OwnCa = j.ownCA(m.GetDatacenter())
 			}
 		case resource.PhaseDelivering, resource.PhaseJoining:
 		default:
-			m.OwnCa = ""
+			m.OwnCa = nil
 		}
-		entering = entering || m.GetOwnCa() != ""
+		entering = entering || len(m.GetOwnCa()) > 0
 	}
 	if j.primaryRow == nil {
 		return
 	}
-	j.primaryRow.OwnCa = ""
+	j.primaryRow.OwnCa = nil
 	if entering {
 		j.primaryRow.OwnCa = j.ownCA(j.primary())
 	}

@@ -14,18 +14,21 @@ import (
 // recipientLife is how long a signature for a recipient by hand is good: a bundle is asked for at once.
 const recipientLife = time.Hour
 
-func serverCSRStatement(uid, agent, datacenter string, csr []byte) *Statement {
-	return NewStatement("server-csr").Text(uid).Text(agent).Text(datacenter).Bytes(csr)
+func serverCSRStatement(uid, agent, datacenter, consulDatacenter string, csr []byte) *Statement {
+	return NewStatement("server-csr").Text(uid).Text(agent).Text(datacenter).Text(consulDatacenter).Bytes(csr)
 }
 
-// SignServerCSR signs, with an agent's identity key, its request for a Consul server's certificate in the federation of that uid.
-func SignServerCSR(key ed25519.PrivateKey, uid, agent, datacenter string, csr []byte) []byte {
-	return serverCSRStatement(uid, agent, datacenter, csr).Sign(key)
+// SignServerCSR signs, with an agent's identity key, its request for a certificate of a Consul server of that Consul datacenter in the
+// federation of that uid.
+func SignServerCSR(key ed25519.PrivateKey, uid, agent, datacenter, consulDatacenter string, csr []byte) []byte {
+	return serverCSRStatement(uid, agent, datacenter, consulDatacenter, csr).Sign(key)
 }
 
-// VerifyServerCSR checks that one of the trusted agents (see VerifyTrusted) of a datacenter signed a request: Denied otherwise. What
-// the request asks for is not looked at.
-func VerifyServerCSR(r *isthmusv1.CertificateRequest, uid, datacenter string, trusted []*isthmusv1.TrustedAgent, fleet ed25519.PublicKey) error {
+// VerifyServerCSR checks that one of the trusted agents (see VerifyTrusted) of a datacenter signed a request for that Consul datacenter:
+// Denied otherwise. What the request itself asks for is not looked at.
+func VerifyServerCSR(
+	r *isthmusv1.CertificateRequest, uid, datacenter, consulDatacenter string, trusted []*isthmusv1.TrustedAgent, fleet ed25519.PublicKey,
+) error {
 	for _, t := range trusted {
 		a := t.GetAttestation()
 		if a.GetAgent() != r.GetAgent() {
@@ -37,8 +40,9 @@ func VerifyServerCSR(r *isthmusv1.CertificateRequest, uid, datacenter string, tr
 		if g := a.GetGrant(); g.GetDatacenter() != datacenter || g.GetKind() != KindAgent {
 			return refuse(fault.Denied, ReasonUntrusted, "agent", "%s is %s of %s, not an agent of %s", r.GetAgent(), g.GetKind(), g.GetDatacenter(), datacenter)
 		}
-		if !serverCSRStatement(uid, r.GetAgent(), datacenter, r.GetCsr()).Verify(a.GetIdentityKey(), r.GetSignature()) {
-			return refuse(fault.Denied, ReasonBadAttestation, "signature", "the request for a server certificate does not carry the signature of agent %s", r.GetAgent())
+		if !serverCSRStatement(uid, r.GetAgent(), datacenter, consulDatacenter, r.GetCsr()).Verify(a.GetIdentityKey(), r.GetSignature()) {
+			return refuse(fault.Denied, ReasonBadAttestation, "signature",
+				"the request for a certificate of a server of Consul datacenter %s does not carry the signature of agent %s", consulDatacenter, r.GetAgent())
 		}
 		return nil
 	}

@@ -30,7 +30,9 @@ const statementPrefix = "isthmus/1/"
 //	agent-keys      hashed, what a fingerprint shows: agent, kind, datacenter, identity key, age recipient
 //	approval        the fleet key signs: SHA-256 of the agent-keys, fleet key, create time
 //	join-token      the one-time key signs: SHA-256 of the join-grant, the grant's signature, address, CA fingerprint
-//	server-csr      the identity key signs: federation's uid, agent, datacenter, PKCS #10 request
+//	server-csr      the identity key signs: federation's uid, agent, datacenter, its name in Consul, PKCS #10 request
+//	own-ca          the identity key signs: federation's uid, the datacenter's role in it, agent, datacenter, number of the CA's
+//	                certificates, SHA-256 of the DER of each in order
 //	bundle-recipient  the fleet key signs: federation's uid, datacenter, age recipient, fleet key, create time
 //	server-key      what the server key authenticates besides its ciphertext: label
 //	sealed-payload, sealed-content, sealed-digest   see package seal

@@ -13,7 +13,6 @@ import (
 	"maps"
 	"math/big"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -129,7 +128,7 @@ func (a *agent) beThePrimary(ctx context.Context, p *isthmusv1.FederationPrimary
 	a.wan.mu.Lock()
 	lazy, refuse := a.wan.lazy, a.wan.refuse
 	a.wan.mu.Unlock()
-	a.trust(p.GetTrustedCas())
+	a.trust(p.GetUid(), a.dc, p.GetTrustedCas())
 	for _, m := range p.GetMembers() {
 		switch {
 		case m.GetRevoke():
@@ -162,9 +161,18 @@ func (a *agent) beThePrimary(ctx context.Context, p *isthmusv1.FederationPrimary
 	return nil
 }
 
-// trust lets the servers of the agent's datacenter trust further CAs.
-func (a *agent) trust(cas []string) {
-	text := strings.Join(cas, "")
+// trust lets the servers of the agent's datacenter trust further CAs that are proven.
+func (a *agent) trust(uid, primary string, cas []*isthmusv1.TrustedCA) {
+	text := ""
+	for _, v := range cas {
+		role := resource.RoleSecondary
+		if v.GetDatacenter() == primary {
+			role = resource.RolePrimary
+		}
+		if proven, err := identity.VerifyOwnCA(v, uid, role, a.fleet.Public()); err == nil {
+			text += proven
+		}
+	}
 	a.wan.mu.Lock()
 	same := a.wan.trusted[a.dc] == text
 	a.wan.mu.Unlock()
@@ -196,7 +204,7 @@ func (a *agent) makeBundle(ctx context.Context, p *isthmusv1.FederationPrimary, 
 		Payload: payload, Datacenter: m.GetDatacenter(), InputDigest: digest, PreviousGeneration: m.GetBundle().GetGeneration(),
 	}
 	for _, q := range m.GetRequests() {
-		if err := identity.VerifyServerCSR(q, p.GetUid(), m.GetDatacenter(), m.GetRecipients(), a.fleet.Public()); err != nil {
+		if err := identity.VerifyServerCSR(q, p.GetUid(), m.GetDatacenter(), m.GetConsulDatacenter(), m.GetRecipients(), a.fleet.Public()); err != nil {
 			return err
 		}
 		r.Certificates, r.CertificateExpireTime = append(r.Certificates, q.GetAgent()), timestamppb.New(time.Now().AddDate(0, 0, 30))
@@ -235,7 +243,7 @@ func (a *agent) beASecondary(ctx context.Context, s *isthmusv1.FederationSeconda
 		a.wan.set(a.wan.joined, a.dc, false)
 		return nil
 	}
-	a.trust(s.GetTrustedCas())
+	a.trust(s.GetUid(), s.GetPrimary(), s.GetTrustedCas())
 	if !s.GetJoin() || s.GetSecretDigest() == "" || a.remembered(s.GetUid()).generation == s.GetGeneration() {
 		return nil
 	}
@@ -298,9 +306,17 @@ func (w *wan) tell(a *agent, state *isthmusv1.DesiredState, r *isthmusv1.ReportR
 	}
 }
 
+// vouch signs the CA of the agent's own datacenter.
+func (a *agent) vouch(d *isthmusv1.DeliveryReport, role string) {
+	if signature, err := identity.SignOwnCA(a.id.Signer(), d.GetUid(), role, a.id.Agent(), a.dc, d.GetOwnCa()); err == nil {
+		d.OwnCaSignature = signature
+	}
+}
+
 func (w *wan) tellOf(a *agent, item *isthmusv1.DesiredItem, d *isthmusv1.DeliveryReport, f *isthmusv1.FederationReport, pool []string) {
 	if p := item.GetFederationPrimary(); p != nil {
 		d.Uid, d.Host.State = p.GetUid(), resource.DeliveryApplied
+		a.vouch(d, resource.RolePrimary)
 		if p.GetDelete() {
 			d.Host.State = resource.DeliveryRemoved
 		}
@@ -318,9 +334,10 @@ func (w *wan) tellOf(a *agent, item *isthmusv1.DesiredItem, d *isthmusv1.Deliver
 	if s := item.GetFederationSecondary(); s != nil {
 		did := a.remembered(s.GetUid())
 		d.Uid = s.GetUid()
+		a.vouch(d, resource.RoleSecondary)
 		if s.GetKeyless() {
 			d.Host.Csr = []byte("request of " + a.id.Agent())
-			d.Host.CsrSignature = identity.SignServerCSR(a.id.Signer(), s.GetUid(), a.id.Agent(), a.dc, d.Host.GetCsr())
+			d.Host.CsrSignature = identity.SignServerCSR(a.id.Signer(), s.GetUid(), a.id.Agent(), a.dc, a.dc, d.Host.GetCsr())
 		}
 		d.Host.Written, d.Host.Applied = did.generation, did.generation
 		if did.outcome != "" {

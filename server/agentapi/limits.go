@@ -91,6 +91,9 @@ func limitDelivery(d *isthmusv1.DeliveryReport) error {
 		}
 		host.TrustedCas = host.TrustedCas[:min(len(host.TrustedCas), maxShort)]
 	}
+	if n := len(d.GetOwnCaSignature()); n > ed25519.SignatureSize {
+		return fault.Violated(fault.Violation{Field: "delivery.ownCaSignature", Reason: "TooLarge", Message: fmt.Sprintf("is %d bytes; expected %d", n, ed25519.SignatureSize)})
+	}
 	if d.GetOwnCa() == "" {
 		return nil
 	}

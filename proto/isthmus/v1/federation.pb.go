@@ -409,8 +409,8 @@ type FederationMember struct {
 	Hosts []*FederationHost `protobuf:"bytes,9,rep,name=hosts,proto3" json:"hosts,omitempty"`
 	// Addresses at which others reach its gateways. Those that Consul no longer knows stay until all who dial them have proven a new one.
 	Gateways []*MemberGateway `protobuf:"bytes,10,rep,name=gateways,proto3" json:"gateways,omitempty"`
-	// PEM: the CA of its servers' certificates before it joins, when that is not the primary's.
-	OwnCa string `protobuf:"bytes,11,opt,name=own_ca,json=ownCa,proto3" json:"own_ca,omitempty"`
+	// The CAs of its servers' certificates before it joins, when they are not the primary's. Its agents vouch for them.
+	OwnCa []*OwnCA `protobuf:"bytes,11,rep,name=own_ca,json=ownCa,proto3" json:"own_ca,omitempty"`
 	// Digest of what joining would destroy; empty: nothing. With the spec's acceptance of it, accepted is true.
 	PlanDigest string `protobuf:"bytes,12,opt,name=plan_digest,json=planDigest,proto3" json:"plan_digest,omitempty"`
 	Accepted   bool   `protobuf:"varint,13,opt,name=accepted,proto3" json:"accepted,omitempty"`
@@ -525,11 +525,11 @@ func (x *FederationMember) GetGateways() []*MemberGateway {
 	return nil
 }
 
-func (x *FederationMember) GetOwnCa() string {
+func (x *FederationMember) GetOwnCa() []*OwnCA {
 	if x != nil {
 		return x.OwnCa
 	}
-	return ""
+	return nil
 }
 
 func (x *FederationMember) GetPlanDigest() string {
@@ -808,6 +808,69 @@ func (x *FederationHost) GetTrustedCas() []string {
 	return nil
 }
 
+// OwnCA is the CA that an agent's host's Consul server runs with, as that agent signed it.
+type OwnCA struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Agent string                 `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
+	// PEM.
+	Certificates string `protobuf:"bytes,2,opt,name=certificates,proto3" json:"certificates,omitempty"`
+	// See identity.SignOwnCA.
+	Signature     []byte `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OwnCA) Reset() {
+	*x = OwnCA{}
+	mi := &file_isthmus_v1_federation_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OwnCA) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OwnCA) ProtoMessage() {}
+
+func (x *OwnCA) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_federation_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OwnCA.ProtoReflect.Descriptor instead.
+func (*OwnCA) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *OwnCA) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
+}
+
+func (x *OwnCA) GetCertificates() string {
+	if x != nil {
+		return x.Certificates
+	}
+	return ""
+}
+
+func (x *OwnCA) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
 type MemberGateway struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	WanAddress string                 `protobuf:"bytes,1,opt,name=wan_address,json=wanAddress,proto3" json:"wan_address,omitempty"`
@@ -823,7 +886,7 @@ type MemberGateway struct {
 
 func (x *MemberGateway) Reset() {
 	*x = MemberGateway{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[7]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -835,7 +898,7 @@ func (x *MemberGateway) String() string {
 func (*MemberGateway) ProtoMessage() {}
 
 func (x *MemberGateway) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[7]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -848,7 +911,7 @@ func (x *MemberGateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberGateway.ProtoReflect.Descriptor instead.
 func (*MemberGateway) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{7}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *MemberGateway) GetWanAddress() string {
@@ -903,7 +966,7 @@ type FederationCheck struct {
 
 func (x *FederationCheck) Reset() {
 	*x = FederationCheck{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[8]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -915,7 +978,7 @@ func (x *FederationCheck) String() string {
 func (*FederationCheck) ProtoMessage() {}
 
 func (x *FederationCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[8]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -928,7 +991,7 @@ func (x *FederationCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FederationCheck.ProtoReflect.Descriptor instead.
 func (*FederationCheck) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{8}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *FederationCheck) GetId() string {
@@ -995,7 +1058,7 @@ type BundleRequest struct {
 
 func (x *BundleRequest) Reset() {
 	*x = BundleRequest{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[9]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1007,7 +1070,7 @@ func (x *BundleRequest) String() string {
 func (*BundleRequest) ProtoMessage() {}
 
 func (x *BundleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[9]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1020,7 +1083,7 @@ func (x *BundleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BundleRequest.ProtoReflect.Descriptor instead.
 func (*BundleRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{9}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *BundleRequest) GetDatacenter() string {
@@ -1097,7 +1160,7 @@ type FederationPlan struct {
 
 func (x *FederationPlan) Reset() {
 	*x = FederationPlan{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[10]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1109,7 +1172,7 @@ func (x *FederationPlan) String() string {
 func (*FederationPlan) ProtoMessage() {}
 
 func (x *FederationPlan) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[10]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1122,7 +1185,7 @@ func (x *FederationPlan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FederationPlan.ProtoReflect.Descriptor instead.
 func (*FederationPlan) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{10}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *FederationPlan) GetFederation() string {
@@ -1162,7 +1225,7 @@ type MemberPlan struct {
 
 func (x *MemberPlan) Reset() {
 	*x = MemberPlan{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[11]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1174,7 +1237,7 @@ func (x *MemberPlan) String() string {
 func (*MemberPlan) ProtoMessage() {}
 
 func (x *MemberPlan) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[11]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1187,7 +1250,7 @@ func (x *MemberPlan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberPlan.ProtoReflect.Descriptor instead.
 func (*MemberPlan) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{11}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *MemberPlan) GetDatacenter() string {
@@ -1275,7 +1338,7 @@ type LostItem struct {
 
 func (x *LostItem) Reset() {
 	*x = LostItem{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[12]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +1350,7 @@ func (x *LostItem) String() string {
 func (*LostItem) ProtoMessage() {}
 
 func (x *LostItem) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[12]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1363,7 @@ func (x *LostItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LostItem.ProtoReflect.Descriptor instead.
 func (*LostItem) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{12}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LostItem) GetKind() string {
@@ -1340,7 +1403,7 @@ type WanMember struct {
 
 func (x *WanMember) Reset() {
 	*x = WanMember{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[13]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1352,7 +1415,7 @@ func (x *WanMember) String() string {
 func (*WanMember) ProtoMessage() {}
 
 func (x *WanMember) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[13]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1365,7 +1428,7 @@ func (x *WanMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WanMember.ProtoReflect.Descriptor instead.
 func (*WanMember) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{13}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WanMember) GetNode() string {
@@ -1423,7 +1486,7 @@ type MergedMember struct {
 
 func (x *MergedMember) Reset() {
 	*x = MergedMember{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[14]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1435,7 +1498,7 @@ func (x *MergedMember) String() string {
 func (*MergedMember) ProtoMessage() {}
 
 func (x *MergedMember) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[14]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1448,7 +1511,7 @@ func (x *MergedMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MergedMember.ProtoReflect.Descriptor instead.
 func (*MergedMember) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{14}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *MergedMember) GetMember() *WanMember {
@@ -1483,7 +1546,7 @@ type MemberView struct {
 
 func (x *MemberView) Reset() {
 	*x = MemberView{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[15]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1495,7 +1558,7 @@ func (x *MemberView) String() string {
 func (*MemberView) ProtoMessage() {}
 
 func (x *MemberView) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[15]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1508,7 +1571,7 @@ func (x *MemberView) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberView.ProtoReflect.Descriptor instead.
 func (*MemberView) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{15}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *MemberView) GetStatus() string {
@@ -1535,7 +1598,7 @@ type ListMembersRequest struct {
 
 func (x *ListMembersRequest) Reset() {
 	*x = ListMembersRequest{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[16]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1547,7 +1610,7 @@ func (x *ListMembersRequest) String() string {
 func (*ListMembersRequest) ProtoMessage() {}
 
 func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[16]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1560,7 +1623,7 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{16}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListMembersRequest) GetFederation() string {
@@ -1581,7 +1644,7 @@ type ListMembersResponse struct {
 
 func (x *ListMembersResponse) Reset() {
 	*x = ListMembersResponse{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[17]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1593,7 +1656,7 @@ func (x *ListMembersResponse) String() string {
 func (*ListMembersResponse) ProtoMessage() {}
 
 func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[17]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1606,7 +1669,7 @@ func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
 func (*ListMembersResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{17}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListMembersResponse) GetMembers() []*MergedMember {
@@ -1633,7 +1696,7 @@ type MemberGap struct {
 
 func (x *MemberGap) Reset() {
 	*x = MemberGap{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[18]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1645,7 +1708,7 @@ func (x *MemberGap) String() string {
 func (*MemberGap) ProtoMessage() {}
 
 func (x *MemberGap) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[18]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1658,7 +1721,7 @@ func (x *MemberGap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberGap.ProtoReflect.Descriptor instead.
 func (*MemberGap) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{18}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *MemberGap) GetDatacenter() string {
@@ -1684,7 +1747,7 @@ type GetReachabilityRequest struct {
 
 func (x *GetReachabilityRequest) Reset() {
 	*x = GetReachabilityRequest{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[19]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1696,7 +1759,7 @@ func (x *GetReachabilityRequest) String() string {
 func (*GetReachabilityRequest) ProtoMessage() {}
 
 func (x *GetReachabilityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[19]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1709,7 +1772,7 @@ func (x *GetReachabilityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReachabilityRequest.ProtoReflect.Descriptor instead.
 func (*GetReachabilityRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{19}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetReachabilityRequest) GetFederation() string {
@@ -1729,7 +1792,7 @@ type Reachability struct {
 
 func (x *Reachability) Reset() {
 	*x = Reachability{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[20]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1741,7 +1804,7 @@ func (x *Reachability) String() string {
 func (*Reachability) ProtoMessage() {}
 
 func (x *Reachability) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[20]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1754,7 +1817,7 @@ func (x *Reachability) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reachability.ProtoReflect.Descriptor instead.
 func (*Reachability) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{20}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Reachability) GetCells() []*ReachedGateway {
@@ -1783,7 +1846,7 @@ type ReachedGateway struct {
 
 func (x *ReachedGateway) Reset() {
 	*x = ReachedGateway{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[21]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1795,7 +1858,7 @@ func (x *ReachedGateway) String() string {
 func (*ReachedGateway) ProtoMessage() {}
 
 func (x *ReachedGateway) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[21]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1808,7 +1871,7 @@ func (x *ReachedGateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachedGateway.ProtoReflect.Descriptor instead.
 func (*ReachedGateway) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{21}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReachedGateway) GetFrom() string {
@@ -1877,7 +1940,7 @@ type ListFederationsResponse struct {
 
 func (x *ListFederationsResponse) Reset() {
 	*x = ListFederationsResponse{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[22]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1889,7 +1952,7 @@ func (x *ListFederationsResponse) String() string {
 func (*ListFederationsResponse) ProtoMessage() {}
 
 func (x *ListFederationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[22]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1902,7 +1965,7 @@ func (x *ListFederationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFederationsResponse.ProtoReflect.Descriptor instead.
 func (*ListFederationsResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{22}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListFederationsResponse) GetFederations() []*Federation {
@@ -1928,7 +1991,7 @@ type CreateFederationRequest struct {
 
 func (x *CreateFederationRequest) Reset() {
 	*x = CreateFederationRequest{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[23]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1940,7 +2003,7 @@ func (x *CreateFederationRequest) String() string {
 func (*CreateFederationRequest) ProtoMessage() {}
 
 func (x *CreateFederationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[23]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1953,7 +2016,7 @@ func (x *CreateFederationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateFederationRequest.ProtoReflect.Descriptor instead.
 func (*CreateFederationRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{23}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CreateFederationRequest) GetFederation() *Federation {
@@ -1974,7 +2037,7 @@ type UpdateFederationRequest struct {
 
 func (x *UpdateFederationRequest) Reset() {
 	*x = UpdateFederationRequest{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[24]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1986,7 +2049,7 @@ func (x *UpdateFederationRequest) String() string {
 func (*UpdateFederationRequest) ProtoMessage() {}
 
 func (x *UpdateFederationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[24]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1999,7 +2062,7 @@ func (x *UpdateFederationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateFederationRequest.ProtoReflect.Descriptor instead.
 func (*UpdateFederationRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{24}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *UpdateFederationRequest) GetFederation() *Federation {
@@ -2034,7 +2097,7 @@ type GetFederationPlanRequest struct {
 
 func (x *GetFederationPlanRequest) Reset() {
 	*x = GetFederationPlanRequest{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[25]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2046,7 +2109,7 @@ func (x *GetFederationPlanRequest) String() string {
 func (*GetFederationPlanRequest) ProtoMessage() {}
 
 func (x *GetFederationPlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[25]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2059,7 +2122,7 @@ func (x *GetFederationPlanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetFederationPlanRequest.ProtoReflect.Descriptor instead.
 func (*GetFederationPlanRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{25}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetFederationPlanRequest) GetName() string {
@@ -2092,7 +2155,7 @@ type RequestBundleRequest struct {
 
 func (x *RequestBundleRequest) Reset() {
 	*x = RequestBundleRequest{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[26]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2104,7 +2167,7 @@ func (x *RequestBundleRequest) String() string {
 func (*RequestBundleRequest) ProtoMessage() {}
 
 func (x *RequestBundleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[26]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2117,7 +2180,7 @@ func (x *RequestBundleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestBundleRequest.ProtoReflect.Descriptor instead.
 func (*RequestBundleRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{26}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RequestBundleRequest) GetName() string {
@@ -2180,7 +2243,7 @@ type RequestBundleResponse struct {
 
 func (x *RequestBundleResponse) Reset() {
 	*x = RequestBundleResponse{}
-	mi := &file_isthmus_v1_federation_proto_msgTypes[27]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2192,7 +2255,7 @@ func (x *RequestBundleResponse) String() string {
 func (*RequestBundleResponse) ProtoMessage() {}
 
 func (x *RequestBundleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_federation_proto_msgTypes[27]
+	mi := &file_isthmus_v1_federation_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2205,7 +2268,7 @@ func (x *RequestBundleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestBundleResponse.ProtoReflect.Descriptor instead.
 func (*RequestBundleResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{27}
+	return file_isthmus_v1_federation_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RequestBundleResponse) GetPayload() *SealedPayload {
@@ -2272,7 +2335,7 @@ const file_isthmus_v1_federation_proto_rawDesc = "" +
 	"\vsecondaries\x18\x03 \x01(\x05R\vsecondaries\x12\x16\n" +
 	"\x06joined\x18\x04 \x01(\x05R\x06joined\x123\n" +
 	"\x06checks\x18\x05 \x03(\v2\x1b.isthmus.v1.FederationCheckR\x06checks\x12B\n" +
-	"\x0fbundle_requests\x18\x06 \x03(\v2\x19.isthmus.v1.BundleRequestR\x0ebundleRequests\"\xec\x04\n" +
+	"\x0fbundle_requests\x18\x06 \x03(\v2\x19.isthmus.v1.BundleRequestR\x0ebundleRequests\"\xff\x04\n" +
 	"\x10FederationMember\x12\x1e\n" +
 	"\n" +
 	"datacenter\x18\x01 \x01(\tR\n" +
@@ -2287,8 +2350,8 @@ const file_isthmus_v1_federation_proto_rawDesc = "" +
 	"\x06bundle\x18\b \x01(\v2\x17.isthmus.v1.BundleEntryR\x06bundle\x120\n" +
 	"\x05hosts\x18\t \x03(\v2\x1a.isthmus.v1.FederationHostR\x05hosts\x125\n" +
 	"\bgateways\x18\n" +
-	" \x03(\v2\x19.isthmus.v1.MemberGatewayR\bgateways\x12\x15\n" +
-	"\x06own_ca\x18\v \x01(\tR\x05ownCa\x12\x1f\n" +
+	" \x03(\v2\x19.isthmus.v1.MemberGatewayR\bgateways\x12(\n" +
+	"\x06own_ca\x18\v \x03(\v2\x11.isthmus.v1.OwnCAR\x05ownCa\x12\x1f\n" +
 	"\vplan_digest\x18\f \x01(\tR\n" +
 	"planDigest\x12\x1a\n" +
 	"\baccepted\x18\r \x01(\bR\baccepted\x12#\n" +
@@ -2323,7 +2386,11 @@ const file_isthmus_v1_federation_proto_rawDesc = "" +
 	"\x17certificate_expire_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\x15certificateExpireTime\x12\x1f\n" +
 	"\vtrusted_cas\x18\v \x03(\tR\n" +
-	"trustedCas\"\xba\x01\n" +
+	"trustedCas\"_\n" +
+	"\x05OwnCA\x12\x14\n" +
+	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\"\n" +
+	"\fcertificates\x18\x02 \x01(\tR\fcertificates\x12\x1c\n" +
+	"\tsignature\x18\x03 \x01(\fR\tsignature\"\xba\x01\n" +
 	"\rMemberGateway\x12\x1f\n" +
 	"\vwan_address\x18\x01 \x01(\tR\n" +
 	"wanAddress\x12\x1f\n" +
@@ -2485,7 +2552,7 @@ func file_isthmus_v1_federation_proto_rawDescGZIP() []byte {
 	return file_isthmus_v1_federation_proto_rawDescData
 }
 
-var file_isthmus_v1_federation_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_isthmus_v1_federation_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_isthmus_v1_federation_proto_goTypes = []any{
 	(*Federation)(nil),               // 0: isthmus.v1.Federation
 	(*FederationSpec)(nil),           // 1: isthmus.v1.FederationSpec
@@ -2494,97 +2561,99 @@ var file_isthmus_v1_federation_proto_goTypes = []any{
 	(*FederationMember)(nil),         // 4: isthmus.v1.FederationMember
 	(*BundleEntry)(nil),              // 5: isthmus.v1.BundleEntry
 	(*FederationHost)(nil),           // 6: isthmus.v1.FederationHost
-	(*MemberGateway)(nil),            // 7: isthmus.v1.MemberGateway
-	(*FederationCheck)(nil),          // 8: isthmus.v1.FederationCheck
-	(*BundleRequest)(nil),            // 9: isthmus.v1.BundleRequest
-	(*FederationPlan)(nil),           // 10: isthmus.v1.FederationPlan
-	(*MemberPlan)(nil),               // 11: isthmus.v1.MemberPlan
-	(*LostItem)(nil),                 // 12: isthmus.v1.LostItem
-	(*WanMember)(nil),                // 13: isthmus.v1.WanMember
-	(*MergedMember)(nil),             // 14: isthmus.v1.MergedMember
-	(*MemberView)(nil),               // 15: isthmus.v1.MemberView
-	(*ListMembersRequest)(nil),       // 16: isthmus.v1.ListMembersRequest
-	(*ListMembersResponse)(nil),      // 17: isthmus.v1.ListMembersResponse
-	(*MemberGap)(nil),                // 18: isthmus.v1.MemberGap
-	(*GetReachabilityRequest)(nil),   // 19: isthmus.v1.GetReachabilityRequest
-	(*Reachability)(nil),             // 20: isthmus.v1.Reachability
-	(*ReachedGateway)(nil),           // 21: isthmus.v1.ReachedGateway
-	(*ListFederationsResponse)(nil),  // 22: isthmus.v1.ListFederationsResponse
-	(*CreateFederationRequest)(nil),  // 23: isthmus.v1.CreateFederationRequest
-	(*UpdateFederationRequest)(nil),  // 24: isthmus.v1.UpdateFederationRequest
-	(*GetFederationPlanRequest)(nil), // 25: isthmus.v1.GetFederationPlanRequest
-	(*RequestBundleRequest)(nil),     // 26: isthmus.v1.RequestBundleRequest
-	(*RequestBundleResponse)(nil),    // 27: isthmus.v1.RequestBundleResponse
-	nil,                              // 28: isthmus.v1.Federation.LabelsEntry
-	(*timestamppb.Timestamp)(nil),    // 29: google.protobuf.Timestamp
-	(*Condition)(nil),                // 30: isthmus.v1.Condition
-	(*fieldmaskpb.FieldMask)(nil),    // 31: google.protobuf.FieldMask
-	(*SealedPayload)(nil),            // 32: isthmus.v1.SealedPayload
-	(*TrustedAgent)(nil),             // 33: isthmus.v1.TrustedAgent
-	(*ListRequest)(nil),              // 34: isthmus.v1.ListRequest
-	(*GetRequest)(nil),               // 35: isthmus.v1.GetRequest
-	(*DeleteRequest)(nil),            // 36: isthmus.v1.DeleteRequest
-	(*DeleteResponse)(nil),           // 37: isthmus.v1.DeleteResponse
+	(*OwnCA)(nil),                    // 7: isthmus.v1.OwnCA
+	(*MemberGateway)(nil),            // 8: isthmus.v1.MemberGateway
+	(*FederationCheck)(nil),          // 9: isthmus.v1.FederationCheck
+	(*BundleRequest)(nil),            // 10: isthmus.v1.BundleRequest
+	(*FederationPlan)(nil),           // 11: isthmus.v1.FederationPlan
+	(*MemberPlan)(nil),               // 12: isthmus.v1.MemberPlan
+	(*LostItem)(nil),                 // 13: isthmus.v1.LostItem
+	(*WanMember)(nil),                // 14: isthmus.v1.WanMember
+	(*MergedMember)(nil),             // 15: isthmus.v1.MergedMember
+	(*MemberView)(nil),               // 16: isthmus.v1.MemberView
+	(*ListMembersRequest)(nil),       // 17: isthmus.v1.ListMembersRequest
+	(*ListMembersResponse)(nil),      // 18: isthmus.v1.ListMembersResponse
+	(*MemberGap)(nil),                // 19: isthmus.v1.MemberGap
+	(*GetReachabilityRequest)(nil),   // 20: isthmus.v1.GetReachabilityRequest
+	(*Reachability)(nil),             // 21: isthmus.v1.Reachability
+	(*ReachedGateway)(nil),           // 22: isthmus.v1.ReachedGateway
+	(*ListFederationsResponse)(nil),  // 23: isthmus.v1.ListFederationsResponse
+	(*CreateFederationRequest)(nil),  // 24: isthmus.v1.CreateFederationRequest
+	(*UpdateFederationRequest)(nil),  // 25: isthmus.v1.UpdateFederationRequest
+	(*GetFederationPlanRequest)(nil), // 26: isthmus.v1.GetFederationPlanRequest
+	(*RequestBundleRequest)(nil),     // 27: isthmus.v1.RequestBundleRequest
+	(*RequestBundleResponse)(nil),    // 28: isthmus.v1.RequestBundleResponse
+	nil,                              // 29: isthmus.v1.Federation.LabelsEntry
+	(*timestamppb.Timestamp)(nil),    // 30: google.protobuf.Timestamp
+	(*Condition)(nil),                // 31: isthmus.v1.Condition
+	(*fieldmaskpb.FieldMask)(nil),    // 32: google.protobuf.FieldMask
+	(*SealedPayload)(nil),            // 33: isthmus.v1.SealedPayload
+	(*TrustedAgent)(nil),             // 34: isthmus.v1.TrustedAgent
+	(*ListRequest)(nil),              // 35: isthmus.v1.ListRequest
+	(*GetRequest)(nil),               // 36: isthmus.v1.GetRequest
+	(*DeleteRequest)(nil),            // 37: isthmus.v1.DeleteRequest
+	(*DeleteResponse)(nil),           // 38: isthmus.v1.DeleteResponse
 }
 var file_isthmus_v1_federation_proto_depIdxs = []int32{
-	28, // 0: isthmus.v1.Federation.labels:type_name -> isthmus.v1.Federation.LabelsEntry
-	29, // 1: isthmus.v1.Federation.create_time:type_name -> google.protobuf.Timestamp
-	29, // 2: isthmus.v1.Federation.update_time:type_name -> google.protobuf.Timestamp
-	29, // 3: isthmus.v1.Federation.delete_time:type_name -> google.protobuf.Timestamp
+	29, // 0: isthmus.v1.Federation.labels:type_name -> isthmus.v1.Federation.LabelsEntry
+	30, // 1: isthmus.v1.Federation.create_time:type_name -> google.protobuf.Timestamp
+	30, // 2: isthmus.v1.Federation.update_time:type_name -> google.protobuf.Timestamp
+	30, // 3: isthmus.v1.Federation.delete_time:type_name -> google.protobuf.Timestamp
 	1,  // 4: isthmus.v1.Federation.spec:type_name -> isthmus.v1.FederationSpec
 	3,  // 5: isthmus.v1.Federation.status:type_name -> isthmus.v1.FederationStatus
 	2,  // 6: isthmus.v1.FederationSpec.accept_data_loss:type_name -> isthmus.v1.AcceptedLoss
-	30, // 7: isthmus.v1.FederationStatus.conditions:type_name -> isthmus.v1.Condition
+	31, // 7: isthmus.v1.FederationStatus.conditions:type_name -> isthmus.v1.Condition
 	4,  // 8: isthmus.v1.FederationStatus.members:type_name -> isthmus.v1.FederationMember
-	8,  // 9: isthmus.v1.FederationStatus.checks:type_name -> isthmus.v1.FederationCheck
-	9,  // 10: isthmus.v1.FederationStatus.bundle_requests:type_name -> isthmus.v1.BundleRequest
-	29, // 11: isthmus.v1.FederationMember.phase_since:type_name -> google.protobuf.Timestamp
+	9,  // 9: isthmus.v1.FederationStatus.checks:type_name -> isthmus.v1.FederationCheck
+	10, // 10: isthmus.v1.FederationStatus.bundle_requests:type_name -> isthmus.v1.BundleRequest
+	30, // 11: isthmus.v1.FederationMember.phase_since:type_name -> google.protobuf.Timestamp
 	5,  // 12: isthmus.v1.FederationMember.bundle:type_name -> isthmus.v1.BundleEntry
 	6,  // 13: isthmus.v1.FederationMember.hosts:type_name -> isthmus.v1.FederationHost
-	7,  // 14: isthmus.v1.FederationMember.gateways:type_name -> isthmus.v1.MemberGateway
-	29, // 15: isthmus.v1.BundleEntry.make_time:type_name -> google.protobuf.Timestamp
-	29, // 16: isthmus.v1.BundleEntry.certificate_expire_time:type_name -> google.protobuf.Timestamp
-	29, // 17: isthmus.v1.FederationHost.certificate_expire_time:type_name -> google.protobuf.Timestamp
-	29, // 18: isthmus.v1.MemberGateway.retire_time:type_name -> google.protobuf.Timestamp
-	29, // 19: isthmus.v1.BundleRequest.create_time:type_name -> google.protobuf.Timestamp
-	11, // 20: isthmus.v1.FederationPlan.members:type_name -> isthmus.v1.MemberPlan
-	12, // 21: isthmus.v1.MemberPlan.losses:type_name -> isthmus.v1.LostItem
-	13, // 22: isthmus.v1.MergedMember.member:type_name -> isthmus.v1.WanMember
-	15, // 23: isthmus.v1.MergedMember.views:type_name -> isthmus.v1.MemberView
-	14, // 24: isthmus.v1.ListMembersResponse.members:type_name -> isthmus.v1.MergedMember
-	18, // 25: isthmus.v1.ListMembersResponse.gaps:type_name -> isthmus.v1.MemberGap
-	21, // 26: isthmus.v1.Reachability.cells:type_name -> isthmus.v1.ReachedGateway
-	29, // 27: isthmus.v1.ReachedGateway.since:type_name -> google.protobuf.Timestamp
-	0,  // 28: isthmus.v1.ListFederationsResponse.federations:type_name -> isthmus.v1.Federation
-	0,  // 29: isthmus.v1.CreateFederationRequest.federation:type_name -> isthmus.v1.Federation
-	0,  // 30: isthmus.v1.UpdateFederationRequest.federation:type_name -> isthmus.v1.Federation
-	31, // 31: isthmus.v1.UpdateFederationRequest.update_mask:type_name -> google.protobuf.FieldMask
-	29, // 32: isthmus.v1.RequestBundleRequest.create_time:type_name -> google.protobuf.Timestamp
-	32, // 33: isthmus.v1.RequestBundleResponse.payload:type_name -> isthmus.v1.SealedPayload
-	33, // 34: isthmus.v1.RequestBundleResponse.senders:type_name -> isthmus.v1.TrustedAgent
-	34, // 35: isthmus.v1.FederationService.ListFederations:input_type -> isthmus.v1.ListRequest
-	35, // 36: isthmus.v1.FederationService.GetFederation:input_type -> isthmus.v1.GetRequest
-	23, // 37: isthmus.v1.FederationService.CreateFederation:input_type -> isthmus.v1.CreateFederationRequest
-	24, // 38: isthmus.v1.FederationService.UpdateFederation:input_type -> isthmus.v1.UpdateFederationRequest
-	36, // 39: isthmus.v1.FederationService.DeleteFederation:input_type -> isthmus.v1.DeleteRequest
-	25, // 40: isthmus.v1.FederationService.GetFederationPlan:input_type -> isthmus.v1.GetFederationPlanRequest
-	26, // 41: isthmus.v1.FederationService.RequestBundle:input_type -> isthmus.v1.RequestBundleRequest
-	16, // 42: isthmus.v1.FederationService.ListMembers:input_type -> isthmus.v1.ListMembersRequest
-	19, // 43: isthmus.v1.FederationService.GetReachability:input_type -> isthmus.v1.GetReachabilityRequest
-	22, // 44: isthmus.v1.FederationService.ListFederations:output_type -> isthmus.v1.ListFederationsResponse
-	0,  // 45: isthmus.v1.FederationService.GetFederation:output_type -> isthmus.v1.Federation
-	0,  // 46: isthmus.v1.FederationService.CreateFederation:output_type -> isthmus.v1.Federation
-	0,  // 47: isthmus.v1.FederationService.UpdateFederation:output_type -> isthmus.v1.Federation
-	37, // 48: isthmus.v1.FederationService.DeleteFederation:output_type -> isthmus.v1.DeleteResponse
-	10, // 49: isthmus.v1.FederationService.GetFederationPlan:output_type -> isthmus.v1.FederationPlan
-	27, // 50: isthmus.v1.FederationService.RequestBundle:output_type -> isthmus.v1.RequestBundleResponse
-	17, // 51: isthmus.v1.FederationService.ListMembers:output_type -> isthmus.v1.ListMembersResponse
-	20, // 52: isthmus.v1.FederationService.GetReachability:output_type -> isthmus.v1.Reachability
-	44, // [44:53] is the sub-list for method output_type
-	35, // [35:44] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	8,  // 14: isthmus.v1.FederationMember.gateways:type_name -> isthmus.v1.MemberGateway
+	7,  // 15: isthmus.v1.FederationMember.own_ca:type_name -> isthmus.v1.OwnCA
+	30, // 16: isthmus.v1.BundleEntry.make_time:type_name -> google.protobuf.Timestamp
+	30, // 17: isthmus.v1.BundleEntry.certificate_expire_time:type_name -> google.protobuf.Timestamp
+	30, // 18: isthmus.v1.FederationHost.certificate_expire_time:type_name -> google.protobuf.Timestamp
+	30, // 19: isthmus.v1.MemberGateway.retire_time:type_name -> google.protobuf.Timestamp
+	30, // 20: isthmus.v1.BundleRequest.create_time:type_name -> google.protobuf.Timestamp
+	12, // 21: isthmus.v1.FederationPlan.members:type_name -> isthmus.v1.MemberPlan
+	13, // 22: isthmus.v1.MemberPlan.losses:type_name -> isthmus.v1.LostItem
+	14, // 23: isthmus.v1.MergedMember.member:type_name -> isthmus.v1.WanMember
+	16, // 24: isthmus.v1.MergedMember.views:type_name -> isthmus.v1.MemberView
+	15, // 25: isthmus.v1.ListMembersResponse.members:type_name -> isthmus.v1.MergedMember
+	19, // 26: isthmus.v1.ListMembersResponse.gaps:type_name -> isthmus.v1.MemberGap
+	22, // 27: isthmus.v1.Reachability.cells:type_name -> isthmus.v1.ReachedGateway
+	30, // 28: isthmus.v1.ReachedGateway.since:type_name -> google.protobuf.Timestamp
+	0,  // 29: isthmus.v1.ListFederationsResponse.federations:type_name -> isthmus.v1.Federation
+	0,  // 30: isthmus.v1.CreateFederationRequest.federation:type_name -> isthmus.v1.Federation
+	0,  // 31: isthmus.v1.UpdateFederationRequest.federation:type_name -> isthmus.v1.Federation
+	32, // 32: isthmus.v1.UpdateFederationRequest.update_mask:type_name -> google.protobuf.FieldMask
+	30, // 33: isthmus.v1.RequestBundleRequest.create_time:type_name -> google.protobuf.Timestamp
+	33, // 34: isthmus.v1.RequestBundleResponse.payload:type_name -> isthmus.v1.SealedPayload
+	34, // 35: isthmus.v1.RequestBundleResponse.senders:type_name -> isthmus.v1.TrustedAgent
+	35, // 36: isthmus.v1.FederationService.ListFederations:input_type -> isthmus.v1.ListRequest
+	36, // 37: isthmus.v1.FederationService.GetFederation:input_type -> isthmus.v1.GetRequest
+	24, // 38: isthmus.v1.FederationService.CreateFederation:input_type -> isthmus.v1.CreateFederationRequest
+	25, // 39: isthmus.v1.FederationService.UpdateFederation:input_type -> isthmus.v1.UpdateFederationRequest
+	37, // 40: isthmus.v1.FederationService.DeleteFederation:input_type -> isthmus.v1.DeleteRequest
+	26, // 41: isthmus.v1.FederationService.GetFederationPlan:input_type -> isthmus.v1.GetFederationPlanRequest
+	27, // 42: isthmus.v1.FederationService.RequestBundle:input_type -> isthmus.v1.RequestBundleRequest
+	17, // 43: isthmus.v1.FederationService.ListMembers:input_type -> isthmus.v1.ListMembersRequest
+	20, // 44: isthmus.v1.FederationService.GetReachability:input_type -> isthmus.v1.GetReachabilityRequest
+	23, // 45: isthmus.v1.FederationService.ListFederations:output_type -> isthmus.v1.ListFederationsResponse
+	0,  // 46: isthmus.v1.FederationService.GetFederation:output_type -> isthmus.v1.Federation
+	0,  // 47: isthmus.v1.FederationService.CreateFederation:output_type -> isthmus.v1.Federation
+	0,  // 48: isthmus.v1.FederationService.UpdateFederation:output_type -> isthmus.v1.Federation
+	38, // 49: isthmus.v1.FederationService.DeleteFederation:output_type -> isthmus.v1.DeleteResponse
+	11, // 50: isthmus.v1.FederationService.GetFederationPlan:output_type -> isthmus.v1.FederationPlan
+	28, // 51: isthmus.v1.FederationService.RequestBundle:output_type -> isthmus.v1.RequestBundleResponse
+	18, // 52: isthmus.v1.FederationService.ListMembers:output_type -> isthmus.v1.ListMembersResponse
+	21, // 53: isthmus.v1.FederationService.GetReachability:output_type -> isthmus.v1.Reachability
+	45, // [45:54] is the sub-list for method output_type
+	36, // [36:45] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_isthmus_v1_federation_proto_init() }
@@ -2601,7 +2670,7 @@ func file_isthmus_v1_federation_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_isthmus_v1_federation_proto_rawDesc), len(file_isthmus_v1_federation_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1087,8 +1087,8 @@ type FederationPrimary struct {
 	Keyless          bool            `protobuf:"varint,4,opt,name=keyless,proto3" json:"keyless,omitempty"`
 	RetryIntervalWan string          `protobuf:"bytes,5,opt,name=retry_interval_wan,json=retryIntervalWan,proto3" json:"retry_interval_wan,omitempty"`
 	Members          []*BundleMember `protobuf:"bytes,6,rep,name=members,proto3" json:"members,omitempty"`
-	// PEM: CAs of datacenters that are about to join, which this one's servers shall trust as well.
-	TrustedCas []string         `protobuf:"bytes,7,rep,name=trusted_cas,json=trustedCas,proto3" json:"trusted_cas,omitempty"`
+	// CAs of datacenters that are about to join, which this one's servers shall trust as well.
+	TrustedCas []*TrustedCA     `protobuf:"bytes,7,rep,name=trusted_cas,json=trustedCas,proto3" json:"trusted_cas,omitempty"`
 	Requests   []*BundleRequest `protobuf:"bytes,8,rep,name=requests,proto3" json:"requests,omitempty"`
 	// Nobody is to be left in it: undo what was configured for it.
 	Delete        bool `protobuf:"varint,9,opt,name=delete,proto3" json:"delete,omitempty"`
@@ -1168,7 +1168,7 @@ func (x *FederationPrimary) GetMembers() []*BundleMember {
 	return nil
 }
 
-func (x *FederationPrimary) GetTrustedCas() []string {
+func (x *FederationPrimary) GetTrustedCas() []*TrustedCA {
 	if x != nil {
 		return x.TrustedCas
 	}
@@ -1187,6 +1187,79 @@ func (x *FederationPrimary) GetDelete() bool {
 		return x.Delete
 	}
 	return false
+}
+
+// TrustedCA is a CA of a datacenter's servers, with what proves up to the fleet key that it is: who trusts it believes its certificates
+// for every datacenter, so the server's word is not enough.
+type TrustedCA struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Datacenter string                 `protobuf:"bytes,1,opt,name=datacenter,proto3" json:"datacenter,omitempty"`
+	// PEM.
+	Certificates string `protobuf:"bytes,2,opt,name=certificates,proto3" json:"certificates,omitempty"`
+	// Whose host's Consul runs with it.
+	Agent *TrustedAgent `protobuf:"bytes,3,opt,name=agent,proto3" json:"agent,omitempty"`
+	// By the agent's identity key: see identity.SignOwnCA.
+	Signature     []byte `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrustedCA) Reset() {
+	*x = TrustedCA{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrustedCA) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrustedCA) ProtoMessage() {}
+
+func (x *TrustedCA) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrustedCA.ProtoReflect.Descriptor instead.
+func (*TrustedCA) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *TrustedCA) GetDatacenter() string {
+	if x != nil {
+		return x.Datacenter
+	}
+	return ""
+}
+
+func (x *TrustedCA) GetCertificates() string {
+	if x != nil {
+		return x.Certificates
+	}
+	return ""
+}
+
+func (x *TrustedCA) GetAgent() *TrustedAgent {
+	if x != nil {
+		return x.Agent
+	}
+	return nil
+}
+
+func (x *TrustedCA) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
 }
 
 // BundleMember is a secondary, as the primary's agent deals with it.
@@ -1215,7 +1288,7 @@ type BundleMember struct {
 
 func (x *BundleMember) Reset() {
 	*x = BundleMember{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[15]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1227,7 +1300,7 @@ func (x *BundleMember) String() string {
 func (*BundleMember) ProtoMessage() {}
 
 func (x *BundleMember) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[15]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1240,7 +1313,7 @@ func (x *BundleMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BundleMember.ProtoReflect.Descriptor instead.
 func (*BundleMember) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{15}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *BundleMember) GetDatacenter() string {
@@ -1325,7 +1398,7 @@ type CertificateRequest struct {
 
 func (x *CertificateRequest) Reset() {
 	*x = CertificateRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[16]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1337,7 +1410,7 @@ func (x *CertificateRequest) String() string {
 func (*CertificateRequest) ProtoMessage() {}
 
 func (x *CertificateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[16]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1350,7 +1423,7 @@ func (x *CertificateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateRequest.ProtoReflect.Descriptor instead.
 func (*CertificateRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{16}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CertificateRequest) GetAgent() string {
@@ -1392,8 +1465,8 @@ type FederationSecondary struct {
 	Join bool `protobuf:"varint,10,opt,name=join,proto3" json:"join,omitempty"`
 	// The plan digest that the operator accepted. The agent compares it with what it finds itself.
 	AcceptedDigest string `protobuf:"bytes,11,opt,name=accepted_digest,json=acceptedDigest,proto3" json:"accepted_digest,omitempty"`
-	// PEM: to trust as well, before the join.
-	TrustedCas []string `protobuf:"bytes,12,rep,name=trusted_cas,json=trustedCas,proto3" json:"trusted_cas,omitempty"`
+	// To trust as well, before the join.
+	TrustedCas []*TrustedCA `protobuf:"bytes,12,rep,name=trusted_cas,json=trustedCas,proto3" json:"trusted_cas,omitempty"`
 	// Leave: become a datacenter of its own.
 	Delete        bool `protobuf:"varint,13,opt,name=delete,proto3" json:"delete,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1402,7 +1475,7 @@ type FederationSecondary struct {
 
 func (x *FederationSecondary) Reset() {
 	*x = FederationSecondary{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[17]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1414,7 +1487,7 @@ func (x *FederationSecondary) String() string {
 func (*FederationSecondary) ProtoMessage() {}
 
 func (x *FederationSecondary) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[17]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1427,7 +1500,7 @@ func (x *FederationSecondary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FederationSecondary.ProtoReflect.Descriptor instead.
 func (*FederationSecondary) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{17}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FederationSecondary) GetUid() string {
@@ -1507,7 +1580,7 @@ func (x *FederationSecondary) GetAcceptedDigest() string {
 	return ""
 }
 
-func (x *FederationSecondary) GetTrustedCas() []string {
+func (x *FederationSecondary) GetTrustedCas() []*TrustedCA {
 	if x != nil {
 		return x.TrustedCas
 	}
@@ -1533,7 +1606,7 @@ type Probes struct {
 
 func (x *Probes) Reset() {
 	*x = Probes{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[18]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1545,7 +1618,7 @@ func (x *Probes) String() string {
 func (*Probes) ProtoMessage() {}
 
 func (x *Probes) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[18]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1558,7 +1631,7 @@ func (x *Probes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probes.ProtoReflect.Descriptor instead.
 func (*Probes) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{18}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Probes) GetGateways() []*GatewayProbe {
@@ -1597,7 +1670,7 @@ type GatewayProbe struct {
 
 func (x *GatewayProbe) Reset() {
 	*x = GatewayProbe{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[19]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1609,7 +1682,7 @@ func (x *GatewayProbe) String() string {
 func (*GatewayProbe) ProtoMessage() {}
 
 func (x *GatewayProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[19]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1622,7 +1695,7 @@ func (x *GatewayProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayProbe.ProtoReflect.Descriptor instead.
 func (*GatewayProbe) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{19}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GatewayProbe) GetDatacenter() string {
@@ -1664,7 +1737,7 @@ type ReadProbe struct {
 
 func (x *ReadProbe) Reset() {
 	*x = ReadProbe{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[20]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1676,7 +1749,7 @@ func (x *ReadProbe) String() string {
 func (*ReadProbe) ProtoMessage() {}
 
 func (x *ReadProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[20]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1689,7 +1762,7 @@ func (x *ReadProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadProbe.ProtoReflect.Descriptor instead.
 func (*ReadProbe) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{20}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReadProbe) GetDatacenter() string {
@@ -1717,7 +1790,7 @@ type UrlProbe struct {
 
 func (x *UrlProbe) Reset() {
 	*x = UrlProbe{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[21]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1729,7 +1802,7 @@ func (x *UrlProbe) String() string {
 func (*UrlProbe) ProtoMessage() {}
 
 func (x *UrlProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[21]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1742,7 +1815,7 @@ func (x *UrlProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UrlProbe.ProtoReflect.Descriptor instead.
 func (*UrlProbe) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{21}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *UrlProbe) GetDatacenter() string {
@@ -1771,7 +1844,7 @@ type GatewayRoutes struct {
 
 func (x *GatewayRoutes) Reset() {
 	*x = GatewayRoutes{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[22]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +1856,7 @@ func (x *GatewayRoutes) String() string {
 func (*GatewayRoutes) ProtoMessage() {}
 
 func (x *GatewayRoutes) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[22]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +1869,7 @@ func (x *GatewayRoutes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayRoutes.ProtoReflect.Descriptor instead.
 func (*GatewayRoutes) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{22}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GatewayRoutes) GetRoutes() []*GatewayRoute {
@@ -1827,7 +1900,7 @@ type GatewayRoute struct {
 
 func (x *GatewayRoute) Reset() {
 	*x = GatewayRoute{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[23]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1839,7 +1912,7 @@ func (x *GatewayRoute) String() string {
 func (*GatewayRoute) ProtoMessage() {}
 
 func (x *GatewayRoute) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[23]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1852,7 +1925,7 @@ func (x *GatewayRoute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayRoute.ProtoReflect.Descriptor instead.
 func (*GatewayRoute) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{23}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GatewayRoute) GetPattern() string {
@@ -1894,7 +1967,7 @@ type StoreBundleRequest struct {
 
 func (x *StoreBundleRequest) Reset() {
 	*x = StoreBundleRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[24]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1906,7 +1979,7 @@ func (x *StoreBundleRequest) String() string {
 func (*StoreBundleRequest) ProtoMessage() {}
 
 func (x *StoreBundleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[24]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1919,7 +1992,7 @@ func (x *StoreBundleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreBundleRequest.ProtoReflect.Descriptor instead.
 func (*StoreBundleRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{24}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *StoreBundleRequest) GetPayload() *SealedPayload {
@@ -1980,7 +2053,7 @@ type StoreBundleResponse struct {
 
 func (x *StoreBundleResponse) Reset() {
 	*x = StoreBundleResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[25]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1992,7 +2065,7 @@ func (x *StoreBundleResponse) String() string {
 func (*StoreBundleResponse) ProtoMessage() {}
 
 func (x *StoreBundleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[25]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2005,7 +2078,7 @@ func (x *StoreBundleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreBundleResponse.ProtoReflect.Descriptor instead.
 func (*StoreBundleResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{25}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *StoreBundleResponse) GetDigest() string {
@@ -2025,7 +2098,7 @@ type TakeTurnRequest struct {
 
 func (x *TakeTurnRequest) Reset() {
 	*x = TakeTurnRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[26]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2037,7 +2110,7 @@ func (x *TakeTurnRequest) String() string {
 func (*TakeTurnRequest) ProtoMessage() {}
 
 func (x *TakeTurnRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[26]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2050,7 +2123,7 @@ func (x *TakeTurnRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeTurnRequest.ProtoReflect.Descriptor instead.
 func (*TakeTurnRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{26}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TakeTurnRequest) GetUid() string {
@@ -2072,7 +2145,7 @@ type TakeTurnResponse struct {
 
 func (x *TakeTurnResponse) Reset() {
 	*x = TakeTurnResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[27]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2084,7 +2157,7 @@ func (x *TakeTurnResponse) String() string {
 func (*TakeTurnResponse) ProtoMessage() {}
 
 func (x *TakeTurnResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[27]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2097,7 +2170,7 @@ func (x *TakeTurnResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeTurnResponse.ProtoReflect.Descriptor instead.
 func (*TakeTurnResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{27}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TakeTurnResponse) GetGranted() bool {
@@ -2130,7 +2203,7 @@ type EndTurnRequest struct {
 
 func (x *EndTurnRequest) Reset() {
 	*x = EndTurnRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[28]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2142,7 +2215,7 @@ func (x *EndTurnRequest) String() string {
 func (*EndTurnRequest) ProtoMessage() {}
 
 func (x *EndTurnRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[28]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2155,7 +2228,7 @@ func (x *EndTurnRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndTurnRequest.ProtoReflect.Descriptor instead.
 func (*EndTurnRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{28}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *EndTurnRequest) GetUid() string {
@@ -2173,7 +2246,7 @@ type EndTurnResponse struct {
 
 func (x *EndTurnResponse) Reset() {
 	*x = EndTurnResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[29]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2185,7 +2258,7 @@ func (x *EndTurnResponse) String() string {
 func (*EndTurnResponse) ProtoMessage() {}
 
 func (x *EndTurnResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[29]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2198,7 +2271,7 @@ func (x *EndTurnResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndTurnResponse.ProtoReflect.Descriptor instead.
 func (*EndTurnResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{29}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{30}
 }
 
 type FetchSecretsRequest struct {
@@ -2210,7 +2283,7 @@ type FetchSecretsRequest struct {
 
 func (x *FetchSecretsRequest) Reset() {
 	*x = FetchSecretsRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[30]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2222,7 +2295,7 @@ func (x *FetchSecretsRequest) String() string {
 func (*FetchSecretsRequest) ProtoMessage() {}
 
 func (x *FetchSecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[30]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2235,7 +2308,7 @@ func (x *FetchSecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchSecretsRequest.ProtoReflect.Descriptor instead.
 func (*FetchSecretsRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{30}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *FetchSecretsRequest) GetDigests() []string {
@@ -2254,7 +2327,7 @@ type FetchSecretsResponse struct {
 
 func (x *FetchSecretsResponse) Reset() {
 	*x = FetchSecretsResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[31]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2266,7 +2339,7 @@ func (x *FetchSecretsResponse) String() string {
 func (*FetchSecretsResponse) ProtoMessage() {}
 
 func (x *FetchSecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[31]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2279,7 +2352,7 @@ func (x *FetchSecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchSecretsResponse.ProtoReflect.Descriptor instead.
 func (*FetchSecretsResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{31}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *FetchSecretsResponse) GetPayloads() []*SealedPayload {
@@ -2302,7 +2375,7 @@ type ClaimTokenRequest struct {
 
 func (x *ClaimTokenRequest) Reset() {
 	*x = ClaimTokenRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[32]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2314,7 +2387,7 @@ func (x *ClaimTokenRequest) String() string {
 func (*ClaimTokenRequest) ProtoMessage() {}
 
 func (x *ClaimTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[32]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2327,7 +2400,7 @@ func (x *ClaimTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimTokenRequest.ProtoReflect.Descriptor instead.
 func (*ClaimTokenRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{32}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ClaimTokenRequest) GetUid() string {
@@ -2367,7 +2440,7 @@ type ClaimTokenResponse struct {
 
 func (x *ClaimTokenResponse) Reset() {
 	*x = ClaimTokenResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[33]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2379,7 +2452,7 @@ func (x *ClaimTokenResponse) String() string {
 func (*ClaimTokenResponse) ProtoMessage() {}
 
 func (x *ClaimTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[33]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2392,7 +2465,7 @@ func (x *ClaimTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimTokenResponse.ProtoReflect.Descriptor instead.
 func (*ClaimTokenResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{33}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ClaimTokenResponse) GetAttempt() int32 {
@@ -2416,7 +2489,7 @@ type StoreTokenRequest struct {
 
 func (x *StoreTokenRequest) Reset() {
 	*x = StoreTokenRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[34]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2428,7 +2501,7 @@ func (x *StoreTokenRequest) String() string {
 func (*StoreTokenRequest) ProtoMessage() {}
 
 func (x *StoreTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[34]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2441,7 +2514,7 @@ func (x *StoreTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreTokenRequest.ProtoReflect.Descriptor instead.
 func (*StoreTokenRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{34}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *StoreTokenRequest) GetPayload() *SealedPayload {
@@ -2488,7 +2561,7 @@ type StoreTokenResponse struct {
 
 func (x *StoreTokenResponse) Reset() {
 	*x = StoreTokenResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[35]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2500,7 +2573,7 @@ func (x *StoreTokenResponse) String() string {
 func (*StoreTokenResponse) ProtoMessage() {}
 
 func (x *StoreTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[35]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2513,7 +2586,7 @@ func (x *StoreTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreTokenResponse.ProtoReflect.Descriptor instead.
 func (*StoreTokenResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{35}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *StoreTokenResponse) GetDigest() string {
@@ -2542,7 +2615,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[36]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2554,7 +2627,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[36]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2567,7 +2640,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{36}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ReportRequest) GetAgent() *AgentReport {
@@ -2634,7 +2707,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[37]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2646,7 +2719,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[37]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2659,7 +2732,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{37}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{38}
 }
 
 // AgentReport is about the agent itself; every agent of a datacenter sends it.
@@ -2686,7 +2759,7 @@ type AgentReport struct {
 
 func (x *AgentReport) Reset() {
 	*x = AgentReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[38]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2698,7 +2771,7 @@ func (x *AgentReport) String() string {
 func (*AgentReport) ProtoMessage() {}
 
 func (x *AgentReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[38]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2711,7 +2784,7 @@ func (x *AgentReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentReport.ProtoReflect.Descriptor instead.
 func (*AgentReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{38}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *AgentReport) GetLeader() bool {
@@ -2826,7 +2899,7 @@ type InventoryReport struct {
 
 func (x *InventoryReport) Reset() {
 	*x = InventoryReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[39]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2838,7 +2911,7 @@ func (x *InventoryReport) String() string {
 func (*InventoryReport) ProtoMessage() {}
 
 func (x *InventoryReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[39]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2851,7 +2924,7 @@ func (x *InventoryReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InventoryReport.ProtoReflect.Descriptor instead.
 func (*InventoryReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{39}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *InventoryReport) GetConsulDatacenter() string {
@@ -3015,7 +3088,7 @@ type ObservedGateway struct {
 
 func (x *ObservedGateway) Reset() {
 	*x = ObservedGateway{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[40]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3027,7 +3100,7 @@ func (x *ObservedGateway) String() string {
 func (*ObservedGateway) ProtoMessage() {}
 
 func (x *ObservedGateway) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[40]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3040,7 +3113,7 @@ func (x *ObservedGateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedGateway.ProtoReflect.Descriptor instead.
 func (*ObservedGateway) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{40}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ObservedGateway) GetServiceId() string {
@@ -3094,7 +3167,7 @@ type ServicesReport struct {
 
 func (x *ServicesReport) Reset() {
 	*x = ServicesReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[41]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3106,7 +3179,7 @@ func (x *ServicesReport) String() string {
 func (*ServicesReport) ProtoMessage() {}
 
 func (x *ServicesReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[41]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3119,7 +3192,7 @@ func (x *ServicesReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServicesReport.ProtoReflect.Descriptor instead.
 func (*ServicesReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{41}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ServicesReport) GetServices() []*CatalogService {
@@ -3138,7 +3211,7 @@ type PeeringsReport struct {
 
 func (x *PeeringsReport) Reset() {
 	*x = PeeringsReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[42]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3150,7 +3223,7 @@ func (x *PeeringsReport) String() string {
 func (*PeeringsReport) ProtoMessage() {}
 
 func (x *PeeringsReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[42]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3163,7 +3236,7 @@ func (x *PeeringsReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeeringsReport.ProtoReflect.Descriptor instead.
 func (*PeeringsReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{42}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *PeeringsReport) GetPeerings() []*ObservedPeering {
@@ -3204,7 +3277,7 @@ type ObservedPeering struct {
 
 func (x *ObservedPeering) Reset() {
 	*x = ObservedPeering{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[43]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3216,7 +3289,7 @@ func (x *ObservedPeering) String() string {
 func (*ObservedPeering) ProtoMessage() {}
 
 func (x *ObservedPeering) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[43]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3229,7 +3302,7 @@ func (x *ObservedPeering) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedPeering.ProtoReflect.Descriptor instead.
 func (*ObservedPeering) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{43}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ObservedPeering) GetUid() string {
@@ -3341,7 +3414,7 @@ type ExportsReport struct {
 
 func (x *ExportsReport) Reset() {
 	*x = ExportsReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[44]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3353,7 +3426,7 @@ func (x *ExportsReport) String() string {
 func (*ExportsReport) ProtoMessage() {}
 
 func (x *ExportsReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[44]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3366,7 +3439,7 @@ func (x *ExportsReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportsReport.ProtoReflect.Descriptor instead.
 func (*ExportsReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{44}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ExportsReport) GetExports() []*ObservedExport {
@@ -3404,7 +3477,7 @@ type ObservedExport struct {
 
 func (x *ObservedExport) Reset() {
 	*x = ObservedExport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[45]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3416,7 +3489,7 @@ func (x *ObservedExport) String() string {
 func (*ObservedExport) ProtoMessage() {}
 
 func (x *ObservedExport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[45]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3429,7 +3502,7 @@ func (x *ObservedExport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedExport.ProtoReflect.Descriptor instead.
 func (*ObservedExport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{45}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ObservedExport) GetName() string {
@@ -3478,14 +3551,16 @@ type DeliveryReport struct {
 	CanWrite   bool `protobuf:"varint,4,opt,name=can_write,json=canWrite,proto3" json:"can_write,omitempty"`
 	CanRestart bool `protobuf:"varint,5,opt,name=can_restart,json=canRestart,proto3" json:"can_restart,omitempty"`
 	// PEM: the CA that this host's Consul runs with, where it differs from the bundle's.
-	OwnCa         string `protobuf:"bytes,6,opt,name=own_ca,json=ownCa,proto3" json:"own_ca,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	OwnCa string `protobuf:"bytes,6,opt,name=own_ca,json=ownCa,proto3" json:"own_ca,omitempty"`
+	// The agent's signature of it for the federation of that uid: see identity.SignOwnCA. Empty while its flags allow no join.
+	OwnCaSignature []byte `protobuf:"bytes,7,opt,name=own_ca_signature,json=ownCaSignature,proto3" json:"own_ca_signature,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DeliveryReport) Reset() {
 	*x = DeliveryReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[46]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3497,7 +3572,7 @@ func (x *DeliveryReport) String() string {
 func (*DeliveryReport) ProtoMessage() {}
 
 func (x *DeliveryReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[46]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3510,7 +3585,7 @@ func (x *DeliveryReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryReport.ProtoReflect.Descriptor instead.
 func (*DeliveryReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{46}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *DeliveryReport) GetUid() string {
@@ -3555,6 +3630,13 @@ func (x *DeliveryReport) GetOwnCa() string {
 	return ""
 }
 
+func (x *DeliveryReport) GetOwnCaSignature() []byte {
+	if x != nil {
+		return x.OwnCaSignature
+	}
+	return nil
+}
+
 // FederationReport is what the leading agent saw of its datacenter's federation.
 type FederationReport struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -3576,7 +3658,7 @@ type FederationReport struct {
 
 func (x *FederationReport) Reset() {
 	*x = FederationReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[47]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3588,7 +3670,7 @@ func (x *FederationReport) String() string {
 func (*FederationReport) ProtoMessage() {}
 
 func (x *FederationReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[47]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3601,7 +3683,7 @@ func (x *FederationReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FederationReport.ProtoReflect.Descriptor instead.
 func (*FederationReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{47}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *FederationReport) GetWanMembers() []*WanMember {
@@ -3680,7 +3762,7 @@ type JoinLoss struct {
 
 func (x *JoinLoss) Reset() {
 	*x = JoinLoss{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[48]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3692,7 +3774,7 @@ func (x *JoinLoss) String() string {
 func (*JoinLoss) ProtoMessage() {}
 
 func (x *JoinLoss) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[48]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3705,7 +3787,7 @@ func (x *JoinLoss) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinLoss.ProtoReflect.Descriptor instead.
 func (*JoinLoss) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{48}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *JoinLoss) GetItems() []*LostItem {
@@ -3743,7 +3825,7 @@ type ObservedRead struct {
 
 func (x *ObservedRead) Reset() {
 	*x = ObservedRead{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[49]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3755,7 +3837,7 @@ func (x *ObservedRead) String() string {
 func (*ObservedRead) ProtoMessage() {}
 
 func (x *ObservedRead) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[49]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3768,7 +3850,7 @@ func (x *ObservedRead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedRead.ProtoReflect.Descriptor instead.
 func (*ObservedRead) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{49}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ObservedRead) GetDatacenter() string {
@@ -3830,7 +3912,7 @@ type ObservedProbe struct {
 
 func (x *ObservedProbe) Reset() {
 	*x = ObservedProbe{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[50]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3842,7 +3924,7 @@ func (x *ObservedProbe) String() string {
 func (*ObservedProbe) ProtoMessage() {}
 
 func (x *ObservedProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[50]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3855,7 +3937,7 @@ func (x *ObservedProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedProbe.ProtoReflect.Descriptor instead.
 func (*ObservedProbe) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{50}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ObservedProbe) GetDatacenter() string {
@@ -3921,7 +4003,7 @@ type ObservedBundle struct {
 
 func (x *ObservedBundle) Reset() {
 	*x = ObservedBundle{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[51]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3933,7 +4015,7 @@ func (x *ObservedBundle) String() string {
 func (*ObservedBundle) ProtoMessage() {}
 
 func (x *ObservedBundle) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[51]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3946,7 +4028,7 @@ func (x *ObservedBundle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedBundle.ProtoReflect.Descriptor instead.
 func (*ObservedBundle) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{51}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ObservedBundle) GetDatacenter() string {
@@ -4000,7 +4082,7 @@ type GatewayReport struct {
 
 func (x *GatewayReport) Reset() {
 	*x = GatewayReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[52]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4012,7 +4094,7 @@ func (x *GatewayReport) String() string {
 func (*GatewayReport) ProtoMessage() {}
 
 func (x *GatewayReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[52]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4025,7 +4107,7 @@ func (x *GatewayReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayReport.ProtoReflect.Descriptor instead.
 func (*GatewayReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{52}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *GatewayReport) GetLanAddress() string {
@@ -4172,7 +4254,7 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\fMeshSettings\x12;\n" +
 	"\x1apeer_through_mesh_gateways\x18\x01 \x01(\bR\x17peerThroughMeshGateways\";\n" +
 	"\rProxyDefaults\x12*\n" +
-	"\x11mesh_gateway_mode\x18\x01 \x01(\tR\x0fmeshGatewayMode\"\xc5\x02\n" +
+	"\x11mesh_gateway_mode\x18\x01 \x01(\tR\x0fmeshGatewayMode\"\xdc\x02\n" +
 	"\x11FederationPrimary\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x1e\n" +
 	"\n" +
@@ -4181,11 +4263,18 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x04mode\x18\x03 \x01(\tR\x04mode\x12\x18\n" +
 	"\akeyless\x18\x04 \x01(\bR\akeyless\x12,\n" +
 	"\x12retry_interval_wan\x18\x05 \x01(\tR\x10retryIntervalWan\x122\n" +
-	"\amembers\x18\x06 \x03(\v2\x18.isthmus.v1.BundleMemberR\amembers\x12\x1f\n" +
-	"\vtrusted_cas\x18\a \x03(\tR\n" +
+	"\amembers\x18\x06 \x03(\v2\x18.isthmus.v1.BundleMemberR\amembers\x126\n" +
+	"\vtrusted_cas\x18\a \x03(\v2\x15.isthmus.v1.TrustedCAR\n" +
 	"trustedCas\x125\n" +
 	"\brequests\x18\b \x03(\v2\x19.isthmus.v1.BundleRequestR\brequests\x12\x16\n" +
-	"\x06delete\x18\t \x01(\bR\x06delete\"\xa6\x03\n" +
+	"\x06delete\x18\t \x01(\bR\x06delete\"\x9d\x01\n" +
+	"\tTrustedCA\x12\x1e\n" +
+	"\n" +
+	"datacenter\x18\x01 \x01(\tR\n" +
+	"datacenter\x12\"\n" +
+	"\fcertificates\x18\x02 \x01(\tR\fcertificates\x12.\n" +
+	"\x05agent\x18\x03 \x01(\v2\x18.isthmus.v1.TrustedAgentR\x05agent\x12\x1c\n" +
+	"\tsignature\x18\x04 \x01(\fR\tsignature\"\xa6\x03\n" +
 	"\fBundleMember\x12\x1e\n" +
 	"\n" +
 	"datacenter\x18\x01 \x01(\tR\n" +
@@ -4205,7 +4294,7 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x12CertificateRequest\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x10\n" +
 	"\x03csr\x18\x02 \x01(\fR\x03csr\x12\x1c\n" +
-	"\tsignature\x18\x03 \x01(\fR\tsignature\"\xba\x03\n" +
+	"\tsignature\x18\x03 \x01(\fR\tsignature\"\xd1\x03\n" +
 	"\x13FederationSecondary\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x1e\n" +
 	"\n" +
@@ -4222,8 +4311,8 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\asenders\x18\t \x03(\v2\x18.isthmus.v1.TrustedAgentR\asenders\x12\x12\n" +
 	"\x04join\x18\n" +
 	" \x01(\bR\x04join\x12'\n" +
-	"\x0faccepted_digest\x18\v \x01(\tR\x0eacceptedDigest\x12\x1f\n" +
-	"\vtrusted_cas\x18\f \x03(\tR\n" +
+	"\x0faccepted_digest\x18\v \x01(\tR\x0eacceptedDigest\x126\n" +
+	"\vtrusted_cas\x18\f \x03(\v2\x15.isthmus.v1.TrustedCAR\n" +
 	"trustedCas\x12\x16\n" +
 	"\x06delete\x18\r \x01(\bR\x06delete\"\x95\x01\n" +
 	"\x06Probes\x124\n" +
@@ -4398,7 +4487,7 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x14\n" +
 	"\x05peers\x18\x03 \x03(\tR\x05peers\x12\x14\n" +
 	"\x05state\x18\x04 \x01(\tR\x05state\x12\x18\n" +
-	"\amessage\x18\x05 \x01(\tR\amessage\"\xc6\x01\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\"\xf0\x01\n" +
 	"\x0eDeliveryReport\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12.\n" +
 	"\x04host\x18\x02 \x01(\v2\x1a.isthmus.v1.FederationHostR\x04host\x12\x1d\n" +
@@ -4407,7 +4496,8 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\tcan_write\x18\x04 \x01(\bR\bcanWrite\x12\x1f\n" +
 	"\vcan_restart\x18\x05 \x01(\bR\n" +
 	"canRestart\x12\x15\n" +
-	"\x06own_ca\x18\x06 \x01(\tR\x05ownCa\"\xc7\x03\n" +
+	"\x06own_ca\x18\x06 \x01(\tR\x05ownCa\x12(\n" +
+	"\x10own_ca_signature\x18\a \x01(\fR\x0eownCaSignature\"\xc7\x03\n" +
 	"\x10FederationReport\x126\n" +
 	"\vwan_members\x18\x01 \x03(\v2\x15.isthmus.v1.WanMemberR\n" +
 	"wanMembers\x12.\n" +
@@ -4489,7 +4579,7 @@ func file_isthmus_v1_sync_proto_rawDescGZIP() []byte {
 	return file_isthmus_v1_sync_proto_rawDescData
 }
 
-var file_isthmus_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
+var file_isthmus_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
 var file_isthmus_v1_sync_proto_goTypes = []any{
 	(*EnrolRequest)(nil),          // 0: isthmus.v1.EnrolRequest
 	(*EnrolResponse)(nil),         // 1: isthmus.v1.EnrolResponse
@@ -4506,58 +4596,59 @@ var file_isthmus_v1_sync_proto_goTypes = []any{
 	(*MeshSettings)(nil),          // 12: isthmus.v1.MeshSettings
 	(*ProxyDefaults)(nil),         // 13: isthmus.v1.ProxyDefaults
 	(*FederationPrimary)(nil),     // 14: isthmus.v1.FederationPrimary
-	(*BundleMember)(nil),          // 15: isthmus.v1.BundleMember
-	(*CertificateRequest)(nil),    // 16: isthmus.v1.CertificateRequest
-	(*FederationSecondary)(nil),   // 17: isthmus.v1.FederationSecondary
-	(*Probes)(nil),                // 18: isthmus.v1.Probes
-	(*GatewayProbe)(nil),          // 19: isthmus.v1.GatewayProbe
-	(*ReadProbe)(nil),             // 20: isthmus.v1.ReadProbe
-	(*UrlProbe)(nil),              // 21: isthmus.v1.UrlProbe
-	(*GatewayRoutes)(nil),         // 22: isthmus.v1.GatewayRoutes
-	(*GatewayRoute)(nil),          // 23: isthmus.v1.GatewayRoute
-	(*StoreBundleRequest)(nil),    // 24: isthmus.v1.StoreBundleRequest
-	(*StoreBundleResponse)(nil),   // 25: isthmus.v1.StoreBundleResponse
-	(*TakeTurnRequest)(nil),       // 26: isthmus.v1.TakeTurnRequest
-	(*TakeTurnResponse)(nil),      // 27: isthmus.v1.TakeTurnResponse
-	(*EndTurnRequest)(nil),        // 28: isthmus.v1.EndTurnRequest
-	(*EndTurnResponse)(nil),       // 29: isthmus.v1.EndTurnResponse
-	(*FetchSecretsRequest)(nil),   // 30: isthmus.v1.FetchSecretsRequest
-	(*FetchSecretsResponse)(nil),  // 31: isthmus.v1.FetchSecretsResponse
-	(*ClaimTokenRequest)(nil),     // 32: isthmus.v1.ClaimTokenRequest
-	(*ClaimTokenResponse)(nil),    // 33: isthmus.v1.ClaimTokenResponse
-	(*StoreTokenRequest)(nil),     // 34: isthmus.v1.StoreTokenRequest
-	(*StoreTokenResponse)(nil),    // 35: isthmus.v1.StoreTokenResponse
-	(*ReportRequest)(nil),         // 36: isthmus.v1.ReportRequest
-	(*ReportResponse)(nil),        // 37: isthmus.v1.ReportResponse
-	(*AgentReport)(nil),           // 38: isthmus.v1.AgentReport
-	(*InventoryReport)(nil),       // 39: isthmus.v1.InventoryReport
-	(*ObservedGateway)(nil),       // 40: isthmus.v1.ObservedGateway
-	(*ServicesReport)(nil),        // 41: isthmus.v1.ServicesReport
-	(*PeeringsReport)(nil),        // 42: isthmus.v1.PeeringsReport
-	(*ObservedPeering)(nil),       // 43: isthmus.v1.ObservedPeering
-	(*ExportsReport)(nil),         // 44: isthmus.v1.ExportsReport
-	(*ObservedExport)(nil),        // 45: isthmus.v1.ObservedExport
-	(*DeliveryReport)(nil),        // 46: isthmus.v1.DeliveryReport
-	(*FederationReport)(nil),      // 47: isthmus.v1.FederationReport
-	(*JoinLoss)(nil),              // 48: isthmus.v1.JoinLoss
-	(*ObservedRead)(nil),          // 49: isthmus.v1.ObservedRead
-	(*ObservedProbe)(nil),         // 50: isthmus.v1.ObservedProbe
-	(*ObservedBundle)(nil),        // 51: isthmus.v1.ObservedBundle
-	(*GatewayReport)(nil),         // 52: isthmus.v1.GatewayReport
-	(*Attestation)(nil),           // 53: isthmus.v1.Attestation
-	(*TrustedAgent)(nil),          // 54: isthmus.v1.TrustedAgent
-	(*BundleRequest)(nil),         // 55: isthmus.v1.BundleRequest
-	(*BundleEntry)(nil),           // 56: isthmus.v1.BundleEntry
-	(*SealedPayload)(nil),         // 57: isthmus.v1.SealedPayload
-	(*timestamppb.Timestamp)(nil), // 58: google.protobuf.Timestamp
-	(*AclReplication)(nil),        // 59: isthmus.v1.AclReplication
-	(*CatalogService)(nil),        // 60: isthmus.v1.CatalogService
-	(*FederationHost)(nil),        // 61: isthmus.v1.FederationHost
-	(*WanMember)(nil),             // 62: isthmus.v1.WanMember
-	(*LostItem)(nil),              // 63: isthmus.v1.LostItem
+	(*TrustedCA)(nil),             // 15: isthmus.v1.TrustedCA
+	(*BundleMember)(nil),          // 16: isthmus.v1.BundleMember
+	(*CertificateRequest)(nil),    // 17: isthmus.v1.CertificateRequest
+	(*FederationSecondary)(nil),   // 18: isthmus.v1.FederationSecondary
+	(*Probes)(nil),                // 19: isthmus.v1.Probes
+	(*GatewayProbe)(nil),          // 20: isthmus.v1.GatewayProbe
+	(*ReadProbe)(nil),             // 21: isthmus.v1.ReadProbe
+	(*UrlProbe)(nil),              // 22: isthmus.v1.UrlProbe
+	(*GatewayRoutes)(nil),         // 23: isthmus.v1.GatewayRoutes
+	(*GatewayRoute)(nil),          // 24: isthmus.v1.GatewayRoute
+	(*StoreBundleRequest)(nil),    // 25: isthmus.v1.StoreBundleRequest
+	(*StoreBundleResponse)(nil),   // 26: isthmus.v1.StoreBundleResponse
+	(*TakeTurnRequest)(nil),       // 27: isthmus.v1.TakeTurnRequest
+	(*TakeTurnResponse)(nil),      // 28: isthmus.v1.TakeTurnResponse
+	(*EndTurnRequest)(nil),        // 29: isthmus.v1.EndTurnRequest
+	(*EndTurnResponse)(nil),       // 30: isthmus.v1.EndTurnResponse
+	(*FetchSecretsRequest)(nil),   // 31: isthmus.v1.FetchSecretsRequest
+	(*FetchSecretsResponse)(nil),  // 32: isthmus.v1.FetchSecretsResponse
+	(*ClaimTokenRequest)(nil),     // 33: isthmus.v1.ClaimTokenRequest
+	(*ClaimTokenResponse)(nil),    // 34: isthmus.v1.ClaimTokenResponse
+	(*StoreTokenRequest)(nil),     // 35: isthmus.v1.StoreTokenRequest
+	(*StoreTokenResponse)(nil),    // 36: isthmus.v1.StoreTokenResponse
+	(*ReportRequest)(nil),         // 37: isthmus.v1.ReportRequest
+	(*ReportResponse)(nil),        // 38: isthmus.v1.ReportResponse
+	(*AgentReport)(nil),           // 39: isthmus.v1.AgentReport
+	(*InventoryReport)(nil),       // 40: isthmus.v1.InventoryReport
+	(*ObservedGateway)(nil),       // 41: isthmus.v1.ObservedGateway
+	(*ServicesReport)(nil),        // 42: isthmus.v1.ServicesReport
+	(*PeeringsReport)(nil),        // 43: isthmus.v1.PeeringsReport
+	(*ObservedPeering)(nil),       // 44: isthmus.v1.ObservedPeering
+	(*ExportsReport)(nil),         // 45: isthmus.v1.ExportsReport
+	(*ObservedExport)(nil),        // 46: isthmus.v1.ObservedExport
+	(*DeliveryReport)(nil),        // 47: isthmus.v1.DeliveryReport
+	(*FederationReport)(nil),      // 48: isthmus.v1.FederationReport
+	(*JoinLoss)(nil),              // 49: isthmus.v1.JoinLoss
+	(*ObservedRead)(nil),          // 50: isthmus.v1.ObservedRead
+	(*ObservedProbe)(nil),         // 51: isthmus.v1.ObservedProbe
+	(*ObservedBundle)(nil),        // 52: isthmus.v1.ObservedBundle
+	(*GatewayReport)(nil),         // 53: isthmus.v1.GatewayReport
+	(*Attestation)(nil),           // 54: isthmus.v1.Attestation
+	(*TrustedAgent)(nil),          // 55: isthmus.v1.TrustedAgent
+	(*BundleRequest)(nil),         // 56: isthmus.v1.BundleRequest
+	(*BundleEntry)(nil),           // 57: isthmus.v1.BundleEntry
+	(*SealedPayload)(nil),         // 58: isthmus.v1.SealedPayload
+	(*timestamppb.Timestamp)(nil), // 59: google.protobuf.Timestamp
+	(*AclReplication)(nil),        // 60: isthmus.v1.AclReplication
+	(*CatalogService)(nil),        // 61: isthmus.v1.CatalogService
+	(*FederationHost)(nil),        // 62: isthmus.v1.FederationHost
+	(*WanMember)(nil),             // 63: isthmus.v1.WanMember
+	(*LostItem)(nil),              // 64: isthmus.v1.LostItem
 }
 var file_isthmus_v1_sync_proto_depIdxs = []int32{
-	53, // 0: isthmus.v1.EnrolRequest.attestation:type_name -> isthmus.v1.Attestation
+	54, // 0: isthmus.v1.EnrolRequest.attestation:type_name -> isthmus.v1.Attestation
 	6,  // 1: isthmus.v1.PullResponse.state:type_name -> isthmus.v1.DesiredState
 	7,  // 2: isthmus.v1.DesiredState.items:type_name -> isthmus.v1.DesiredItem
 	8,  // 3: isthmus.v1.DesiredItem.peering_acceptor:type_name -> isthmus.v1.PeeringAcceptor
@@ -4566,77 +4657,80 @@ var file_isthmus_v1_sync_proto_depIdxs = []int32{
 	12, // 6: isthmus.v1.DesiredItem.mesh:type_name -> isthmus.v1.MeshSettings
 	13, // 7: isthmus.v1.DesiredItem.proxy_defaults:type_name -> isthmus.v1.ProxyDefaults
 	14, // 8: isthmus.v1.DesiredItem.federation_primary:type_name -> isthmus.v1.FederationPrimary
-	17, // 9: isthmus.v1.DesiredItem.federation_secondary:type_name -> isthmus.v1.FederationSecondary
-	18, // 10: isthmus.v1.DesiredItem.probes:type_name -> isthmus.v1.Probes
-	22, // 11: isthmus.v1.DesiredItem.gateway_routes:type_name -> isthmus.v1.GatewayRoutes
-	54, // 12: isthmus.v1.PeeringAcceptor.recipients:type_name -> isthmus.v1.TrustedAgent
-	54, // 13: isthmus.v1.PeeringDialer.senders:type_name -> isthmus.v1.TrustedAgent
+	18, // 9: isthmus.v1.DesiredItem.federation_secondary:type_name -> isthmus.v1.FederationSecondary
+	19, // 10: isthmus.v1.DesiredItem.probes:type_name -> isthmus.v1.Probes
+	23, // 11: isthmus.v1.DesiredItem.gateway_routes:type_name -> isthmus.v1.GatewayRoutes
+	55, // 12: isthmus.v1.PeeringAcceptor.recipients:type_name -> isthmus.v1.TrustedAgent
+	55, // 13: isthmus.v1.PeeringDialer.senders:type_name -> isthmus.v1.TrustedAgent
 	11, // 14: isthmus.v1.ExportedServices.services:type_name -> isthmus.v1.ExportedService
-	15, // 15: isthmus.v1.FederationPrimary.members:type_name -> isthmus.v1.BundleMember
-	55, // 16: isthmus.v1.FederationPrimary.requests:type_name -> isthmus.v1.BundleRequest
-	54, // 17: isthmus.v1.BundleMember.recipients:type_name -> isthmus.v1.TrustedAgent
-	56, // 18: isthmus.v1.BundleMember.bundle:type_name -> isthmus.v1.BundleEntry
-	16, // 19: isthmus.v1.BundleMember.requests:type_name -> isthmus.v1.CertificateRequest
-	54, // 20: isthmus.v1.FederationSecondary.senders:type_name -> isthmus.v1.TrustedAgent
-	19, // 21: isthmus.v1.Probes.gateways:type_name -> isthmus.v1.GatewayProbe
-	20, // 22: isthmus.v1.Probes.reads:type_name -> isthmus.v1.ReadProbe
-	21, // 23: isthmus.v1.Probes.urls:type_name -> isthmus.v1.UrlProbe
-	23, // 24: isthmus.v1.GatewayRoutes.routes:type_name -> isthmus.v1.GatewayRoute
-	57, // 25: isthmus.v1.StoreBundleRequest.payload:type_name -> isthmus.v1.SealedPayload
-	58, // 26: isthmus.v1.StoreBundleRequest.certificate_expire_time:type_name -> google.protobuf.Timestamp
-	58, // 27: isthmus.v1.TakeTurnResponse.expire_time:type_name -> google.protobuf.Timestamp
-	57, // 28: isthmus.v1.FetchSecretsResponse.payloads:type_name -> isthmus.v1.SealedPayload
-	57, // 29: isthmus.v1.StoreTokenRequest.payload:type_name -> isthmus.v1.SealedPayload
-	38, // 30: isthmus.v1.ReportRequest.agent:type_name -> isthmus.v1.AgentReport
-	39, // 31: isthmus.v1.ReportRequest.inventory:type_name -> isthmus.v1.InventoryReport
-	42, // 32: isthmus.v1.ReportRequest.peerings:type_name -> isthmus.v1.PeeringsReport
-	44, // 33: isthmus.v1.ReportRequest.exports:type_name -> isthmus.v1.ExportsReport
-	41, // 34: isthmus.v1.ReportRequest.services:type_name -> isthmus.v1.ServicesReport
-	46, // 35: isthmus.v1.ReportRequest.delivery:type_name -> isthmus.v1.DeliveryReport
-	47, // 36: isthmus.v1.ReportRequest.federation:type_name -> isthmus.v1.FederationReport
-	52, // 37: isthmus.v1.ReportRequest.gateway:type_name -> isthmus.v1.GatewayReport
-	58, // 38: isthmus.v1.InventoryReport.ca_expire_time:type_name -> google.protobuf.Timestamp
-	59, // 39: isthmus.v1.InventoryReport.acl_replication:type_name -> isthmus.v1.AclReplication
-	40, // 40: isthmus.v1.InventoryReport.gateways:type_name -> isthmus.v1.ObservedGateway
-	60, // 41: isthmus.v1.ServicesReport.services:type_name -> isthmus.v1.CatalogService
-	43, // 42: isthmus.v1.PeeringsReport.peerings:type_name -> isthmus.v1.ObservedPeering
-	45, // 43: isthmus.v1.ExportsReport.exports:type_name -> isthmus.v1.ObservedExport
-	61, // 44: isthmus.v1.DeliveryReport.host:type_name -> isthmus.v1.FederationHost
-	62, // 45: isthmus.v1.FederationReport.wan_members:type_name -> isthmus.v1.WanMember
-	49, // 46: isthmus.v1.FederationReport.reads:type_name -> isthmus.v1.ObservedRead
-	50, // 47: isthmus.v1.FederationReport.probes:type_name -> isthmus.v1.ObservedProbe
-	48, // 48: isthmus.v1.FederationReport.loss:type_name -> isthmus.v1.JoinLoss
-	51, // 49: isthmus.v1.FederationReport.bundles:type_name -> isthmus.v1.ObservedBundle
-	58, // 50: isthmus.v1.FederationReport.certificate_expire_time:type_name -> google.protobuf.Timestamp
-	63, // 51: isthmus.v1.JoinLoss.items:type_name -> isthmus.v1.LostItem
-	58, // 52: isthmus.v1.ObservedRead.since:type_name -> google.protobuf.Timestamp
-	58, // 53: isthmus.v1.ObservedProbe.since:type_name -> google.protobuf.Timestamp
-	50, // 54: isthmus.v1.GatewayReport.probes:type_name -> isthmus.v1.ObservedProbe
-	0,  // 55: isthmus.v1.SyncService.Enrol:input_type -> isthmus.v1.EnrolRequest
-	2,  // 56: isthmus.v1.SyncService.Renew:input_type -> isthmus.v1.RenewRequest
-	4,  // 57: isthmus.v1.SyncService.Pull:input_type -> isthmus.v1.PullRequest
-	30, // 58: isthmus.v1.SyncService.FetchSecrets:input_type -> isthmus.v1.FetchSecretsRequest
-	32, // 59: isthmus.v1.SyncService.ClaimToken:input_type -> isthmus.v1.ClaimTokenRequest
-	34, // 60: isthmus.v1.SyncService.StoreToken:input_type -> isthmus.v1.StoreTokenRequest
-	36, // 61: isthmus.v1.SyncService.Report:input_type -> isthmus.v1.ReportRequest
-	24, // 62: isthmus.v1.SyncService.StoreBundle:input_type -> isthmus.v1.StoreBundleRequest
-	26, // 63: isthmus.v1.SyncService.TakeTurn:input_type -> isthmus.v1.TakeTurnRequest
-	28, // 64: isthmus.v1.SyncService.EndTurn:input_type -> isthmus.v1.EndTurnRequest
-	1,  // 65: isthmus.v1.SyncService.Enrol:output_type -> isthmus.v1.EnrolResponse
-	3,  // 66: isthmus.v1.SyncService.Renew:output_type -> isthmus.v1.RenewResponse
-	5,  // 67: isthmus.v1.SyncService.Pull:output_type -> isthmus.v1.PullResponse
-	31, // 68: isthmus.v1.SyncService.FetchSecrets:output_type -> isthmus.v1.FetchSecretsResponse
-	33, // 69: isthmus.v1.SyncService.ClaimToken:output_type -> isthmus.v1.ClaimTokenResponse
-	35, // 70: isthmus.v1.SyncService.StoreToken:output_type -> isthmus.v1.StoreTokenResponse
-	37, // 71: isthmus.v1.SyncService.Report:output_type -> isthmus.v1.ReportResponse
-	25, // 72: isthmus.v1.SyncService.StoreBundle:output_type -> isthmus.v1.StoreBundleResponse
-	27, // 73: isthmus.v1.SyncService.TakeTurn:output_type -> isthmus.v1.TakeTurnResponse
-	29, // 74: isthmus.v1.SyncService.EndTurn:output_type -> isthmus.v1.EndTurnResponse
-	65, // [65:75] is the sub-list for method output_type
-	55, // [55:65] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	16, // 15: isthmus.v1.FederationPrimary.members:type_name -> isthmus.v1.BundleMember
+	15, // 16: isthmus.v1.FederationPrimary.trusted_cas:type_name -> isthmus.v1.TrustedCA
+	56, // 17: isthmus.v1.FederationPrimary.requests:type_name -> isthmus.v1.BundleRequest
+	55, // 18: isthmus.v1.TrustedCA.agent:type_name -> isthmus.v1.TrustedAgent
+	55, // 19: isthmus.v1.BundleMember.recipients:type_name -> isthmus.v1.TrustedAgent
+	57, // 20: isthmus.v1.BundleMember.bundle:type_name -> isthmus.v1.BundleEntry
+	17, // 21: isthmus.v1.BundleMember.requests:type_name -> isthmus.v1.CertificateRequest
+	55, // 22: isthmus.v1.FederationSecondary.senders:type_name -> isthmus.v1.TrustedAgent
+	15, // 23: isthmus.v1.FederationSecondary.trusted_cas:type_name -> isthmus.v1.TrustedCA
+	20, // 24: isthmus.v1.Probes.gateways:type_name -> isthmus.v1.GatewayProbe
+	21, // 25: isthmus.v1.Probes.reads:type_name -> isthmus.v1.ReadProbe
+	22, // 26: isthmus.v1.Probes.urls:type_name -> isthmus.v1.UrlProbe
+	24, // 27: isthmus.v1.GatewayRoutes.routes:type_name -> isthmus.v1.GatewayRoute
+	58, // 28: isthmus.v1.StoreBundleRequest.payload:type_name -> isthmus.v1.SealedPayload
+	59, // 29: isthmus.v1.StoreBundleRequest.certificate_expire_time:type_name -> google.protobuf.Timestamp
+	59, // 30: isthmus.v1.TakeTurnResponse.expire_time:type_name -> google.protobuf.Timestamp
+	58, // 31: isthmus.v1.FetchSecretsResponse.payloads:type_name -> isthmus.v1.SealedPayload
+	58, // 32: isthmus.v1.StoreTokenRequest.payload:type_name -> isthmus.v1.SealedPayload
+	39, // 33: isthmus.v1.ReportRequest.agent:type_name -> isthmus.v1.AgentReport
+	40, // 34: isthmus.v1.ReportRequest.inventory:type_name -> isthmus.v1.InventoryReport
+	43, // 35: isthmus.v1.ReportRequest.peerings:type_name -> isthmus.v1.PeeringsReport
+	45, // 36: isthmus.v1.ReportRequest.exports:type_name -> isthmus.v1.ExportsReport
+	42, // 37: isthmus.v1.ReportRequest.services:type_name -> isthmus.v1.ServicesReport
+	47, // 38: isthmus.v1.ReportRequest.delivery:type_name -> isthmus.v1.DeliveryReport
+	48, // 39: isthmus.v1.ReportRequest.federation:type_name -> isthmus.v1.FederationReport
+	53, // 40: isthmus.v1.ReportRequest.gateway:type_name -> isthmus.v1.GatewayReport
+	59, // 41: isthmus.v1.InventoryReport.ca_expire_time:type_name -> google.protobuf.Timestamp
+	60, // 42: isthmus.v1.InventoryReport.acl_replication:type_name -> isthmus.v1.AclReplication
+	41, // 43: isthmus.v1.InventoryReport.gateways:type_name -> isthmus.v1.ObservedGateway
+	61, // 44: isthmus.v1.ServicesReport.services:type_name -> isthmus.v1.CatalogService
+	44, // 45: isthmus.v1.PeeringsReport.peerings:type_name -> isthmus.v1.ObservedPeering
+	46, // 46: isthmus.v1.ExportsReport.exports:type_name -> isthmus.v1.ObservedExport
+	62, // 47: isthmus.v1.DeliveryReport.host:type_name -> isthmus.v1.FederationHost
+	63, // 48: isthmus.v1.FederationReport.wan_members:type_name -> isthmus.v1.WanMember
+	50, // 49: isthmus.v1.FederationReport.reads:type_name -> isthmus.v1.ObservedRead
+	51, // 50: isthmus.v1.FederationReport.probes:type_name -> isthmus.v1.ObservedProbe
+	49, // 51: isthmus.v1.FederationReport.loss:type_name -> isthmus.v1.JoinLoss
+	52, // 52: isthmus.v1.FederationReport.bundles:type_name -> isthmus.v1.ObservedBundle
+	59, // 53: isthmus.v1.FederationReport.certificate_expire_time:type_name -> google.protobuf.Timestamp
+	64, // 54: isthmus.v1.JoinLoss.items:type_name -> isthmus.v1.LostItem
+	59, // 55: isthmus.v1.ObservedRead.since:type_name -> google.protobuf.Timestamp
+	59, // 56: isthmus.v1.ObservedProbe.since:type_name -> google.protobuf.Timestamp
+	51, // 57: isthmus.v1.GatewayReport.probes:type_name -> isthmus.v1.ObservedProbe
+	0,  // 58: isthmus.v1.SyncService.Enrol:input_type -> isthmus.v1.EnrolRequest
+	2,  // 59: isthmus.v1.SyncService.Renew:input_type -> isthmus.v1.RenewRequest
+	4,  // 60: isthmus.v1.SyncService.Pull:input_type -> isthmus.v1.PullRequest
+	31, // 61: isthmus.v1.SyncService.FetchSecrets:input_type -> isthmus.v1.FetchSecretsRequest
+	33, // 62: isthmus.v1.SyncService.ClaimToken:input_type -> isthmus.v1.ClaimTokenRequest
+	35, // 63: isthmus.v1.SyncService.StoreToken:input_type -> isthmus.v1.StoreTokenRequest
+	37, // 64: isthmus.v1.SyncService.Report:input_type -> isthmus.v1.ReportRequest
+	25, // 65: isthmus.v1.SyncService.StoreBundle:input_type -> isthmus.v1.StoreBundleRequest
+	27, // 66: isthmus.v1.SyncService.TakeTurn:input_type -> isthmus.v1.TakeTurnRequest
+	29, // 67: isthmus.v1.SyncService.EndTurn:input_type -> isthmus.v1.EndTurnRequest
+	1,  // 68: isthmus.v1.SyncService.Enrol:output_type -> isthmus.v1.EnrolResponse
+	3,  // 69: isthmus.v1.SyncService.Renew:output_type -> isthmus.v1.RenewResponse
+	5,  // 70: isthmus.v1.SyncService.Pull:output_type -> isthmus.v1.PullResponse
+	32, // 71: isthmus.v1.SyncService.FetchSecrets:output_type -> isthmus.v1.FetchSecretsResponse
+	34, // 72: isthmus.v1.SyncService.ClaimToken:output_type -> isthmus.v1.ClaimTokenResponse
+	36, // 73: isthmus.v1.SyncService.StoreToken:output_type -> isthmus.v1.StoreTokenResponse
+	38, // 74: isthmus.v1.SyncService.Report:output_type -> isthmus.v1.ReportResponse
+	26, // 75: isthmus.v1.SyncService.StoreBundle:output_type -> isthmus.v1.StoreBundleResponse
+	28, // 76: isthmus.v1.SyncService.TakeTurn:output_type -> isthmus.v1.TakeTurnResponse
+	30, // 77: isthmus.v1.SyncService.EndTurn:output_type -> isthmus.v1.EndTurnResponse
+	68, // [68:78] is the sub-list for method output_type
+	58, // [58:68] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_isthmus_v1_sync_proto_init() }
@@ -4647,14 +4741,14 @@ func file_isthmus_v1_sync_proto_init() {
 	file_isthmus_v1_datacenter_proto_init()
 	file_isthmus_v1_federation_proto_init()
 	file_isthmus_v1_sealed_proto_init()
-	file_isthmus_v1_sync_proto_msgTypes[39].OneofWrappers = []any{}
+	file_isthmus_v1_sync_proto_msgTypes[40].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_isthmus_v1_sync_proto_rawDesc), len(file_isthmus_v1_sync_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   53,
+			NumMessages:   54,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -69,21 +69,44 @@ func serviceAddress(address string) (api.ServiceAddress, error) {
 	return api.ServiceAddress{Address: host, Port: int(port)}, nil
 }
 
-// EnsureMeshGateway registers a gateway at the Consul agent that we talk to, unless it stands there as it should already.
-func (c *Client) EnsureMeshGateway(ctx context.Context, g MeshGateway) (registered bool, err error) {
+// EnsureMeshGateway registers a gateway at the Consul agent that we talk to, unless it stands there as it should already. With a note that
+// it did not have before it is registered even then, with the token of now: Consul tells the catalog at once only of what is another.
+func (c *Client) EnsureMeshGateway(ctx context.Context, g MeshGateway, note string) (registered bool, err error) {
 	want, err := g.registration()
 	if err != nil {
 		return false, err
 	}
 	err = c.do(ctx, "registering the mesh gateway", func(ctx context.Context, a *api.Client) error {
 		same, err := stands(ctx, a, want)
-		if err != nil || same {
+		if err != nil || same && note == "" {
 			return err
 		}
+		want.Check.Notes = note
 		registered = true
 		return a.Agent().ServiceRegisterOpts(want, api.ServiceRegisterOpts{ReplaceExistingChecks: true}.WithContext(ctx))
 	})
 	return registered && err == nil, err
+}
+
+// MeshGatewayInCatalog tells whether the catalog, and with it other datacenters, says of a gateway what the Consul agent says. The agent
+// brings it there with the token that the gateway was registered with: when that is no more, it cannot.
+func (c *Client) MeshGatewayInCatalog(ctx context.Context, g MeshGateway) (bool, error) {
+	same := false
+	err := c.do(ctx, "comparing the mesh gateway with the catalog", func(ctx context.Context, a *api.Client) error {
+		checks, err := a.Agent().ChecksWithFilterOpts("ServiceID == "+strconv.Quote(g.ID), options(ctx, Query{}))
+		if err != nil {
+			return err
+		}
+		list, _, err := a.Health().Service(g.Name, "", false, options(ctx, Query{}))
+		for _, e := range list {
+			own, known := checks[g.checkID()]
+			for _, check := range e.Checks {
+				same = same || known && e.Service.ID == g.ID && check.CheckID == own.CheckID && check.Status == own.Status
+			}
+		}
+		return err
+	})
+	return same, err
 }
 
 // stands tells whether Consul's agent has the service with that content, and its check.

@@ -150,7 +150,7 @@ func (s *gatewaySettings) follow(p Program, log hclog.Logger) (*agent.Follower, 
 // steer makes what tells a gateway that listens its routes; nil when the flags say all of them.
 func (s *gatewaySettings) steer(p Program, g *gateway.Gateway, fixed []gateway.Entry, log hclog.Logger) (*control.Control, error) {
 	config := control.Config{
-		Replace: g.Replace, Fixed: fixed, LAN: s.lan, WAN: s.wan, ServiceName: s.service, Leave: control.Leave(s.leave.value), Log: log,
+		Replace: g.Replace, Fixed: fixed, LAN: s.lan, WAN: s.wan, ServiceName: s.service, Leave: control.Leave(s.leave.value), Log: log, Now: p.Now,
 	}
 	if host, _, err := net.SplitHostPort(g.Addr()); err == nil && config.LAN == "" && !net.ParseIP(host).IsUnspecified() {
 		config.LAN = g.Addr()

@@ -22,6 +22,9 @@ const (
 	shortestPause, longestPause = 250 * time.Millisecond, 2 * time.Second
 	// calm is the least time between two looks at the whole catalog, which in a busy datacenter changes all the time.
 	calm = time.Second
+	// maxAdrift is how many times in a row the catalog may say something else of the gateway than Consul's agent: a check that has just
+	// changed is on its way.
+	maxAdrift = 2
 	// leaveTimeout bounds the farewell: whoever ends us will not wait.
 	leaveTimeout = 5 * time.Second
 )
@@ -57,6 +60,9 @@ func (c *Control) attend(ctx context.Context) {
 			if reasonOf(errAttend) == reasonWrongConsul {
 				c.forget()
 			}
+		}
+		if ctx.Err() != nil {
+			return
 		}
 		c.settle(doingAttend, errAttend)
 		c.settle(doingRegister, errRegister)
@@ -129,14 +135,26 @@ func (c *Control) register(ctx context.Context, attended error) error {
 	if reasonOf(attended) == reasonWrongConsul {
 		return nil
 	}
-	news, err := c.config.Consul.EnsureMeshGateway(ctx, c.self)
+	note := ""
+	if c.adrift >= maxAdrift {
+		note = "Registered anew at " + c.config.Now().UTC().Format(time.RFC3339)
+	}
+	news, err := c.config.Consul.EnsureMeshGateway(ctx, c.self, note)
 	if err != nil {
 		return err
 	}
 	if news {
+		c.adrift = 0
 		c.log.Info("registered in Consul", "service", c.self.Name, "id", c.self.ID, "lan", c.self.LAN, "wan", c.self.WAN)
 	}
 	c.setRegistered(true)
+	if same, err := c.config.Consul.MeshGatewayInCatalog(ctx, c.self); err != nil {
+		return err
+	} else if same {
+		c.adrift = 0
+	} else {
+		c.adrift++
+	}
 	return nil
 }
 
@@ -151,9 +169,6 @@ func (c *Control) setRegistered(registered bool) {
 
 // settle remembers what does not work, logs when it begins and ends, and reports.
 func (c *Control) settle(doing string, err error) {
-	if errors.Is(err, context.Canceled) {
-		return // we end
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := reasonOf(c.problems[doing])
@@ -224,6 +239,9 @@ func keep[T any](ctx context.Context, c *Control, w *watches, what string, calml
 	w.group.Go(func() error {
 		consul.Watch(ctx, func(ctx context.Context, q consul.Query) (uint64, error) {
 			value, index, err := fetch(ctx, q)
+			if ctx.Err() != nil {
+				return 0, ctx.Err() //nolint:wrapcheck // nobody looks at it
+			}
 			c.settle(what, err)
 			if err != nil {
 				return 0, err

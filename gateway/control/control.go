@@ -24,6 +24,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
@@ -64,6 +65,8 @@ type Config struct {
 	// Leave says when it is taken out of Consul at the end. Default: LeaveUnlessLast.
 	Leave Leave
 	Log   hclog.Logger
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
 }
 
 // Validate tells everything that is wrong, at once.
@@ -96,6 +99,9 @@ type Control struct {
 	log    hclog.Logger
 	self   consul.MeshGateway
 
+	// adrift is how many times in a row the catalog did not say of the gateway what it should; of attend alone.
+	adrift int
+
 	mu     sync.Mutex
 	facts  facts
 	pushed []gateway.Entry
@@ -117,6 +123,9 @@ func New(config Config) (*Control, error) {
 	config.Leave = cmp.Or(config.Leave, LeaveUnlessLast)
 	if config.Log == nil {
 		config.Log = hclog.NewNullLogger()
+	}
+	if config.Now == nil {
+		config.Now = time.Now
 	}
 	table, err := gateway.NewTable(config.Fixed)
 	if err != nil {

@@ -86,6 +86,42 @@ func TestRegistrationInRealConsul(t *testing.T) {
 	}
 }
 
+// The token that a gateway was registered with is no more, as after a join of a federation, and Consul's agent cannot tell the catalog that
+// the gateway is back: it is registered anew, with the next token.
+func TestRegistrationWithAnotherToken(t *testing.T) {
+	t.Parallel()
+	c := consultest.Start(t, "dc1")
+	path, write := tokenFile(t)
+	former := c.MintToken("former", policy(t))
+	write(former)
+	change := func(config *control.Config) {
+		config.Consul, config.Leave = client(t, append(c.Env(""), "CONSUL_HTTP_TOKEN_FILE="+path)), control.LeaveNever
+	}
+	status := func(want string) {
+		t.Helper()
+		eventually(t, "the catalog says "+want, func() bool {
+			for _, g := range meshGateways(c) {
+				for _, check := range g.Checks {
+					if strings.HasPrefix(check.CheckID, "isthmus:") {
+						return check.Status == want
+					}
+				}
+			}
+			return false
+		})
+	}
+	s := launch(t, nil, change)
+	status("passing")
+	need(t, s.stop())
+	status("critical")
+	var token struct{ AccessorID string }
+	need(t, c.CallAs(t.Context(), former, http.MethodGet, "/v1/acl/token/self", nil, &token))
+	c.Do(http.MethodDelete, "/v1/acl/token/"+token.AccessorID, nil, nil)
+	write(c.MintToken("next", policy(t)))
+	launchAt(t, s.Addr(), nil, change)
+	status("passing")
+}
+
 // What stands in Consul already is left alone, and a gateway that shall not leave stays.
 func TestRegistrationIsLeftAlone(t *testing.T) {
 	t.Parallel()

@@ -107,11 +107,17 @@ type steered struct {
 // launch runs a gateway of a cluster (nil: of none).
 func launch(t testing.TB, cluster *consultest.Cluster, change func(c *control.Config)) *steered {
 	t.Helper()
+	return launchAt(t, "127.0.0.1:0", cluster, change)
+}
+
+// launchAt is launch with an address to listen on.
+func launchAt(t testing.TB, listen string, cluster *consultest.Cluster, change func(c *control.Config)) *steered {
+	t.Helper()
 	log := hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: logWriter{t}})
 	table, err := gateway.NewTable()
 	need(t, err)
 	s := &steered{plane: newPlane(), table: table}
-	s.Gateway, err = gateway.New(t.Context(), gateway.Config{Listen: "127.0.0.1:0", DrainTimeout: time.Millisecond, Log: log}, table)
+	s.Gateway, err = gateway.New(t.Context(), gateway.Config{Listen: listen, DrainTimeout: time.Millisecond, Log: log}, table)
 	need(t, err)
 	config := control.Config{
 		Replace: func(table *gateway.Table) {

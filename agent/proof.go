@@ -59,6 +59,10 @@ type outcome struct {
 	reason, message string
 }
 
+// maxTargets bounds what a server can have an agent try at a time: each is a loop of its own. It is several addresses of each of a thousand
+// datacenters.
+const maxTargets = 4096
+
 // targetsOf are all targets, each once, in the order of the report.
 func targetsOf(wanted []*isthmusv1.Probes) []target {
 	var out []target
@@ -86,7 +90,8 @@ func targetsOf(wanted []*isthmusv1.Probes) []target {
 		}
 	}
 	slices.SortStableFunc(out, func(x, y target) int { return cmp.Compare(x.key, y.key) })
-	return slices.CompactFunc(out, func(x, y target) bool { return x.key == y.key })
+	out = slices.CompactFunc(out, func(x, y target) bool { return x.key == y.key })
+	return out[:min(len(out), maxTargets)]
 }
 
 func outcomeOf(r probe.Result) outcome {

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"net"
+	"strconv"
 	"strings"
+	"time"
 
 	"isthmus/fault"
 	"isthmus/resource"
@@ -103,9 +105,32 @@ func (b *Bundle) check() error {
 		return bad("ACLs are on and it has no tokens")
 	}
 	for _, address := range append(append([]string{}, b.PrimaryGateways...), b.RetryJoinWAN...) {
-		if _, _, err := net.SplitHostPort(address); err != nil {
+		if !plainAddress(address) {
 			return bad("%q is not host:port", address)
 		}
+	}
+	return checkInterval(b.RetryIntervalWAN)
+}
+
+// plainAddress tells whether an address is host:port with an IP address or a name, and nothing else: Consul takes "provider=…" for an order to
+// ask a cloud with its host's credentials, and "{{…}}" for a template.
+func plainAddress(address string) bool {
+	host, port, err := net.SplitHostPort(address)
+	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n == 0 || host == "" {
+		return false
+	}
+	if net.ParseIP(host) != nil {
+		return true
+	}
+	return strings.IndexFunc(host, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.'
+	}) < 0
+}
+
+// checkInterval refuses what Consul would not start with. None is Consul's default.
+func checkInterval(text string) error {
+	if d, err := time.ParseDuration(text); text != "" && (err != nil || d <= 0) {
+		return fault.New(fault.Invalid, "%q is no interval for retry_interval_wan", text)
 	}
 	return nil
 }

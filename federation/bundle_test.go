@@ -33,6 +33,11 @@ func TestBundleChecks(t *testing.T) {
 		"servers":       func(b *federation.Bundle) { b.Mode, b.PrimaryGateways = resource.ModeTraditional, nil },
 		"tokens":        func(b *federation.Bundle) { b.Tokens.Replication = "" },
 		"address":       func(b *federation.Bundle) { b.PrimaryGateways = []string{"192.0.2.1"} },
+		"no port":       func(b *federation.Bundle) { b.PrimaryGateways = []string{"192.0.2.1:x"} },
+		"cloud join":    func(b *federation.Bundle) { b.PrimaryGateways = []string{"provider=k8s kubeconfig=/tmp/x:1"} },
+		"template":      func(b *federation.Bundle) { b.PrimaryGateways = []string{"{{ GetPrivateIP }}:1"} },
+		"zone":          func(b *federation.Bundle) { b.PrimaryGateways = []string{"[fe80::1%{{ GetPrivateIP }}]:1"} },
+		"interval":      func(b *federation.Bundle) { b.RetryIntervalWAN = "soon" },
 	} {
 		b := whole()
 		edit(b)
@@ -110,6 +115,9 @@ func TestSecretData(t *testing.T) {
 
 func TestDropIns(t *testing.T) {
 	t.Parallel()
+	if _, err := federation.PrimaryDropIn("dc1", resource.ModeMeshGateway, "-2s", federation.TLSFiles{}); fault.CodeOf(err) != fault.Invalid {
+		t.Errorf("an interval that Consul would not start with: %v", err)
+	}
 	files := federation.TLSFiles{CA: "ca.pem", Cert: "cert.pem", Key: "key.pem"}
 	traditional := whole()
 	traditional.Mode, traditional.PrimaryGateways, traditional.RetryJoinWAN = resource.ModeTraditional, nil, []string{"192.0.2.1:8302"}

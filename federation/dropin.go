@@ -89,6 +89,9 @@ func (b *Bundle) SecondaryDropIn(files TLSFiles) ([]byte, error) {
 // PrimaryDropIn is the configuration of the primary's servers. It holds no secret. files.CA is set while further CAs are to be
 // trusted; the servers keep their own certificates.
 func PrimaryDropIn(consulDatacenter, mode, retryIntervalWAN string, files TLSFiles) ([]byte, error) {
+	if err := checkInterval(retryIntervalWAN); err != nil {
+		return nil, err
+	}
 	d := dropIn{PrimaryDatacenter: consulDatacenter, RetryIntervalWAN: retryIntervalWAN, Connect: &connect{Enabled: true, MeshGatewayWAN: mode == resource.ModeMeshGateway}}
 	if files.CA != "" {
 		d.TLS = &tls{Defaults: tlsDefaults{CAFile: files.CA}}

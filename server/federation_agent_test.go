@@ -156,6 +156,7 @@ func TestDeliveryReportsOfAHostileAgent(t *testing.T) {
 	for field, r := range map[string]*isthmusv1.ReportRequest{
 		"delivery.host.csr":          {Delivery: &isthmusv1.DeliveryReport{Host: &isthmusv1.FederationHost{Csr: make([]byte, 5<<10)}}},
 		"delivery.host.csrSignature": {Delivery: &isthmusv1.DeliveryReport{Host: &isthmusv1.FederationHost{CsrSignature: make([]byte, 65)}}},
+		"delivery.ownCaSignature":    {Delivery: &isthmusv1.DeliveryReport{OwnCaSignature: make([]byte, 65)}},
 		"delivery.ownCa":             {Delivery: &isthmusv1.DeliveryReport{OwnCa: "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n"}},
 		"federation.loss.items":      {Federation: &isthmusv1.FederationReport{Loss: &isthmusv1.JoinLoss{Items: many(1_001, &isthmusv1.LostItem{})}}},
 		"federation.wanMembers":      {Federation: &isthmusv1.FederationReport{WanMembers: many(5_001, &isthmusv1.WanMember{})}},

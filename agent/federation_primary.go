@@ -178,6 +178,9 @@ func (p *primaryPass) paced(ctx context.Context, key, wish string, work func() e
 		}
 	}
 	held.last, held.until = err, p.now().Add(held.backoff.NextBackOff())
+	if failure(err) == nil {
+		held.until = p.now().Add(pollSoon) // the newest state is on its way
+	}
 	return failure(err)
 }
 

@@ -62,6 +62,13 @@ func (w *worker) term() context.Context {
 	return w.leading
 }
 
+// decided tells whether it is known if this agent leads. Before, a host does not restart: a primary's leader has to serve others first.
+func (w *worker) decided() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.elected || w.held != nil
+}
+
 func (w *worker) resignation() func() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -75,8 +82,8 @@ func (w *worker) resignation() func() {
 // holds the campaign up any more, whoever leads.
 func (w *worker) setLeading(ctx context.Context, leads bool) {
 	w.mu.Lock()
-	wasHeld := w.held != nil
-	w.held = nil
+	wasHeld := w.held != nil || !w.elected
+	w.held, w.elected = nil, true
 	if leads == (w.leading != nil) {
 		w.mu.Unlock()
 		if wasHeld {

@@ -42,9 +42,12 @@ type worker struct {
 	// catalog: services may have changed.
 	catalog bool
 	held    error
+	// elected: who leads is known, or was.
+	elected bool
 
 	// Of the passes alone.
 	campaign    *campaign
+	owesSince   time.Time
 	hurryUntil  time.Time
 	hurry       time.Duration
 	nextCatalog time.Time
@@ -98,7 +101,13 @@ func (w *worker) pass(ctx context.Context) time.Duration {
 		HeldRemovals: int32(held), UnknownItems: unknownItems(state, a.features),
 	}
 	err := w.check(ctx, state)
-	next := w.deliver(ctx, state, err)
+	next := pollSoon
+	if err == nil {
+		w.serve(state)
+	}
+	if err != nil || w.decided() && !w.owes(state) {
+		next = w.deliver(ctx, state, err)
+	}
 	if err == nil {
 		var soon time.Duration
 		soon, err = w.act(ctx, state, from)
@@ -113,6 +122,35 @@ func (w *worker) pass(ctx context.Context) time.Duration {
 	w.tell(err)
 	a.reporter.set(&isthmusv1.ReportRequest{Agent: report})
 	return next
+}
+
+// serve makes what a primary's leader makes for others before its own host may restart: they begin meanwhile. What came of it is told by
+// federate, for which it is cheap to ask again.
+func (w *worker) serve(state *isthmusv1.DesiredState) {
+	if term := w.term(); term != nil && state != nil {
+		_, _ = w.agent.reconciler.reconcileFederationPrimary(term, state, w.lastSelf)
+	}
+}
+
+// owesFor bounds how long a primary's host waits with its restart for bundles that its agent has still to make.
+const owesFor = 3 * time.Second
+
+// owes tells whether somebody waits for a first bundle of this agent's, which it cannot make while its own Consul restarts.
+func (w *worker) owes(state *isthmusv1.DesiredState) bool {
+	waiting := false
+	for _, i := range state.GetItems() {
+		for _, m := range i.GetFederationPrimary().GetMembers() {
+			waiting = waiting || m.GetReady() && m.GetBundle().GetGeneration() == 0
+		}
+	}
+	switch {
+	case !waiting || w.term() == nil:
+		w.owesSince = time.Time{}
+		return false
+	case w.owesSince.IsZero():
+		w.owesSince = w.now()
+	}
+	return w.now().Sub(w.owesSince) < owesFor
 }
 
 // deliver sees to this host, whoever leads, and also when Consul is not there. At the wrong Consul nothing is touched.

@@ -320,11 +320,18 @@ func (j *judge) engage(m *isthmusv1.FederationMember) (string, problem) {
 	if p := j.unbundled(m); !p.none() {
 		return resource.PhaseBundling, p
 	}
-	if j.primaryRow.GetPhase() != resource.PhaseJoined {
+	if j.primaryRow.GetPhase() != resource.PhaseJoined && !(j.fresh(m) && j.underWay()) {
 		return resource.PhaseBundling, because(ReasonPrimaryNotReady, "its bundle is made; the primary %s is not ready (%s): %s", j.primary(),
 			j.primaryRow.GetReason(), j.primaryRow.GetMessage())
 	}
 	return "", problem{}
+}
+
+// underWay: the primary's servers are being restarted. A datacenter that has nothing to lose starts meanwhile: Consul takes some seconds
+// until it looks for the primary.
+func (j *judge) underWay() bool {
+	p := j.primaryRow
+	return p.GetPhase() == resource.PhaseDelivering && p.GetReason() != ReasonRestartRequired && anyHost(j.seen[j.primary()], (*isthmusv1.DeliveryReport).GetCanRestart)
 }
 
 // unbundled is why there is no bundle that its agents could open.

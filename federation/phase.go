@@ -320,7 +320,7 @@ func (j *judge) engage(m *isthmusv1.FederationMember) (string, problem) {
 	if p := j.unbundled(m); !p.none() {
 		return resource.PhaseBundling, p
 	}
-	if j.primaryRow.GetPhase() != resource.PhaseJoined && !(j.fresh(m) && j.underWay()) {
+	if j.primaryRow.GetPhase() != resource.PhaseJoined && (!j.fresh(m) || !j.underWay()) {
 		return resource.PhaseBundling, because(ReasonPrimaryNotReady, "its bundle is made; the primary %s is not ready (%s): %s", j.primary(),
 			j.primaryRow.GetReason(), j.primaryRow.GetMessage())
 	}

@@ -64,6 +64,37 @@ func TestJoin(t *testing.T) {
 	}
 }
 
+// Two that could join at the same moment do so one after the other. Nobody waits for long for one that is stuck, and many do not wait.
+func TestJoinInTurn(t *testing.T) {
+	t.Parallel()
+	bundled := func(secondaries ...string) *world {
+		w := newWorld(secondaries...)
+		w.settle(t)
+		for _, dc := range secondaries {
+			w.bundle(t, dc)
+		}
+		w.primaryRuns()
+		w.settle(t)
+		return w
+	}
+	w := bundled("dc2", "dc3")
+	w.at(t, "dc2", resource.PhaseDelivering, federation.ReasonDelivering)
+	w.at(t, "dc3", resource.PhaseBundling, federation.ReasonAnotherJoins)
+	w.join(t, "dc2")
+	w.settle(t)
+	w.at(t, "dc3", resource.PhaseDelivering, federation.ReasonDelivering)
+
+	w = bundled("dc2", "dc3")
+	w.now = w.now.Add(21 * time.Second)
+	w.settle(t)
+	w.at(t, "dc3", resource.PhaseDelivering, federation.ReasonDelivering)
+
+	w = bundled("dc2", "dc3", "dc4", "dc5", "dc6")
+	for _, dc := range []string{"dc2", "dc3", "dc4", "dc5", "dc6"} {
+		w.at(t, dc, resource.PhaseDelivering, federation.ReasonDelivering)
+	}
+}
+
 // Each of these stands against dc2, or against the primary.
 func TestBlocked(t *testing.T) {
 	t.Parallel()

@@ -23,6 +23,7 @@ const (
 	ReasonTrust             = "TrustNotProven"
 	ReasonPeeringInside     = "PeeringInside"
 	ReasonBundle            = "BundleNotMade"
+	ReasonAnotherJoins      = "AnotherJoins"
 	ReasonDelivering        = "Delivering"
 	ReasonRestartRequired   = "RestartRequired"
 	ReasonChangingMode      = "ChangingMode"
@@ -323,6 +324,9 @@ func (j *judge) engage(m *isthmusv1.FederationMember) (string, problem) {
 	if j.primaryRow.GetPhase() != resource.PhaseJoined && (!j.fresh(m) || !j.underWay()) {
 		return resource.PhaseBundling, because(ReasonPrimaryNotReady, "its bundle is made; the primary %s is not ready (%s): %s", j.primary(),
 			j.primaryRow.GetReason(), j.primaryRow.GetMessage())
+	}
+	if other := j.ahead(m); other != "" {
+		return resource.PhaseBundling, because(ReasonAnotherJoins, "its bundle is made; %s joins now, and it is next", other)
 	}
 	return "", problem{}
 }

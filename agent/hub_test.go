@@ -92,14 +92,15 @@ func (h *hub) start(address string) {
 	listener, err := new(net.ListenConfig).Listen(h.t.Context(), "tcp", address)
 	need(h.t, err)
 	h.addr = listener.Addr().String()
-	h.server = grpc.NewServer(
+	server := grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(&tls.Config{
 			MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{certificate}, ClientAuth: tls.RequestClientCert,
 		})),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 	)
-	isthmusv1.RegisterSyncServiceServer(h.server, h)
-	go func() { _ = h.server.Serve(listener) }()
+	isthmusv1.RegisterSyncServiceServer(server, h)
+	h.server = server // whoever serves keeps its own: this one is replaced by the next start
+	go func() { _ = server.Serve(listener) }()
 }
 
 func (h *hub) stop() { h.server.Stop() }

@@ -83,15 +83,21 @@ func (f *fleet) startDatacenter(b *testing.B, dc string) {
 	must(b, err)
 	consulToken, err := consul.Token(ctx, "isthmus-agent", rules)
 	must(b, err)
-	token, err := f.client.CreateJoinToken(ctx, f.key, client.JoinTokenOptions{Datacenter: dc}, time.Now())
-	must(b, err)
-	tokenFile := filepath.Join(f.dir, dc, "join.token")
-	must(b, os.WriteFile(tokenFile, []byte(token+"\n"), 0o600))
-	cmd, out := start(b, filepath.Join(f.dir, dc, "agent.log"), consul.Env(consulToken),
-		"agent", "--data-dir", filepath.Join(f.dir, dc, "agent"), "--join-token-file", tokenFile)
-	go drain(out)
-	f.agents[dc] = cmd
+	f.agents[dc] = f.enrol(b, dc, resource.AgentKindAgent, consul.Env(consulToken))
 	f.awaitAgent(ctx, b, dc)
+}
+
+// enrol starts an agent or a gateway with a join token.
+func (f *fleet) enrol(b *testing.B, dc, kind string, env []string, args ...string) *exec.Cmd {
+	b.Helper()
+	token, err := f.client.CreateJoinToken(b.Context(), f.key, client.JoinTokenOptions{Datacenter: dc, Kind: kind}, time.Now())
+	must(b, err)
+	tokenFile := filepath.Join(f.dir, dc, kind+".join")
+	must(b, os.WriteFile(tokenFile, []byte(token+"\n"), 0o600))
+	cmd, out := start(b, filepath.Join(f.dir, dc, kind+".log"), env,
+		append([]string{kind, "--data-dir", filepath.Join(f.dir, dc, kind), "--join-token-file", tokenFile}, args...)...)
+	go drain(out)
+	return cmd
 }
 
 // awaitAgent waits until the server hears of a datacenter's agent.

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"isthmus/federation"
 )
 
 // After the whole story, nothing that opens a cluster is where it does not belong: not in the database or its files, the
@@ -83,13 +86,62 @@ spec: {service: web, datacenters: [dc1], consumers: {selector: env=test}}
 		}
 		places["log of the agent of "+d.Cluster.Datacenter] = log
 	}
+	f.noneIn(places, secrets)
+}
+
+// The same of a federation, whose bundle holds everything that opens the primary.
+func TestNoSecretOfAFederationLeaks(t *testing.T) {
+	f := NewWorld(t, 2, "dc1", "dc2")
+	dc1, dc2 := f.Site("dc1", Site{Primary: true}), f.Site("dc2", Site{Fresh: true})
+	f.Declare("dc1", "dc2")
+	f.Apply("kind: Federation\nname: global\nspec: {primary: dc1, secondaries: [dc2]}\n")
+	f.Joined("global", dc1, dc2)
+	dc1.Reads(dc2)
+	// Things go wrong, too, and the bundle is made again.
+	replication := f.replicationToken(dc2)
+	dc1.Do(http.MethodDelete, "/v1/acl/token/"+dc1.accessorOf(replication), nil, nil)
+	f.Eventually("dc2 has another token", func() error {
+		if f.replicationToken(dc2) == replication {
+			return errors.New("it has the same still")
+		}
+		return nil
+	})
+	caKey := strings.Split(f.secretFile(dc1.CAKeyFile), "\n")[1]
+	secrets := map[string]string{
+		"the gossip key": dc1.GossipKey, "dc1's management token": dc1.ManagementToken, "the revoked replication token": replication,
+		"the replication token": f.replicationToken(dc2), "the gateway's token": f.secret("dc2-gateway.token"),
+		"the agent's token": f.secret("dc2-agent-1", "consul-token"), "the CA's key": caKey, "a private key in PEM": "PRIVATE KEY",
+	}
+	places := f.filesOfTheServer()
+	places["events"] = []byte(f.Must("events", "--last", "0", "-o", "json"))
+	places["everything that the API shows"] = f.everything()
+	places["metrics"] = f.fetch("/metrics")
+	places["the plan"] = []byte(f.Must("federation", "plan", "global"))
+	for _, d := range []*Datacenter{dc1, dc2} {
+		for _, kind := range []string{"agent", "gateway"} {
+			name := d.Cluster.Datacenter + "-" + kind + "-1.log"
+			places[name] = []byte(f.secret(name))
+		}
+	}
+	f.noneIn(places, secrets)
+	info, err := os.Stat(filepath.Join(dc2.ConfigDir, federation.FileDropIn))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the drop-in holds secrets and has mode %v, %v", info.Mode(), err)
+	}
+}
+
+// noneIn looks for secrets in places.
+func (f *Fleet) noneIn(places map[string][]byte, secrets map[string]string) {
+	f.t.Helper()
 	for place, content := range places {
 		if len(content) == 0 {
-			t.Errorf("%s is empty: nothing was looked at", place)
+			f.t.Errorf("%s is empty: nothing was looked at", place)
 		}
 		for name, secret := range secrets {
-			if secret != "" && bytes.Contains(content, []byte(secret)) {
-				t.Errorf("%s is in %s", name, place)
+			if secret == "" {
+				f.t.Errorf("%s is not known", name)
+			} else if bytes.Contains(content, []byte(secret)) {
+				f.t.Errorf("%s is in %s", name, place)
 			}
 		}
 	}
@@ -97,7 +149,12 @@ spec: {service: web, datacenters: [dc1], consumers: {selector: env=test}}
 
 func (f *Fleet) secret(elements ...string) string {
 	f.t.Helper()
-	data, err := os.ReadFile(f.path(elements...))
+	return f.secretFile(f.path(elements...))
+}
+
+func (f *Fleet) secretFile(path string) string {
+	f.t.Helper()
+	data, err := os.ReadFile(path)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -132,7 +189,7 @@ func (f *Fleet) filesOfTheServer() map[string][]byte {
 func (f *Fleet) everything() []byte {
 	f.t.Helper()
 	var out bytes.Buffer
-	for _, kind := range []string{"datacenters", "peerings", "agents", "join-tokens", "api-tokens", "service-exports", "gateways", "peering-groups"} {
+	for _, kind := range []string{"datacenters", "peerings", "agents", "join-tokens", "api-tokens", "service-exports", "gateways", "peering-groups", "federations"} {
 		text := f.Must("get", kind, "-o", "json")
 		var list []any
 		if err := json.Unmarshal([]byte(text), &list); err != nil {

@@ -57,10 +57,12 @@ func NewFleet(t *testing.T, datacenters int64) *Fleet {
 func newFleet(t *testing.T, datacenters int64) *Fleet {
 	t.Helper()
 	t.Parallel()
+	since := time.Now()
 	if err := consuls.Acquire(t.Context(), datacenters); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { consuls.Release(datacenters) })
+	t.Logf("waited %s for %d Consul servers to be free", time.Since(since).Round(time.Second), datacenters)
 	key, err := identity.NewFleetKey()
 	if err != nil {
 		t.Fatal(err)

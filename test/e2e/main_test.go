@@ -2,22 +2,32 @@ package e2e_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"golang.org/x/sync/semaphore"
 )
 
-// consuls bounds how many Consul servers run at once: four are comfortable on two cores.
-var consuls = semaphore.NewWeighted(4)
+// atOnce is how many Consul servers run at once: six are comfortable on two cores, since stories wait, mostly.
+const atOnce = 6
+
+// consuls bounds them.
+var consuls = semaphore.NewWeighted(atOnce)
 
 // binary is the isthmus that all tests run. It is built once, before them.
 var binary string
 
 func TestMain(m *testing.M) {
+	// What bounds the stories is their Consul servers, and not the processors.
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(atOnce)); err != nil {
+		panic(err)
+	}
 	os.Exit(run(m))
 }
 

@@ -16,7 +16,9 @@ func Items(r resource.Reader, datacenter string) []*isthmusv1.DesiredItem {
 	if in {
 		w := wanOf(r, m.Federation)
 		if m.Role == resource.RolePrimary {
-			out = append(out, w.primaryItems()...)
+			if w.cleared() {
+				out = append(out, w.primaryItems()...)
+			}
 		} else if member := resource.MemberOf(m.Federation, datacenter); member != nil {
 			out = append(out, &isthmusv1.DesiredItem{
 				Id: resource.ItemFederationSecondary + "/" + m.Federation.GetUid(), Type: resource.ItemFederationSecondary,
@@ -59,6 +61,17 @@ func (w wan) has(datacenter string) bool {
 }
 
 func (w wan) primary() string { return w.GetSpec().GetPrimary() }
+
+// cleared: the state machine has looked at the primary, and nothing stands against what its agents are to do; or somebody is in already.
+func (w wan) cleared() bool {
+	switch resource.MemberOf(w.Federation, w.primary()).GetPhase() {
+	case "", resource.PhaseBlocked, resource.PhaseWaiting:
+		return slices.ContainsFunc(w.secondaries(), func(m *isthmusv1.FederationMember) bool {
+			return resource.Engaged(m) || m.GetPhase() == resource.PhaseLeaving
+		})
+	}
+	return true
+}
 
 func (w wan) primaryItems() []*isthmusv1.DesiredItem {
 	secondaries := w.secondaries()

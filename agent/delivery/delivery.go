@@ -22,7 +22,7 @@ type Content struct {
 	DropIn []byte
 	// CA, Cert and Key are PEM; empty ones are not written, and removed when they were.
 	CA, Cert, Key []byte
-	// GatewayToken is for the mesh gateway on this host; empty: none.
+	// GatewayToken is for the mesh gateway on this host; empty: none, and one that was written here is removed, but nobody else's.
 	GatewayToken string
 	// Secret is the data of the Kubernetes secret; files on a VM do not have it.
 	Secret map[string][]byte

@@ -3,6 +3,8 @@ package delivery
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -28,7 +30,7 @@ type FilesConfig struct {
 	ReloadCommand, RestartCommand string
 	// GatewayTokenFile is where the gateway's token goes; empty: nowhere.
 	GatewayTokenFile string
-	// PendingFile is where it is noted that Consul does not run yet with what was written: outside of Dir.
+	// PendingFile is where it is noted that Consul does not run yet with what was written, and which token was: outside of Dir.
 	PendingFile string
 	Log         hclog.Logger
 }
@@ -46,6 +48,8 @@ var _ Host = (*Files)(nil)
 // pending is the content of PendingFile.
 type pending struct {
 	Effect Effect `json:"effect"`
+	// GatewayToken is the SHA-256 (hex) of the last token that was written: a file with another one is somebody else's.
+	GatewayToken string `json:"gatewayToken,omitempty"`
 }
 
 // NewFiles makes one. Nothing is touched: the directory is looked at before each use.
@@ -116,20 +120,32 @@ func dropInEffect(before, after []byte) Effect {
 	return EffectReload
 }
 
-func (f *Files) wanted(c Content) []file {
+func (f *Files) wanted(c Content, p pending) ([]file, error) {
 	var out []file
-	if f.config.GatewayTokenFile != "" {
-		out = append(out, file{f.config.GatewayTokenFile, []byte(c.GatewayToken), nothing})
+	if token := f.config.GatewayTokenFile; token != "" {
+		now, err := readFile(token)
+		if err != nil {
+			return nil, err
+		}
+		// A token that people gave their gateway is theirs until there is one to put in its place.
+		if c.GatewayToken != "" || digest(now) == p.GatewayToken {
+			out = append(out, file{token, []byte(c.GatewayToken), nothing})
+		}
 	}
 	if f.config.Dir == "" {
-		return out
+		return out, nil
 	}
 	return append(out,
 		file{f.path(federation.FileCA), c.CA, reloads},
 		file{f.path(federation.FileKey), c.Key, reloads},
 		file{f.path(federation.FileCert), c.Cert, reloads},
 		file{f.path(federation.FileDropIn), c.DropIn, dropInEffect},
-	)
+	), nil
+}
+
+func digest(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
 }
 
 // Put implements Host.
@@ -140,12 +156,16 @@ func (f *Files) Put(_ context.Context, content Content) (Effect, error) {
 		return EffectNone, err
 	}
 	var changed, unneeded []file
-	effect, err := f.pending()
+	before, err := f.pending()
 	if err != nil {
 		return EffectNone, err
 	}
-	before := effect
-	for _, w := range f.wanted(content) {
+	files, err := f.wanted(content, before)
+	if err != nil {
+		return EffectNone, err
+	}
+	effect := before.Effect
+	for _, w := range files {
 		now, err := readFile(w.path)
 		if err != nil {
 			return EffectNone, err
@@ -167,9 +187,13 @@ func (f *Files) Put(_ context.Context, content Content) (Effect, error) {
 		}
 		effect = max(effect, w.effect(now, w.content))
 	}
-	if effect != before {
+	after := pending{Effect: effect, GatewayToken: before.GatewayToken}
+	if content.GatewayToken != "" {
+		after.GatewayToken = digest([]byte(content.GatewayToken))
+	}
+	if after != before {
 		// Before the first file: after a crash, nobody could tell any more what Consul runs with.
-		if err := f.note(effect); err != nil {
+		if err := f.note(after); err != nil {
 			return EffectNone, err
 		}
 	}
@@ -206,30 +230,31 @@ func (f *Files) Clear(ctx context.Context) (Effect, error) { return f.Put(ctx, C
 func (f *Files) Done(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	effect, err := f.pending()
-	if err != nil || effect == EffectNone {
+	p, err := f.pending()
+	if err != nil || p.Effect == EffectNone {
 		return err
 	}
-	return f.note(EffectNone)
+	p.Effect = EffectNone
+	return f.note(p)
 }
 
-func (f *Files) pending() (Effect, error) {
+func (f *Files) pending() (pending, error) {
 	text, err := secretfile.Read(f.config.PendingFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return EffectNone, nil
+		return pending{}, nil
 	}
 	if err != nil {
-		return EffectNone, err
+		return pending{}, err
 	}
 	var p pending
 	if err := json.Unmarshal(text, &p); err != nil || p.Effect < EffectNone || p.Effect > EffectRestart {
-		return EffectRestart, nil //nolint:nilerr // damaged: the most that can be needed
+		return pending{Effect: EffectRestart}, nil //nolint:nilerr // damaged: the most that can be needed
 	}
-	return p.Effect, nil
+	return p, nil
 }
 
-func (f *Files) note(effect Effect) error {
-	text, err := json.Marshal(pending{Effect: effect})
+func (f *Files) note(p pending) error {
+	text, err := json.Marshal(p)
 	if err != nil {
 		return fault.Wrap(fault.Internal, err, "encoding what is to be carried out")
 	}

@@ -218,6 +218,28 @@ func TestDirectoriesThatOthersWriteAreRefused(t *testing.T) {
 	}
 }
 
+// A gateway that had a token before there was a federation keeps it until it gets another; what people put there later is theirs, too.
+func TestTokensOfPeopleStay(t *testing.T) {
+	t.Parallel()
+	v := newVM(t)
+	write := func(token string) { need(t, os.WriteFile(v.config.GatewayTokenFile, []byte(token), 0o600)) }
+	write("by people\n")
+	v.put(delivery.Content{CA: []byte("ca\n")}, delivery.EffectReload)
+	if got := v.read(v.config.GatewayTokenFile); got != "by people\n" {
+		t.Fatalf("the token is %q", got)
+	}
+	v.done()
+	v.put(delivery.Content{CA: []byte("ca\n"), GatewayToken: "ours"}, delivery.EffectNone)
+	if got := v.read(v.config.GatewayTokenFile); got != "ours" {
+		t.Fatalf("the token is %q", got)
+	}
+	write("by people again\n")
+	v.put(delivery.Content{}, delivery.EffectReload)
+	if got := v.read(v.config.GatewayTokenFile); got != "by people again\n" {
+		t.Fatalf("the token is %q", got)
+	}
+}
+
 func TestFilesBelongToTheOwnerOfTheDirectory(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -89,11 +89,12 @@ func (d *demo) agentFlags(s site, consul *consulrun.Server) []string {
 	flags := []string{
 		"--consul-config-dir", consul.ConfigDir,
 		"--consul-restart-command", consul.RestartCommand(), "--consul-reload-command", consul.ReloadCommand(),
+		"--gateway-token-file", d.gatewayToken(s),
 	}
 	if s.role == rolePrimary {
 		return append(flags, "--consul-ca-cert", consul.CAFile, "--consul-ca-key", consul.CAKeyFile)
 	}
-	return append(flags, "--allow-join", "--gateway-token-file", d.gatewayToken(s))
+	return append(flags, "--allow-join")
 }
 
 // enrolment is one agent or gateway that is started with a join token.

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// atOnce is how many Consul servers run at once: six are comfortable on two cores, since stories wait, mostly.
-const atOnce = 6
+// atOnce is how many Consul servers run at once: eight are comfortable on two cores, since stories wait, mostly.
+const atOnce = 8
 
 // consuls bounds them.
 var consuls = semaphore.NewWeighted(atOnce)

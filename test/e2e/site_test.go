@@ -84,6 +84,7 @@ func (f *Fleet) Site(name string, site Site) *Datacenter {
 		}
 		args := []string{
 			"--consul-config-dir", s.ConfigDir, "--consul-restart-command", restart, "--consul-reload-command", s.ReloadCommand(),
+			"--gateway-token-file", gatewayToken,
 		}
 		ca := s
 		if site.ShowCAOf != nil {
@@ -94,11 +95,8 @@ func (f *Fleet) Site(name string, site Site) *Datacenter {
 		}
 		if site.Primary {
 			args = append(args, "--consul-ca-key", ca.CAKeyFile)
-		} else {
-			args = append(args, "--gateway-token-file", gatewayToken)
-			if !site.NoJoin {
-				args = append(args, "--allow-join")
-			}
+		} else if !site.NoJoin {
+			args = append(args, "--allow-join")
 		}
 		d.launchAgent(s, args...)
 	}

@@ -29,6 +29,10 @@ const File = "isthmus.db"
 
 // Open opens the store in dir, which is made when it is not there. Refused when another process has it open.
 func Open(ctx context.Context, dir string, log hclog.Logger) (*sqlstore.Store, error) {
+	dir, err := filepath.Abs(dir) // in a URI, the first part of a relative path would be a host
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "finding the data directory %s", dir)
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "making the data directory %s", dir)
 	}

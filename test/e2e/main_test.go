@@ -14,7 +14,7 @@ import (
 )
 
 // atOnce is how many Consul servers run at once: eight are comfortable on two cores, since stories wait, mostly.
-const atOnce = 8
+const atOnce = 6
 
 // consuls bounds them.
 var consuls = semaphore.NewWeighted(atOnce)

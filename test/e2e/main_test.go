@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// atOnce is how many Consul servers run at once: eight are comfortable on two cores, since stories wait, mostly.
+// atOnce is how many Consul servers run at once: six are comfortable on two cores, since stories wait, mostly.
 const atOnce = 6
 
 // consuls bounds them.

@@ -9,6 +9,7 @@ import (
 
 	"isthmus/fault"
 	"isthmus/federation"
+	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 )
 
@@ -199,6 +200,12 @@ func TestLossDigest(t *testing.T) {
 	t.Parallel()
 	if federation.LossDigest(nil) != "" || federation.PlanDigest("u", "dc2", "join", "") != "" {
 		t.Error("nothing lost has a digest")
+	}
+	one := func(digest string) string {
+		return federation.LossDigest([]*isthmusv1.LostItem{{Kind: "policy", Name: "web", Digest: digest}})
+	}
+	if one("a") == one("b") || one("a") != one("a") {
+		t.Error("another rule in a policy is no other loss")
 	}
 	seen := map[string]bool{}
 	for _, digest := range []string{

@@ -227,7 +227,10 @@ func (w wan) secondaryItem(m *isthmusv1.FederationMember) *isthmusv1.FederationS
 	if delivers(m) {
 		item.Join = true
 		item.SecretDigest, item.Generation = m.GetBundle().GetSecretDigest(), m.GetBundle().GetGeneration()
+		item.UnderWay = slices.ContainsFunc(m.GetHosts(), func(h *isthmusv1.FederationHost) bool { return h.GetApplied() > 0 })
 	}
+	dc, _ := resource.Lookup[*isthmusv1.Datacenter](w.r, resource.KindDatacenter, m.GetDatacenter())
+	item.Fresh = dc.GetStatus().GetConsulVersion() == "" || dc.GetStatus().GetPrimaryDatacenter() == item.GetPrimaryConsulDatacenter()
 	if m.GetAccepted() {
 		item.AcceptedDigest = m.GetPlanDigest()
 	}

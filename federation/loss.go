@@ -22,14 +22,14 @@ const (
 // MaxLosses is how many lost things a report and a plan list; all are counted and digested.
 const MaxLosses = 1000
 
-// LossDigest tells two lists of losses apart. Empty when nothing is lost.
+// LossDigest tells two lists of losses apart, by what is lost and what is in it. Empty when nothing is lost.
 func LossDigest(items []*isthmusv1.LostItem) string {
 	if len(items) == 0 {
 		return ""
 	}
 	h := sha256.New()
 	for _, i := range SortLosses(items) {
-		fmt.Fprintf(h, "%d:%s%d:%s\n", len(i.GetKind()), i.GetKind(), len(i.GetName()), i.GetName())
+		fmt.Fprintf(h, "%d:%s%d:%s%d:%s\n", len(i.GetKind()), i.GetKind(), len(i.GetName()), i.GetName(), len(i.GetDigest()), i.GetDigest())
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
@@ -37,7 +37,7 @@ func LossDigest(items []*isthmusv1.LostItem) string {
 // SortLosses gives them in order of kind and name.
 func SortLosses(items []*isthmusv1.LostItem) []*isthmusv1.LostItem {
 	return slices.SortedFunc(slices.Values(items), func(a, b *isthmusv1.LostItem) int {
-		return cmp.Or(cmp.Compare(a.GetKind(), b.GetKind()), cmp.Compare(a.GetName(), b.GetName()))
+		return cmp.Or(cmp.Compare(a.GetKind(), b.GetKind()), cmp.Compare(a.GetName(), b.GetName()), cmp.Compare(a.GetDigest(), b.GetDigest()))
 	})
 }
 

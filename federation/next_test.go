@@ -243,11 +243,78 @@ func TestAcceptance(t *testing.T) {
 	accept(w.member("dc2").GetPlanDigest())
 	w.settle(t)
 	w.at(t, "dc2", resource.PhaseDelivering, federation.ReasonDelivering)
-	// Once a host has begun it is too late to turn back.
-	w.host("dc2", 0, func(h *isthmusv1.FederationHost) { h.Written, h.State = 1, resource.DeliveryRestarting })
-	w.see("dc2", func(s *federation.Seen) { s.Federation.Loss = &isthmusv1.JoinLoss{Count: 1, Digest: "f"} })
+	lose := func(digest string) {
+		w.see("dc2", func(s *federation.Seen) { s.Federation.Loss = &isthmusv1.JoinLoss{Count: 1, Digest: digest} })
+	}
+	// What is written does not count before a server runs with it.
+	w.host("dc2", 0, func(h *isthmusv1.FederationHost) { h.Written, h.State = 1, resource.DeliveryRestartRequired })
+	lose("f")
+	w.settle(t)
+	w.at(t, "dc2", resource.PhaseBlocked, federation.ReasonLossNotAccepted)
+	accept(w.member("dc2").GetPlanDigest())
+	w.settle(t)
+	// Two lists are accepted, and the other one comes true: the agents are told that one.
+	next := federation.PlanDigest("u1", "dc2", federation.ActionJoin, "g")
+	w.edit(func(f *isthmusv1.Federation) {
+		f.Spec.AcceptDataLoss = append(f.Spec.AcceptDataLoss, &isthmusv1.AcceptedLoss{Datacenter: "dc2", PlanDigest: next})
+	})
+	lose("g")
+	w.settle(t)
+	if item := w.secondaryItem(t, "dc2"); item.GetAcceptedDigest() != next || item.GetUnderWay() {
+		t.Errorf("%v", item)
+	}
+	// Once a server restarts it is too late to turn back.
+	w.host("dc2", 0, func(h *isthmusv1.FederationHost) { h.State = resource.DeliveryRestarting })
+	lose("h")
 	w.settle(t)
 	w.at(t, "dc2", resource.PhaseDelivering, federation.ReasonDelivering)
+	w.host("dc2", 0, func(h *isthmusv1.FederationHost) { h.State, h.Applied = resource.DeliveryApplied, 1 })
+	w.settle(t)
+	if item := w.secondaryItem(t, "dc2"); !item.GetUnderWay() {
+		t.Errorf("%v", item)
+	}
+}
+
+func (w *world) secondaryItem(t *testing.T, dc string) *isthmusv1.FederationSecondary {
+	t.Helper()
+	for _, i := range federation.Items(w, dc) {
+		if s := i.GetFederationSecondary(); s != nil {
+			return s
+		}
+	}
+	t.Fatal("the secondary has no item")
+	return nil
+}
+
+// Only where nobody has ever seen a Consul, or where it is a secondary already, a host on which none answers may have nothing to lose.
+func TestFreshIsWhoWasNeverSeen(t *testing.T) {
+	t.Parallel()
+	w := newWorld("dc2")
+	w.settle(t)
+	status := func(s *isthmusv1.DatacenterStatus) bool {
+		w.Put(&isthmusv1.Datacenter{Name: "dc2", Spec: &isthmusv1.DatacenterSpec{Runtime: "vm"}, Status: s})
+		return w.secondaryItem(t, "dc2").GetFresh()
+	}
+	if !status(nil) || status(&isthmusv1.DatacenterStatus{ConsulVersion: "1.20.6", PrimaryDatacenter: "dc2"}) ||
+		!status(&isthmusv1.DatacenterStatus{ConsulVersion: "1.20.6", PrimaryDatacenter: "dc1"}) {
+		t.Error("who is fresh is not told from who is not")
+	}
+}
+
+// A host whose flags allow no leaving keeps its member where it is, and says so.
+func TestLeavingHasToBeAllowedOnTheHost(t *testing.T) {
+	t.Parallel()
+	w := newWorld("dc2")
+	w.join(t, "dc2")
+	w.edit(func(f *isthmusv1.Federation) { f.Spec.Secondaries = nil })
+	w.settle(t)
+	w.host("dc2", 0, func(h *isthmusv1.FederationHost) {
+		h.State, h.Reason, h.Message = resource.DeliveryRefused, "JoinNotAllowed", "start its agent with --allow-join"
+	})
+	w.settle(t)
+	if m := w.at(t, "dc2", resource.PhaseLeaving, federation.ReasonJoinNotAllowed); !strings.Contains(m.GetMessage(), "--allow-join") {
+		t.Errorf("says %q", m.GetMessage())
+	}
 }
 
 func TestAnotherCA(t *testing.T) {

@@ -193,18 +193,25 @@ func (j *judge) decideSecondary(m *isthmusv1.FederationMember) {
 	j.carryOn(m)
 }
 
-// void: nothing has been done on its hosts yet, and what would be lost is no longer what was accepted.
+// void: none of its servers runs with the bundle yet, and what would be lost is no longer what was accepted.
 func (j *judge) void(m *isthmusv1.FederationMember) bool {
 	if m.GetPhase() != resource.PhaseDelivering || m.GetWasJoined() || j.follows(m) {
 		return false
 	}
 	for _, h := range m.GetHosts() {
-		if h.GetWritten() > 0 || h.GetApplied() > 0 {
+		if h.GetApplied() > 0 || h.GetState() == resource.DeliveryRestarting {
 			return false
 		}
 	}
 	digest, known := j.lossDigest(m)
-	return known && digest != "" && !j.accepts(m.GetDatacenter(), digest)
+	if !known || digest == "" {
+		return false
+	}
+	if !j.accepts(m.GetDatacenter(), digest) {
+		return true
+	}
+	m.PlanDigest, m.Accepted = digest, true // what its agents compare with, when another list is accepted than the one before
+	return false
 }
 
 // prepare is everything that can be without anything being changed; no phase: nothing is in the way.

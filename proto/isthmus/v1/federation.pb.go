@@ -1331,7 +1331,9 @@ type LostItem struct {
 	// Its name in Consul; of a token the accessor id.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// What becomes of it.
-	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// SHA-256 of what it is now (hex), where that can be told: another rule in a policy is another loss.
+	Digest        string `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1383,6 +1385,13 @@ func (x *LostItem) GetName() string {
 func (x *LostItem) GetMessage() string {
 	if x != nil {
 		return x.Message
+	}
+	return ""
+}
+
+func (x *LostItem) GetDigest() string {
+	if x != nil {
+		return x.Digest
 	}
 	return ""
 }
@@ -2444,11 +2453,12 @@ const file_isthmus_v1_federation_proto_rawDesc = "" +
 	"\brestarts\x18\b \x03(\tR\brestarts\x12\x18\n" +
 	"\abecomes\x18\t \x03(\tR\abecomes\x12\x18\n" +
 	"\ablocked\x18\n" +
-	" \x03(\tR\ablocked\"L\n" +
+	" \x03(\tR\ablocked\"d\n" +
 	"\bLostItem\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\"\xa3\x01\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x12\x16\n" +
+	"\x06digest\x18\x04 \x01(\tR\x06digest\"\xa3\x01\n" +
 	"\tWanMember\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1e\n" +
 	"\n" +

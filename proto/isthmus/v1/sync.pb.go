@@ -1468,7 +1468,12 @@ type FederationSecondary struct {
 	// To trust as well, before the join.
 	TrustedCas []*TrustedCA `protobuf:"bytes,12,rep,name=trusted_cas,json=trustedCas,proto3" json:"trusted_cas,omitempty"`
 	// Leave: become a datacenter of its own.
-	Delete        bool `protobuf:"varint,13,opt,name=delete,proto3" json:"delete,omitempty"`
+	Delete bool `protobuf:"varint,13,opt,name=delete,proto3" json:"delete,omitempty"`
+	// Nobody has ever reported a Consul of this datacenter, or it is a secondary of this primary already: one that does not answer has nothing
+	// to lose.
+	Fresh bool `protobuf:"varint,14,opt,name=fresh,proto3" json:"fresh,omitempty"`
+	// A server of this datacenter runs with the bundle: there is nothing to lose any more.
+	UnderWay      bool `protobuf:"varint,15,opt,name=under_way,json=underWay,proto3" json:"under_way,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1590,6 +1595,20 @@ func (x *FederationSecondary) GetTrustedCas() []*TrustedCA {
 func (x *FederationSecondary) GetDelete() bool {
 	if x != nil {
 		return x.Delete
+	}
+	return false
+}
+
+func (x *FederationSecondary) GetFresh() bool {
+	if x != nil {
+		return x.Fresh
+	}
+	return false
+}
+
+func (x *FederationSecondary) GetUnderWay() bool {
+	if x != nil {
+		return x.UnderWay
 	}
 	return false
 }
@@ -4294,7 +4313,7 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x12CertificateRequest\x12\x14\n" +
 	"\x05agent\x18\x01 \x01(\tR\x05agent\x12\x10\n" +
 	"\x03csr\x18\x02 \x01(\fR\x03csr\x12\x1c\n" +
-	"\tsignature\x18\x03 \x01(\fR\tsignature\"\xd1\x03\n" +
+	"\tsignature\x18\x03 \x01(\fR\tsignature\"\x84\x04\n" +
 	"\x13FederationSecondary\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x1e\n" +
 	"\n" +
@@ -4314,7 +4333,9 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x0faccepted_digest\x18\v \x01(\tR\x0eacceptedDigest\x126\n" +
 	"\vtrusted_cas\x18\f \x03(\v2\x15.isthmus.v1.TrustedCAR\n" +
 	"trustedCas\x12\x16\n" +
-	"\x06delete\x18\r \x01(\bR\x06delete\"\x95\x01\n" +
+	"\x06delete\x18\r \x01(\bR\x06delete\x12\x14\n" +
+	"\x05fresh\x18\x0e \x01(\bR\x05fresh\x12\x1b\n" +
+	"\tunder_way\x18\x0f \x01(\bR\bunderWay\"\x95\x01\n" +
 	"\x06Probes\x124\n" +
 	"\bgateways\x18\x01 \x03(\v2\x18.isthmus.v1.GatewayProbeR\bgateways\x12+\n" +
 	"\x05reads\x18\x02 \x03(\v2\x15.isthmus.v1.ReadProbeR\x05reads\x12(\n" +

@@ -67,7 +67,7 @@ const farSideVariable = "ISTHMUS_GATEWAY_FAR_SIDE"
 // through the gateway as it is told, and uses each of them whenever it is told to.
 func TestFarSide(t *testing.T) {
 	if os.Getenv(farSideVariable) == "" {
-		t.Skip("another test runs it in a process of its own")
+		t.Skip("only for another test, which runs it in a process of its own")
 	}
 	told, hello := json.NewDecoder(os.Stdin), string(clientHello(t, tls13(name)))
 	say := func(format string, args ...any) { _, _ = fmt.Printf(farSideSays+format+"\n", args...) }

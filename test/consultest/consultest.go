@@ -42,8 +42,23 @@ func StartWith(t testing.TB, options consulrun.Options) *Cluster {
 		if err := s.Stop(); err != nil {
 			t.Error(err)
 		}
+		if t.Failed() {
+			tell(t, s)
+		}
 	})
 	return &Cluster{Server: s, t: t}
+}
+
+// tell shows the end of a server's log, which knows no secret.
+func tell(t testing.TB, s *consulrun.Server) {
+	t.Helper()
+	const most = 6000
+	text, err := os.ReadFile(s.LogFile)
+	if err != nil {
+		t.Log(err)
+		return
+	}
+	t.Logf("the end of the log of Consul %s in %s:\n%s", s.Node, s.Datacenter, text[max(0, len(text)-most):])
 }
 
 // Binary is the consul to run. Without one the test is skipped, but for CI (CI=true), where it fails.

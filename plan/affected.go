@@ -33,6 +33,8 @@ func Affected(r resource.Reader, before, after resource.Object) []string {
 			}
 		}
 	}
+	// federated are those of whose federations all members are affected.
+	federated := map[string]bool{}
 	for _, o := range []resource.Object{before, after} {
 		switch o := o.(type) {
 		case *isthmusv1.Peering:
@@ -42,22 +44,21 @@ func Affected(r resource.Reader, before, after resource.Object) []string {
 			if retrusted(before, after) {
 				add(o.GetSpec().GetDatacenter())
 				add(peers(r, o.GetSpec().GetDatacenter())...)
-				add(fellows(r, o.GetSpec().GetDatacenter())...)
+				federated[o.GetSpec().GetDatacenter()] = true
 			}
 		case *isthmusv1.Datacenter:
 			add(o.GetName())
 			if relabelled(before, after) || rerouted(before, after) {
 				add(peers(r, o.GetName())...)
-				add(fellows(r, o.GetName())...)
+				federated[o.GetName()] = true
 			}
 		case *isthmusv1.Gateway:
 			add(o.GetSpec().GetDatacenter())
 			add(peers(r, o.GetSpec().GetDatacenter())...)
-			add(fellows(r, o.GetSpec().GetDatacenter())...)
+			federated[o.GetSpec().GetDatacenter()] = true
 		case *isthmusv1.Federation:
-			for _, name := range membersOf(r, o) {
-				add(name)
-				add(fellows(r, name)...)
+			for _, name := range resource.MembersOf(r, o) {
+				federated[name] = true
 			}
 		case *isthmusv1.ServiceExport:
 			for dc := range policy.Exporters(r, o) {
@@ -65,6 +66,11 @@ func Affected(r resource.Reader, before, after resource.Object) []string {
 			}
 		}
 	}
+	// Whether a datacenter is in one federation may depend on another that wants it, too.
+	for _, members := range resource.FederationsOf(r, federated) {
+		add(members...)
+	}
+	add(slices.Collect(maps.Keys(federated))...)
 	return slices.Sorted(maps.Keys(set))
 }
 
@@ -97,26 +103,6 @@ func rerouted(before, after resource.Object) bool {
 // off: ACLs are known to be off.
 func off(s *isthmusv1.DatacenterStatus) bool {
 	return s != nil && s.AclEnabled != nil && !s.GetAclEnabled()
-}
-
-// fellows are all members of federations that a datacenter has to do with: whether one of them has it may depend on another.
-func fellows(r resource.Reader, datacenter string) []string {
-	var out []string
-	for f := range resource.All[*isthmusv1.Federation](r, resource.KindFederation) {
-		if members := membersOf(r, f); slices.Contains(members, datacenter) {
-			out = append(out, members...)
-		}
-	}
-	return out
-}
-
-// membersOf are all that a federation has, wants or is about to lose.
-func membersOf(r resource.Reader, f *isthmusv1.Federation) []string {
-	out := append([]string{f.GetSpec().GetPrimary()}, resource.SecondariesOf(r, f)...)
-	for _, m := range f.GetStatus().GetMembers() {
-		out = append(out, m.GetDatacenter())
-	}
-	return out
 }
 
 // primaryOf is the primary of the federation that a datacenter is in: it writes its mesh settings.

@@ -72,7 +72,7 @@ func items(r resource.Reader, datacenter string) []*isthmusv1.DesiredItem {
 	}
 	// Of a secondary, all config entries are the primary's.
 	memberships := resource.Memberships(r)
-	if !follows(datacenter, memberships[datacenter]) {
+	if !follows(memberships[datacenter]) {
 		out = append(out, &isthmusv1.DesiredItem{
 			Id: resource.ItemExportedServices, Type: resource.ItemExportedServices, ExportedServices: policy.Exports(r, datacenter),
 		})
@@ -86,8 +86,8 @@ func items(r resource.Reader, datacenter string) []*isthmusv1.DesiredItem {
 }
 
 // follows tells whether a member's Consul is, or is about to be, a secondary.
-func follows(datacenter string, m resource.Membership) bool {
-	return m.Role == resource.RoleSecondary && resource.Federated(resource.MemberOf(m.Federation, datacenter))
+func follows(m resource.Membership) bool {
+	return m.Role == resource.RoleSecondary && resource.Federated(m.Member)
 }
 
 // meshOf is what the peerings want of the mesh entry; nil: nothing. Consul has one switch for the whole datacenter, and for a federation
@@ -96,7 +96,7 @@ func meshOf(r resource.Reader, datacenter string, memberships map[string]resourc
 	sharers := []string{datacenter}
 	if own := memberships[datacenter]; own.Role == resource.RolePrimary {
 		for name, m := range memberships {
-			if m.Federation.GetName() == own.Federation.GetName() && follows(name, m) {
+			if m.Federation.GetName() == own.Federation.GetName() && follows(m) {
 				sharers = append(sharers, name)
 			}
 		}

@@ -58,7 +58,7 @@ func chosen(r resource.Reader, export *isthmusv1.ServiceExport) iter.Seq[*isthmu
 func secondaries(r resource.Reader) map[string]string {
 	out := map[string]string{}
 	for dc, m := range resource.Memberships(r) {
-		if m.Role == resource.RoleSecondary && resource.Engaged(resource.MemberOf(m.Federation, dc)) {
+		if m.Role == resource.RoleSecondary && resource.Engaged(m.Member) {
 			out[dc] = m.Federation.GetName()
 		}
 	}

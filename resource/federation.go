@@ -2,6 +2,7 @@ package resource
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -172,6 +173,15 @@ type Membership struct {
 	Role string
 	// Leaving: it is no longer wanted in it, and not out of it yet.
 	Leaving bool
+	// Member is what the federation's status has of it; nil: nothing yet.
+	Member *isthmusv1.FederationMember
+}
+
+// MembershipReader is a Reader that never changes, and so may find its memberships once. The map is shared: nobody writes to it.
+type MembershipReader interface {
+	Reader
+	// Memberships gives what find gave when it was called for the first time.
+	Memberships(find func() map[string]Membership) map[string]Membership
 }
 
 // SecondariesOf are the names of the datacenters that shall be a federation's secondaries, sorted. One that is being deleted, or that
@@ -195,8 +205,15 @@ func SecondariesOf(r Reader, f *isthmusv1.Federation) []string {
 
 // Memberships tells of each datacenter that is in a federation, or still on its way out of one, which. Where two want the same one, the
 // primary of one is no secondary of another; who has begun to join stays where it is; else, as by selectors, the federation has it whose
-// name comes first.
+// name comes first. The map is not the caller's to change.
 func Memberships(r Reader) map[string]Membership {
+	if known, ok := r.(MembershipReader); ok {
+		return known.Memberships(func() map[string]Membership { return memberships(r) })
+	}
+	return memberships(r)
+}
+
+func memberships(r Reader) map[string]Membership {
 	var all []*isthmusv1.Federation
 	for f := range All[*isthmusv1.Federation](r, KindFederation) {
 		all = append(all, f)
@@ -205,13 +222,19 @@ func Memberships(r Reader) map[string]Membership {
 		return nil
 	}
 	out := map[string]Membership{}
+	rowOf := map[string]map[string]*isthmusv1.FederationMember{}
 	enter := func(dc string, m Membership) {
 		if _, taken := out[dc]; !taken && dc != "" {
+			m.Member = rowOf[m.Federation.GetName()][dc]
 			out[dc] = m
 		}
 	}
 	wanted := map[string]map[string]bool{}
 	for _, f := range all {
+		rowOf[f.GetName()] = map[string]*isthmusv1.FederationMember{}
+		for _, m := range f.GetStatus().GetMembers() {
+			rowOf[f.GetName()][m.GetDatacenter()] = m
+		}
 		enter(f.GetSpec().GetPrimary(), Membership{Federation: f, Role: RolePrimary, Leaving: f.GetDeleteTime() != nil})
 		wanted[f.GetName()] = map[string]bool{}
 		for _, dc := range SecondariesOf(r, f) {
@@ -256,6 +279,30 @@ func Federated(m *isthmusv1.FederationMember) bool {
 func MembershipOf(r Reader, datacenter string) (Membership, bool) {
 	m, ok := Memberships(r)[datacenter]
 	return m, ok
+}
+
+// MembersOf are the names of the datacenters that a federation has, wants or is losing; some of them twice.
+func MembersOf(r Reader, f *isthmusv1.Federation) []string {
+	out := append([]string{f.GetSpec().GetPrimary()}, SecondariesOf(r, f)...)
+	for _, m := range f.GetStatus().GetMembers() {
+		out = append(out, m.GetDatacenter())
+	}
+	return out
+}
+
+// FederationsOf are the federations that have, want or are losing one of some datacenters, with their MembersOf.
+func FederationsOf(r Reader, datacenters map[string]bool) iter.Seq2[*isthmusv1.Federation, []string] {
+	return func(yield func(*isthmusv1.Federation, []string) bool) {
+		if len(datacenters) == 0 {
+			return
+		}
+		for f := range All[*isthmusv1.Federation](r, KindFederation) {
+			members := MembersOf(r, f)
+			if slices.ContainsFunc(members, func(dc string) bool { return datacenters[dc] }) && !yield(f, members) {
+				return
+			}
+		}
+	}
 }
 
 // MemberOf is what a federation's status has of a datacenter; nil: nothing.

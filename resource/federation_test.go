@@ -2,6 +2,8 @@ package resource_test
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -63,6 +65,33 @@ func TestMemberships(t *testing.T) {
 			if text != tt.want[dc] {
 				t.Errorf("%s: %s is %q, want %q", tt.name, dc, text, tt.want[dc])
 			}
+			if m.Member != resource.MemberOf(m.Federation, dc) {
+				t.Errorf("%s: %s has the row %v", tt.name, dc, m.Member)
+			}
+		}
+	}
+}
+
+func TestFederationsOf(t *testing.T) {
+	t.Parallel()
+	f := resourcetest.New(
+		labelled("dc1", "prod"), labelled("dc2", "prod"), labelled("dc3", "test"), labelled("dc4", "test"), labelled("dc5", "test"),
+		of("a", "dc1", "env=prod", row("dc3", resource.PhaseLeaving)), of("b", "dc4", ""),
+	)
+	for of, want := range map[string][]string{"": nil, "dc1": {"a"}, "dc2": {"a"}, "dc3": {"a"}, "dc4": {"b"}, "dc5": nil, "dc2 dc4": {"a", "b"}} {
+		asked := map[string]bool{}
+		for _, dc := range strings.Fields(of) {
+			asked[dc] = true
+		}
+		var got []string
+		for federation, members := range resource.FederationsOf(f, asked) {
+			got = append(got, federation.GetName())
+			if !slices.Equal(members, resource.MembersOf(f, federation)) {
+				t.Errorf("members of %s: %v", federation.GetName(), members)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("of %q: %v, want %v", of, got, want)
 		}
 	}
 }

@@ -83,7 +83,7 @@ func (l *leader) federationChanged(v *snapshot.View, c snapshot.Change, f *isthm
 		return
 	}
 	l.dirty.selectors(v)
-	for _, datacenter := range membersOf(v, f) {
+	for _, datacenter := range resource.MembersOf(v, f) {
 		l.dirty.datacenters[datacenter] = true
 		l.dirty.exporters[datacenter] = true
 		l.dirty.touch(v, datacenter)
@@ -92,27 +92,4 @@ func (l *leader) federationChanged(v *snapshot.View, c snapshot.Change, f *isthm
 
 func sameMember(a, b *isthmusv1.FederationMember) bool {
 	return a.GetDatacenter() == b.GetDatacenter() && a.GetRole() == b.GetRole() && a.GetPhase() == b.GetPhase()
-}
-
-// membersOf are the datacenters that a federation has, wants or is losing.
-func membersOf(v *snapshot.View, f *isthmusv1.Federation) []string {
-	out := append([]string{f.GetSpec().GetPrimary()}, resource.SecondariesOf(v, f)...)
-	for _, m := range f.GetStatus().GetMembers() {
-		out = append(out, m.GetDatacenter())
-	}
-	return out
-}
-
-// federationsOf are the federations that have, want or are losing one of some datacenters.
-func federationsOf(v *snapshot.View, datacenters map[string]bool) map[string]bool {
-	out := map[string]bool{}
-	if len(datacenters) == 0 {
-		return out
-	}
-	for f := range resource.All[*isthmusv1.Federation](v, resource.KindFederation) {
-		if slices.ContainsFunc(membersOf(v, f), func(datacenter string) bool { return datacenters[datacenter] }) {
-			out[f.GetName()] = true
-		}
-	}
-	return out
 }

@@ -146,7 +146,9 @@ func (l *leader) round(ctx context.Context, v *snapshot.View, ticked bool) error
 	for name := range d.datacenters {
 		edits = append(edits, l.datacenter(v, name)...)
 	}
-	maps.Copy(d.federations, federationsOf(v, d.federated))
+	for f := range resource.FederationsOf(v, d.federated) {
+		d.federations[f.GetName()] = true
+	}
 	for name := range d.federations {
 		edits = append(edits, l.federation(v, name)...)
 	}

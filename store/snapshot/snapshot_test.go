@@ -104,6 +104,32 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
+// Who is in which federation is found once for each view, whoever asks first.
+func TestMemberships(t *testing.T) {
+	t.Parallel()
+	st := openStore(t)
+	put(t, st, datacenter("a"), datacenter("b"), &isthmusv1.Federation{Name: "global", Spec: &isthmusv1.FederationSpec{Primary: "a"}})
+	s := openSnapshot(t, st)
+	v := s.View()
+	var asking sync.WaitGroup
+	for range 4 {
+		asking.Go(func() {
+			if m := resource.Memberships(v); len(m) != 1 || m["a"].Role != resource.RolePrimary {
+				t.Errorf("memberships %v", m)
+			}
+		})
+	}
+	asking.Wait()
+	again := v.Memberships(func() map[string]resource.Membership {
+		t.Error("it looks again")
+		return nil
+	})
+	put(t, st, &isthmusv1.Federation{Name: "global", Spec: &isthmusv1.FederationSpec{Primary: "a", Secondaries: []string{"b"}}})
+	if m := resource.Memberships(catchup(t, s)); len(m) != 2 || len(again) != 1 {
+		t.Errorf("the next view has %v, the one before %v", m, again)
+	}
+}
+
 func TestView(t *testing.T) {
 	t.Parallel()
 	st := openStore(t)

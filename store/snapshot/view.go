@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"iter"
+	"sync"
 
 	"github.com/hashicorp/go-memdb"
 
@@ -111,9 +112,13 @@ func schema() *memdb.DBSchema {
 type View struct {
 	db       *memdb.MemDB
 	revision store.Revision
+
+	// Each plan asks who is in which federation, of the same view a thousand times.
+	find        sync.Once
+	memberships map[string]resource.Membership
 }
 
-var _ resource.Reader = (*View)(nil)
+var _ resource.MembershipReader = (*View)(nil)
 
 // must unpacks what can only fail when the schema is wrong.
 func must[T any](value T, err error) T {
@@ -154,6 +159,12 @@ func (v *View) each(index string, prefix ...any) iter.Seq[resource.Object] {
 			}
 		}
 	}
+}
+
+// Memberships implements resource.MembershipReader.
+func (v *View) Memberships(find func() map[string]resource.Membership) map[string]resource.Membership {
+	v.find.Do(func() { v.memberships = find() })
+	return v.memberships
 }
 
 // ListAfter is List from the first name after one.

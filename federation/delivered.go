@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"cmp"
 	"strings"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -10,10 +11,7 @@ import (
 // deliveryOf is what the hosts of a member have still to do; nothing: all who are heard of run with what they shall.
 func (j *judge) deliveryOf(m *isthmusv1.FederationMember) problem {
 	worst, at := problem{}, -1
-	online := map[string]bool{}
-	for _, d := range j.seen[m.GetDatacenter()].Deliveries {
-		online[d.Agent] = d.Online
-	}
+	online := j.heard(m)
 	heard := 0
 	for _, h := range m.GetHosts() {
 		if !online[h.GetAgent()] {
@@ -30,17 +28,23 @@ func (j *judge) deliveryOf(m *isthmusv1.FederationMember) problem {
 	return worst
 }
 
+// heard are the agents of a member that are heard of.
+func (j *judge) heard(m *isthmusv1.FederationMember) map[string]bool {
+	out := map[string]bool{}
+	for _, d := range j.seen[m.GetDatacenter()].Deliveries {
+		out[d.Agent] = d.Online
+	}
+	return out
+}
+
 // deliveryAt is what one host has still to do, and how much that is for a person to look at; -1: nothing.
 func (j *judge) deliveryAt(m *isthmusv1.FederationMember, h *isthmusv1.FederationHost) (problem, int) {
-	where := h.GetHost()
-	if where == "" {
-		where = h.GetAgent()
-	}
+	where := cmp.Or(h.GetHost(), h.GetAgent())
 	say := func(reason, what string) problem {
 		if h.GetMessage() != "" {
 			what = h.GetMessage()
 		}
-		return because(orElse(h.GetReason(), reason), "on %s: %s", where, what)
+		return because(cmp.Or(h.GetReason(), reason), "on %s: %s", where, what)
 	}
 	primary := m.GetRole() == resource.RolePrimary
 	switch h.GetState() {
@@ -89,7 +93,7 @@ func hostsNot(s Seen, which func(*isthmusv1.DeliveryReport) bool) string {
 	var names []string
 	for _, d := range s.Deliveries {
 		if d.Online && !which(d.Report) {
-			names = append(names, orElse(d.Report.GetHost().GetHost(), d.Agent))
+			names = append(names, cmp.Or(d.Report.GetHost().GetHost(), d.Agent))
 		}
 	}
 	return strings.Join(names, ", ")

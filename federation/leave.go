@@ -1,6 +1,10 @@
 package federation
 
 import (
+	"cmp"
+	"slices"
+	"strings"
+
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 )
@@ -8,10 +12,7 @@ import (
 // leave brings a member out, and drops its row when nothing of it is left.
 func (j *judge) leave(m *isthmusv1.FederationMember) {
 	dc := m.GetDatacenter()
-	back := len(m.GetHosts()) > 0
-	for _, h := range m.GetHosts() {
-		back = back && h.GetState() == resource.DeliveryRemoved
-	}
+	back := len(m.GetHosts()) > 0 && every(m.GetHosts(), removed)
 	// Its hosts learn of it only now: what they said before is of an earlier time.
 	back = back && m.GetPhase() == resource.PhaseLeaving
 	lost := !back && j.lost(dc)
@@ -30,11 +31,11 @@ func (j *judge) leave(m *isthmusv1.FederationMember) {
 		j.set(m, resource.PhaseLeaving, j.revoking(dc, "its agents are silent, it is taken for lost"))
 	default:
 		p := because(ReasonLeaving, "its hosts go back to be of a datacenter of its own")
-		if !j.seen[dc].Online {
-			p = because(ReasonAgentSilent, "its hosts have to go back, and its agents are silent").
-				fixed("start them, or delete them (isthmus agent delete) when the datacenter is lost")
-		} else if why := j.stuck(m); !why.none() {
+		if why := j.stuck(m, removed); !why.none() {
 			p = why
+		} else if !j.seen[dc].Online && len(m.GetHosts()) == 0 {
+			p = because(ReasonAgentSilent, "its hosts have to go back, and its agents are silent").
+				fixed("start them, or delete them (isthmus delete agent) when the datacenter is lost")
 		}
 		j.set(m, resource.PhaseLeaving, p)
 	}
@@ -42,16 +43,38 @@ func (j *judge) leave(m *isthmusv1.FederationMember) {
 	m.PlanDigest, m.Accepted = "", false
 }
 
-// stuck is why a host does not go back by itself.
-func (j *judge) stuck(m *isthmusv1.FederationMember) problem {
+// stuck is why its hosts do not go back by themselves: what their agents say, or else that they say nothing. The host of an agent that is
+// deleted is nobody's to wait for.
+func (j *judge) stuck(m *isthmusv1.FederationMember, back func(*isthmusv1.FederationHost) bool) problem {
+	online := j.heard(m)
 	worst, at := problem{}, 3
+	var hosts, agents []string
 	for _, h := range m.GetHosts() {
-		if p, rank := j.deliveryAt(m, h); rank > at {
+		if back(h) {
+			continue
+		}
+		if !online[h.GetAgent()] {
+			hosts, agents = append(hosts, cmp.Or(h.GetHost(), h.GetAgent())), append(agents, h.GetAgent())
+		} else if p, rank := j.deliveryAt(m, h); rank > at {
 			worst, at = p, rank
 		}
 	}
-	return worst
+	switch {
+	case !worst.none() || len(hosts) == 0:
+		return worst
+	case len(hosts) == 1:
+		return because(ReasonAgentSilent, "on %s: its agent is silent", hosts[0]).fixed("start it, or isthmus delete agent %s when the host is lost", agents[0])
+	}
+	return because(ReasonAgentSilent, "on %s: their agents are silent", strings.Join(hosts, ", ")).
+		fixed("start them, or isthmus delete agent %s when the hosts are lost", strings.Join(agents, " "))
 }
+
+func every(hosts []*isthmusv1.FederationHost, which func(*isthmusv1.FederationHost) bool) bool {
+	return !slices.ContainsFunc(hosts, func(h *isthmusv1.FederationHost) bool { return !which(h) })
+}
+
+// removed: a host has gone back, as its agent says.
+func removed(h *isthmusv1.FederationHost) bool { return h.GetState() == resource.DeliveryRemoved }
 
 func (j *judge) revoking(datacenter, why string) problem {
 	for _, o := range j.seen[j.primary()].Federation.GetBundles() {
@@ -89,16 +112,13 @@ func (j *judge) dissolve() {
 		return
 	}
 	undoing := m.GetPhase() == resource.PhaseLeaving && m.GetReason() == ReasonUndoing
-	back := undoing
-	for _, h := range m.GetHosts() {
-		back = back && (h.GetState() == resource.DeliveryRemoved || h.GetState() == resource.DeliveryNone)
-	}
-	if back || j.lost(j.primary()) {
+	back := func(h *isthmusv1.FederationHost) bool { return removed(h) || h.GetState() == resource.DeliveryNone }
+	if undoing && every(m.GetHosts(), back) || j.lost(j.primary()) {
 		j.next.Members = nil
 		return
 	}
 	p := because(ReasonUndoing, "its hosts go back to be of a datacenter of its own")
-	if why := j.stuck(m); !why.none() {
+	if why := j.stuck(m, back); !why.none() {
 		p.message = why.message
 	}
 	j.set(m, resource.PhaseLeaving, p)

@@ -647,6 +647,44 @@ func TestLeave(t *testing.T) {
 	}
 }
 
+// One host that never comes back is named, and whoever deletes its agent need not wait for it.
+func TestLeaveWithADeadHost(t *testing.T) {
+	t.Parallel()
+	w := newWorld("dc2")
+	for _, dc := range []string{"dc1", "dc2"} {
+		w.Put(enrolled(dc+"-b", dc, resource.AgentKindAgent))
+		w.see(dc, func(s *federation.Seen) { s.Deliveries = append(s.Deliveries, delivery(dc+"-b")) })
+	}
+	w.join(t, "dc2")
+	w.host("dc1", 0, func(h *isthmusv1.FederationHost) { h.State = resource.DeliveryApplied })
+	w.host("dc1", 1, func(h *isthmusv1.FederationHost) { h.State = resource.DeliveryApplied })
+	w.edit(func(f *isthmusv1.Federation) { f.DeleteTime = timestamppb.New(w.now) })
+	goes := func(dc, reason string) {
+		t.Helper()
+		w.settle(t)
+		w.host(dc, 0, func(h *isthmusv1.FederationHost) { h.State = resource.DeliveryRemoved })
+		w.see(dc, func(s *federation.Seen) { s.Deliveries[1].Online = false })
+		w.now = w.now.Add(time.Hour)
+		w.settle(t)
+		m := w.at(t, dc, resource.PhaseLeaving, reason)
+		if want := "on host-" + dc + "-b: its agent is silent: start it, or isthmus delete agent " + dc + "-b when"; !strings.Contains(m.GetMessage(), want) {
+			t.Errorf("%s says %q, not %q", dc, m.GetMessage(), want)
+		}
+		w.Delete(resource.KindAgent, dc+"-b")
+		w.see(dc, func(s *federation.Seen) { s.Deliveries = s.Deliveries[:1] })
+		w.settle(t)
+	}
+	goes("dc2", federation.ReasonAgentSilent)
+	w.at(t, "dc2", resource.PhaseLeaving, federation.ReasonRevoking)
+	w.see("dc1", func(s *federation.Seen) {
+		s.Federation.Bundles = []*isthmusv1.ObservedBundle{{Datacenter: "dc2", Revoked: true}}
+	})
+	goes("dc1", federation.ReasonUndoing)
+	if !federation.Gone(w.f) {
+		t.Errorf("%v", w.f.GetStatus())
+	}
+}
+
 func TestLostDatacenter(t *testing.T) {
 	t.Parallel()
 	w := newWorld("dc2")

@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,7 +16,7 @@ func (j *judge) cause(m *isthmusv1.FederationMember) problem {
 	var failed []string
 	for _, way := range [][2]string{{m.GetDatacenter(), j.primary()}, {j.primary(), m.GetDatacenter()}} {
 		if state, read := j.read(way[0], way[1]); state == resource.ReadFailed {
-			failed = append(failed, fmt.Sprintf("%s does not read %s (%s)", way[0], way[1], orElse(read.GetError(), read.GetErrorReason())))
+			failed = append(failed, fmt.Sprintf("%s does not read %s (%s)", way[0], way[1], cmp.Or(read.GetError(), read.GetErrorReason())))
 		}
 	}
 	p := because(ReasonReadsFailed, "%s", strings.Join(failed, "; "))
@@ -75,7 +76,7 @@ func (j *judge) wrongCA(m *isthmusv1.FederationMember) string {
 		for _, p := range j.probesTo(way[0].GetDatacenter(), way[1]) {
 			if !p.GetOk() && slices.Contains([]string{"WrongCertificate", "HandshakeRefused"}, p.GetErrorReason()) {
 				return fmt.Sprintf("Wrong CA or certificate: %s refuses what %s shows at %s: %s", way[0].GetDatacenter(), way[1].GetDatacenter(), p.GetAddress(),
-					orElse(p.GetError(), p.GetErrorReason()))
+					cmp.Or(p.GetError(), p.GetErrorReason()))
 			}
 		}
 	}
@@ -128,7 +129,7 @@ func (j *judge) revokedTokens(m *isthmusv1.FederationMember) string {
 	}
 	// While nothing gets through, that ACLs are not replicated is no cause.
 	if replication.GetEnabled() && !replication.GetHealthy() && j.said(m, "no path to datacenter", "no cluster leader", "rpc error") == "" {
-		return "Replication token revoked, or ACL replication failing: " + orElse(replication.GetError(), "Consul does not say why")
+		return "Replication token revoked, or ACL replication failing: " + cmp.Or(replication.GetError(), "Consul does not say why")
 	}
 	return ""
 }

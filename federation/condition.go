@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -97,7 +98,7 @@ func (j *judge) restarts() *isthmusv1.Condition {
 	for _, m := range j.next.GetMembers() {
 		for _, h := range m.GetHosts() {
 			if h.GetState() == resource.DeliveryRestartRequired {
-				hosts = append(hosts, m.GetDatacenter()+"/"+orElse(h.GetHost(), h.GetAgent()))
+				hosts = append(hosts, m.GetDatacenter()+"/"+cmp.Or(h.GetHost(), h.GetAgent()))
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -476,17 +477,7 @@ func (j *judge) replicationFailed(r *isthmusv1.AclReplication) problem {
 	if t := r.GetLastSuccessTime(); t != nil {
 		since = " since " + t.AsTime().UTC().Format("2006-01-02 15:04:05 MST")
 	}
-	text := r.GetError()
-	if text == "" {
-		text = "Consul does not say why"
-	}
+	text := cmp.Or(r.GetError(), "Consul does not say why")
 	return because(ReasonReplicationFailed, "ACLs are not replicated from %s%s: %s", j.primary(), since, text).
 		fixed("when the replication token was revoked in %s, or its policy, isthmus makes it anew with the next bundle", j.primary())
-}
-
-func orElse(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

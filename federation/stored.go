@@ -35,11 +35,8 @@ type StoredBundle struct {
 // Stored is the status of a Federation once a bundle is stored. It is a Conflict when another one was stored since, and Refused when
 // nobody wants one for that datacenter.
 func Stored(f *isthmusv1.Federation, s StoredBundle, now time.Time) (*isthmusv1.FederationStatus, error) {
-	next := resource.Clone(f).GetStatus()
-	if next == nil {
-		next = &isthmusv1.FederationStatus{}
-	}
-	m := memberOf(next, s.Datacenter)
+	after := resource.Clone(f)
+	next, m := after.GetStatus(), resource.MemberOf(after, s.Datacenter)
 	switch {
 	case m == nil || m.GetRole() != resource.RoleSecondary || m.GetPhase() == resource.PhaseLeaving:
 		return nil, fault.New(fault.Refused, "%s is no secondary of Federation %s", s.Datacenter, f.GetName())
@@ -143,15 +140,6 @@ func stored(s *isthmusv1.FederationStatus) map[string]string {
 		}
 	}
 	return out
-}
-
-func memberOf(s *isthmusv1.FederationStatus, datacenter string) *isthmusv1.FederationMember {
-	for _, m := range s.GetMembers() {
-		if m.GetDatacenter() == datacenter {
-			return m
-		}
-	}
-	return nil
 }
 
 // delivers: the hosts of a secondary are given its bundle.

@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -110,7 +111,7 @@ func (j *judge) distrusts(m *isthmusv1.FederationMember, of authorities) string 
 	for _, h := range m.GetHosts() {
 		for _, subject := range of {
 			if !slices.Contains(h.GetTrustedCas(), subject) {
-				return orElse(h.GetHost(), h.GetAgent())
+				return cmp.Or(h.GetHost(), h.GetAgent())
 			}
 		}
 	}

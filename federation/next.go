@@ -208,6 +208,12 @@ func (j *judge) secondaryRows() []*isthmusv1.FederationMember {
 	return slices.DeleteFunc(slices.Clone(j.next.GetMembers()), func(m *isthmusv1.FederationMember) bool { return m.GetRole() != resource.RoleSecondary })
 }
 
+// final tells whether the primary's agent will not make a bundle by hand, ever. Whatever else keeps it from that, a Consul or a server
+// that does not answer, a gateway that is not there yet, it tries again.
+func final(reason string) bool {
+	return slices.Contains([]string{"RecipientNotAllowed", "NoMember", "ServerRefused", "WrongConsulName"}, reason)
+}
+
 // requests has the primary's agent's word on bundles that were asked for by hand.
 func (j *judge) requests() {
 	if j.GetDeleteTime() != nil {
@@ -215,7 +221,8 @@ func (j *judge) requests() {
 	}
 	for _, request := range j.next.GetBundleRequests() {
 		for _, o := range j.seen[j.primary()].Federation.GetBundles() {
-			if request.GetSecretDigest() == "" && o.GetRecipient() == request.GetRecipient() && o.GetDatacenter() == request.GetDatacenter() && o.GetErrorReason() != "" {
+			of := o.GetRecipient() == request.GetRecipient() && o.GetDatacenter() == request.GetDatacenter()
+			if request.GetSecretDigest() == "" && of && final(o.GetErrorReason()) {
 				request.Error = o.GetError()
 			}
 		}

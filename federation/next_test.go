@@ -415,6 +415,12 @@ func TestByHand(t *testing.T) {
 	if got := w.primaryItem(t); len(got.GetRequests()) != 1 || got.GetMembers()[0].GetReady() {
 		t.Errorf("%v", got)
 	}
+	for _, reason := range []string{"NoConsul", "ServerUnreachable", "NoWayToPrimary", "Conflict"} {
+		w.refusesByHand(reason)
+		if got := w.primaryItem(t); len(got.GetRequests()) != 1 {
+			t.Errorf("%s: the request is dropped", reason)
+		}
+	}
 	status, err = federation.Stored(w.f, federation.StoredBundle{Datacenter: "dc2", Recipient: "age1x", Generation: 1, SecretDigest: "by-hand"}, w.now)
 	if err != nil {
 		t.Fatal(err)
@@ -428,6 +434,32 @@ func TestByHand(t *testing.T) {
 	w.reads("dc1", "dc2", true, "")
 	w.settle(t)
 	w.at(t, "dc2", resource.PhaseJoined, federation.ReasonOneWay)
+}
+
+// A request that the primary's agent will never grant is closed with its word.
+func TestByHandRefused(t *testing.T) {
+	t.Parallel()
+	for _, reason := range []string{"RecipientNotAllowed", "NoMember", "ServerRefused", "WrongConsulName"} {
+		w := newWorld("dc2")
+		w.primaryRuns()
+		w.settle(t)
+		status, err := federation.Requested(w.f, &isthmusv1.BundleRequest{Datacenter: "dc2", Recipient: "age1x", CreateTime: timestamppb.New(noon())})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.edit(func(f *isthmusv1.Federation) { f.Status = status })
+		w.refusesByHand(reason)
+		if got := w.f.GetStatus().GetBundleRequests()[0].GetError(); got != "because of "+reason || len(w.primaryItem(t).GetRequests()) != 0 {
+			t.Errorf("%s: %q", reason, got)
+		}
+	}
+}
+
+func (w *world) refusesByHand(reason string) {
+	w.see("dc1", func(s *federation.Seen) {
+		s.Federation.Bundles = []*isthmusv1.ObservedBundle{{Datacenter: "dc2", Recipient: "age1x", ErrorReason: reason, Error: "because of " + reason}}
+	})
+	w.step()
 }
 
 func (w *world) primaryItem(t *testing.T) *isthmusv1.FederationPrimary {

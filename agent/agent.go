@@ -66,7 +66,7 @@ type Config struct {
 
 // FederationConfig is what only flags on the agent's own host allow, never a desired state: it goes beyond Consul's API.
 type FederationConfig struct {
-	// AllowJoin lets this datacenter join a federation as a secondary, which takes its ACLs and config entries from it.
+	// AllowJoin lets this datacenter join a federation as a secondary, which takes its ACLs and config entries from it, and leave one.
 	AllowJoin bool
 	// ConfigDir is a directory that this host's Consul server reads its configuration from. Empty: nothing is written.
 	ConfigDir string

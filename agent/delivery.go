@@ -5,11 +5,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -42,6 +42,8 @@ type courier struct {
 	// hostName is this machine's in reports.
 	hostName string
 	record   deliveryRecord
+	// wanted is the federation that the state is about.
+	wanted string
 	// paused holds back what failed: of which content it was, until when, and why.
 	paused *pause
 	// sight is what the local server showed last; settings are what it was started with.
@@ -61,39 +63,6 @@ type courier struct {
 	// settled is the content that Consul runs with. Until settledUntil it is not looked whether somebody changed it there.
 	settled      string
 	settledUntil time.Time
-}
-
-// deliveryRecord is what a courier knows across restarts.
-type deliveryRecord struct {
-	// UID is the federation's that the rest is about.
-	UID string `json:"uid,omitempty"`
-	// Opened is the newest bundle's generation that was opened: none before it is taken.
-	Opened int32 `json:"opened,omitempty"`
-	// Written and Applied are generations: what is in the files, and what Consul runs with.
-	Written int32 `json:"written,omitempty"`
-	Applied int32 `json:"applied,omitempty"`
-	// Put: something was ever delivered for it.
-	Put bool `json:"put,omitempty"`
-	// Begun: this host was cleared to join, which destroys what its datacenter had. There is nothing to check or to save any more.
-	Begun     bool      `json:"begun,omitempty"`
-	BegunTime time.Time `json:"begunTime,omitzero"`
-	// Out: this host's Consul runs without it again, since OutTime. Left: there is nothing more to do about that.
-	Out     bool      `json:"out,omitempty"`
-	OutTime time.Time `json:"outTime,omitzero"`
-	Left    bool      `json:"left,omitempty"`
-	// TrustDomain is the mesh's of this datacenter while it is (or was) one of its own: seen at all, it has something to lose.
-	TrustDomain string `json:"trustDomain,omitempty"`
-	// OwnRoot is the mesh's root (SHA-256) that belongs to TrustDomain.
-	OwnRoot string `json:"ownRoot,omitempty"`
-	// OwnCA is the CA (PEM) of the servers' certificates that is not the federation's doing; MemberCA is the federation's.
-	OwnCA    string `json:"ownCA,omitempty"`
-	MemberCA string `json:"memberCA,omitempty"`
-	// CSR is the request for this host's server certificate.
-	CSR []byte `json:"csr,omitempty"`
-	// Restart is the one that is under way.
-	Restart *restart `json:"restart,omitempty"`
-	// Required is the one that somebody else has to do.
-	Required *required `json:"required,omitempty"`
 }
 
 // situation is what one pass knows.
@@ -127,6 +96,8 @@ type cargo struct {
 	facts facts
 	// removes: this is what a host has that left.
 	removes bool
+	// adopted: its Consul is a member by hand, and what it runs with is left alone.
+	adopted bool
 	// refused is what of it the server wanted besides, and does not get.
 	refused error
 }
@@ -141,7 +112,7 @@ func (w *cargo) key() string {
 		}
 	}
 	c := w.content
-	put([]byte(c.Owner), c.DropIn, c.CA, c.Cert, c.Key, []byte(c.GatewayToken))
+	put([]byte(c.Owner), c.DropIn, c.CA, c.Cert, c.Key, []byte(c.GatewayToken), strconv.AppendBool(nil, w.removes))
 	for _, name := range slices.Sorted(maps.Keys(c.Secret)) {
 		put([]byte(name), c.Secret[name])
 	}
@@ -157,28 +128,6 @@ func newCourier(r *reconciler, dir, hostName string) (*courier, error) {
 }
 
 func (c *courier) path(name string) string { return filepath.Join(c.dir, name) }
-
-// save changes the record, on disk first.
-func (c *courier) save(edit func(*deliveryRecord)) error {
-	next := c.record
-	edit(&next)
-	before, err := json.Marshal(c.record)
-	if err != nil {
-		return fault.Wrap(fault.Internal, err, "encoding what was delivered")
-	}
-	after, err := json.Marshal(next)
-	if err != nil {
-		return fault.Wrap(fault.Internal, err, "encoding what was delivered")
-	}
-	if string(before) == string(after) {
-		return nil
-	}
-	if err := writeJSON(c.path(fileDelivery), next); err != nil {
-		return err
-	}
-	c.record = next
-	return nil
-}
 
 // errNothing: there is nothing to deliver.
 var errNothing = errors.New("nothing to deliver")
@@ -196,7 +145,9 @@ func (c *courier) deliver(ctx context.Context, s situation) (*isthmusv1.Delivery
 	report := c.report(ctx, s)
 	host := report.GetHost()
 	host.State, host.Reason, host.Message = state, reasonOf(err), messageOf(err)
-	host.Written, host.Applied = c.record.Written, c.record.Applied
+	if report.GetUid() == c.record.UID {
+		host.Written, host.Applied = c.record.Written, c.record.Applied
+	}
 	switch state {
 	case resource.DeliveryRestarting:
 		return report, restartPoll
@@ -233,7 +184,7 @@ func (c *courier) step(ctx context.Context, s situation) (string, error) {
 		return c.idle(), nil
 	}
 	c.settled = ""
-	if err := c.save(func(r *deliveryRecord) { r.Put = true }); err != nil {
+	if err := c.save(func(r *deliveryRecord) { r.Put = r.Put || !w.adopted }); err != nil {
 		return resource.DeliveryFailed, err
 	}
 	put := func() (delivery.Effect, error) { return c.host.Put(ctx, w.content) }
@@ -256,21 +207,15 @@ func (c *courier) want(ctx context.Context, s situation) (*cargo, error) {
 	for _, i := range s.state.GetItems() {
 		switch {
 		case i.GetFederationSecondary() != nil:
+			c.wanted = i.GetFederationSecondary().GetUid()
 			return c.wantSecondary(ctx, s, i.GetFederationSecondary())
 		case i.GetFederationPrimary() != nil:
+			c.wanted = i.GetFederationPrimary().GetUid()
 			return c.wantPrimary(s, i.GetFederationPrimary())
 		}
 	}
+	c.wanted = ""
 	return nil, errNothing // what is there stays
-}
-
-// about begins a new record when it is about another federation: what was learnt of this host itself stays.
-func (c *courier) about(uid string) error {
-	return c.save(func(r *deliveryRecord) {
-		if r.UID != uid {
-			*r = deliveryRecord{UID: uid, TrustDomain: r.TrustDomain, OwnRoot: r.OwnRoot, OwnCA: r.OwnCA, CSR: r.CSR, Restart: r.Restart}
-		}
-	})
 }
 
 // checkHost proves that this host's flags allow something to be delivered.
@@ -289,7 +234,10 @@ func (c *courier) checkHost() error {
 
 // wantPrimary is for a host of the primary.
 func (c *courier) wantPrimary(s situation, item *isthmusv1.FederationPrimary) (*cargo, error) {
-	if err := c.about(item.GetUid()); err != nil {
+	if err := c.free(item.GetUid()); err != nil {
+		return nil, err
+	}
+	if err := c.begin(item.GetUid()); err != nil {
 		return nil, err
 	}
 	w := &cargo{uid: item.GetUid(), content: delivery.Content{Owner: item.GetUid() + "/" + s.state.GetConsulDatacenter()}}
@@ -334,14 +282,17 @@ func (c *courier) files() federation.TLSFiles {
 
 // idle is the state of a host to which nothing is to be brought now.
 func (c *courier) idle() string {
+	given := c.record.Put || c.record.Written > 0
 	switch {
+	case c.wanted != "" && c.wanted != c.record.UID:
+		return resource.DeliveryNone
 	case c.record.Left:
 		return resource.DeliveryRemoved
 	case c.record.Out:
 		return resource.DeliveryWritten
-	case c.record.Put && c.record.Applied == c.record.Written:
+	case given && c.record.Applied == c.record.Written:
 		return resource.DeliveryApplied
-	case c.record.Put:
+	case given:
 		return resource.DeliveryWritten
 	}
 	return resource.DeliveryNone

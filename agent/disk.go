@@ -19,12 +19,14 @@ const (
 	fileSession     = "session.json"
 	fileLock        = "lock"
 	// fileDelivery is what was done for a federation on this host, filePending what Consul has yet to take over of it, fileBundle the
-	// bundle, sealed, fileToken the agent's own token for Consul, and fileCA the CAs that Consul's own certificate may be of.
-	fileDelivery = "federation.json"
-	filePending  = "federation-pending.json"
-	fileBundle   = "federation-bundle.sealed"
-	fileToken    = "consul-token"
-	fileCA       = "consul-ca.pem"
+	// bundle, sealed, fileToken the agent's own token for Consul, and fileCA the CAs that Consul's own certificate may be of. With
+	// fileLeaveToken a datacenter that left is given a mesh CA of its own.
+	fileDelivery   = "federation.json"
+	filePending    = "federation-pending.json"
+	fileBundle     = "federation-bundle.sealed"
+	fileToken      = "consul-token"
+	fileCA         = "consul-ca.pem"
+	fileLeaveToken = "federation-leave-token"
 	// fileServerKey and fileServerCertificate are the Consul server's; the certificate only where it is signed on this host.
 	fileServerKey         = "consul-server-key.pem"
 	fileServerCertificate = "consul-server.pem"

@@ -258,7 +258,10 @@ func (p *primary) policiesOf(secret string) (names []string) {
 	if err != nil {
 		return []string{"known"}
 	}
-	return inventory.Policies
+	for _, policy := range inventory.Policies {
+		names = append(names, policy.Name)
+	}
+	return names
 }
 
 func TestBundleIsMadeForAMember(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"isthmus/agent/consul"
 	"isthmus/agent/delivery"
 	"isthmus/fault"
 	"isthmus/federation"
@@ -23,41 +22,53 @@ const ownCAStays = 24 * time.Hour
 
 // openBundle is a bundle in clear, in memory alone.
 type openBundle struct {
-	digest string
-	bundle *federation.Bundle
+	digest, uid string
+	generation  int32
+	bundle      *federation.Bundle
 }
 
 // wantSecondary is for a host of a secondary.
 //
 //	delete ─▶ what a host has that left
 //	not to join yet ─▶ trust the other CAs, too
-//	join ─▶ bundle ─▶ certificate ─▶ once: nothing lost but what was accepted ─▶ gossip key, exports (leader) ─▶ tokens ─▶ everything
+//	join ─▶ bundle ─▶ certificate ─▶ nothing lost but what was accepted ─▶ gossip key, exports (leader) ─▶ tokens ─▶ everything
+//
+// What is lost is looked at in every pass until Consul has been restarted.
 func (c *courier) wantSecondary(ctx context.Context, s situation, item *isthmusv1.FederationSecondary) (*cargo, error) {
-	if err := c.about(item.GetUid()); err != nil {
+	if err := c.free(item.GetUid()); err != nil {
 		return nil, err
 	}
 	owner := item.GetUid() + "/" + s.state.GetConsulDatacenter()
 	if item.GetDelete() {
 		return c.wantLeave(ctx, s, item, owner)
 	}
-	if c.record.Left || c.record.Out {
+	if err := c.checkHost(); err != nil {
+		return nil, err
+	}
+	if err := c.checkAllowed("this datacenter is to join federation %s, which takes its ACLs and config entries from it", item.GetFederation()); err != nil {
+		return nil, err
+	}
+	if c.record.UID == item.GetUid() {
 		if err := c.save(func(r *deliveryRecord) { r.Left, r.Out = false, false }); err != nil {
 			return nil, err
 		}
 	}
-	if err := c.checkHost(); err != nil {
-		return nil, err
+	if !item.GetJoin() && c.revocable(s) {
+		if err := c.retract(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if !c.federation.AllowJoin {
-		return nil, because(fault.Refused, reasonJoinNotAllowed,
-			"this datacenter is to join federation %s, which takes its ACLs and config entries from it, and no flag on this host allows that: start its agent with %s", item.GetFederation(), flagAllowJoin)
-	}
-	if !item.GetJoin() && !c.record.Begun {
+	switch {
+	case !item.GetJoin() && !c.record.Begun:
 		return c.wantTrust(item, owner)
-	}
-	if c.record.Begun && item.GetSecretDigest() == "" {
+	case c.record.Begun && item.GetSecretDigest() == "":
 		return nil, errNothing // something stands in the way of the next bundle: what is there stays
 	}
+	return c.wantJoin(ctx, s, item, owner)
+}
+
+// wantJoin is for a host that is, or is about to be, of a secondary.
+func (c *courier) wantJoin(ctx context.Context, s situation, item *isthmusv1.FederationSecondary, owner string) (*cargo, error) {
 	bundle, err := c.open(ctx, s, item)
 	if err != nil {
 		return nil, err
@@ -66,24 +77,45 @@ func (c *courier) wantSecondary(ctx context.Context, s situation, item *isthmusv
 	w.facts = factsOf(bundle)
 	if c.adopted(s, w.facts, item) {
 		// By hand, and rightly so: it gets its tokens, and what it runs with is left alone.
+		w.adopted = true
 		return w, c.keep(fileToken, []byte(bundle.Tokens.Isthmus))
 	}
 	if err := c.fill(w, s, item, bundle); err != nil {
 		return nil, err
 	}
-	if !c.record.Begun {
-		if err := c.clear(ctx, s, item, bundle); err != nil {
-			return nil, err
-		}
-		c.log.Info("this host joins a federation", "federation", item.GetFederation(), "primary", item.GetPrimary(), "generation", item.GetGeneration())
-		if err := c.save(func(r *deliveryRecord) { r.Begun, r.BegunTime = true, c.now() }); err != nil {
-			return nil, err
-		}
+	if err := c.enter(ctx, s, item, bundle); err != nil {
+		return nil, err
 	}
 	if err := c.keep(fileCA, w.content.CA); err != nil {
 		return nil, err
 	}
+	if err := c.keep(fileLeaveToken, []byte(bundle.Tokens.Replication)); err != nil {
+		return nil, err
+	}
 	return w, c.keep(fileToken, []byte(bundle.Tokens.Isthmus))
+}
+
+// enter clears this host to join; what cleared it counts until its Consul is restarted for it.
+func (c *courier) enter(ctx context.Context, s situation, item *isthmusv1.FederationSecondary, b *federation.Bundle) error {
+	if c.record.Begun {
+		if !c.revocable(s) {
+			return nil
+		}
+		return c.stillCleared(ctx, s, item, b)
+	}
+	if err := c.clear(ctx, s, item, b); err != nil {
+		return err
+	}
+	c.log.Info("this host joins a federation", "federation", item.GetFederation(), "primary", item.GetPrimary(), "generation", item.GetGeneration())
+	return c.save(func(r *deliveryRecord) { r.Begun, r.BegunTime = true, c.now() })
+}
+
+// checkAllowed proves that this host's flags let its datacenter join and leave federations.
+func (c *courier) checkAllowed(what string, args ...any) error {
+	if c.federation.AllowJoin {
+		return nil
+	}
+	return because(fault.Refused, reasonJoinNotAllowed, what+", and no flag on this host allows that: start its agent with %s", append(args, flagAllowJoin)...)
 }
 
 // wantTrust is the first phase of a join of a datacenter with another CA.
@@ -97,6 +129,9 @@ func (c *courier) wantTrust(item *isthmusv1.FederationSecondary, owner string) (
 	others, refused := c.others(item.GetUid(), item.GetPrimary(), item.GetTrustedCas())
 	if len(others) == 0 {
 		return nil, refused
+	}
+	if err := c.begin(item.GetUid()); err != nil {
+		return nil, err
 	}
 	all, err := mergeCAs(c.record.OwnCA, others...)
 	if err != nil {
@@ -112,40 +147,6 @@ func (c *courier) wantTrust(item *isthmusv1.FederationSecondary, owner string) (
 
 func bundleOf(certificates []string) []byte {
 	return []byte((&federation.Bundle{CACertificates: certificates}).CABundle())
-}
-
-// wantLeave is for a host that goes back to be of a datacenter of its own.
-func (c *courier) wantLeave(ctx context.Context, s situation, item *isthmusv1.FederationSecondary, owner string) (*cargo, error) {
-	switch {
-	case c.record.Left:
-		return nil, errNothing
-	case c.record.Out:
-		if err := c.ownMesh(ctx, s, item); err != nil {
-			return nil, err
-		}
-		if err := c.save(func(r *deliveryRecord) { r.Left = true }); err != nil {
-			return nil, err
-		}
-		return nil, errNothing
-	case !c.record.Put && s.known && s.self.Secondary() && s.self.PrimaryDatacenter == item.GetPrimaryConsulDatacenter():
-		return nil, because(fault.Refused, reasonConfigByHand,
-			"this host's Consul is a secondary of %s by its own configuration, not by isthmus: take primary_datacenter and what belongs to it out there, and restart it", s.self.PrimaryDatacenter)
-	case !c.record.Put:
-		if err := c.save(func(r *deliveryRecord) { r.Left, r.Begun = true, false }); err != nil {
-			return nil, err
-		}
-		return nil, errNothing
-	}
-	if err := c.checkHost(); err != nil {
-		return nil, err
-	}
-	w := &cargo{uid: item.GetUid(), content: delivery.Content{Owner: owner}, facts: facts{None: true}, removes: true}
-	if !c.record.Begun || c.federation.Kubernetes.Enabled() {
-		return w, nil // it only trusted others; or Helm makes Consul's configuration
-	}
-	var err error
-	w.content.DropIn, err = federation.LeftDropIn()
-	return w, err
 }
 
 // factsOf is how Consul shows that it runs with a bundle.
@@ -206,8 +207,8 @@ func (c *courier) open(ctx context.Context, s situation, item *isthmusv1.Federat
 	if digest == "" {
 		return nil, because(fault.Unavailable, reasonNoBundle, "waiting for the bundle of federation %s, which an agent of %s makes", item.GetFederation(), item.GetPrimary())
 	}
-	if c.bundle.digest == digest {
-		return c.bundle.bundle, nil
+	if c.bundle.digest == digest && c.bundle.uid == item.GetUid() && c.bundle.generation == item.GetGeneration() {
+		return c.bundle.bundle, checkBundle(c.bundle.bundle, s.consulDatacenter(), item)
 	}
 	kept := true
 	payload, err := c.keptPayload()
@@ -220,11 +221,17 @@ func (c *courier) open(ctx context.Context, s situation, item *isthmusv1.Federat
 	if seal.Digest(payload) != digest {
 		return nil, because(fault.Refused, reasonSecret, "the server sent another secret than the one that the state names")
 	}
-	b, err := c.unseal(payload, item, item.GetGeneration())
+	b, err := c.unseal(payload, item)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkBundle(b, s.state, item); err != nil {
+	if err := checkBundle(b, s.consulDatacenter(), item); err != nil {
+		return nil, err
+	}
+	if err := c.begin(item.GetUid()); err != nil {
+		return nil, err
+	}
+	if err := c.noteOpened(item.GetUid(), item.GetGeneration()); err != nil {
 		return nil, err
 	}
 	if !kept {
@@ -232,13 +239,13 @@ func (c *courier) open(ctx context.Context, s situation, item *isthmusv1.Federat
 			return nil, err
 		}
 	}
-	c.bundle = openBundle{digest: digest, bundle: b}
+	c.bundle = openBundle{digest: digest, uid: item.GetUid(), generation: item.GetGeneration(), bundle: b}
 	c.log.Info("opened the bundle of a federation", "federation", item.GetFederation(), "generation", item.GetGeneration(), "from", payload.GetFrom())
-	return b, c.save(func(r *deliveryRecord) { r.Opened = max(r.Opened, item.GetGeneration()) })
+	return b, nil
 }
 
-// unseal opens a bundle of a generation, not older than one that was opened before.
-func (c *courier) unseal(payload *isthmusv1.SealedPayload, item *isthmusv1.FederationSecondary, generation int32) (*federation.Bundle, error) {
+// unseal opens a bundle, not older than one that was opened before.
+func (c *courier) unseal(payload *isthmusv1.SealedPayload, item *isthmusv1.FederationSecondary) (*federation.Bundle, error) {
 	fleet, err := c.fleet(item.GetSenders())
 	if err != nil {
 		return nil, err
@@ -249,7 +256,7 @@ func (c *courier) unseal(payload *isthmusv1.SealedPayload, item *isthmusv1.Feder
 	}
 	plain, err := seal.Open(payload, seal.Expect{
 		Kind: seal.KindFederationBundle, UID: item.GetUid(), FromDatacenter: item.GetPrimary(), ToDatacenter: c.self.datacenter(),
-		Generation: generation, MinGeneration: c.record.Opened,
+		Generation: item.GetGeneration(), MinGeneration: c.record.Bundles[item.GetUid()].Generation,
 	}, senders, fleet, c.self.ageIdentity(), c.now())
 	if err != nil {
 		return nil, because(fault.Refused, reasonSecret, "the bundle of federation %s is refused: %s", item.GetFederation(), messageOf(err))
@@ -261,16 +268,16 @@ func (c *courier) unseal(payload *isthmusv1.SealedPayload, item *isthmusv1.Feder
 	return b, nil
 }
 
-// checkBundle compares what is in a bundle with what the state says of it.
-func checkBundle(b *federation.Bundle, state *isthmusv1.DesiredState, item *isthmusv1.FederationSecondary) error {
+// checkBundle compares what is in a bundle with what the state says of it, and with what Consul says that its datacenter is called.
+func checkBundle(b *federation.Bundle, consulDatacenter string, item *isthmusv1.FederationSecondary) error {
 	bad := func(format string, args ...any) error {
 		return because(fault.Refused, reasonSecret, "the bundle of federation "+item.GetFederation()+" "+format, args...)
 	}
 	switch {
 	case b.UID != item.GetUid():
 		return bad("is of another federation")
-	case b.Datacenter != state.GetConsulDatacenter():
-		return bad("is for Consul datacenter %s, and this one is %s", b.Datacenter, state.GetConsulDatacenter())
+	case b.Datacenter != consulDatacenter:
+		return bad("is for Consul datacenter %s, and this one is %s", b.Datacenter, consulDatacenter)
 	case b.PrimaryDatacenter != item.GetPrimaryConsulDatacenter():
 		return bad("is of primary %s, not %s", b.PrimaryDatacenter, item.GetPrimaryConsulDatacenter())
 	case b.Mode != item.GetMode():
@@ -308,141 +315,4 @@ func (c *courier) keep(name string, content []byte) error {
 		return nil
 	}
 	return secretfile.Write(c.path(name), content)
-}
-
-// clear proves, right before a running datacenter joins, that nothing is lost but what was accepted, and does what has to be done before
-// Consul restarts. A Consul that is not there yet has nothing to lose.
-func (c *courier) clear(ctx context.Context, s situation, item *isthmusv1.FederationSecondary, b *federation.Bundle) error {
-	switch {
-	case !s.answers && c.record.TrustDomain != "":
-		return because(fault.Unavailable, reasonNoConsul, "Consul does not answer, and what it would lose cannot be told: start it")
-	case !s.answers:
-		return nil
-	case !s.known:
-		return because(fault.Unavailable, reasonNoConsul, "waiting until this agent can read its Consul")
-	case s.self.Secondary() && s.self.PrimaryDatacenter == item.GetPrimaryConsulDatacenter():
-		return nil
-	case s.self.Secondary():
-		return because(fault.Refused, reasonOtherPrimary, "this datacenter is a secondary of %s already: it has to leave that federation first", s.self.PrimaryDatacenter)
-	}
-	begun, err := c.begunElsewhere(ctx, s, b)
-	if err != nil || begun {
-		return err
-	}
-	items, err := c.losses(ctx, s.self)
-	if err != nil {
-		return err
-	}
-	if digest := federation.PlanDigest(item.GetUid(), c.self.datacenter(), federation.ActionJoin, federation.LossDigest(items)); digest != "" && digest != item.GetAcceptedDigest() {
-		return because(fault.Refused, reasonLoss,
-			"joining destroys %d things here, and that is not what was accepted: see isthmus federation plan %s, and accept digest %s", len(items), item.GetFederation(), digest)
-	}
-	if err := c.switchGossip(ctx, s, consul.Secret(b.GossipKey)); err != nil {
-		return err
-	}
-	return c.dropExports(ctx, s)
-}
-
-// begunElsewhere tells whether another host of this datacenter has joined already: there is nothing left to lose then. Its ACLs are the
-// primary's, or its mesh is.
-func (c *courier) begunElsewhere(ctx context.Context, s situation, b *federation.Bundle) (bool, error) {
-	if s.self.ACL != nil && *s.self.ACL && b.Tokens.Isthmus != "" {
-		as, err := c.consul.As(consul.Secret(b.Tokens.Isthmus))
-		if err != nil {
-			return false, err
-		}
-		if _, err := as.Self(ctx); err == nil {
-			return true, nil
-		}
-	}
-	if s.self.Connect == nil || !*s.self.Connect || c.record.TrustDomain == "" {
-		return false, nil
-	}
-	ca, err := c.consul.MeshCA(ctx)
-	return err == nil && ca.TrustDomain != "" && ca.TrustDomain != c.record.TrustDomain, err
-}
-
-// switchGossip has this datacenter encrypt gossip with the federation's key, without a restart: from then on its servers find the key in
-// their keyring files, which count before the configuration. The leader does it; the others wait.
-func (c *courier) switchGossip(ctx context.Context, s situation, key consul.Secret) error {
-	encrypted := s.self.Gossip != nil && *s.self.Gossip
-	switch {
-	case encrypted != (key != ""):
-		return because(fault.Refused, reasonGossipMismatch, "gossip is encrypted in only one of this datacenter and the primary: encrypt it in both")
-	case key == "":
-		return nil
-	}
-	for {
-		rows, err := c.consul.Keyring(ctx, true)
-		if err != nil {
-			return err
-		}
-		step, old := nextKeyStep(rows, key)
-		switch {
-		case step == keyDone:
-			return nil
-		case !s.leading:
-			return because(fault.Unavailable, reasonGossipSwitch, "waiting until the leading agent of this datacenter has changed its gossip key")
-		case step == keyInstall:
-			err = c.consul.InstallKey(ctx, key)
-		case step == keyUse:
-			err = c.consul.UseKey(ctx, key)
-		case step == keyRemove:
-			err = c.consul.RemoveKey(ctx, old)
-		}
-		if err != nil {
-			return err
-		}
-		c.log.Info("changed the gossip keyring for a join", "step", string(step))
-	}
-}
-
-// keyStep is what is next on the way from one gossip key to another.
-type keyStep string
-
-const (
-	keyInstall keyStep = "install"
-	keyUse     keyStep = "use"
-	keyRemove  keyStep = "remove"
-	keyDone    keyStep = "done"
-)
-
-// nextKeyStep is the first step that some pool has not done. Each is repeated harmlessly.
-func nextKeyStep(rows []consul.KeyringRow, key consul.Secret) (step keyStep, old consul.Secret) {
-	for _, row := range rows {
-		if !row.Complete(key) {
-			return keyInstall, ""
-		}
-	}
-	for _, row := range rows {
-		if primary, ok := row.Primary(); !ok || primary != key {
-			return keyUse, ""
-		}
-	}
-	for _, row := range rows {
-		for _, other := range row.All() {
-			if other != key {
-				return keyRemove, other
-			}
-		}
-	}
-	return keyDone, ""
-}
-
-// dropExports deletes the exported-services entry before a join: a secondary cannot, and would keep it for ever.
-func (c *courier) dropExports(ctx context.Context, s situation) error {
-	entries, _, err := c.consul.Entries(ctx, consul.KindExportedServices, consul.Query{})
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if !s.leading {
-			return because(fault.Unavailable, reasonExportsThere, "waiting until the leading agent of this datacenter has deleted its exported-services entry")
-		}
-		if err := c.consul.DeleteEntry(ctx, e); err != nil {
-			return err
-		}
-		c.log.Info("deleted the exported-services entry, which a secondary cannot have", "name", e.Name)
-	}
-	return nil
 }

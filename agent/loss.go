@@ -2,6 +2,9 @@ package agent
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -78,6 +81,10 @@ func (c *courier) loss(ctx context.Context, state *isthmusv1.DesiredState, self 
 			break
 		}
 		c.watch.report = &isthmusv1.JoinLoss{Items: items[:min(len(items), federation.MaxLosses)], Count: int32(len(items)), Digest: federation.LossDigest(items)}
+		if c.record.Cleared.covers(items) {
+			// What it destroyed itself on the way was accepted with the rest.
+			c.watch.report.Count, c.watch.report.Digest = c.record.Cleared.Count, c.record.Cleared.Loss
+		}
 	}
 	if wish == nil {
 		return c.watch.report, nil
@@ -105,6 +112,23 @@ func lost(kind, name, format string, args ...any) *isthmusv1.LostItem {
 	return &isthmusv1.LostItem{Kind: kind, Name: strings.ToValidUTF8(name, "\uFFFD"), Message: strings.ToValidUTF8(fmt.Sprintf(format, args...), "\uFFFD")}
 }
 
+// lostAs is lost for what has a digest of what is in it.
+func lostAs(digest, kind, name, format string, args ...any) *isthmusv1.LostItem {
+	item := lost(kind, name, format, args...)
+	item.Digest = digest
+	return item
+}
+
+// entryDigest is of all that is in a config entry.
+func entryDigest(e consul.Entry) string {
+	text, err := json.Marshal(e.Body)
+	if err != nil {
+		return "" // it came as JSON
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
 func (r *reconciler) lostACLs(ctx context.Context, self consul.Self) ([]*isthmusv1.LostItem, error) {
 	if self.ACL == nil || !*self.ACL {
 		return nil, nil
@@ -113,29 +137,36 @@ func (r *reconciler) lostACLs(ctx context.Context, self consul.Self) ([]*isthmus
 	if err != nil {
 		return nil, err
 	}
+	return aclLosses(all), nil
+}
+
+// aclLosses are the same from one login to the next: a token of a login, as each pod makes one, belongs to its auth method, whether
+// there is one now, or many.
+func aclLosses(all consul.ACLInventory) []*isthmusv1.LostItem {
 	var out []*isthmusv1.LostItem
 	for _, p := range all.Policies {
-		out = append(out, lost(lostPolicy, p, "it is deleted: the primary's policies take the place of all"))
+		out = append(out, lostAs(p.Digest, lostPolicy, p.Name, "it is deleted: the primary's policies take the place of all"))
 	}
 	for _, role := range all.Roles {
-		out = append(out, lost(lostRole, role, "it is deleted: the primary's roles take the place of all"))
+		out = append(out, lostAs(role.Digest, lostRole, role.Name, "it is deleted: the primary's roles take the place of all"))
 	}
 	for _, t := range all.Tokens {
 		switch {
-		case strings.HasPrefix(t.Description, tokenMark):
+		case strings.HasPrefix(t.Description, tokenMark), t.AuthMethod != "":
 		case t.Local:
-			out = append(out, lost(lostToken, t.Accessor, "%s: it is local and stays, and loses its policies and roles, which are deleted", described(t)))
+			out = append(out, lostAs(t.Digest, lostToken, t.Accessor, "%s: it is local and stays, and loses its policies and roles, which are deleted", described(t)))
 		default:
-			out = append(out, lost(lostToken, t.Accessor, "%s: it is deleted, and whoever uses it is refused", described(t)))
+			out = append(out, lostAs(t.Digest, lostToken, t.Accessor, "%s: it is deleted, and whoever uses it is refused", described(t)))
 		}
 	}
 	for _, m := range all.AuthMethods {
-		out = append(out, lost(lostAuthMethod, m, "it stays, and who logs in gets roles and policies of the primary, or none"))
+		out = append(out, lostAs(m.Digest, lostAuthMethod, m.Name, "it stays, and who logs in gets roles and policies of the primary, or none; "+
+			"tokens from logins by %s lose their policies and roles", m.Name))
 	}
 	for _, b := range all.BindingRules {
-		out = append(out, lost(lostBindingRule, b, "it stays, and binds to roles and policies of the primary, or to none"))
+		out = append(out, lostAs(b.Digest, lostBindingRule, b.Name, "it stays, and binds to roles and policies of the primary, or to none"))
 	}
-	return out, nil
+	return out
 }
 
 func described(t consul.ACLToken) string {
@@ -161,13 +192,13 @@ func (r *reconciler) lostEntries(ctx context.Context, _ consul.Self) ([]*isthmus
 		}
 		for _, e := range entries {
 			if e.Meta()[metaCreated] == "" {
-				out = append(out, lost(lostEntry, kind+"/"+e.Name, "the primary's takes its place, or none does"))
+				out = append(out, lostAs(entryDigest(e), lostEntry, kind+"/"+e.Name, "the primary's takes its place, or none does"))
 			}
 		}
 	}
 	intentions, err := list("service-intentions")
 	for _, e := range intentions {
-		out = append(out, lost(lostIntention, e.Name, "all intentions for it are replaced by the primary's"))
+		out = append(out, lostAs(entryDigest(e), lostIntention, e.Name, "all intentions for it are replaced by the primary's"))
 	}
 	return out, err
 }
@@ -196,7 +227,7 @@ func (r *reconciler) lostPeerings(ctx context.Context, _ consul.Self) ([]*isthmu
 	var out []*isthmusv1.LostItem
 	for _, p := range list {
 		if uidOf(p) == "" && !p.Deleting {
-			out = append(out, lost(lostPeering, p.Name, "it breaks: the mesh gets the primary's CA and trust domain, which the peer does not know"))
+			out = append(out, lostAs(p.ID, lostPeering, p.Name, "it breaks: the mesh gets the primary's CA and trust domain, which the peer does not know"))
 		}
 	}
 	return out, err
@@ -212,8 +243,14 @@ func (r *reconciler) lostIdentity(ctx context.Context, self consul.Self) ([]*ist
 		return out, nil
 	}
 	ca, err := r.consul.MeshCA(ctx)
-	if err == nil && ca.TrustDomain != "" {
-		out = append(out, lost(lostMeshCA, ca.TrustDomain, "the mesh CA and trust domain become the primary's: proxies get new certificates"))
+	if err != nil || ca.TrustDomain == "" {
+		return out, err
 	}
-	return out, err
+	// Who left a federation has a root that it had not before: what was accepted for one join is not accepted for the next.
+	root, err := r.consul.MeshRoot(ctx)
+	digest := ""
+	if err == nil && root != nil {
+		digest = rootDigest(root)
+	}
+	return append(out, lostAs(digest, lostMeshCA, ca.TrustDomain, "the mesh CA and trust domain become the primary's: proxies get new certificates")), err
 }

@@ -10,13 +10,15 @@ import (
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
+	"io/fs"
 	"math/big"
 	"net/url"
 	"time"
 
 	"isthmus/agent/consul"
 	"isthmus/fault"
-	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/secretfile"
 )
 
 const (
@@ -32,28 +34,23 @@ func rootDigest(root *x509.Certificate) string {
 }
 
 // ownMesh gives a datacenter that left a mesh root of its own: Consul goes on with the primary's, whose key it has not, and what it signs
-// nobody believes (measured on Consul 1.20). The leader does it. The right to it is in the bundle that the datacenter had: in its ACLs
-// the former tokens are still good.
-func (c *courier) ownMesh(ctx context.Context, s situation, item *isthmusv1.FederationSecondary) error {
-	if !s.leading && c.now().Before(c.record.OutTime.Add(meshPatience)) {
-		return c.meshIsOurs(ctx, s)
+// nobody believes (measured on Consul 1.20). The leader does it. The right to it is the token with which the datacenter replicated: in its
+// ACLs the former tokens are still good. Until it has one it has not left, whoever has to see to it.
+func (c *courier) ownMesh(ctx context.Context, s situation) error {
+	late := !c.now().Before(c.record.OutTime.Add(meshPatience))
+	err := c.meshIsOurs(ctx, s, late)
+	if reasonOf(err) == reasonMeshCA && (s.leading || late) {
+		err = c.giveRoot(ctx)
 	}
-	err := c.meshIsOurs(ctx, s)
-	if err == nil {
-		return nil
+	if err == nil || !late {
+		return err
 	}
-	if reasonOf(err) == reasonMeshCA {
-		err = c.giveRoot(ctx, item)
-	}
-	if err != nil && !c.now().Before(c.record.OutTime.Add(meshPatience)) {
-		c.log.Error("this datacenter keeps the mesh CA of the federation that it left; give it one with consul connect ca set-config", "error", err)
-		return nil
-	}
-	return err
+	return because(fault.Refused, reasonMeshCA,
+		"this datacenter keeps the mesh CA of the federation that it left, whose key it has not, and cannot be given one of its own (%s): give it one with consul connect ca set-config", messageOf(err))
 }
 
-// meshIsOurs proves that the mesh's root is this datacenter's own.
-func (c *courier) meshIsOurs(ctx context.Context, s situation) error {
+// meshIsOurs proves that the mesh's root is this datacenter's own. byHand: another than the federation's will do, too.
+func (c *courier) meshIsOurs(ctx context.Context, s situation, byHand bool) error {
 	if !s.known {
 		return because(fault.Unavailable, reasonNoConsul, "waiting for Consul")
 	}
@@ -66,6 +63,8 @@ func (c *courier) meshIsOurs(ctx context.Context, s situation) error {
 		return err
 	case root == nil || root.Subject.CommonName == meshRootName(s.self.Datacenter) || rootDigest(root) == c.record.OwnRoot:
 		return nil
+	case byHand && c.record.MemberRoot != "" && rootDigest(root) != c.record.MemberRoot:
+		return nil
 	}
 	return because(fault.Unavailable, reasonMeshCA, "waiting until this datacenter has a mesh CA of its own again")
 }
@@ -73,17 +72,16 @@ func (c *courier) meshIsOurs(ctx context.Context, s situation) error {
 // meshRootName is the subject of the roots that isthmus makes.
 func meshRootName(datacenter string) string { return "isthmus mesh CA of " + datacenter }
 
-func (c *courier) giveRoot(ctx context.Context, item *isthmusv1.FederationSecondary) error {
+func (c *courier) giveRoot(ctx context.Context) error {
 	client := c.consul
-	if payload, err := c.keptPayload(); err == nil {
-		b, err := c.unseal(payload, item, c.record.Opened)
-		if err != nil {
+	token, err := secretfile.Read(c.path(fileLeaveToken))
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // without ACLs there is none
+	case err != nil:
+		return err
+	default:
+		if client, err = c.consul.As(consul.Secret(token)); err != nil {
 			return err
-		}
-		if b.Tokens.Replication != "" {
-			if client, err = c.consul.As(consul.Secret(b.Tokens.Replication)); err != nil {
-				return err
-			}
 		}
 	}
 	self, err := client.Self(ctx)

@@ -53,6 +53,11 @@ const (
 	reasonGossipMismatch = "GossipMismatch"
 	reasonGossipSwitch   = "GossipKeyNotChanged"
 	reasonExportsThere   = "ExportsNotDeleted"
+	reasonLossUnknown    = "LossUnknown"
+	// reasonLeaderFirst: only the leading agent tells whether what a join destroys is what was accepted.
+	reasonLeaderFirst = "WaitingForLeader"
+	// reasonOtherFederation: the server names another federation than the one that this host is in.
+	reasonOtherFederation = "OtherFederation"
 	// reasonMeshCA: a datacenter that left has the primary's mesh.
 	reasonMeshCA = "MeshCAOfPrimary"
 	// What keeps Consul from running with it.

@@ -220,6 +220,11 @@ func TestLossesOfARealConsul(t *testing.T) {
 	if err != nil || federation.LossDigest(again) != federation.LossDigest(after) {
 		t.Errorf("another look: %v, %d and %d", err, len(again), len(after))
 	}
+	c.Do(http.MethodPut, "/v1/config", map[string]any{"Kind": "service-defaults", "Name": "web", "Protocol": "tcp"}, nil)
+	changed, err := courier(token).Losses(t.Context())
+	if err != nil || len(changed) != len(after) || federation.LossDigest(changed) == federation.LossDigest(after) {
+		t.Errorf("another content: %v, %d and %d", err, len(changed), len(after))
+	}
 	kinds := map[string]int{}
 	for _, i := range before {
 		kinds[i.GetKind()]++

@@ -230,7 +230,7 @@ func TestFreshSecondaryStartsFromItsBundle(t *testing.T) {
 	if d := p.hub.reported(p.second.name).GetDelivery(); !d.GetAllowJoin() || !d.GetCanWrite() || !d.GetCanRestart() {
 		t.Fatalf("reported %v", d)
 	}
-	p.item.Join = true
+	p.item.Join, p.item.Fresh = true, true
 	p.show()
 	p.comes(p.second, "none", "NoBundle")
 	p.bundle()

@@ -39,7 +39,15 @@ type serverSettings struct {
 
 // remember keeps what this host is while it is not a member (any more).
 func (c *courier) remember(ctx context.Context, s situation) error {
-	if !s.known || c.now().Before(c.settings.next) {
+	if !s.known {
+		return nil
+	}
+	if !s.self.Secondary() {
+		if err := c.save(func(r *deliveryRecord) { r.Seen = true }); err != nil {
+			return err
+		}
+	}
+	if c.now().Before(c.settings.next) {
 		return nil
 	}
 	var err error
@@ -60,6 +68,9 @@ func (c *courier) remember(ctx context.Context, s situation) error {
 	return c.save(func(r *deliveryRecord) {
 		if ownCA != "" {
 			r.OwnCA = ownCA
+		}
+		if s.self.Secondary() && root != "" {
+			r.MemberRoot = root
 		}
 		if !s.self.Secondary() && domain != "" && root != "" && !joining(s.state) && !r.Begun && (!r.Out || r.Left) {
 			r.TrustDomain, r.OwnRoot = domain, root

@@ -36,6 +36,9 @@ type simConsul struct {
 	connect bool
 	primary string
 	through bool
+	// exports are exported-services entries. Whoever deletes one gets no answer while cut is true.
+	exports []any
+	cut     bool
 }
 
 func (s *simConsul) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -65,6 +68,14 @@ func (s *simConsul) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer = list
 	case r.URL.Path == "/v1/connect/ca/roots":
 		answer = map[string]any{"ActiveRootID": "r", "TrustDomain": "td.consul", "Roots": []any{map[string]any{"ID": "r", "RootCert": s.root}}}
+	case r.Method == http.MethodDelete && r.URL.Path == "/v1/config/exported-services/default":
+		s.exports = nil
+		if s.cut {
+			panic(http.ErrAbortHandler)
+		}
+		answer = true
+	case r.URL.Path == "/v1/config/exported-services":
+		answer = append([]any{}, s.exports...)
 	case strings.HasPrefix(r.URL.Path, "/v1/config/"), r.URL.Path == "/v1/peerings":
 		answer = []any{}
 	default:
@@ -141,6 +152,9 @@ type site struct {
 	item    *isthmusv1.FederationSecondary
 	payload *isthmusv1.SealedPayload
 	courier *agent.Courier
+	// config are the agent's flags; follower: another agent leads.
+	config   agent.FederationConfig
+	follower bool
 	// turns are the takings and endings; grant answers takings.
 	turns  []string
 	grant  func() (*isthmusv1.TakeTurnResponse, error)
@@ -155,6 +169,7 @@ func newSite(t *testing.T) *site {
 	s := &site{
 		t: t, consul: &simConsul{leader: "10.0.0.1:8300", peers: 3, well: 3, primary: "dc2"}, host: &simHost{canRestart: true}, fleet: fleet,
 		id: enrolledBy(t, fleet, "dc2"), primary: enrolledBy(t, fleet, "dc1"), dir: t.TempDir(), clock: time.Now(),
+		config: agent.FederationConfig{AllowJoin: true, ConfigDir: "/x"},
 	}
 	s.host.restart = func() error {
 		s.consul.set(func(c *simConsul) { c.primary, c.through = "dc1", true })
@@ -175,7 +190,7 @@ func newSite(t *testing.T) *site {
 		CACertificates: []string{s.ca.text(t)}, CAKey: string(key), PrimaryGateways: []string{"10.0.0.20:8443"},
 	}
 	s.item = &isthmusv1.FederationSecondary{
-		Uid: "f1", Federation: "global", Mode: "mesh-gateway", Primary: "dc1", PrimaryConsulDatacenter: "dc1", Senders: trustedOf(s.primary), Join: true,
+		Uid: "f1", Federation: "global", Mode: "mesh-gateway", Primary: "dc1", PrimaryConsulDatacenter: "dc1", Senders: trustedOf(s.primary), Join: true, Fresh: true,
 	}
 	s.seal(s.bundle, 1)
 	s.start()
@@ -203,7 +218,7 @@ func (s *site) sealAs(d seal.Draft, by *identity.Identity, b federation.Bundle) 
 func (s *site) start() {
 	s.t.Helper()
 	var err error
-	s.courier, err = agent.NewCourier(s.client, s.id, agent.FederationConfig{AllowJoin: true, ConfigDir: "/x"}, s.host, s.dir, func() time.Time { return s.clock },
+	s.courier, err = agent.NewCourier(s.client, s.id, s.config, s.host, s.dir, func() time.Time { return s.clock },
 		hclog.NewNullLogger(), agent.CourierHub{
 			Fetch: func(digest string) (*isthmusv1.SealedPayload, error) {
 				if s.payload == nil {
@@ -227,7 +242,7 @@ func (s *site) pass() *isthmusv1.FederationHost {
 	state := &isthmusv1.DesiredState{Datacenter: "dc2", ConsulDatacenter: "dc2", Items: []*isthmusv1.DesiredItem{
 		{Id: "federation-secondary/f1", Type: "federation-secondary", FederationSecondary: s.item},
 	}}
-	return s.courier.Deliver(s.t.Context(), state, true).GetHost()
+	return s.courier.Deliver(s.t.Context(), state, !s.follower).GetHost()
 }
 
 // is proves what the next pass reports.

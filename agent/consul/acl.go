@@ -3,6 +3,9 @@ package consul
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -34,16 +37,21 @@ type ACLToken struct {
 	Local bool
 	// Policies and Roles are names.
 	Policies, Roles []string
+	// Digest is another one when what the token may do is.
+	Digest string
+	// AuthMethod is the one of a token that a login made; empty for the others.
+	AuthMethod string
 }
+
+// ACLItem is a thing of the ACL system by its name or id, and a digest of what it is.
+type ACLItem struct{ Name, Digest string }
 
 // ACLInventory is all that a datacenter's ACL system holds. What Consul itself puts into every datacenter is left out: its built-in policies,
 // and the anonymous token unless somebody gave it something.
 type ACLInventory struct {
-	// Policies, Roles and AuthMethods are names, sorted.
-	Policies, Roles, AuthMethods []string
-	// BindingRules are ids, sorted; Tokens are sorted by accessor.
-	BindingRules []string
-	Tokens       []ACLToken
+	// All are sorted by name: binding rules have ids, tokens accessors.
+	Policies, Roles, AuthMethods, BindingRules []ACLItem
+	Tokens                                     []ACLToken
 }
 
 // ACLInventory reads it. Empty when ACLs are off. Needs acl:read.
@@ -67,7 +75,7 @@ func (i *ACLInventory) read(a *api.Client, o *api.QueryOptions) error {
 	}
 	for _, p := range policies {
 		if !strings.HasPrefix(p.ID, builtin) {
-			i.Policies = append(i.Policies, p.Name)
+			i.Policies = append(i.Policies, ACLItem{p.Name, hex.EncodeToString(p.Hash)})
 		}
 	}
 	tokens, _, err := a.ACL().TokenList(o)
@@ -84,31 +92,43 @@ func (i *ACLInventory) read(a *api.Client, o *api.QueryOptions) error {
 		return err //nolint:wrapcheck // the caller explains it
 	}
 	for _, r := range roles {
-		i.Roles = append(i.Roles, r.Name)
+		i.Roles = append(i.Roles, ACLItem{r.Name, hex.EncodeToString(r.Hash)})
 	}
 	methods, _, err := a.ACL().AuthMethodList(o)
 	if err != nil {
 		return err //nolint:wrapcheck // the caller explains it
 	}
 	for _, m := range methods {
-		i.AuthMethods = append(i.AuthMethods, m.Name)
+		m.CreateIndex, m.ModifyIndex = 0, 0
+		i.AuthMethods = append(i.AuthMethods, ACLItem{m.Name, contentDigest(m)})
 	}
 	rules, _, err := a.ACL().BindingRuleList("", o)
 	if err != nil {
 		return err //nolint:wrapcheck // the caller explains it
 	}
 	for _, r := range rules {
-		i.BindingRules = append(i.BindingRules, r.ID)
+		r.CreateIndex, r.ModifyIndex = 0, 0
+		i.BindingRules = append(i.BindingRules, ACLItem{r.ID, contentDigest(r)})
 	}
-	for _, list := range [][]string{i.Policies, i.Roles, i.AuthMethods, i.BindingRules} {
-		slices.Sort(list)
+	for _, list := range [][]ACLItem{i.Policies, i.Roles, i.AuthMethods, i.BindingRules} {
+		slices.SortFunc(list, func(a, b ACLItem) int { return cmp.Compare(a.Name, b.Name) })
 	}
 	slices.SortFunc(i.Tokens, func(a, b ACLToken) int { return cmp.Compare(a.Accessor, b.Accessor) })
 	return nil
 }
 
+// contentDigest is of what consul/api has no hash of.
+func contentDigest(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return "" // it came as JSON
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
 func tokenOf(t *api.ACLTokenListEntry) ACLToken {
-	out := ACLToken{Accessor: t.AccessorID, Description: t.Description, Local: t.Local}
+	out := ACLToken{Accessor: t.AccessorID, Description: t.Description, Local: t.Local, Digest: hex.EncodeToString(t.Hash), AuthMethod: t.AuthMethod}
 	for _, p := range t.Policies {
 		out.Policies = append(out.Policies, p.Name)
 	}

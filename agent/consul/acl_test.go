@@ -17,7 +17,13 @@ func TestACLInventory(t *testing.T) {
 	reader := open(t, settings(t, c.Env(c.MintToken("reader", `acl = "read"`))...))
 	before, err := reader.ACLInventory(t.Context())
 	need(t, err)
-	if !slices.Equal(before.Policies, []string{"reader"}) || len(before.Tokens) != 2 || len(before.Roles)+len(before.AuthMethods)+len(before.BindingRules) != 0 {
+	names := func(items []consul.ACLItem) (out []string) {
+		for _, i := range items {
+			out = append(out, i.Name)
+		}
+		return out
+	}
+	if !slices.Equal(names(before.Policies), []string{"reader"}) || before.Policies[0].Digest == "" || len(before.Tokens) != 2 || len(before.Roles)+len(before.AuthMethods)+len(before.BindingRules) != 0 {
 		t.Fatalf("a new datacenter: %+v", before)
 	}
 	c.Do(http.MethodPut, "/v1/acl/role", map[string]any{"Name": "ops", "Policies": []any{map[string]any{"Name": "reader"}}}, nil)
@@ -25,7 +31,7 @@ func TestACLInventory(t *testing.T) {
 	c.Do(http.MethodPut, "/v1/acl/token/00000000-0000-0000-0000-000000000002", map[string]any{"Policies": []any{map[string]any{"Name": "reader"}}}, nil)
 	after, err := reader.ACLInventory(t.Context())
 	need(t, err)
-	if !slices.Equal(after.Roles, []string{"ops"}) || len(after.Tokens) != 4 {
+	if !slices.Equal(names(after.Roles), []string{"ops"}) || len(after.Tokens) != 4 {
 		t.Fatalf("after: %+v", after)
 	}
 	i := slices.IndexFunc(after.Tokens, func(token consul.ACLToken) bool { return token.Description == "here only" })

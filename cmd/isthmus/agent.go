@@ -79,7 +79,7 @@ func (s *agentSettings) reachFlags(flags *pflag.FlagSet) {
 // federationFlags are what this host allows for a federation, beyond Consul's API.
 func (s *agentSettings) federationFlags(flags *pflag.FlagSet) {
 	f := &s.Federation
-	flags.BoolVar(&f.AllowJoin, "allow-join", false, "let this datacenter join a federation as a secondary, which replaces its ACLs and config entries by the primary's")
+	flags.BoolVar(&f.AllowJoin, "allow-join", false, "let this datacenter join or leave a federation as a secondary: joining replaces its ACLs and config entries by the primary's")
 	flags.StringVar(&f.ConfigDir, "consul-config-dir", "", "directory that this host's Consul server reads its configuration from (-config-dir): what a federation gives is written there")
 	flags.StringVar(&f.ReloadCommand, "consul-reload-command", "", "shell command that has Consul read its certificates again, such as systemctl reload consul (default: the restart command)")
 	flags.StringVar(&f.RestartCommand, "consul-restart-command", "", "shell command that restarts Consul, or starts it, such as systemctl restart consul; without it the agent says when a restart is required")

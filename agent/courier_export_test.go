@@ -76,3 +76,6 @@ func NextKeyStep(rows []consul.KeyringRow, key consul.Secret) (step string, old 
 	next, old := nextKeyStep(rows, key)
 	return string(next), old
 }
+
+// ACLLosses are what a join takes of an ACL system.
+func ACLLosses(all consul.ACLInventory) []*isthmusv1.LostItem { return aclLosses(all) }

@@ -1,7 +1,6 @@
 package federation
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -25,33 +24,76 @@ const (
 // maxChecks bounds a status.
 const maxChecks = 100
 
+// checkList holds the checks that a status has room for, those that fail before those that nobody knows of and those that pass.
+type checkList struct{ failed, unknown, passed []*isthmusv1.FederationCheck }
+
+// takes tells whether there is room for one more of a verdict. Each pair of members has a check: most are never made.
+func (l *checkList) takes(a answer) bool {
+	n := len(l.failed)
+	if a != no {
+		n += len(l.unknown)
+	}
+	if a == yes {
+		n += len(l.passed)
+	}
+	return n < maxChecks
+}
+
+func (l *checkList) add(checks ...*isthmusv1.FederationCheck) {
+	for _, c := range checks {
+		switch c.GetVerdict() {
+		case resource.CheckFail:
+			l.failed = append(l.failed, c)
+		case resource.CheckPass:
+			l.passed = append(l.passed, c)
+		default:
+			l.unknown = append(l.unknown, c)
+		}
+	}
+}
+
+func (l *checkList) first() []*isthmusv1.FederationCheck {
+	all := slices.Concat(l.failed, l.unknown, l.passed)
+	return all[:min(len(all), maxChecks)]
+}
+
 // checks are all rules and network requirements with what is known of each, those that fail first.
 func (j *judge) checks() []*isthmusv1.FederationCheck {
-	var out []*isthmusv1.FederationCheck
+	var out checkList
+	rules := slices.Concat(places(), facts())
 	for _, m := range j.next.GetMembers() {
 		if m.GetPhase() == resource.PhaseLeaving {
 			continue
 		}
-		for _, r := range slices.Concat(places(), facts()) {
-			a, p := r.judge(j, m)
-			out = append(out, check(r.id, m.GetDatacenter(), "", a, p))
+		for _, r := range rules {
+			if a, p := r.judge(j, m); out.takes(a) {
+				out.add(check(r.id, m.GetDatacenter(), "", a, p))
+			}
 		}
 		if m.GetRole() == resource.RoleSecondary {
-			out = append(out, j.secondaryChecks(m)...)
+			out.add(j.secondaryChecks(m)...)
 		}
 		for _, other := range j.next.GetMembers() {
-			if other != m && other.GetPhase() != resource.PhaseLeaving && j.dials(m, other) {
-				out = append(out, j.reaches(CheckGatewayReachable, m, other))
+			if other != m && other.GetPhase() != resource.PhaseLeaving && j.dials(m, other) && out.takes(j.reached(m, other)) {
+				out.add(j.reaches(CheckGatewayReachable, m, other))
 			}
 		}
 	}
-	slices.SortStableFunc(out, func(a, b *isthmusv1.FederationCheck) int {
-		rank := func(c *isthmusv1.FederationCheck) int {
-			return slices.Index([]string{resource.CheckFail, resource.CheckUnknown, resource.CheckPass}, c.GetVerdict())
+	return out.first()
+}
+
+// reached is the verdict of reaches.
+func (j *judge) reached(from, to *isthmusv1.FederationMember) answer {
+	a := unknown
+	for _, p := range j.probesTo(from.GetDatacenter(), to) {
+		switch {
+		case p.GetOk():
+			return yes
+		case !retiredAddress(to, p.GetAddress()):
+			a = no
 		}
-		return cmp.Compare(rank(a), rank(b))
-	})
-	return out[:min(len(out), maxChecks)]
+	}
+	return a
 }
 
 func check(id, datacenter, peer string, a answer, p problem) *isthmusv1.FederationCheck {

@@ -83,38 +83,55 @@ func (j *judge) dials(from, to *isthmusv1.FederationMember) bool {
 	return in(from) && in(to) && from.GetPhase() != resource.PhaseLeaving && to.GetPhase() != resource.PhaseLeaving
 }
 
+// probed is what one datacenter says of another's addresses: its agent, and its gateways.
+type probed struct{ agent, gateways []*isthmusv1.ObservedProbe }
+
+// probesFrom are a datacenter's probes by whom they are of; none when nobody is heard of there.
+func (j *judge) probesFrom(datacenter string) map[string]*probed {
+	if known, ok := j.probes[datacenter]; ok {
+		return known
+	}
+	out := map[string]*probed{}
+	of := func(to string) *probed {
+		if out[to] == nil {
+			out[to] = &probed{}
+		}
+		return out[to]
+	}
+	if s := j.seen[datacenter]; s.Online {
+		for _, p := range s.Federation.GetProbes() {
+			of(p.GetDatacenter()).agent = append(of(p.GetDatacenter()).agent, p)
+		}
+		for _, g := range s.Gateways {
+			for _, p := range g.GetProbes() {
+				of(p.GetDatacenter()).gateways = append(of(p.GetDatacenter()).gateways, p)
+			}
+		}
+	}
+	j.probes[datacenter] = out
+	return out
+}
+
 // probe is what the agent of one datacenter says of an address of another; nil: nothing, or nobody is heard of there.
 func (j *judge) probe(from, to, address string) *isthmusv1.ObservedProbe {
-	s := j.seen[from]
-	if !s.Online {
-		return nil
-	}
-	for _, p := range s.Federation.GetProbes() {
-		if p.GetDatacenter() == to && p.GetAddress() == address {
-			return p
+	if said := j.probesFrom(from)[to]; said != nil {
+		for _, p := range said.agent {
+			if p.GetAddress() == address {
+				return p
+			}
 		}
 	}
 	return nil
 }
 
-// probes are all that one datacenter says of the addresses at which another is reached: its agent, or its gateways.
+// probesTo are all that one datacenter says of the addresses at which another is reached: its agent, or its gateways.
 func (j *judge) probesTo(from string, to *isthmusv1.FederationMember) []*isthmusv1.ObservedProbe {
-	s := j.seen[from]
-	if !s.Online {
+	said := j.probesFrom(from)[to.GetDatacenter()]
+	if said == nil {
 		return nil
 	}
 	reached := j.dialled(to)
-	var out []*isthmusv1.ObservedProbe
-	add := func(probes []*isthmusv1.ObservedProbe) {
-		for _, p := range probes {
-			if p.GetDatacenter() == to.GetDatacenter() && slices.Contains(reached, p.GetAddress()) {
-				out = append(out, p)
-			}
-		}
-	}
-	add(s.Federation.GetProbes())
-	for _, g := range s.Gateways {
-		add(g.GetProbes())
-	}
-	return out
+	return slices.DeleteFunc(slices.Concat(said.agent, said.gateways), func(p *isthmusv1.ObservedProbe) bool {
+		return !slices.Contains(reached, p.GetAddress())
+	})
 }

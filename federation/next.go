@@ -68,7 +68,9 @@ type judge struct {
 	// contested are those of them that another federation has.
 	contested map[string]string
 	seen      map[string]Seen
-	next      *isthmusv1.FederationStatus
+	// probes are those of whom was asked about: see probesFrom.
+	probes map[string]map[string]*probed
+	next       *isthmusv1.FederationStatus
 	// primaryRow is the primary's in next.
 	primaryRow *isthmusv1.FederationMember
 	// dropped are the members of which nothing is left.
@@ -78,7 +80,7 @@ type judge struct {
 func judgeOf(r resource.Reader, f *isthmusv1.Federation, e Evidence, now time.Time) *judge {
 	j := &judge{
 		wan: wanOf(r, f), now: now, wanted: map[string]bool{}, contested: map[string]string{}, seen: map[string]Seen{}, dropped: map[string]bool{},
-		next: &isthmusv1.FederationStatus{},
+		probes: map[string]map[string]*probed{}, next: &isthmusv1.FederationStatus{},
 	}
 	if f.GetStatus() != nil {
 		j.next = proto.CloneOf(f.GetStatus())

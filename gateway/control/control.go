@@ -111,7 +111,8 @@ type Control struct {
 	// problems are what does not work, by what was being done.
 	problems map[string]error
 	entries  []gateway.Entry
-	refused  map[string]bool
+	// refused are the names that each source gives now and that cannot be routes.
+	refused map[string]map[string]bool
 }
 
 // New makes one. Nothing runs until Run.
@@ -132,7 +133,7 @@ func New(config Config) (*Control, error) {
 		return nil, err
 	}
 	return &Control{
-		config: config, log: config.Log, problems: map[string]error{}, refused: map[string]bool{}, entries: table.Entries(),
+		config: config, log: config.Log, problems: map[string]error{}, refused: map[string]map[string]bool{}, entries: table.Entries(),
 		self: consul.MeshGateway{
 			ID:   config.ServiceName + "-" + strings.NewReplacer(":", "-", "[", "", "]", "").Replace(config.LAN),
 			Name: config.ServiceName, LAN: config.LAN, WAN: config.WAN,
@@ -190,7 +191,7 @@ func (c *Control) receive(state *isthmusv1.DesiredState) {
 	}
 	c.mu.Lock()
 	c.pushed, c.wanted = pushed, state.GetConsulDatacenter()
-	c.refuse(refused)
+	c.refuse("the control plane", refused)
 	c.mu.Unlock()
 	c.compose()
 }
@@ -200,7 +201,7 @@ func (c *Control) compose() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	routes, refused := c.facts.routes()
-	c.refuse(refused)
+	c.refuse("Consul", refused)
 	table, err := gateway.NewTable(c.elsewhere(c.config.Fixed), c.elsewhere(routes), c.elsewhere(c.pushed))
 	if err != nil {
 		c.log.Error("the routes cannot be united", "error", err) // each was looked at before
@@ -228,17 +229,15 @@ func (c *Control) elsewhere(entries []gateway.Entry) []gateway.Entry {
 	return out
 }
 
-// refuse logs routes that cannot be, once each. c.mu is held.
-func (c *Control) refuse(entries []gateway.Entry) {
+// refuse logs routes that cannot be, once each for as long as a source gives them. c.mu is held.
+func (c *Control) refuse(source string, entries []gateway.Entry) {
 	now := map[string]bool{}
 	for _, e := range entries {
-		if now[e.Pattern] = true; !c.refused[e.Pattern] {
-			c.log.Warn("a route is left out", "name", e.Pattern, "because", e.Wrong())
+		if now[e.Pattern] = true; !c.refused[source][e.Pattern] {
+			c.log.Warn("a route is left out", "name", e.Pattern, "from", source, "because", e.Wrong())
 		}
 	}
-	for pattern := range now {
-		c.refused[pattern] = true
-	}
+	c.refused[source] = now
 }
 
 // report says how the gateway is. c.mu is held.

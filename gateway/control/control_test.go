@@ -2,6 +2,7 @@ package control_test
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -235,6 +236,22 @@ func TestPushedRoutes(t *testing.T) {
 	}
 	if r := s.last(); r.GetLanAddress() != s.Addr() || r.GetRegistered() || r.GetErrorReason() != "" {
 		t.Errorf("reported %v", r)
+	}
+}
+
+// Whoever gives other wild names each time fills no memory.
+func TestRefusedRoutesAreForgotten(t *testing.T) {
+	t.Parallel()
+	c, err := control.New(control.Config{})
+	need(t, err)
+	c.Refuse("Consul", gateway.Entry{Pattern: "wild"})
+	for i := range 100 {
+		if n := c.Refuse("the control plane", gateway.Entry{Pattern: fmt.Sprint(i)}); n != 2 {
+			t.Fatalf("it holds %d names", n)
+		}
+	}
+	if n := c.Refuse("Consul"); n != 1 {
+		t.Fatalf("it holds %d names", n)
 	}
 }
 

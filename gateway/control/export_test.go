@@ -27,3 +27,15 @@ func (f Facts) Routes() (routes, refused []gateway.Entry) { return f.facts().rou
 
 // DependOn tells whether others have only this gateway.
 func (f Facts) DependOn(id string) bool { return f.facts().dependOn(id) }
+
+// Refuse takes names that a source gives and that cannot be routes, and tells how many the control then holds.
+func (c *Control) Refuse(source string, entries ...gateway.Entry) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refuse(source, entries)
+	n := 0
+	for _, of := range c.refused {
+		n += len(of)
+	}
+	return n
+}

@@ -80,7 +80,7 @@ func TestFederationsOf(t *testing.T) {
 	)
 	for of, want := range map[string][]string{"": nil, "dc1": {"a"}, "dc2": {"a"}, "dc3": {"a"}, "dc4": {"b"}, "dc5": nil, "dc2 dc4": {"a", "b"}} {
 		asked := map[string]bool{}
-		for _, dc := range strings.Fields(of) {
+		for dc := range strings.FieldsSeq(of) {
 			asked[dc] = true
 		}
 		var got []string

@@ -181,20 +181,38 @@ func many[T any](n int, one T) []T {
 // A desired state wakes whoever a federation concerns.
 func TestPullOfAFederation(t *testing.T) {
 	t.Parallel()
-	_, _, agents := federated(t)
+	n, w, fleet, agents := joins(t)
+	n.apply(datacenters("dc9"))
+	agents["dc9"] = n.enrolInto(w, fleet, "dc9")
+	n.apply(global)
+	n.reaches(map[string]string{"dc1": joined, "dc2": joined, "dc3": joined})
 	for dc, item := range map[string]string{"dc1": resource.ItemFederationPrimary, "dc2": resource.ItemFederationSecondary, "dc9": ""} {
-		eventually(t, dc+" has its part", func() (bool, string) {
-			r, err := agents[dc].sync.Pull(t.Context(), &isthmusv1.PullRequest{Wait: "0s", Features: plan.Features()})
-			if err != nil {
-				return false, err.Error()
-			}
-			got := ""
-			for _, i := range r.GetState().GetItems() {
-				if i.GetFederationPrimary() != nil || i.GetFederationSecondary() != nil {
-					got = i.GetType()
-				}
-			}
-			return got == item, r.GetState().String()
-		})
+		agents[dc].hasPart(t, item)
 	}
+}
+
+// As long as nothing is known of a primary's Consul, nobody is told to restart it.
+func TestPullOfAPrimaryOfWhichNothingIsKnown(t *testing.T) {
+	t.Parallel()
+	_, _, agents := federated(t)
+	agents["dc2"].hasPart(t, resource.ItemFederationSecondary)
+	agents["dc1"].hasPart(t, "")
+}
+
+// hasPart waits until an agent is given its datacenter's part in a federation; empty: none.
+func (a *agent) hasPart(t *testing.T, item string) {
+	t.Helper()
+	eventually(t, "the part is "+item, func() (bool, string) {
+		r, err := a.sync.Pull(t.Context(), &isthmusv1.PullRequest{Wait: "0s", Features: plan.Features()})
+		if err != nil {
+			return false, err.Error()
+		}
+		got := ""
+		for _, i := range r.GetState().GetItems() {
+			if i.GetFederationPrimary() != nil || i.GetFederationSecondary() != nil {
+				got = i.GetType()
+			}
+		}
+		return got == item, r.GetState().String()
+	})
 }

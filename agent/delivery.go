@@ -53,7 +53,10 @@ type courier struct {
 	askedTurn time.Time
 	turnErr   error
 	// deniedSince is since when Consul runs again and does not know our tokens.
-	deniedSince time.Time
+	deniedSince  time.Time
+	deniedLeader string
+	// deadSince is since when Consul does not answer, or has no leader.
+	deadSince time.Time
 	// bundle is the one that was opened last.
 	bundle openBundle
 	// refusedCAs is why CAs are not trusted, as it was logged last.
@@ -137,6 +140,9 @@ func (c *courier) deliver(ctx context.Context, s situation) (*isthmusv1.Delivery
 	if c.concerned(s.state) {
 		standing, err := c.consul.Standing(ctx)
 		s.standing, s.answers = standing, err == nil
+	}
+	if err := c.attend(ctx, s); err != nil {
+		c.log.Warn("how Consul's servers stand is not written down", "error", err)
 	}
 	state, err := c.step(ctx, s)
 	if ctx.Err() != nil {

@@ -48,6 +48,8 @@ type deliveryRecord struct {
 	// OwnCA is the CA (PEM) of the servers' certificates that is not the federation's doing; MemberCA is the federation's.
 	OwnCA    string `json:"ownCA,omitempty"`
 	MemberCA string `json:"memberCA,omitempty"`
+	// Servers is the largest number of servers that Consul had. It forgets those that are dead for long, and a quorum is of all.
+	Servers int `json:"servers,omitempty"`
 	// CSR is the request for this host's server certificate.
 	CSR []byte `json:"csr,omitempty"`
 	// Restart is the one that is under way.
@@ -142,7 +144,7 @@ func (c *courier) begin(uid string) error {
 	return c.save(func(r *deliveryRecord) {
 		if r.UID != uid {
 			*r = deliveryRecord{
-				UID: uid, Bundles: r.Bundles, Seen: r.Seen, TrustDomain: r.TrustDomain, OwnRoot: r.OwnRoot, OwnCA: r.OwnCA, CSR: r.CSR, Restart: r.Restart,
+				UID: uid, Bundles: r.Bundles, Seen: r.Seen, TrustDomain: r.TrustDomain, OwnRoot: r.OwnRoot, OwnCA: r.OwnCA, CSR: r.CSR, Servers: r.Servers, Restart: r.Restart,
 			}
 		}
 	})

@@ -66,6 +66,7 @@ const (
 	reasonNotTaken  = "ConfigurationNotTaken"
 	reasonRestart   = "RestartRequired"
 	reasonCommand   = "CommandFailed"
+	reasonStranger  = "TokenNotKnown"
 	// reasonOutdated is for the log only: no end failed for it.
 	reasonOutdated = "StateOutdated"
 )

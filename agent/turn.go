@@ -25,6 +25,11 @@ const (
 	strangerFor = 30 * time.Second
 	// restartPatience is after how long a Consul that does not come back is called failed. It is watched on.
 	restartPatience = 2 * time.Minute
+	// deadAfter is how long a Consul must have been without answer or leader for its servers to be taken for down. An election, or a call
+	// that fails, is much shorter.
+	deadAfter = time.Minute
+	// quorate is from how many servers on one may be restarted without the others losing their quorum: it must be proven then that all are well.
+	quorate = 3
 	// settledFor is how often is looked whether what Consul runs with is still there.
 	settledFor    = 15 * time.Second
 	carryMinPause = 5 * time.Second
@@ -126,17 +131,35 @@ func (c *courier) carry(ctx context.Context, s situation, w *cargo, effect deliv
 	if held := c.heldUntil(key); held != nil {
 		return resource.DeliveryFailed, held
 	}
-	if s.alive() {
-		if err := c.mayRestart(ctx, s, w.uid); err != nil {
-			return resource.DeliveryWaitingTurn, err
-		}
+	turn, err := c.mayRestart(ctx, s, w.uid)
+	if err != nil {
+		return resource.DeliveryWaitingTurn, err
 	}
-	return c.restart(ctx, s, w)
+	return c.restart(ctx, s, w, turn)
+}
+
+// attend notes how the servers stand, and renews the turn of a restart that is not at its end, whatever else the pass does: while a command
+// that failed is held back, no other host shall be restarted either.
+func (c *courier) attend(ctx context.Context, s situation) error {
+	switch {
+	case s.alive() || !c.concerned(s.state): // who is not concerned is not asked
+		c.deadSince = time.Time{}
+	case c.deadSince.IsZero():
+		c.deadSince = c.now()
+	}
+	if r := c.record.Restart; r != nil && r.Turn && !c.now().Before(c.askedTurn.Add(renewTurn)) {
+		c.askedTurn = c.now()
+		c.renewTurn(ctx, r.UID)
+	}
+	if !s.alive() {
+		return nil
+	}
+	return c.save(func(r *deliveryRecord) { r.Servers = max(r.Servers, s.standing.Servers, 1) })
 }
 
 // restart runs the command. What the servers were before is written down first: a crash meanwhile has it run again.
-func (c *courier) restart(ctx context.Context, s situation, w *cargo) (string, error) {
-	begun := restart{UID: w.uid, Content: w.key(), Facts: w.facts, Removes: w.removes, Turn: s.alive(), Servers: s.standing.Servers, Since: c.now()}
+func (c *courier) restart(ctx context.Context, s situation, w *cargo, turn bool) (string, error) {
+	begun := restart{UID: w.uid, Content: w.key(), Facts: w.facts, Removes: w.removes, Turn: turn, Servers: c.record.Servers, Since: c.now()}
 	if before := c.record.Restart; before != nil {
 		// Of one that did not get to its end: the turn is still ours, and what counts is how it was before that.
 		begun.Turn = begun.Turn || before.Turn
@@ -161,11 +184,30 @@ func (c *courier) restart(ctx context.Context, s situation, w *cargo) (string, e
 	return resource.DeliveryRestarting, because(fault.Unavailable, reasonNoConsul, "waiting for Consul to be back")
 }
 
-// mayRestart asks for the turn of this host, when all servers are well.
-func (c *courier) mayRestart(ctx context.Context, s situation, uid string) error {
-	if err := c.allWell(ctx, s, s.standing.Servers); err != nil {
-		return err
+// mayRestart asks for the turn of this host, and tells whether it has it. Only a server that was never seen to work, and does not answer,
+// needs none: it has no quorum to lose. Of one that did, an election or a call that fails says nothing: another host may be restarting.
+func (c *courier) mayRestart(ctx context.Context, s situation, uid string) (bool, error) {
+	ours := c.record.Restart != nil && c.record.Restart.Turn
+	dead := !c.deadSince.IsZero() && c.now().Sub(c.deadSince) >= deadAfter
+	switch {
+	case s.alive():
+		if err := c.allWell(ctx, s, c.record.Servers, true); err != nil {
+			return false, err
+		}
+	case c.record.Servers == 0 && s.standing.Servers == 0:
+		return false, nil
+	case !dead && !ours:
+		return false, because(fault.Unavailable, reasonNotWell, "Consul's servers have no leader, or this one does not answer, which may be a restart elsewhere: it is restarted when that lasts for %s", deadAfter)
 	}
+	err := c.turn(ctx, uid)
+	if reasonOf(err) == reasonServer && !s.alive() && dead {
+		return false, nil // nobody can tell whose turn it is, and nothing runs that could be lost
+	}
+	return err == nil, err
+}
+
+// turn asks for it.
+func (c *courier) turn(ctx context.Context, uid string) error {
 	if c.turnErr != nil && c.now().Before(c.askedTurn.Add(turnPoll)) {
 		return c.turnErr
 	}
@@ -217,11 +259,10 @@ func (c *courier) renewTurn(ctx context.Context, uid string) {
 // await looks whether Consul is back as it shall be, and then lets the next host go on.
 func (c *courier) await(ctx context.Context, s situation) (string, error) {
 	r := *c.record.Restart
-	if r.Turn && !c.now().Before(c.askedTurn.Add(renewTurn)) {
-		c.askedTurn = c.now()
-		c.renewTurn(ctx, r.UID)
-	}
 	if err := c.back(ctx, s, r); err != nil {
+		if reasonOf(err) == reasonStranger {
+			return c.yieldTurn(ctx, r, err)
+		}
 		if c.now().Sub(r.Since) > restartPatience {
 			return resource.DeliveryFailed, err
 		}
@@ -234,25 +275,39 @@ func (c *courier) await(ctx context.Context, s situation) (string, error) {
 	return c.arrived(ctx, r.Removes)
 }
 
+// yieldTurn lets the others go on although this host is not done: its server has its place again, and does not know our token. It is
+// watched on.
+func (c *courier) yieldTurn(ctx context.Context, r restart, why error) (string, error) {
+	if r.Turn {
+		if err := c.hub.endTurn(ctx, r.UID); err != nil {
+			return resource.DeliveryFailed, err
+		}
+		r.Turn = false
+		if err := c.save(func(d *deliveryRecord) { d.Restart = &r }); err != nil {
+			return resource.DeliveryFailed, err
+		}
+	}
+	return resource.DeliveryFailed, why
+}
+
 // back tells why Consul is not yet what it was before the restart, and what the restart was for.
 func (c *courier) back(ctx context.Context, s situation, r restart) error {
+	var err error
 	switch {
 	case !s.answers:
-		return because(fault.Unavailable, reasonNoConsul, "Consul does not answer since it was restarted; its own log tells more")
+		err = because(fault.Unavailable, reasonNoConsul, "Consul does not answer since it was restarted; its own log tells more")
 	case s.standing.Leader == "":
-		return because(fault.Unavailable, reasonNotWell, "Consul runs, and its servers have no leader yet")
+		err = because(fault.Unavailable, reasonNotWell, "Consul runs, and its servers have no leader yet")
 	case s.standing.Servers < r.Servers:
-		return because(fault.Unavailable, reasonNotWell, "Consul runs, and knows %d of %d servers", s.standing.Servers, r.Servers)
+		err = because(fault.Unavailable, reasonNotWell, "Consul runs, and knows %d of %d servers", s.standing.Servers, r.Servers)
+	}
+	if err != nil {
+		c.deniedSince = time.Time{}
+		return err
 	}
 	self, err := c.consul.Self(ctx)
 	if fault.CodeOf(err) == fault.Denied {
-		if c.deniedSince.IsZero() {
-			c.deniedSince = c.now()
-		}
-		if c.now().Sub(c.deniedSince) < strangerFor {
-			return because(fault.Unavailable, reasonNotWell, "Consul runs, and does not know this agent's token yet")
-		}
-		return nil // it has a leader and its servers: what keeps it from the primary is not mended by holding the others back
+		return c.stranger(s, r)
 	}
 	if err != nil {
 		return err
@@ -261,17 +316,36 @@ func (c *courier) back(ctx context.Context, s situation, r restart) error {
 	if how := r.Facts.differ(self); how != "" {
 		return because(fault.Unavailable, reasonNotTaken, "Consul was restarted and does not run with what was written: %s. Does it read the directory of %s?", how, flagConfigDir)
 	}
-	return c.allWell(ctx, s, r.Servers)
+	return c.allWell(ctx, s, r.Servers, false)
 }
 
-// allWell proves that no server is missing. A token that may not look proves nothing and is not asked.
-func (c *courier) allWell(ctx context.Context, s situation, servers int) error {
+// stranger is back for a Consul that does not know our token: all that it says is which leader and servers it has. When these have been the
+// same for a while, what keeps it from the primary is not mended by holding the others back. After a leave no token may work any more.
+func (c *courier) stranger(s situation, r restart) error {
+	if c.deniedSince.IsZero() || c.deniedLeader != s.standing.Leader {
+		c.deniedSince, c.deniedLeader = c.now(), s.standing.Leader
+	}
+	switch {
+	case c.now().Sub(c.deniedSince) < strangerFor:
+		return because(fault.Unavailable, reasonNotWell, "Consul runs, and does not know this agent's token yet")
+	case r.Removes:
+		return nil
+	}
+	return because(fault.Unavailable, reasonStranger, "Consul runs with its leader and %d servers, and does not know this agent's token: it cannot be told whether it has joined", s.standing.Servers)
+}
+
+// allWell proves that no server is missing. A token that may not look proves nothing: before a restart that is not enough where there is
+// a quorum to keep.
+func (c *courier) allWell(ctx context.Context, s situation, servers int, before bool) error {
 	if servers < 2 {
 		return nil
 	}
 	list, err := c.consul.Instances(ctx, "consul", "")
 	switch {
 	case fault.CodeOf(err) == fault.Denied || err == nil && len(list) == 0:
+		if before && servers >= quorate {
+			return because(fault.Unavailable, reasonNotWell, "this agent's token may not see whether all %d Consul servers are well: it needs node and service read", servers)
+		}
 		return nil
 	case err != nil:
 		return err
@@ -283,7 +357,9 @@ func (c *courier) allWell(ctx context.Context, s situation, servers int) error {
 		}
 	}
 	if well < servers {
-		return because(fault.Unavailable, reasonNotWell, "%d of %d Consul servers are well: none is restarted until all are", well, max(servers, s.standing.Servers))
+		return because(fault.Unavailable, reasonNotWell,
+			"%d of %d Consul servers are well: none is restarted until all are (of servers that were taken away for good: stop this agent, and take \"servers\" out of %s in its directory)",
+			well, max(servers, s.standing.Servers), fileDelivery)
 	}
 	return nil
 }

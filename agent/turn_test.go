@@ -330,15 +330,105 @@ func TestTurnIsKeptUntilConsulIsWell(t *testing.T) {
 	}
 }
 
-// A Consul that comes back and does not know the agent's token is not held up for ever: it has its leader and servers.
+// A Consul that comes back and does not know the agent's token does not hold the others up for ever, once it has kept its leader and servers.
+// Its host has not joined before the token works.
 func TestUnknownTokenDoesNotHoldTheOthers(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.host.restart = func() error { s.consul.set(func(c *simConsul) { c.denied = true }); return nil }
 	s.is("restarting", "ConsulNotThere")
 	s.is("restarting", "ServersNotWell")
-	s.clock = s.clock.Add(time.Minute)
+	for _, change := range []func(*simConsul){
+		func(c *simConsul) { c.leader = "10.0.0.2:8300" },
+		func(c *simConsul) { c.peers = 2 },
+		func(c *simConsul) { c.peers = 3 },
+	} {
+		s.clock = s.clock.Add(29 * time.Second)
+		s.consul.set(change)
+		s.is("restarting", "ServersNotWell")
+	}
+	if slices.Contains(s.turns, "end") {
+		t.Fatal("the turn was ended while Consul was not stable")
+	}
+	s.clock = s.clock.Add(30 * time.Second)
+	s.is("failed", "TokenNotKnown")
+	if h := s.is("failed", "TokenNotKnown"); h.GetApplied() != 0 || s.turns[len(s.turns)-1] != "end" {
+		t.Fatalf("%v, turns %v", h, s.turns)
+	}
+	s.consul.set(func(c *simConsul) { c.denied, c.primary, c.through = false, "dc1", true })
 	s.is("applied", "")
+}
+
+// While another host restarts, Consul has an election, or does not answer here: that is no reason to do without a turn.
+func TestElectionNeedsTheTurn(t *testing.T) {
+	t.Parallel()
+	for name, away := range map[string]func(*simConsul){
+		"leaderless": func(c *simConsul) { c.leader = "" },
+		"down":       func(c *simConsul) { c.down = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			s.grant = func() (*isthmusv1.TakeTurnResponse, error) {
+				return &isthmusv1.TakeTurnResponse{Holder: "dc2-other"}, nil
+			}
+			s.is("waiting-turn", "OtherHostRestarts")
+			s.consul.set(away)
+			s.start()
+			s.is("waiting-turn", "ServersNotWell")
+			s.clock = s.clock.Add(time.Hour)
+			s.is("waiting-turn", "OtherHostRestarts")
+			if s.host.restarts != 0 {
+				t.Fatal("it was restarted while another host had the turn")
+			}
+			s.grant = func() (*isthmusv1.TakeTurnResponse, error) { return nil, fault.New(fault.Unavailable, "away") }
+			s.is("restarting", "ConsulNotThere") // it is down for good, and nobody can tell
+		})
+	}
+}
+
+// A server that autopilot has taken out of Raft is missing all the same, and who may not look has not proven that all are well.
+func TestServersThatRaftForgotAreMissed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.grant = func() (*isthmusv1.TakeTurnResponse, error) {
+		return &isthmusv1.TakeTurnResponse{Holder: "dc2-other"}, nil
+	}
+	s.is("waiting-turn", "OtherHostRestarts")
+	s.grant = func() (*isthmusv1.TakeTurnResponse, error) { return &isthmusv1.TakeTurnResponse{Granted: true}, nil }
+	s.consul.set(func(c *simConsul) { c.peers, c.well = 2, 2 })
+	s.start()
+	s.is("waiting-turn", "ServersNotWell")
+	s.consul.set(func(c *simConsul) { c.peers, c.well = 3, 0 }) // what a token gets that may not read
+	s.is("waiting-turn", "ServersNotWell")
+	if s.host.restarts != 0 {
+		t.Fatal("it was restarted")
+	}
+	s.consul.set(func(c *simConsul) { c.well = 3 })
+	s.is("restarting", "ConsulNotThere")
+}
+
+// While a command that fails is held back the turn is renewed: this host's Consul may be down, and no other shall be.
+func TestTurnIsKeptWhileTheCommandFails(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.host.restart = func() error {
+		s.consul.set(func(c *simConsul) { c.down = true })
+		return fault.New(fault.Unavailable, "Consul rejects its configuration")
+	}
+	s.is("failed", "CommandFailed")
+	for range 60 {
+		before := len(s.turns)
+		for range 7 {
+			s.pass()
+		}
+		if len(s.turns) == before {
+			t.Fatal("the turn is not renewed")
+		}
+	}
+	if slices.Contains(s.turns, "end") {
+		t.Fatal("the turn was ended")
+	}
 }
 
 // A Consul that does not run has no quorum to lose: neither a turn nor the server is needed.

@@ -15,8 +15,8 @@ import (
 
 const (
 	// lostAfter is how long all agents of a datacenter that leaves may be silent before it is taken for lost: its tokens are revoked
-	// without it.
-	lostAfter = 2 * time.Minute
+	// without it, and a Consul that still runs there as a secondary is cut off.
+	lostAfter = time.Hour
 	// connecting is how long servers may take to find one another before that counts as a failure. Consul needs 8 s with an interval of 2 s
 	// between attempts, and some more to have all gateways' addresses everywhere.
 	connecting = 30 * time.Second
@@ -70,7 +70,7 @@ type judge struct {
 	seen      map[string]Seen
 	// probes are those of whom was asked about: see probesFrom.
 	probes map[string]map[string]*probed
-	next       *isthmusv1.FederationStatus
+	next   *isthmusv1.FederationStatus
 	// primaryRow is the primary's in next.
 	primaryRow *isthmusv1.FederationMember
 	// dropped are the members of which nothing is left.

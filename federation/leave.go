@@ -28,14 +28,14 @@ func (j *judge) leave(m *isthmusv1.FederationMember) {
 	case back:
 		j.set(m, resource.PhaseLeaving, j.revoking(dc, "its hosts have gone back"))
 	case lost:
-		j.set(m, resource.PhaseLeaving, j.revoking(dc, "its agents are silent, it is taken for lost"))
+		j.set(m, resource.PhaseLeaving, j.revoking(dc, "its agents are deleted, or have been silent for an hour (or since it was deleted): it is taken for lost"))
 	default:
 		p := because(ReasonLeaving, "its hosts go back to be of a datacenter of its own")
 		if why := j.stuck(m, removed); !why.none() {
 			p = why
 		} else if !j.seen[dc].Online && len(m.GetHosts()) == 0 {
 			p = because(ReasonAgentSilent, "its hosts have to go back, and its agents are silent").
-				fixed("start them, or delete them (isthmus delete agent) when the datacenter is lost")
+				fixed("start them, or delete them (isthmus delete agent) when the datacenter is lost: it is taken for lost after an hour of silence")
 		}
 		j.set(m, resource.PhaseLeaving, p)
 	}
@@ -98,7 +98,7 @@ func (j *judge) lost(datacenter string) bool {
 		return !j.seen[datacenter].Online
 	}
 	return !j.seen[datacenter].Online && dc.GetStatus().GetAgent() == resource.LivenessOffline &&
-		j.now.Sub(dc.GetStatus().GetAgentSince().AsTime()) > lostAfter
+		(dc.GetDeleteTime() != nil || j.now.Sub(dc.GetStatus().GetAgentSince().AsTime()) > lostAfter)
 }
 
 // dissolve is the primary's part in the deletion of its federation: it goes back last.

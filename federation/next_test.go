@@ -730,7 +730,10 @@ func TestLostDatacenter(t *testing.T) {
 	dc.Status.Agent, dc.Status.AgentSince = resource.LivenessOffline, timestamppb.New(w.now)
 	w.settle(t)
 	w.at(t, "dc2", resource.PhaseLeaving, federation.ReasonAgentSilent)
-	w.now = w.now.Add(5 * time.Minute)
+	w.now = w.now.Add(59 * time.Minute)
+	w.settle(t)
+	w.at(t, "dc2", resource.PhaseLeaving, federation.ReasonAgentSilent) // its Consul may run all the same
+	w.now = w.now.Add(2 * time.Minute)
 	w.settle(t)
 	w.at(t, "dc2", resource.PhaseLeaving, federation.ReasonRevoking)
 	w.see("dc1", func(s *federation.Seen) {
@@ -739,6 +742,28 @@ func TestLostDatacenter(t *testing.T) {
 	w.settle(t)
 	if w.member("dc2") != nil {
 		t.Errorf("%v", w.member("dc2"))
+	}
+}
+
+// Whoever deletes a datacenter that is silent, or its agents, says that it is lost.
+func TestDeletedDatacenterIsLostAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, remove := range map[string]func(*world, *isthmusv1.Datacenter){
+		"datacenter": func(w *world, dc *isthmusv1.Datacenter) { dc.DeleteTime = timestamppb.New(w.now) },
+		"agents":     func(w *world, _ *isthmusv1.Datacenter) { w.Delete(resource.KindAgent, "dc2-a") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld("dc2")
+			w.join(t, "dc2")
+			w.edit(func(f *isthmusv1.Federation) { f.Spec.Secondaries = nil })
+			w.see("dc2", func(s *federation.Seen) { s.Online, s.Deliveries[0].Online = false, false })
+			dc, _ := resource.Lookup[*isthmusv1.Datacenter](w, resource.KindDatacenter, "dc2")
+			dc.Status.Agent, dc.Status.AgentSince = resource.LivenessOffline, timestamppb.New(w.now)
+			remove(w, dc)
+			w.settle(t)
+			w.at(t, "dc2", resource.PhaseLeaving, federation.ReasonRevoking)
+		})
 	}
 }
 

@@ -43,7 +43,7 @@ type facts struct {
 	// Primary is the primary datacenter; None: that it has none but itself.
 	Primary string `json:"primary,omitempty"`
 	None    bool   `json:"none,omitempty"`
-	// Through: WAN federation goes through mesh gateways, these of the primary among them.
+	// Through: WAN federation goes through mesh gateways, one of these at least.
 	Through     bool     `json:"through,omitempty"`
 	Gateways    []string `json:"gateways,omitempty"`
 	Replication bool     `json:"replication,omitempty"`
@@ -65,12 +65,15 @@ func (f facts) differ(self consul.Self) string {
 	case f.Replication && !is(self.TokenReplication):
 		return "it does not replicate ACL tokens"
 	}
-	for _, g := range f.Gateways {
-		if !slices.Contains(self.PrimaryGateways, g) {
-			return "its primary gateways are " + strings.Join(self.PrimaryGateways, ", ") + ", without " + g
-		}
+	if !f.reaches(self) {
+		return "its primary gateways are " + strings.Join(self.PrimaryGateways, ", ") + ", none of " + strings.Join(f.Gateways, ", ")
 	}
 	return ""
+}
+
+// reaches: one gateway at least that Consul runs with is still one of the primary's. Further ones it gets with its next restart.
+func (f facts) reaches(self consul.Self) bool {
+	return len(f.Gateways) == 0 || slices.ContainsFunc(f.Gateways, func(g string) bool { return slices.Contains(self.PrimaryGateways, g) })
 }
 
 // shown tells whether the local server shows the certificates that belong to it.
@@ -107,6 +110,10 @@ type required struct {
 // carry has Consul take over what was put.
 func (c *courier) carry(ctx context.Context, s situation, w *cargo, effect delivery.Effect) (string, error) {
 	key := w.key()
+	if s.known && s.self.PrimaryDatacenter == w.facts.Primary && !w.adopted && !w.facts.reaches(s.self) {
+		// What the files said last is not what it runs with: it was not restarted for each of them.
+		effect = delivery.EffectRestart
+	}
 	switch effect {
 	case delivery.EffectNone:
 		c.settled, c.settledUntil = key, c.now().Add(settledFor)

@@ -36,6 +36,8 @@ type simConsul struct {
 	connect bool
 	primary string
 	through bool
+	// gateways are the primary's that it runs with.
+	gateways []string
 	// exports are exported-services entries. Whoever deletes one gets no answer while cut is true.
 	exports []any
 	cut     bool
@@ -58,7 +60,7 @@ func (s *simConsul) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/v1/agent/self":
 		answer = map[string]any{
 			"Config":      map[string]any{"Datacenter": "dc2", "NodeName": "s1", "Version": "1.20.6", "Server": true},
-			"DebugConfig": map[string]any{"ConnectEnabled": s.connect, "PrimaryDatacenter": s.primary, "ConnectMeshGatewayWANFederationEnabled": s.through, "PrimaryGateways": []string{"10.0.0.20:8443"}},
+			"DebugConfig": map[string]any{"ConnectEnabled": s.connect, "PrimaryDatacenter": s.primary, "ConnectMeshGatewayWANFederationEnabled": s.through, "PrimaryGateways": s.gateways},
 		}
 	case r.URL.Path == "/v1/health/service/consul":
 		list := []any{}
@@ -167,7 +169,7 @@ func newSite(t *testing.T) *site {
 	fleet, err := identity.NewFleetKey()
 	need(t, err)
 	s := &site{
-		t: t, consul: &simConsul{leader: "10.0.0.1:8300", peers: 3, well: 3, primary: "dc2"}, host: &simHost{canRestart: true}, fleet: fleet,
+		t: t, consul: &simConsul{leader: "10.0.0.1:8300", peers: 3, well: 3, primary: "dc2", gateways: []string{"10.0.0.20:8443"}}, host: &simHost{canRestart: true}, fleet: fleet,
 		id: enrolledBy(t, fleet, "dc2"), primary: enrolledBy(t, fleet, "dc1"), dir: t.TempDir(), clock: time.Now(),
 		config: agent.FederationConfig{AllowJoin: true, ConfigDir: "/x"},
 	}
@@ -574,5 +576,35 @@ func TestOwnCertificateIsRenewed(t *testing.T) {
 	}
 	if key := string(s.host.content.Key); !strings.Contains(key, "PRIVATE KEY") {
 		t.Fatal("there is no key")
+	}
+}
+
+// Gateways come and go: Consul is restarted only when none is left of those that it runs with.
+func TestFurtherGatewaysRestartNobody(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.is("restarting", "ConsulNotThere")
+	s.is("applied", "")
+	for i, gateways := range [][]string{{"10.0.0.20:8443", "10.0.0.21:8443"}, {"10.0.0.20:8443", "10.0.0.22:8443"}, {"10.0.0.20:8443", "10.0.0.22:8443"}} {
+		s.bundle.PrimaryGateways = gateways
+		s.seal(s.bundle, int32(i+2))
+		if h := s.is("applied", ""); s.host.restarts != 1 || int(h.GetApplied()) != i+2 {
+			t.Fatalf("%d restarts for %v, applied %d", s.host.restarts, gateways, h.GetApplied())
+		}
+	}
+	if !strings.Contains(string(s.host.content.DropIn), "10.0.0.22:8443") {
+		t.Fatal("the further gateway is not written for the next restart")
+	}
+	// The files said 10.0.0.22 before, too; Consul was never told.
+	s.host.restart = func() error {
+		s.consul.set(func(c *simConsul) { c.gateways = []string{"10.0.0.22:8443"} })
+		return nil
+	}
+	s.bundle.PrimaryGateways = []string{"10.0.0.22:8443"}
+	s.seal(s.bundle, 5)
+	s.is("restarting", "ConsulNotThere")
+	s.is("applied", "")
+	if s.host.restarts != 2 {
+		t.Fatalf("%d restarts", s.host.restarts)
 	}
 }

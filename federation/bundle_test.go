@@ -180,6 +180,12 @@ func TestNeedsRestart(t *testing.T) {
 		{"the same", same, same, false},
 		{"other files", same, text(func(_ *federation.Bundle, f *federation.TLSFiles) { f.CA, f.Cert, f.Key = "a", "b", "c" }), false},
 		{"another gateway", same, text(func(b *federation.Bundle, _ *federation.TLSFiles) { b.PrimaryGateways = []string{"192.0.2.9:8443"} }), true},
+		{"a further gateway", same, text(func(b *federation.Bundle, _ *federation.TLSFiles) {
+			b.PrimaryGateways = append([]string{"192.0.2.9:8443"}, b.PrimaryGateways...)
+		}), false},
+		{"a further gateway and another token", same, text(func(b *federation.Bundle, _ *federation.TLSFiles) {
+			b.PrimaryGateways, b.Tokens.Agent = append([]string{"192.0.2.9:8443"}, b.PrimaryGateways...), "other"
+		}), true},
 		{"another token", same, text(func(b *federation.Bundle, _ *federation.TLSFiles) { b.Tokens.Agent = "other" }), true},
 		{"another mode", same, text(func(b *federation.Bundle, _ *federation.TLSFiles) {
 			b.Mode, b.RetryJoinWAN = resource.ModeTraditional, []string{"192.0.2.1:8302"}

@@ -1,7 +1,10 @@
 package federation
 
 import (
+	"bytes"
 	"encoding/json"
+	"reflect"
+	"slices"
 
 	"isthmus/fault"
 	"isthmus/resource"
@@ -126,24 +129,34 @@ func encodeDropIn(d dropIn) ([]byte, error) {
 }
 
 // NeedsRestart tells whether Consul has to be restarted to go from one drop-in to another (nil: none). Certificates and CAs, and the
-// contents of their files, are taken over by a reload; everything else here is not.
+// contents of their files, are taken over by a reload. Gateways of the primary that Consul does not know yet can wait for the next restart
+// while one that it knows stays; who asks sees to it that Consul does know one. Everything else is taken over by a restart alone.
 func NeedsRestart(before, after []byte) bool {
-	reloadable := func(text []byte) string {
-		var d dropIn
-		if len(text) > 0 && json.Unmarshal(text, &d) != nil {
-			return string(text)
-		}
-		if d.TLS != nil {
-			d.TLS.Defaults.CAFile, d.TLS.Defaults.CertFile, d.TLS.Defaults.KeyFile = "", "", ""
-			if *d.TLS == (tls{}) {
-				d.TLS = nil
-			}
-		}
-		rest, err := json.Marshal(d)
-		if err != nil {
-			return string(text)
-		}
-		return string(rest)
+	old, oldErr := parseDropIn(before)
+	next, nextErr := parseDropIn(after)
+	if oldErr != nil || nextErr != nil {
+		return !bytes.Equal(before, after)
 	}
-	return reloadable(before) != reloadable(after)
+	if slices.ContainsFunc(next.PrimaryGateways, func(g string) bool { return slices.Contains(old.PrimaryGateways, g) }) {
+		old.PrimaryGateways, next.PrimaryGateways = nil, nil
+	}
+	return !reflect.DeepEqual(old, next)
+}
+
+// parseDropIn reads one without what can be reloaded.
+func parseDropIn(text []byte) (dropIn, error) {
+	var d dropIn
+	if len(text) == 0 {
+		return d, nil
+	}
+	if err := json.Unmarshal(text, &d); err != nil {
+		return d, fault.Wrap(fault.Invalid, err, "reading a Consul drop-in")
+	}
+	if d.TLS != nil {
+		d.TLS.Defaults.CAFile, d.TLS.Defaults.CertFile, d.TLS.Defaults.KeyFile = "", "", ""
+		if *d.TLS == (tls{}) {
+			d.TLS = nil
+		}
+	}
+	return d, nil
 }

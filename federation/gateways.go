@@ -22,11 +22,11 @@ func (j *judge) gateways(m *isthmusv1.FederationMember) []*isthmusv1.MemberGatew
 	for _, g := range m.GetGateways() {
 		known[g.GetWanAddress()] = g
 	}
-	present := map[string]bool{}
+	present, unproven := map[string]bool{}, j.unproven(m.GetDatacenter())
 	for _, g := range out {
 		present[g.GetWanAddress()] = true
 		old := known[g.GetWanAddress()]
-		g.Used = healthy(g) || old.GetUsed() && old.GetHealth() != resource.GatewayRetired
+		g.Used = healthy(g) && !unproven[g.GetWanAddress()] || old.GetUsed() && old.GetHealth() != resource.GatewayRetired
 	}
 	if j.proven(m, out) {
 		return out
@@ -52,6 +52,28 @@ func (j *judge) gateways(m *isthmusv1.FederationMember) []*isthmusv1.MemberGatew
 
 func healthy(g *isthmusv1.MemberGateway) bool {
 	return g.GetHealth() != healthCritical && g.GetHealth() != resource.GatewayRetired
+}
+
+// unproven are the WAN addresses of a datacenter's gateways that nothing but discovery speaks for, and whose health is not known to be
+// good. What bundles name changes what servers are configured with: no such address is among it yet. An enrolled gateway speaks for itself:
+// it is there before the Consul that could tell its health, and which cannot join without it.
+func (j *judge) unproven(datacenter string) map[string]bool {
+	out := map[string]bool{}
+	for g := range resource.AllTouching[*isthmusv1.Gateway](j.r, resource.KindGateway, datacenter) {
+		if g.GetDeleteTime() == nil && g.GetSpec().GetSource() == resource.SourceDiscovered {
+			out[g.GetSpec().GetWanAddress()] = true
+		}
+	}
+	for g := range resource.AllTouching[*isthmusv1.Gateway](j.r, resource.KindGateway, datacenter) {
+		named := g.GetDeleteTime() == nil && g.GetSpec().GetSource() != resource.SourceDiscovered
+		if a, ok := resource.Lookup[*isthmusv1.Agent](j.r, resource.KindAgent, g.GetName()); ok {
+			named = named || a.GetDeleteTime() == nil && a.GetSpec().GetKind() == resource.AgentKindGateway
+		}
+		if named || g.GetStatus().GetHealth() == healthPassing {
+			delete(out, g.GetSpec().GetWanAddress())
+		}
+	}
+	return out
 }
 
 // proven: a member's present gateways that are healthy, of which there is one at least, have each been reached by every other member

@@ -1,6 +1,7 @@
 package federation_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,12 +97,31 @@ func TestBundlesNameHealthyGateways(t *testing.T) {
 	if got := named(); got != "dc1.example:8443" {
 		t.Errorf("named %s", got)
 	}
+	for _, health := range []string{"", "unknown", "warning"} {
+		w.gateway("sick", "dc1", "sick:8443", health)
+		w.settle(t)
+		if got := named(); got != "dc1.example:8443" {
+			t.Errorf("with health %q: named %s", health, got)
+		}
+	}
 	w.gateway("sick", "dc1", "sick:8443", "passing")
 	w.settle(t)
 	w.gateway("sick", "dc1", "sick:8443", "critical")
 	w.settle(t)
 	if got := named(); got != "dc1.example:8443,sick:8443" {
 		t.Errorf("named %s", got)
+	}
+}
+
+// A gateway that enrolled is there before its Consul, which cannot tell its health and needs it to join.
+func TestEnrolledGatewayIsNamedBeforeItsConsul(t *testing.T) {
+	t.Parallel()
+	w := newWorld("dc2")
+	w.Put(enrolled("dc1-gw1", "dc1", resource.AgentKindGateway))
+	w.gateway("dc1-gw1", "dc1", "own:8443", "unknown")
+	w.settle(t)
+	if got := w.primaryItem(t).GetMembers()[0].GetPrimaryGateways(); !slices.Contains(got, "own:8443") {
+		t.Errorf("named %v", got)
 	}
 }
 

@@ -179,7 +179,7 @@ func described(t consul.ACLToken) string {
 func (r *reconciler) lostEntries(ctx context.Context, _ consul.Self) ([]*isthmusv1.LostItem, error) {
 	var out []*isthmusv1.LostItem
 	list := func(kind string) ([]consul.Entry, error) {
-		entries, _, err := r.consul.Entries(ctx, kind, consul.Query{})
+		entries, _, err := r.consul.Entries(ctx, kind, consul.Query{Whole: true})
 		if consul.ReasonOf(err) == consul.UnknownKind {
 			return nil, nil
 		}
@@ -204,7 +204,7 @@ func (r *reconciler) lostEntries(ctx context.Context, _ consul.Self) ([]*isthmus
 }
 
 func (r *reconciler) lostExports(ctx context.Context, _ consul.Self) ([]*isthmusv1.LostItem, error) {
-	entries, _, err := r.consul.Entries(ctx, consul.KindExportedServices, consul.Query{})
+	entries, _, err := r.consul.Entries(ctx, consul.KindExportedServices, consul.Query{Whole: true})
 	var out []*isthmusv1.LostItem
 	for _, e := range entries {
 		ours := readOwnership(e.Meta())
@@ -220,7 +220,7 @@ func (r *reconciler) lostExports(ctx context.Context, _ consul.Self) ([]*isthmus
 }
 
 func (r *reconciler) lostPeerings(ctx context.Context, _ consul.Self) ([]*isthmusv1.LostItem, error) {
-	list, _, err := r.consul.Peerings(ctx, consul.Query{})
+	list, _, err := r.consul.Peerings(ctx, consul.Query{Whole: true})
 	if consul.ReasonOf(err) == consul.PeeringDisabled {
 		return nil, nil
 	}

@@ -20,6 +20,10 @@ import (
 
 	"isthmus/agent"
 	"isthmus/agent/consul"
+	"isthmus/fault"
+	"isthmus/federation"
+	"isthmus/identity"
+	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/test/consultest"
 )
 
@@ -200,5 +204,53 @@ func withToken(t *testing.T, c *consultest.Cluster, token string) func(method, p
 		need(t, err)
 		empty := strings.HasPrefix(path, "/v1/health/") && strings.TrimSpace(string(text)) == "[]"
 		return answer.StatusCode == http.StatusOK && !empty
+	}
+}
+
+// What a join would destroy is told whole or not at all: with the rules for a secondary it is whole, and without one that Consul filters a
+// list by it is an error, not less.
+func TestLossesAreWhole(t *testing.T) {
+	t.Parallel()
+	c := consultest.Start(t, "dc1")
+	for _, entry := range []map[string]any{
+		{"Kind": "service-defaults", "Name": "web", "Protocol": "http"},
+		{"Kind": "service-intentions", "Name": "web", "Sources": []any{map[string]any{"Name": "api", "Action": "allow"}}},
+		{"Kind": "proxy-defaults", "Name": "global", "Config": map[string]any{"protocol": "http"}},
+		{"Kind": "mesh", "Meta": map[string]any{"by": "hand"}},
+		{"Kind": "jwt-provider", "Name": "jwt", "Issuer": "x", "JSONWebKeySet": map[string]any{"Local": map[string]any{"JWKS": "e30="}}},
+		{"Kind": "exported-services", "Name": "default", "Services": []any{map[string]any{"Name": "web", "Consumers": []any{map[string]any{"Peer": "east"}}}}},
+	} {
+		c.Do(http.MethodPut, "/v1/config", entry, nil)
+	}
+	c.Do(http.MethodPost, "/v1/peering/token", map[string]any{"PeerName": "east"}, nil)
+	fleet, err := identity.NewFleetKey()
+	need(t, err)
+	id := enrolledBy(t, fleet, "dc1")
+	losses := func(token string) ([]*isthmusv1.LostItem, error) {
+		courier, err := agent.NewCourier(mustClient(t, c, token), id, agent.FederationConfig{}, nil, t.TempDir(), time.Now, nullLog(), agent.CourierHub{})
+		need(t, err)
+		return courier.Losses(t.Context())
+	}
+	rules, err := agent.Policy(agent.PurposeSecondary)
+	need(t, err)
+	token := c.MintToken("secondary", rules)
+	partial := map[string]string{}
+	lines := ruleLines(rules)
+	for i, line := range lines {
+		if kind, _, _ := strings.Cut(line, " "); slices.Contains([]string{"service_prefix", "mesh", "peering"}, kind) {
+			rest := append(append([]string{}, lines[:i]...), lines[i+1:]...)
+			partial[line] = c.MintToken("partial-"+kind, strings.Join(rest, "\n"))
+		}
+	}
+	all, err := losses(c.ManagementToken)
+	need(t, err)
+	own, err := losses(token)
+	if err != nil || federation.LossDigest(own) != federation.LossDigest(all) {
+		t.Errorf("with the rules for a secondary: %v, %v\nwith all rules: %v", err, own, all)
+	}
+	for line, token := range partial {
+		if found, err := losses(token); fault.CodeOf(err) != fault.Denied {
+			t.Errorf("without %s: %v, %v", line, err, found)
+		}
 	}
 }

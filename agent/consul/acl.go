@@ -68,43 +68,51 @@ func (c *Client) ACLInventory(ctx context.Context) (ACLInventory, error) {
 	return out, err
 }
 
+// whole is the error of a list, of which nothing may be left out.
+func whole(meta *api.QueryMeta, err error) error {
+	if err == nil && meta.ResultsFilteredByACLs {
+		return partial("listing ACLs")
+	}
+	return err
+}
+
 func (i *ACLInventory) read(a *api.Client, o *api.QueryOptions) error {
-	policies, _, err := a.ACL().PolicyList(o)
-	if err != nil {
-		return err //nolint:wrapcheck // the caller explains it
+	policies, meta, err := a.ACL().PolicyList(o)
+	if err = whole(meta, err); err != nil {
+		return err
 	}
 	for _, p := range policies {
 		if !strings.HasPrefix(p.ID, builtin) {
 			i.Policies = append(i.Policies, ACLItem{p.Name, hex.EncodeToString(p.Hash)})
 		}
 	}
-	tokens, _, err := a.ACL().TokenList(o)
-	if err != nil {
-		return err //nolint:wrapcheck // the caller explains it
+	tokens, meta, err := a.ACL().TokenList(o)
+	if err = whole(meta, err); err != nil {
+		return err
 	}
 	for _, t := range tokens {
 		if !strings.HasPrefix(t.AccessorID, builtin) || len(t.Policies)+len(t.Roles) > 0 {
 			i.Tokens = append(i.Tokens, tokenOf(t))
 		}
 	}
-	roles, _, err := a.ACL().RoleList(o)
-	if err != nil {
-		return err //nolint:wrapcheck // the caller explains it
+	roles, meta, err := a.ACL().RoleList(o)
+	if err = whole(meta, err); err != nil {
+		return err
 	}
 	for _, r := range roles {
 		i.Roles = append(i.Roles, ACLItem{r.Name, hex.EncodeToString(r.Hash)})
 	}
-	methods, _, err := a.ACL().AuthMethodList(o)
-	if err != nil {
-		return err //nolint:wrapcheck // the caller explains it
+	methods, meta, err := a.ACL().AuthMethodList(o)
+	if err = whole(meta, err); err != nil {
+		return err
 	}
 	for _, m := range methods {
 		m.CreateIndex, m.ModifyIndex = 0, 0
 		i.AuthMethods = append(i.AuthMethods, ACLItem{m.Name, contentDigest(m)})
 	}
-	rules, _, err := a.ACL().BindingRuleList("", o)
-	if err != nil {
-		return err //nolint:wrapcheck // the caller explains it
+	rules, meta, err := a.ACL().BindingRuleList("", o)
+	if err = whole(meta, err); err != nil {
+		return err
 	}
 	for _, r := range rules {
 		r.CreateIndex, r.ModifyIndex = 0, 0

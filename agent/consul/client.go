@@ -238,6 +238,8 @@ func (c *Client) raft(ctx context.Context) (leader string, servers []Node, err e
 type Query struct {
 	Index uint64
 	Wait  time.Duration
+	// Whole: an answer of which Consul left out what the token may not see is an error. (It says so to known tokens only.)
+	Whole bool
 }
 
 func options(ctx context.Context, q Query) *api.QueryOptions {
@@ -254,14 +256,18 @@ func (c *Client) read(ctx context.Context, doing string, q Query, call func(a *a
 		timeout = q.Wait + q.Wait/16 + blockSlack
 	}
 	var index uint64
+	filtered := false
 	err := c.either(func(a *api.Client) error {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		meta, err := call(a, options(ctx, q))
 		if err == nil {
-			index = meta.LastIndex
+			index, filtered = meta.LastIndex, meta.ResultsFilteredByACLs
 		}
 		return err
 	})
+	if err == nil && q.Whole && filtered {
+		return 0, partial(doing)
+	}
 	return index, explain(err, doing)
 }

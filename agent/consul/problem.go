@@ -142,6 +142,12 @@ func missing(rule, text string) *Problem {
 	return &Problem{Reason: RuleMissing, Rule: rule, Text: text}
 }
 
+// partial is for a list of which Consul left out what the token may not see, where all of it counts.
+func partial(doing string) error {
+	return fault.Wrap(fault.Denied, missing("", "results filtered by ACLs"),
+		"%s: the Consul token may not see all of it (isthmus agent policy says which rules it needs)", doing)
+}
+
 // primaryDown is whom a secondary takes a caller for whose token it does not know, while it cannot ask the primary.
 const primaryDown = "'primary-dc-down'"
 

@@ -48,6 +48,7 @@ type worker struct {
 	// Of the passes alone.
 	campaign    *campaign
 	owesSince   time.Time
+	served      served
 	hurryUntil  time.Time
 	hurry       time.Duration
 	nextCatalog time.Time
@@ -125,11 +126,20 @@ func (w *worker) pass(ctx context.Context) time.Duration {
 }
 
 // serve makes what a primary's leader makes for others before its own host may restart: they begin meanwhile. What came of it is told by
-// federate, for which it is cheap to ask again.
+// federate.
 func (w *worker) serve(state *isthmusv1.DesiredState) {
+	w.served = served{}
 	if term := w.term(); term != nil && state != nil {
-		_, _ = w.agent.reconciler.reconcileFederationPrimary(term, state, w.lastSelf)
+		bundles, err := w.agent.reconciler.reconcileFederationPrimary(term, state, w.lastSelf)
+		w.served = served{term: term, bundles: bundles, err: err}
 	}
+}
+
+// served is what came of serve in this pass; no term: it had nothing to do.
+type served struct {
+	term    context.Context //nolint:containedctx // which term of office it was in
+	bundles []*isthmusv1.ObservedBundle
+	err     error
 }
 
 // owesFor bounds how long a primary's host waits with its restart for bundles that its agent has still to make.
@@ -269,7 +279,10 @@ func (w *worker) lead(ctx context.Context, state *isthmusv1.DesiredState, from s
 func (w *worker) federate(ctx context.Context, state *isthmusv1.DesiredState) *isthmusv1.FederationReport {
 	r, self := w.agent.reconciler, w.lastSelf
 	errDefaults := r.reconcileProxyDefaults(ctx, state)
-	bundles, errPrimary := r.reconcileFederationPrimary(ctx, state, self)
+	bundles, errPrimary := w.served.bundles, w.served.err
+	if w.served.term != ctx { // it leads since this pass
+		bundles, errPrimary = r.reconcileFederationPrimary(ctx, state, self)
+	}
 	seen, errProof := r.proof(ctx, state, self)
 	report := &isthmusv1.FederationReport{}
 	if seen != nil {

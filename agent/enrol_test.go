@@ -35,6 +35,15 @@ func refusedFor(code fault.Code, reason string) error {
 	return &fault.Error{Code: code, Message: "refused", Violations: []fault.Violation{{Field: "x", Reason: reason, Message: "refused"}}}
 }
 
+// otherAt is a text with another character at one place, whatever stands there: most of a token is random.
+func otherAt(text string, i int) string {
+	with := "A"
+	if text[i:i+1] == with {
+		with = "B"
+	}
+	return text[:i] + with + text[i+1:]
+}
+
 func TestEnrolmentRefused(t *testing.T) {
 	t.Parallel()
 	otherCA, err := identity.NewCA(time.Now())
@@ -50,7 +59,7 @@ func TestEnrolmentRefused(t *testing.T) {
 		{"unknown", func(h *hub, _ *agent.Config) { h.refuse = refusedFor(fault.Denied, identity.ReasonTokenUnknown) }, agent.ExitTokenInvalid},
 		{"changed at the server", func(h *hub, _ *agent.Config) { h.refuse = refusedFor(fault.Denied, identity.ReasonTokenTampered) }, agent.ExitTokenInvalid},
 		{"deleted", func(h *hub, _ *agent.Config) { h.refuse = refusedFor(fault.Denied, identity.ReasonAgentDeleted) }, agent.ExitAgentDeleted},
-		{"changed on the way", func(_ *hub, c *agent.Config) { c.JoinToken = c.JoinToken[:60] + "A" + c.JoinToken[61:] }, agent.ExitTokenInvalid},
+		{"changed on the way", func(_ *hub, c *agent.Config) { c.JoinToken = otherAt(c.JoinToken, 60) }, agent.ExitTokenInvalid},
 		{"cut off", func(_ *hub, c *agent.Config) { c.JoinToken = c.JoinToken[:100] }, agent.ExitTokenInvalid},
 		{"none", func(_ *hub, c *agent.Config) { c.JoinToken = "" }, agent.ExitTokenInvalid},
 		{"for a gateway", func(h *hub, c *agent.Config) {

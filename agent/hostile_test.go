@@ -2,6 +2,8 @@ package agent_test
 
 import (
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"isthmus/fault"
 	"isthmus/identity"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 	"isthmus/seal"
 	"isthmus/test/consultest"
 )
@@ -163,10 +166,9 @@ func TestNothingOfTheServersMakingIsUsed(t *testing.T) {
 		item := h.dialer("u1", "east", 1)
 		item.PeeringDialer.SecretDigest = seal.Digest(payload)
 		item.PeeringDialer.Senders = []*isthmusv1.TrustedAgent{honest}
-		applied := h.reported(r.name).GetAgent().GetAppliedDigest()
 		h.edit(func() { h.secrets[seal.Digest(payload)] = payload })
 		h.want("west", item)
-		eventually(t, "worked through", func() bool { return h.reported(r.name).GetAgent().GetAppliedDigest() != applied })
+		h.workedThrough("west", r)
 		if p := h.observed("west", "u1"); p.GetGeneration() != 2 || len(c.Peerings()) != 0 {
 			t.Fatalf("rolled back: %v", p)
 		}
@@ -178,36 +180,39 @@ func TestOlderStatesAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	c := consultest.Start(t, "east")
-	r := h.agentOf(c)
-	h.want("east", exports(&isthmusv1.ExportedService{Name: "web", Peers: []string{"west"}}))
-	eventually(t, "exported", func() bool { return len(h.reported("east").GetExports().GetExports()) == 1 })
+	config := h.config("east", h.settings(c))
+	var mu sync.Mutex
+	var followed []string
+	config.Hooks.Applied = func(digest string, _ uint64) {
+		mu.Lock()
+		defer mu.Unlock()
+		followed = append(followed, digest)
+	}
+	r := run(t, config)
+	want := func(peers ...string) {
+		h.want("east", exports(&isthmusv1.ExportedService{Name: "web", Peers: peers}))
+		h.workedThrough("east", r)
+	}
+	// lie shows another state until the agent has asked for it again and again: had it taken it, it would be kept waiting for the next one.
+	var lies []string
+	lie := func(what string, index uint64, state *isthmusv1.DesiredState) {
+		var shown atomic.Int32
+		h.edit(func() { h.index, h.states["east"], h.pulled = index, state, func() { shown.Add(1) } })
+		eventually(t, what+" is shown, refused and asked for again", func() bool { return shown.Load() >= 3 })
+		lies = append(lies, resource.Digest(state))
+	}
+	want("west")
 	h.edit(func() { h.index += 1000 })
-	h.want("east", exports(&isthmusv1.ExportedService{Name: "web", Peers: []string{"west", "north"}}))
-	newest := func() string { return h.reported(r.name).GetAgent().GetAppliedDigest() }
-	eventually(t, "two peers", func() bool { return len(h.reported("east").GetExports().GetExports()[0].GetPeers()) == 2 })
-	before := newest()
-	asked := make(chan struct{}, 100)
-	h.edit(func() {
-		h.index = 5
-		h.states["east"] = &isthmusv1.DesiredState{Datacenter: "east", ConsulDatacenter: "east", Items: []*isthmusv1.DesiredItem{exports()}}
-		h.pulled = func() { asked <- struct{}{} }
-	})
-	for range 3 {
-		<-asked // each time it is shown the older state, and asks again
-	}
-	if newest() != before {
-		t.Fatal("it follows an older state")
-	}
-	// One of another datacenter is not followed either.
-	h.edit(func() {
-		h.index = 5000
-		h.states["east"] = &isthmusv1.DesiredState{Datacenter: "west", ConsulDatacenter: "east"}
-	})
-	for range 3 {
-		<-asked
-	}
-	if newest() != before {
-		t.Fatal("it follows another datacenter's state")
+	want("west", "north")
+	lie("an older state", 5, &isthmusv1.DesiredState{Datacenter: "east", ConsulDatacenter: "east", Items: []*isthmusv1.DesiredItem{exports()}})
+	lie("another datacenter's", 5000, &isthmusv1.DesiredState{Datacenter: "west", ConsulDatacenter: "east"})
+	want("west", "south") // it goes on with an honest one
+	mu.Lock()
+	defer mu.Unlock()
+	for _, digest := range lies {
+		if slices.Contains(followed, digest) {
+			t.Errorf("it followed %s of %v", digest, followed)
+		}
 	}
 }
 

@@ -411,6 +411,16 @@ func (h *hub) observed(datacenter, uid string) *isthmusv1.ObservedPeering {
 	return nil
 }
 
+// workedThrough waits until an agent says that it has worked through what its datacenter is told. What it reports of the datacenter comes
+// before this word of its own.
+func (h *hub) workedThrough(datacenter string, r *running) {
+	h.t.Helper()
+	h.mu.Lock()
+	digest := resource.Digest(h.states[datacenter])
+	h.mu.Unlock()
+	eventually(h.t, "worked through", func() bool { return h.reported(r.name).GetAgent().GetAppliedDigest() == digest })
+}
+
 // trusted are the agents of a datacenter, as they enrolled.
 func (h *hub) trusted(datacenter string) []*isthmusv1.TrustedAgent {
 	h.mu.Lock()

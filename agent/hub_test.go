@@ -56,8 +56,8 @@ type hub struct {
 	renews int
 	// refuse answers every call with this error; fetch replaces what FetchSecrets finds.
 	refuse error
-	// made answers every claim: the generation's token is made.
-	made error
+	// made are the generations whose token is stored: as a real server, the hub gives no claim to them, since another token would void it.
+	made map[string]bool
 	// gone is an agent that was deleted; now is the hub's clock.
 	gone string
 	now  func() time.Time
@@ -78,7 +78,7 @@ func newHub(t *testing.T) *hub {
 	h := &hub{
 		t: t, ca: ca, fleet: fleet, epoch: "e1", changed: make(chan struct{}), states: map[string]*isthmusv1.DesiredState{},
 		agents: map[string]*isthmusv1.TrustedAgent{}, secrets: map[string]*isthmusv1.SealedPayload{}, claims: map[string]int32{},
-		reports: map[string]*isthmusv1.ReportRequest{}, turns: map[string]int{}, now: time.Now,
+		reports: map[string]*isthmusv1.ReportRequest{}, turns: map[string]int{}, made: map[string]bool{}, now: time.Now,
 	}
 	h.start("127.0.0.1:0")
 	t.Cleanup(func() { h.stop() })
@@ -129,6 +129,7 @@ func (h *hub) edit(change func()) {
 func (h *hub) want(datacenter string, items ...*isthmusv1.DesiredItem) {
 	h.edit(func() {
 		h.states[datacenter] = &isthmusv1.DesiredState{Datacenter: datacenter, ConsulDatacenter: datacenter, Drift: "correct", Items: items}
+		h.showStored() // the acceptor may have stored a token before the dialer is told of its generation
 	})
 }
 
@@ -242,8 +243,8 @@ func (h *hub) ClaimToken(ctx context.Context, r *isthmusv1.ClaimTokenRequest) (*
 	defer h.mu.Unlock()
 	key := fmt.Sprint(r.GetUid(), r.GetGeneration())
 	h.claims[key]++
-	if h.made != nil {
-		return nil, h.made
+	if h.made[key] {
+		return nil, fault.New(fault.Refused, "the token of generation %d is made", r.GetGeneration())
 	}
 	return &isthmusv1.ClaimTokenResponse{Attempt: h.claims[key]}, nil
 }
@@ -262,6 +263,7 @@ func (h *hub) StoreToken(ctx context.Context, r *isthmusv1.StoreTokenRequest) (*
 	h.edit(func() {
 		h.secrets[digest] = r.GetPayload()
 		h.stored = append(h.stored, r.GetPayload())
+		h.made[fmt.Sprint(r.GetUid(), r.GetGeneration())] = true
 		h.show(r.GetPayload())
 	})
 	return &isthmusv1.StoreTokenResponse{Digest: digest}, nil
@@ -321,13 +323,18 @@ func (h *hub) show(p *isthmusv1.SealedPayload) {
 	}
 }
 
+// showStored shows all that is stored. h.mu is held.
+func (h *hub) showStored() {
+	for _, p := range h.stored {
+		h.show(p)
+	}
+}
+
 // release shows what was held.
 func (h *hub) release() {
 	h.edit(func() {
 		h.hold = false
-		for _, p := range h.stored {
-			h.show(p)
-		}
+		h.showStored()
 	})
 }
 

@@ -21,6 +21,7 @@ import (
 //	               with another address, trust domain or the like, those who route to it
 //	Gateway        its datacenter's peers, which route to it
 //	ServiceExport  its exporters, before and after
+//	Intention, TrafficPolicy  the datacenters whose Consul holds their entries, before and after
 //	Federation     all its members, before and after, and their peers: what a secondary exports, and whose mesh settings count
 //
 // What is about a member of a federation is about all of its members.
@@ -50,6 +51,9 @@ func Affected(r resource.Reader, before, after resource.Object) []string {
 			add(o.GetName())
 			if relabelled(before, after) || rerouted(before, after) {
 				add(peers(r, o.GetName())...)
+				for _, peer := range peers(r, o.GetName()) {
+					add(primaryOf(r, peer)) // it holds the entries that name this one as a peer
+				}
 				federated[o.GetName()] = true
 			}
 		case *isthmusv1.Gateway:
@@ -60,6 +64,8 @@ func Affected(r resource.Reader, before, after resource.Object) []string {
 			for _, name := range resource.MembersOf(r, o) {
 				federated[name] = true
 			}
+		case *isthmusv1.Intention, *isthmusv1.TrafficPolicy:
+			add(slices.Collect(policy.Homes(r, o))...)
 		case *isthmusv1.ServiceExport:
 			for dc := range policy.Exporters(r, o) {
 				add(dc.GetName())

@@ -15,12 +15,13 @@ func Features() []string {
 	return []string{
 		resource.ItemPeeringAcceptor, resource.ItemPeeringDialer, resource.ItemExportedServices, resource.ItemMesh,
 		resource.ItemProxyDefaults, resource.ItemFederationPrimary, resource.ItemFederationSecondary, resource.ItemProbes,
+		resource.ItemConfigEntries,
 	}
 }
 
 // For is everything that one datacenter shall be. Items that need a feature outside of features are left out and
 // returned by their ids: the agent is too old for them and keeps what exists. A datacenter that is not declared has
-// nothing but an empty export list, so that what was exported under an earlier declaration goes.
+// nothing but an empty export list and no policies, so that what was written under an earlier declaration goes.
 func For(r resource.Reader, datacenter string, features []string) (state *isthmusv1.DesiredState, omitted []string) {
 	state = empty(r, datacenter)
 	for _, item := range items(r, datacenter) {
@@ -75,6 +76,9 @@ func items(r resource.Reader, datacenter string) []*isthmusv1.DesiredItem {
 	if !follows(memberships[datacenter]) {
 		out = append(out, &isthmusv1.DesiredItem{
 			Id: resource.ItemExportedServices, Type: resource.ItemExportedServices, ExportedServices: policy.Exports(r, datacenter),
+		})
+		out = append(out, &isthmusv1.DesiredItem{
+			Id: resource.ItemConfigEntries, Type: resource.ItemConfigEntries, ConfigEntries: policy.Entries(r, datacenter),
 		})
 		if mesh := meshOf(r, datacenter, memberships); mesh != nil {
 			out = append(out, &isthmusv1.DesiredItem{Id: resource.ItemMesh, Type: resource.ItemMesh, Mesh: mesh})

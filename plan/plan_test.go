@@ -153,7 +153,7 @@ func TestAgentsTooOldAreNotGivenWhatTheyCannotDo(t *testing.T) {
 	if len(state.GetItems()) != 1 || state.GetItems()[0].GetType() != resource.ItemExportedServices {
 		t.Errorf("items %v, want the exports alone", state.GetItems())
 	}
-	if diff := cmp.Diff([]string{"peering-acceptor/u1"}, omitted); diff != "" {
+	if diff := cmp.Diff([]string{"config-entries", "peering-acceptor/u1"}, omitted); diff != "" {
 		t.Errorf("omitted (-want +got):\n%s", diff)
 	}
 }
@@ -175,8 +175,12 @@ func TestMesh(t *testing.T) {
 func TestUndeclaredDatacenter(t *testing.T) {
 	t.Parallel()
 	state, _ := plan.For(resourcetest.New(), "dc1", plan.Features())
-	if state.GetConsulDatacenter() != "dc1" || len(state.GetItems()) != 1 || len(state.GetItems()[0].GetExportedServices().GetServices()) != 0 {
-		t.Errorf("got %v, want an empty export list and nothing else", state)
+	want := []*isthmusv1.DesiredItem{
+		{Id: resource.ItemConfigEntries, Type: resource.ItemConfigEntries, ConfigEntries: &isthmusv1.ConfigEntries{}},
+		{Id: resource.ItemExportedServices, Type: resource.ItemExportedServices, ExportedServices: &isthmusv1.ExportedServices{}},
+	}
+	if diff := cmp.Diff(want, state.GetItems(), protocmp.Transform()); state.GetConsulDatacenter() != "dc1" || diff != "" {
+		t.Errorf("%s: empty lists and nothing else (-want +got):\n%s", state.GetConsulDatacenter(), diff)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -199,6 +200,11 @@ func (d *decoder) scalar(path string, node *yaml.Node, field protoreflect.FieldD
 			return protoreflect.ValueOfInt32(int32(n)), true
 		}
 		d.problem(invalid(path, "%s is not a whole number from -2147483648 to 2147483647", quote(node.Value)))
+	case protoreflect.DoubleKind:
+		if n, err := strconv.ParseFloat(node.Value, 64); err == nil && (tag == "!!int" || tag == "!!float") && !math.IsInf(n, 0) && !math.IsNaN(n) {
+			return protoreflect.ValueOfFloat64(n), true
+		}
+		d.problem(invalid(path, "%s is not a number: for example 12.5", quote(node.Value)))
 	default:
 		d.problem(invalid(path, "is of a type (%s) that manifests do not have", kind))
 	}

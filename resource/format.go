@@ -99,6 +99,8 @@ func itemNode(field protoreflect.FieldDescriptor, v protoreflect.Value) *yaml.No
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(v.Bool())}
 	case protoreflect.Int32Kind:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.FormatInt(v.Int(), 10)}
+	case protoreflect.DoubleKind:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!float", Value: strconv.FormatFloat(v.Float(), 'f', -1, 64)}
 	}
 	return text(v.String())
 }

@@ -77,6 +77,8 @@ var registry = sync.OnceValues(func() ([]Kind, map[string]Kind) {
 		peeringGroupKind(),
 		peeringKind(),
 		serviceExportKind(),
+		intentionKind(),
+		trafficPolicyKind(),
 		joinTokenKind(),
 		agentKind(),
 		apiTokenKind(),
@@ -130,6 +132,8 @@ const (
 	KindPeeringGroup  = "PeeringGroup"
 	KindPeering       = "Peering"
 	KindServiceExport = "ServiceExport"
+	KindIntention     = "Intention"
+	KindTrafficPolicy = "TrafficPolicy"
 	KindJoinToken     = "JoinToken"
 	KindAgent         = "Agent"
 	KindAPIToken      = "APIToken"
@@ -142,6 +146,8 @@ var (
 	_ Object = (*isthmusv1.PeeringGroup)(nil)
 	_ Object = (*isthmusv1.Peering)(nil)
 	_ Object = (*isthmusv1.ServiceExport)(nil)
+	_ Object = (*isthmusv1.Intention)(nil)
+	_ Object = (*isthmusv1.TrafficPolicy)(nil)
 	_ Object = (*isthmusv1.JoinToken)(nil)
 	_ Object = (*isthmusv1.Agent)(nil)
 	_ Object = (*isthmusv1.APIToken)(nil)

@@ -141,15 +141,15 @@ func TestParseManifestsErrors(t *testing.T) {
 		{"array", `[{"kind":"Datacenter"}]`, []string{`f: document 1, line 1: expected a manifest with kind, name, labels and spec, got a list; a set is documents apart by ---`}},
 		{"not yaml", dc + "---\nkind: Datacenter\n  name: [\n", []string{`f: document 2, line 6: is neither YAML nor JSON: mapping values are not allowed in this context`}},
 		{"binary", "\x00\x01\x02", []string{`f: document 1, line 1: is neither YAML nor JSON: control characters are not allowed`}},
-		{"no kind", "name: x", []string{`f: document 1, line 1: kind: is required: one of Datacenter, Gateway, Federation, PeeringGroup, Peering, ServiceExport`}},
-		{"unknown kind", "kind: datacentre", []string{`f: document 1, line 1: kind: "datacentre" is not one of Datacenter, Gateway, Federation, PeeringGroup, Peering, ServiceExport`}},
-		{"kind in lower case", "kind: peering", []string{`f: document 1, line 1: kind: "peering" is not one of Datacenter, Gateway, Federation, PeeringGroup, Peering, ServiceExport, did you mean Peering?`}},
+		{"no kind", "name: x", []string{`f: document 1, line 1: kind: is required: one of Datacenter, Gateway, Federation, PeeringGroup, Peering, ServiceExport, Intention, TrafficPolicy`}},
+		{"unknown kind", "kind: datacentre", []string{`f: document 1, line 1: kind: "datacentre" is not one of Datacenter, Gateway, Federation, PeeringGroup, Peering, ServiceExport, Intention, TrafficPolicy`}},
+		{"kind in lower case", "kind: peering", []string{`f: document 1, line 1: kind: "peering" is not one of Datacenter, Gateway, Federation, PeeringGroup, Peering, ServiceExport, Intention, TrafficPolicy, did you mean Peering?`}},
 		{"no manifest", "kind: APIToken\nname: x\nspec: {role: admin}", []string{
-			`f: document 1, line 1: kind: APIToken cannot be applied: isthmus api-token create makes it; kinds that can: Datacenter, Gateway, Federation, PeeringGroup, Peering, ServiceExport`,
+			`f: document 1, line 1: kind: APIToken cannot be applied: isthmus api-token create makes it; kinds that can: Datacenter, Gateway, Federation, PeeringGroup, Peering, ServiceExport, Intention, TrafficPolicy`,
 		}},
 		{"unknown fields", "kind: Peering\nnam: p\nspec:\n  acceptr: dc1\n", []string{
 			`f: document 1, line 2: nam: unknown field, did you mean name? Expected one of kind, name, labels, spec`,
-			`f: document 1, line 4: spec.acceptr: unknown field, did you mean acceptor? Expected one of acceptor, externalAcceptor, dialer, externalDialer, acceptorPeerName, dialerPeerName, throughGateways, serverExternalAddresses, tokenGeneration`,
+			`f: document 1, line 4: spec.acceptr: unknown field, did you mean acceptor? Expected one of acceptor, externalAcceptor, dialer, externalDialer, acceptorPeerName, dialerPeerName, throughGateways, serverExternalAddresses, tokenGeneration, heal`,
 		}},
 		{"types", "kind: Peering\nname: p\nlabels: []\nspec:\n  acceptor: [dc1]\n  dialer: {}\n  throughGateways: maybe\n  serverExternalAddresses: x\n  tokenGeneration: 1.5\n", []string{
 			`f: document 1, line 3: labels: must be a mapping, not a list`,
@@ -181,7 +181,7 @@ func TestParseManifestsErrors(t *testing.T) {
 			`f: document 1, line 1: is neither YAML nor JSON: more than one document; put --- on a line of its own between them`,
 		}},
 		{"both", "kind: Foo\n---\nkind: Peering\nname: p\nspec: {acceptor: a, dialer: a}\n", []string{
-			`f: document 1, line 1: kind: "Foo" is not one of Datacenter, Gateway, Federation, PeeringGroup, Peering, ServiceExport`,
+			`f: document 1, line 1: kind: "Foo" is not one of Datacenter, Gateway, Federation, PeeringGroup, Peering, ServiceExport, Intention, TrafficPolicy`,
 			`f: document 2, line 5: spec.dialer: "a" is the acceptor too: a datacenter cannot be peered with itself`,
 		}},
 	} {
@@ -322,6 +322,10 @@ func fill(t *rapid.T, m protoreflect.Message) {
 			for range rapid.IntRange(0, 3).Draw(t, label) {
 				fill(t, m.Mutable(field).List().AppendMutable().Message())
 			}
+		case field.IsList() && field.Kind() == protoreflect.Int32Kind:
+			for range rapid.IntRange(0, 3).Draw(t, label) {
+				m.Mutable(field).List().Append(protoreflect.ValueOfInt32(rapid.Int32().Draw(t, label)))
+			}
 		case field.IsList():
 			for _, v := range rapid.SliceOfN(name(), 0, 3).Draw(t, label) {
 				m.Mutable(field).List().Append(protoreflect.ValueOfString(v))
@@ -332,6 +336,8 @@ func fill(t *rapid.T, m protoreflect.Message) {
 			m.Set(field, protoreflect.ValueOfBool(rapid.Bool().Draw(t, label)))
 		case field.Kind() == protoreflect.Int32Kind:
 			m.Set(field, protoreflect.ValueOfInt32(rapid.Int32().Draw(t, label)))
+		case field.Kind() == protoreflect.DoubleKind:
+			m.Set(field, protoreflect.ValueOfFloat64(rapid.Float64().Draw(t, label)))
 		default:
 			choices := []string{"vm", "kubernetes", "full-mesh", "static", "10.0.0.1:8443", "correct"}
 			m.Set(field, protoreflect.ValueOfString(rapid.OneOf(name(), rapid.SampledFrom(choices)).Draw(t, label)))

@@ -69,7 +69,7 @@ func supported(t *testing.T, m protoreflect.MessageDescriptor) {
 	for i := range m.Fields().Len() {
 		field := m.Fields().Get(i)
 		switch field.Kind() {
-		case protoreflect.StringKind, protoreflect.BoolKind, protoreflect.Int32Kind:
+		case protoreflect.StringKind, protoreflect.BoolKind, protoreflect.Int32Kind, protoreflect.DoubleKind:
 		case protoreflect.MessageKind:
 			if field.IsMap() {
 				t.Errorf("%s: manifests have no maps of messages yet", field.FullName())

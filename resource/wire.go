@@ -16,6 +16,8 @@ const (
 	ItemFederationPrimary   = "federation-primary"
 	ItemFederationSecondary = "federation-secondary"
 	ItemProbes              = "probes"
+	// ItemConfigEntries is what policies come to.
+	ItemConfigEntries = "config-entries"
 	// ItemGatewayRoutes is all that a gateway is given.
 	ItemGatewayRoutes = "gateway-routes"
 )

@@ -70,6 +70,7 @@ func Rules() []Rule {
 		{isthmusv1.DatacenterService_UpdateDatacenter_FullMethodName, operators},
 		{isthmusv1.DatacenterService_DeleteDatacenter_FullMethodName, operators},
 		{isthmusv1.DatacenterService_ConfirmDatacenter_FullMethodName, operators},
+		{isthmusv1.DatacenterService_RemoveDatacenter_FullMethodName, operators},
 
 		{isthmusv1.GatewayService_ListGateways_FullMethodName, readers},
 		{isthmusv1.GatewayService_GetGateway_FullMethodName, readers},
@@ -84,6 +85,7 @@ func Rules() []Rule {
 		{isthmusv1.PeeringService_DeletePeering_FullMethodName, operators},
 		{isthmusv1.PeeringService_RotatePeering_FullMethodName, operators},
 		{isthmusv1.PeeringService_ImportPeering_FullMethodName, operators},
+		{isthmusv1.PeeringService_HealPeering_FullMethodName, operators},
 
 		{isthmusv1.PeeringGroupService_ListPeeringGroups_FullMethodName, readers},
 		{isthmusv1.PeeringGroupService_GetPeeringGroup_FullMethodName, readers},
@@ -107,6 +109,22 @@ func Rules() []Rule {
 		{isthmusv1.ServiceExportService_CreateServiceExport_FullMethodName, operators},
 		{isthmusv1.ServiceExportService_UpdateServiceExport_FullMethodName, operators},
 		{isthmusv1.ServiceExportService_DeleteServiceExport_FullMethodName, operators},
+
+		{isthmusv1.IntentionService_ListIntentions_FullMethodName, readers},
+		{isthmusv1.IntentionService_GetIntention_FullMethodName, readers},
+		{isthmusv1.IntentionService_CreateIntention_FullMethodName, operators},
+		{isthmusv1.IntentionService_UpdateIntention_FullMethodName, operators},
+		{isthmusv1.IntentionService_DeleteIntention_FullMethodName, operators},
+
+		{isthmusv1.TrafficPolicyService_ListTrafficPolicies_FullMethodName, readers},
+		{isthmusv1.TrafficPolicyService_GetTrafficPolicy_FullMethodName, readers},
+		{isthmusv1.TrafficPolicyService_CreateTrafficPolicy_FullMethodName, operators},
+		{isthmusv1.TrafficPolicyService_UpdateTrafficPolicy_FullMethodName, operators},
+		{isthmusv1.TrafficPolicyService_DeleteTrafficPolicy_FullMethodName, operators},
+
+		{isthmusv1.DiagnosisService_ListConnections_FullMethodName, readers},
+		{isthmusv1.DiagnosisService_Explain_FullMethodName, readers},
+		{isthmusv1.DiagnosisService_RunDoctor_FullMethodName, readers},
 
 		{isthmusv1.JoinTokenService_ListJoinTokens_FullMethodName, readers},
 		{isthmusv1.JoinTokenService_GetJoinToken_FullMethodName, readers},

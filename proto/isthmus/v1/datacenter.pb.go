@@ -336,7 +336,11 @@ type DatacenterStatus struct {
 	// The Federation that it belongs to; empty: none.
 	Federation string `protobuf:"bytes,26,opt,name=federation,proto3" json:"federation,omitempty"`
 	// The servers' addresses for RPC as other datacenters know them, host:port; at most 16.
-	RpcAddresses  []string `protobuf:"bytes,27,rep,name=rpc_addresses,json=rpcAddresses,proto3" json:"rpc_addresses,omitempty"`
+	RpcAddresses []string `protobuf:"bytes,27,rep,name=rpc_addresses,json=rpcAddresses,proto3" json:"rpc_addresses,omitempty"`
+	// What happens to a call that no intention is about: allow or deny.
+	DefaultIntentionPolicy string `protobuf:"bytes,28,opt,name=default_intention_policy,json=defaultIntentionPolicy,proto3" json:"default_intention_policy,omitempty"`
+	// It is being taken out of the fleet.
+	Removal       *DatacenterRemoval `protobuf:"bytes,29,opt,name=removal,proto3" json:"removal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -560,6 +564,205 @@ func (x *DatacenterStatus) GetRpcAddresses() []string {
 	return nil
 }
 
+func (x *DatacenterStatus) GetDefaultIntentionPolicy() string {
+	if x != nil {
+		return x.DefaultIntentionPolicy
+	}
+	return ""
+}
+
+func (x *DatacenterStatus) GetRemoval() *DatacenterRemoval {
+	if x != nil {
+		return x.Removal
+	}
+	return nil
+}
+
+// DatacenterRemoval is the way of a datacenter out of the fleet: what it would be, or how far it is.
+type DatacenterRemoval struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Datacenter string                 `protobuf:"bytes,1,opt,name=datacenter,proto3" json:"datacenter,omitempty"`
+	Steps      []*RemovalStep         `protobuf:"bytes,2,rep,name=steps,proto3" json:"steps,omitempty"`
+	// What changes in other resources that name it.
+	Changes []*Change `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"`
+	// Over steps and changes: what a removal confirms. Void when something else depends on it by then.
+	PlanDigest string `protobuf:"bytes,4,opt,name=plan_digest,json=planDigest,proto3" json:"plan_digest,omitempty"`
+	// Its Consul is gone for good: nothing is awaited of its agents, and what is in it stays.
+	Lost bool `protobuf:"varint,5,opt,name=lost,proto3" json:"lost,omitempty"`
+	// What stands against it, each a sentence with what to do. Empty: it can be done.
+	Blocked       []string               `protobuf:"bytes,6,rep,name=blocked,proto3" json:"blocked,omitempty"`
+	RequestTime   *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=request_time,json=requestTime,proto3" json:"request_time,omitempty"`
+	RequestedBy   string                 `protobuf:"bytes,8,opt,name=requested_by,json=requestedBy,proto3" json:"requested_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DatacenterRemoval) Reset() {
+	*x = DatacenterRemoval{}
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DatacenterRemoval) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DatacenterRemoval) ProtoMessage() {}
+
+func (x *DatacenterRemoval) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DatacenterRemoval.ProtoReflect.Descriptor instead.
+func (*DatacenterRemoval) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_datacenter_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *DatacenterRemoval) GetDatacenter() string {
+	if x != nil {
+		return x.Datacenter
+	}
+	return ""
+}
+
+func (x *DatacenterRemoval) GetSteps() []*RemovalStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *DatacenterRemoval) GetChanges() []*Change {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *DatacenterRemoval) GetPlanDigest() string {
+	if x != nil {
+		return x.PlanDigest
+	}
+	return ""
+}
+
+func (x *DatacenterRemoval) GetLost() bool {
+	if x != nil {
+		return x.Lost
+	}
+	return false
+}
+
+func (x *DatacenterRemoval) GetBlocked() []string {
+	if x != nil {
+		return x.Blocked
+	}
+	return nil
+}
+
+func (x *DatacenterRemoval) GetRequestTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RequestTime
+	}
+	return nil
+}
+
+func (x *DatacenterRemoval) GetRequestedBy() string {
+	if x != nil {
+		return x.RequestedBy
+	}
+	return ""
+}
+
+// RemovalStep is one step, in this order; a step begins when those before are done.
+type RemovalStep struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stable: Policies, Exports, Peerings, Federation, Tokens, WANPool, Agents, Scan.
+	Id    string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
+	// waiting, doing, done, or skipped: there is nothing to do, or it is lost.
+	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	// What it waits for, or what was done.
+	Message       string                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	Since         *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemovalStep) Reset() {
+	*x = RemovalStep{}
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemovalStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemovalStep) ProtoMessage() {}
+
+func (x *RemovalStep) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemovalStep.ProtoReflect.Descriptor instead.
+func (*RemovalStep) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_datacenter_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RemovalStep) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RemovalStep) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *RemovalStep) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *RemovalStep) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *RemovalStep) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
 type ForeignPeering struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	PeerName string                 `protobuf:"bytes,1,opt,name=peer_name,json=peerName,proto3" json:"peer_name,omitempty"`
@@ -573,7 +776,7 @@ type ForeignPeering struct {
 
 func (x *ForeignPeering) Reset() {
 	*x = ForeignPeering{}
-	mi := &file_isthmus_v1_datacenter_proto_msgTypes[4]
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -585,7 +788,7 @@ func (x *ForeignPeering) String() string {
 func (*ForeignPeering) ProtoMessage() {}
 
 func (x *ForeignPeering) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_datacenter_proto_msgTypes[4]
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -598,7 +801,7 @@ func (x *ForeignPeering) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignPeering.ProtoReflect.Descriptor instead.
 func (*ForeignPeering) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_datacenter_proto_rawDescGZIP(), []int{4}
+	return file_isthmus_v1_datacenter_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ForeignPeering) GetPeerName() string {
@@ -645,7 +848,7 @@ type AclReplication struct {
 
 func (x *AclReplication) Reset() {
 	*x = AclReplication{}
-	mi := &file_isthmus_v1_datacenter_proto_msgTypes[5]
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -657,7 +860,7 @@ func (x *AclReplication) String() string {
 func (*AclReplication) ProtoMessage() {}
 
 func (x *AclReplication) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_datacenter_proto_msgTypes[5]
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -670,7 +873,7 @@ func (x *AclReplication) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AclReplication.ProtoReflect.Descriptor instead.
 func (*AclReplication) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_datacenter_proto_rawDescGZIP(), []int{5}
+	return file_isthmus_v1_datacenter_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AclReplication) GetEnabled() bool {
@@ -723,14 +926,16 @@ type CatalogService struct {
 	Peer      string `protobuf:"bytes,2,opt,name=peer,proto3" json:"peer,omitempty"`
 	Instances int32  `protobuf:"varint,3,opt,name=instances,proto3" json:"instances,omitempty"`
 	// Instances all of whose checks pass.
-	Healthy       int32 `protobuf:"varint,4,opt,name=healthy,proto3" json:"healthy,omitempty"`
+	Healthy int32 `protobuf:"varint,4,opt,name=healthy,proto3" json:"healthy,omitempty"`
+	// It is in the mesh: it has a sidecar proxy, or is Connect-native.
+	Mesh          bool `protobuf:"varint,5,opt,name=mesh,proto3" json:"mesh,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CatalogService) Reset() {
 	*x = CatalogService{}
-	mi := &file_isthmus_v1_datacenter_proto_msgTypes[6]
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -742,7 +947,7 @@ func (x *CatalogService) String() string {
 func (*CatalogService) ProtoMessage() {}
 
 func (x *CatalogService) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_datacenter_proto_msgTypes[6]
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -755,7 +960,7 @@ func (x *CatalogService) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CatalogService.ProtoReflect.Descriptor instead.
 func (*CatalogService) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_datacenter_proto_rawDescGZIP(), []int{6}
+	return file_isthmus_v1_datacenter_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CatalogService) GetName() string {
@@ -786,6 +991,13 @@ func (x *CatalogService) GetHealthy() int32 {
 	return 0
 }
 
+func (x *CatalogService) GetMesh() bool {
+	if x != nil {
+		return x.Mesh
+	}
+	return false
+}
+
 type ListDatacentersResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Datacenters   []*Datacenter          `protobuf:"bytes,1,rep,name=datacenters,proto3" json:"datacenters,omitempty"`
@@ -796,7 +1008,7 @@ type ListDatacentersResponse struct {
 
 func (x *ListDatacentersResponse) Reset() {
 	*x = ListDatacentersResponse{}
-	mi := &file_isthmus_v1_datacenter_proto_msgTypes[7]
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -808,7 +1020,7 @@ func (x *ListDatacentersResponse) String() string {
 func (*ListDatacentersResponse) ProtoMessage() {}
 
 func (x *ListDatacentersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_datacenter_proto_msgTypes[7]
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -821,7 +1033,7 @@ func (x *ListDatacentersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatacentersResponse.ProtoReflect.Descriptor instead.
 func (*ListDatacentersResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_datacenter_proto_rawDescGZIP(), []int{7}
+	return file_isthmus_v1_datacenter_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListDatacentersResponse) GetDatacenters() []*Datacenter {
@@ -847,7 +1059,7 @@ type CreateDatacenterRequest struct {
 
 func (x *CreateDatacenterRequest) Reset() {
 	*x = CreateDatacenterRequest{}
-	mi := &file_isthmus_v1_datacenter_proto_msgTypes[8]
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -859,7 +1071,7 @@ func (x *CreateDatacenterRequest) String() string {
 func (*CreateDatacenterRequest) ProtoMessage() {}
 
 func (x *CreateDatacenterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_datacenter_proto_msgTypes[8]
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -872,7 +1084,7 @@ func (x *CreateDatacenterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateDatacenterRequest.ProtoReflect.Descriptor instead.
 func (*CreateDatacenterRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_datacenter_proto_rawDescGZIP(), []int{8}
+	return file_isthmus_v1_datacenter_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CreateDatacenterRequest) GetDatacenter() *Datacenter {
@@ -895,7 +1107,7 @@ type UpdateDatacenterRequest struct {
 
 func (x *UpdateDatacenterRequest) Reset() {
 	*x = UpdateDatacenterRequest{}
-	mi := &file_isthmus_v1_datacenter_proto_msgTypes[9]
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +1119,7 @@ func (x *UpdateDatacenterRequest) String() string {
 func (*UpdateDatacenterRequest) ProtoMessage() {}
 
 func (x *UpdateDatacenterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_datacenter_proto_msgTypes[9]
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +1132,7 @@ func (x *UpdateDatacenterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateDatacenterRequest.ProtoReflect.Descriptor instead.
 func (*UpdateDatacenterRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_datacenter_proto_rawDescGZIP(), []int{9}
+	return file_isthmus_v1_datacenter_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *UpdateDatacenterRequest) GetDatacenter() *Datacenter {
@@ -962,7 +1174,7 @@ type ListDatacenterServicesResponse struct {
 
 func (x *ListDatacenterServicesResponse) Reset() {
 	*x = ListDatacenterServicesResponse{}
-	mi := &file_isthmus_v1_datacenter_proto_msgTypes[10]
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -974,7 +1186,7 @@ func (x *ListDatacenterServicesResponse) String() string {
 func (*ListDatacenterServicesResponse) ProtoMessage() {}
 
 func (x *ListDatacenterServicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_datacenter_proto_msgTypes[10]
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -987,7 +1199,7 @@ func (x *ListDatacenterServicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDatacenterServicesResponse.ProtoReflect.Descriptor instead.
 func (*ListDatacenterServicesResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_datacenter_proto_rawDescGZIP(), []int{10}
+	return file_isthmus_v1_datacenter_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListDatacenterServicesResponse) GetServices() []*CatalogService {
@@ -1004,6 +1216,76 @@ func (x *ListDatacenterServicesResponse) GetObserveTime() *timestamppb.Timestamp
 	return nil
 }
 
+type RemoveDatacenterRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Only tells what would be done.
+	DryRun bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// plan_digest of the dry run. Refused when it is no longer so.
+	PlanDigest    string `protobuf:"bytes,3,opt,name=plan_digest,json=planDigest,proto3" json:"plan_digest,omitempty"`
+	Lost          bool   `protobuf:"varint,4,opt,name=lost,proto3" json:"lost,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveDatacenterRequest) Reset() {
+	*x = RemoveDatacenterRequest{}
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveDatacenterRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveDatacenterRequest) ProtoMessage() {}
+
+func (x *RemoveDatacenterRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveDatacenterRequest.ProtoReflect.Descriptor instead.
+func (*RemoveDatacenterRequest) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_datacenter_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RemoveDatacenterRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RemoveDatacenterRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *RemoveDatacenterRequest) GetPlanDigest() string {
+	if x != nil {
+		return x.PlanDigest
+	}
+	return ""
+}
+
+func (x *RemoveDatacenterRequest) GetLost() bool {
+	if x != nil {
+		return x.Lost
+	}
+	return false
+}
+
 type ConfirmDatacenterRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -1013,7 +1295,7 @@ type ConfirmDatacenterRequest struct {
 
 func (x *ConfirmDatacenterRequest) Reset() {
 	*x = ConfirmDatacenterRequest{}
-	mi := &file_isthmus_v1_datacenter_proto_msgTypes[11]
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1025,7 +1307,7 @@ func (x *ConfirmDatacenterRequest) String() string {
 func (*ConfirmDatacenterRequest) ProtoMessage() {}
 
 func (x *ConfirmDatacenterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_datacenter_proto_msgTypes[11]
+	mi := &file_isthmus_v1_datacenter_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1038,7 +1320,7 @@ func (x *ConfirmDatacenterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmDatacenterRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmDatacenterRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_datacenter_proto_rawDescGZIP(), []int{11}
+	return file_isthmus_v1_datacenter_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ConfirmDatacenterRequest) GetName() string {
@@ -1053,7 +1335,7 @@ var File_isthmus_v1_datacenter_proto protoreflect.FileDescriptor
 const file_isthmus_v1_datacenter_proto_rawDesc = "" +
 	"\n" +
 	"\x1bisthmus/v1/datacenter.proto\x12\n" +
-	"isthmus.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aisthmus/v1/condition.proto\x1a\x15isthmus/v1/read.proto\"\xfc\x03\n" +
+	"isthmus.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16isthmus/v1/apply.proto\x1a\x1aisthmus/v1/condition.proto\x1a\x15isthmus/v1/read.proto\"\xfc\x03\n" +
 	"\n" +
 	"Datacenter\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12:\n" +
@@ -1089,7 +1371,8 @@ const file_isthmus_v1_datacenter_proto_rawDesc = "" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12!\n" +
 	"\fhelm_release\x18\x03 \x01(\tR\vhelmRelease\x12\x1f\n" +
 	"\vsecret_name\x18\x04 \x01(\tR\n" +
-	"secretName\"\xf9\t\n" +
+	"secretName\"\xec\n" +
+	"\n" +
 	"\x10DatacenterStatus\x125\n" +
 	"\n" +
 	"conditions\x18\x01 \x03(\v2\x15.isthmus.v1.ConditionR\n" +
@@ -1126,13 +1409,33 @@ const file_isthmus_v1_datacenter_proto_rawDesc = "" +
 	"\n" +
 	"federation\x18\x1a \x01(\tR\n" +
 	"federation\x12#\n" +
-	"\rrpc_addresses\x18\x1b \x03(\tR\frpcAddressesB\x0e\n" +
+	"\rrpc_addresses\x18\x1b \x03(\tR\frpcAddresses\x128\n" +
+	"\x18default_intention_policy\x18\x1c \x01(\tR\x16defaultIntentionPolicy\x127\n" +
+	"\aremoval\x18\x1d \x01(\v2\x1d.isthmus.v1.DatacenterRemovalR\aremovalB\x0e\n" +
 	"\f_acl_enabledB\x0e\n" +
 	"\f_tls_enabledB\x13\n" +
 	"\x11_gossip_encryptedB\x12\n" +
 	"\x10_connect_enabledB\x12\n" +
 	"\x10_peering_enabledB\x19\n" +
-	"\x17_wan_federation_enabled\"t\n" +
+	"\x17_wan_federation_enabled\"\xc1\x02\n" +
+	"\x11DatacenterRemoval\x12\x1e\n" +
+	"\n" +
+	"datacenter\x18\x01 \x01(\tR\n" +
+	"datacenter\x12-\n" +
+	"\x05steps\x18\x02 \x03(\v2\x17.isthmus.v1.RemovalStepR\x05steps\x12,\n" +
+	"\achanges\x18\x03 \x03(\v2\x12.isthmus.v1.ChangeR\achanges\x12\x1f\n" +
+	"\vplan_digest\x18\x04 \x01(\tR\n" +
+	"planDigest\x12\x12\n" +
+	"\x04lost\x18\x05 \x01(\bR\x04lost\x12\x18\n" +
+	"\ablocked\x18\x06 \x03(\tR\ablocked\x12=\n" +
+	"\frequest_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\vrequestTime\x12!\n" +
+	"\frequested_by\x18\b \x01(\tR\vrequestedBy\"\x95\x01\n" +
+	"\vRemovalStep\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05title\x18\x02 \x01(\tR\x05title\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x18\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\x120\n" +
+	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"t\n" +
 	"\x0eForeignPeering\x12\x1b\n" +
 	"\tpeer_name\x18\x01 \x01(\tR\bpeerName\x12\x17\n" +
 	"\apeer_id\x18\x02 \x01(\tR\x06peerId\x12\x14\n" +
@@ -1144,12 +1447,13 @@ const file_isthmus_v1_datacenter_proto_rawDesc = "" +
 	"\x11source_datacenter\x18\x03 \x01(\tR\x10sourceDatacenter\x12\x18\n" +
 	"\ahealthy\x18\x04 \x01(\bR\ahealthy\x12\x14\n" +
 	"\x05error\x18\x05 \x01(\tR\x05error\x12F\n" +
-	"\x11last_success_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0flastSuccessTime\"p\n" +
+	"\x11last_success_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0flastSuccessTime\"\x84\x01\n" +
 	"\x0eCatalogService\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04peer\x18\x02 \x01(\tR\x04peer\x12\x1c\n" +
 	"\tinstances\x18\x03 \x01(\x05R\tinstances\x12\x18\n" +
-	"\ahealthy\x18\x04 \x01(\x05R\ahealthy\"{\n" +
+	"\ahealthy\x18\x04 \x01(\x05R\ahealthy\x12\x12\n" +
+	"\x04mesh\x18\x05 \x01(\bR\x04mesh\"{\n" +
 	"\x17ListDatacentersResponse\x128\n" +
 	"\vdatacenters\x18\x01 \x03(\v2\x16.isthmus.v1.DatacenterR\vdatacenters\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"Y\n" +
@@ -1167,9 +1471,15 @@ const file_isthmus_v1_datacenter_proto_rawDesc = "" +
 	"\x05force\x18\x04 \x01(\bR\x05force\"\x97\x01\n" +
 	"\x1eListDatacenterServicesResponse\x126\n" +
 	"\bservices\x18\x01 \x03(\v2\x1a.isthmus.v1.CatalogServiceR\bservices\x12=\n" +
-	"\fobserve_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vobserveTime\"6\n" +
+	"\fobserve_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vobserveTime\"\x83\x01\n" +
+	"\x17RemoveDatacenterRequest\x12\x1a\n" +
+	"\x04name\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04name\x12\x17\n" +
+	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12\x1f\n" +
+	"\vplan_digest\x18\x03 \x01(\tR\n" +
+	"planDigest\x12\x12\n" +
+	"\x04lost\x18\x04 \x01(\bR\x04lost\"6\n" +
 	"\x18ConfirmDatacenterRequest\x12\x1a\n" +
-	"\x04name\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04name2\xce\x06\n" +
+	"\x04name\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04name2\xd1\a\n" +
 	"\x11DatacenterService\x12h\n" +
 	"\x0fListDatacenters\x12\x17.isthmus.v1.ListRequest\x1a#.isthmus.v1.ListDatacentersResponse\"\x17\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/datacenters\x12_\n" +
 	"\rGetDatacenter\x12\x16.isthmus.v1.GetRequest\x1a\x16.isthmus.v1.Datacenter\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/datacenters/{name}\x12t\n" +
@@ -1178,7 +1488,8 @@ const file_isthmus_v1_datacenter_proto_rawDesc = "" +
 	"\x10UpdateDatacenter\x12#.isthmus.v1.UpdateDatacenterRequest\x1a\x16.isthmus.v1.Datacenter\"5\x82\xd3\xe4\x93\x02/:\n" +
 	"datacenter2!/v1/datacenters/{datacenter.name}\x12i\n" +
 	"\x10DeleteDatacenter\x12\x19.isthmus.v1.DeleteRequest\x1a\x1a.isthmus.v1.DeleteResponse\"\x1e\x82\xd3\xe4\x93\x02\x18*\x16/v1/datacenters/{name}\x12\x85\x01\n" +
-	"\x16ListDatacenterServices\x12\x16.isthmus.v1.GetRequest\x1a*.isthmus.v1.ListDatacenterServicesResponse\"'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/datacenters/{name}/services\x12|\n" +
+	"\x16ListDatacenterServices\x12\x16.isthmus.v1.GetRequest\x1a*.isthmus.v1.ListDatacenterServicesResponse\"'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/datacenters/{name}/services\x12\x80\x01\n" +
+	"\x10RemoveDatacenter\x12#.isthmus.v1.RemoveDatacenterRequest\x1a\x1d.isthmus.v1.DatacenterRemoval\"(\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/v1/datacenters/{name}:remove\x12|\n" +
 	"\x11ConfirmDatacenter\x12$.isthmus.v1.ConfirmDatacenterRequest\x1a\x16.isthmus.v1.Datacenter\")\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/datacenters/{name}:confirmB$Z\"isthmus/proto/isthmus/v1;isthmusv1b\x06proto3"
 
 var (
@@ -1193,68 +1504,79 @@ func file_isthmus_v1_datacenter_proto_rawDescGZIP() []byte {
 	return file_isthmus_v1_datacenter_proto_rawDescData
 }
 
-var file_isthmus_v1_datacenter_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_isthmus_v1_datacenter_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_isthmus_v1_datacenter_proto_goTypes = []any{
 	(*Datacenter)(nil),                     // 0: isthmus.v1.Datacenter
 	(*DatacenterSpec)(nil),                 // 1: isthmus.v1.DatacenterSpec
 	(*KubernetesSpec)(nil),                 // 2: isthmus.v1.KubernetesSpec
 	(*DatacenterStatus)(nil),               // 3: isthmus.v1.DatacenterStatus
-	(*ForeignPeering)(nil),                 // 4: isthmus.v1.ForeignPeering
-	(*AclReplication)(nil),                 // 5: isthmus.v1.AclReplication
-	(*CatalogService)(nil),                 // 6: isthmus.v1.CatalogService
-	(*ListDatacentersResponse)(nil),        // 7: isthmus.v1.ListDatacentersResponse
-	(*CreateDatacenterRequest)(nil),        // 8: isthmus.v1.CreateDatacenterRequest
-	(*UpdateDatacenterRequest)(nil),        // 9: isthmus.v1.UpdateDatacenterRequest
-	(*ListDatacenterServicesResponse)(nil), // 10: isthmus.v1.ListDatacenterServicesResponse
-	(*ConfirmDatacenterRequest)(nil),       // 11: isthmus.v1.ConfirmDatacenterRequest
-	nil,                                    // 12: isthmus.v1.Datacenter.LabelsEntry
-	(*timestamppb.Timestamp)(nil),          // 13: google.protobuf.Timestamp
-	(*Condition)(nil),                      // 14: isthmus.v1.Condition
-	(*fieldmaskpb.FieldMask)(nil),          // 15: google.protobuf.FieldMask
-	(*ListRequest)(nil),                    // 16: isthmus.v1.ListRequest
-	(*GetRequest)(nil),                     // 17: isthmus.v1.GetRequest
-	(*DeleteRequest)(nil),                  // 18: isthmus.v1.DeleteRequest
-	(*DeleteResponse)(nil),                 // 19: isthmus.v1.DeleteResponse
+	(*DatacenterRemoval)(nil),              // 4: isthmus.v1.DatacenterRemoval
+	(*RemovalStep)(nil),                    // 5: isthmus.v1.RemovalStep
+	(*ForeignPeering)(nil),                 // 6: isthmus.v1.ForeignPeering
+	(*AclReplication)(nil),                 // 7: isthmus.v1.AclReplication
+	(*CatalogService)(nil),                 // 8: isthmus.v1.CatalogService
+	(*ListDatacentersResponse)(nil),        // 9: isthmus.v1.ListDatacentersResponse
+	(*CreateDatacenterRequest)(nil),        // 10: isthmus.v1.CreateDatacenterRequest
+	(*UpdateDatacenterRequest)(nil),        // 11: isthmus.v1.UpdateDatacenterRequest
+	(*ListDatacenterServicesResponse)(nil), // 12: isthmus.v1.ListDatacenterServicesResponse
+	(*RemoveDatacenterRequest)(nil),        // 13: isthmus.v1.RemoveDatacenterRequest
+	(*ConfirmDatacenterRequest)(nil),       // 14: isthmus.v1.ConfirmDatacenterRequest
+	nil,                                    // 15: isthmus.v1.Datacenter.LabelsEntry
+	(*timestamppb.Timestamp)(nil),          // 16: google.protobuf.Timestamp
+	(*Condition)(nil),                      // 17: isthmus.v1.Condition
+	(*Change)(nil),                         // 18: isthmus.v1.Change
+	(*fieldmaskpb.FieldMask)(nil),          // 19: google.protobuf.FieldMask
+	(*ListRequest)(nil),                    // 20: isthmus.v1.ListRequest
+	(*GetRequest)(nil),                     // 21: isthmus.v1.GetRequest
+	(*DeleteRequest)(nil),                  // 22: isthmus.v1.DeleteRequest
+	(*DeleteResponse)(nil),                 // 23: isthmus.v1.DeleteResponse
 }
 var file_isthmus_v1_datacenter_proto_depIdxs = []int32{
-	12, // 0: isthmus.v1.Datacenter.labels:type_name -> isthmus.v1.Datacenter.LabelsEntry
-	13, // 1: isthmus.v1.Datacenter.create_time:type_name -> google.protobuf.Timestamp
-	13, // 2: isthmus.v1.Datacenter.update_time:type_name -> google.protobuf.Timestamp
-	13, // 3: isthmus.v1.Datacenter.delete_time:type_name -> google.protobuf.Timestamp
+	15, // 0: isthmus.v1.Datacenter.labels:type_name -> isthmus.v1.Datacenter.LabelsEntry
+	16, // 1: isthmus.v1.Datacenter.create_time:type_name -> google.protobuf.Timestamp
+	16, // 2: isthmus.v1.Datacenter.update_time:type_name -> google.protobuf.Timestamp
+	16, // 3: isthmus.v1.Datacenter.delete_time:type_name -> google.protobuf.Timestamp
 	1,  // 4: isthmus.v1.Datacenter.spec:type_name -> isthmus.v1.DatacenterSpec
 	3,  // 5: isthmus.v1.Datacenter.status:type_name -> isthmus.v1.DatacenterStatus
 	2,  // 6: isthmus.v1.DatacenterSpec.kubernetes:type_name -> isthmus.v1.KubernetesSpec
-	14, // 7: isthmus.v1.DatacenterStatus.conditions:type_name -> isthmus.v1.Condition
-	13, // 8: isthmus.v1.DatacenterStatus.agent_since:type_name -> google.protobuf.Timestamp
-	13, // 9: isthmus.v1.DatacenterStatus.ca_expire_time:type_name -> google.protobuf.Timestamp
-	4,  // 10: isthmus.v1.DatacenterStatus.foreign_peerings:type_name -> isthmus.v1.ForeignPeering
-	5,  // 11: isthmus.v1.DatacenterStatus.acl_replication:type_name -> isthmus.v1.AclReplication
-	13, // 12: isthmus.v1.AclReplication.last_success_time:type_name -> google.protobuf.Timestamp
-	0,  // 13: isthmus.v1.ListDatacentersResponse.datacenters:type_name -> isthmus.v1.Datacenter
-	0,  // 14: isthmus.v1.CreateDatacenterRequest.datacenter:type_name -> isthmus.v1.Datacenter
-	0,  // 15: isthmus.v1.UpdateDatacenterRequest.datacenter:type_name -> isthmus.v1.Datacenter
-	15, // 16: isthmus.v1.UpdateDatacenterRequest.update_mask:type_name -> google.protobuf.FieldMask
-	6,  // 17: isthmus.v1.ListDatacenterServicesResponse.services:type_name -> isthmus.v1.CatalogService
-	13, // 18: isthmus.v1.ListDatacenterServicesResponse.observe_time:type_name -> google.protobuf.Timestamp
-	16, // 19: isthmus.v1.DatacenterService.ListDatacenters:input_type -> isthmus.v1.ListRequest
-	17, // 20: isthmus.v1.DatacenterService.GetDatacenter:input_type -> isthmus.v1.GetRequest
-	8,  // 21: isthmus.v1.DatacenterService.CreateDatacenter:input_type -> isthmus.v1.CreateDatacenterRequest
-	9,  // 22: isthmus.v1.DatacenterService.UpdateDatacenter:input_type -> isthmus.v1.UpdateDatacenterRequest
-	18, // 23: isthmus.v1.DatacenterService.DeleteDatacenter:input_type -> isthmus.v1.DeleteRequest
-	17, // 24: isthmus.v1.DatacenterService.ListDatacenterServices:input_type -> isthmus.v1.GetRequest
-	11, // 25: isthmus.v1.DatacenterService.ConfirmDatacenter:input_type -> isthmus.v1.ConfirmDatacenterRequest
-	7,  // 26: isthmus.v1.DatacenterService.ListDatacenters:output_type -> isthmus.v1.ListDatacentersResponse
-	0,  // 27: isthmus.v1.DatacenterService.GetDatacenter:output_type -> isthmus.v1.Datacenter
-	0,  // 28: isthmus.v1.DatacenterService.CreateDatacenter:output_type -> isthmus.v1.Datacenter
-	0,  // 29: isthmus.v1.DatacenterService.UpdateDatacenter:output_type -> isthmus.v1.Datacenter
-	19, // 30: isthmus.v1.DatacenterService.DeleteDatacenter:output_type -> isthmus.v1.DeleteResponse
-	10, // 31: isthmus.v1.DatacenterService.ListDatacenterServices:output_type -> isthmus.v1.ListDatacenterServicesResponse
-	0,  // 32: isthmus.v1.DatacenterService.ConfirmDatacenter:output_type -> isthmus.v1.Datacenter
-	26, // [26:33] is the sub-list for method output_type
-	19, // [19:26] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	17, // 7: isthmus.v1.DatacenterStatus.conditions:type_name -> isthmus.v1.Condition
+	16, // 8: isthmus.v1.DatacenterStatus.agent_since:type_name -> google.protobuf.Timestamp
+	16, // 9: isthmus.v1.DatacenterStatus.ca_expire_time:type_name -> google.protobuf.Timestamp
+	6,  // 10: isthmus.v1.DatacenterStatus.foreign_peerings:type_name -> isthmus.v1.ForeignPeering
+	7,  // 11: isthmus.v1.DatacenterStatus.acl_replication:type_name -> isthmus.v1.AclReplication
+	4,  // 12: isthmus.v1.DatacenterStatus.removal:type_name -> isthmus.v1.DatacenterRemoval
+	5,  // 13: isthmus.v1.DatacenterRemoval.steps:type_name -> isthmus.v1.RemovalStep
+	18, // 14: isthmus.v1.DatacenterRemoval.changes:type_name -> isthmus.v1.Change
+	16, // 15: isthmus.v1.DatacenterRemoval.request_time:type_name -> google.protobuf.Timestamp
+	16, // 16: isthmus.v1.RemovalStep.since:type_name -> google.protobuf.Timestamp
+	16, // 17: isthmus.v1.AclReplication.last_success_time:type_name -> google.protobuf.Timestamp
+	0,  // 18: isthmus.v1.ListDatacentersResponse.datacenters:type_name -> isthmus.v1.Datacenter
+	0,  // 19: isthmus.v1.CreateDatacenterRequest.datacenter:type_name -> isthmus.v1.Datacenter
+	0,  // 20: isthmus.v1.UpdateDatacenterRequest.datacenter:type_name -> isthmus.v1.Datacenter
+	19, // 21: isthmus.v1.UpdateDatacenterRequest.update_mask:type_name -> google.protobuf.FieldMask
+	8,  // 22: isthmus.v1.ListDatacenterServicesResponse.services:type_name -> isthmus.v1.CatalogService
+	16, // 23: isthmus.v1.ListDatacenterServicesResponse.observe_time:type_name -> google.protobuf.Timestamp
+	20, // 24: isthmus.v1.DatacenterService.ListDatacenters:input_type -> isthmus.v1.ListRequest
+	21, // 25: isthmus.v1.DatacenterService.GetDatacenter:input_type -> isthmus.v1.GetRequest
+	10, // 26: isthmus.v1.DatacenterService.CreateDatacenter:input_type -> isthmus.v1.CreateDatacenterRequest
+	11, // 27: isthmus.v1.DatacenterService.UpdateDatacenter:input_type -> isthmus.v1.UpdateDatacenterRequest
+	22, // 28: isthmus.v1.DatacenterService.DeleteDatacenter:input_type -> isthmus.v1.DeleteRequest
+	21, // 29: isthmus.v1.DatacenterService.ListDatacenterServices:input_type -> isthmus.v1.GetRequest
+	13, // 30: isthmus.v1.DatacenterService.RemoveDatacenter:input_type -> isthmus.v1.RemoveDatacenterRequest
+	14, // 31: isthmus.v1.DatacenterService.ConfirmDatacenter:input_type -> isthmus.v1.ConfirmDatacenterRequest
+	9,  // 32: isthmus.v1.DatacenterService.ListDatacenters:output_type -> isthmus.v1.ListDatacentersResponse
+	0,  // 33: isthmus.v1.DatacenterService.GetDatacenter:output_type -> isthmus.v1.Datacenter
+	0,  // 34: isthmus.v1.DatacenterService.CreateDatacenter:output_type -> isthmus.v1.Datacenter
+	0,  // 35: isthmus.v1.DatacenterService.UpdateDatacenter:output_type -> isthmus.v1.Datacenter
+	23, // 36: isthmus.v1.DatacenterService.DeleteDatacenter:output_type -> isthmus.v1.DeleteResponse
+	12, // 37: isthmus.v1.DatacenterService.ListDatacenterServices:output_type -> isthmus.v1.ListDatacenterServicesResponse
+	4,  // 38: isthmus.v1.DatacenterService.RemoveDatacenter:output_type -> isthmus.v1.DatacenterRemoval
+	0,  // 39: isthmus.v1.DatacenterService.ConfirmDatacenter:output_type -> isthmus.v1.Datacenter
+	32, // [32:40] is the sub-list for method output_type
+	24, // [24:32] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_isthmus_v1_datacenter_proto_init() }
@@ -1262,6 +1584,7 @@ func file_isthmus_v1_datacenter_proto_init() {
 	if File_isthmus_v1_datacenter_proto != nil {
 		return
 	}
+	file_isthmus_v1_apply_proto_init()
 	file_isthmus_v1_condition_proto_init()
 	file_isthmus_v1_read_proto_init()
 	file_isthmus_v1_datacenter_proto_msgTypes[3].OneofWrappers = []any{}
@@ -1271,7 +1594,7 @@ func file_isthmus_v1_datacenter_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_isthmus_v1_datacenter_proto_rawDesc), len(file_isthmus_v1_datacenter_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

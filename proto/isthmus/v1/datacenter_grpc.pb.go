@@ -25,6 +25,7 @@ const (
 	DatacenterService_UpdateDatacenter_FullMethodName       = "/isthmus.v1.DatacenterService/UpdateDatacenter"
 	DatacenterService_DeleteDatacenter_FullMethodName       = "/isthmus.v1.DatacenterService/DeleteDatacenter"
 	DatacenterService_ListDatacenterServices_FullMethodName = "/isthmus.v1.DatacenterService/ListDatacenterServices"
+	DatacenterService_RemoveDatacenter_FullMethodName       = "/isthmus.v1.DatacenterService/RemoveDatacenter"
 	DatacenterService_ConfirmDatacenter_FullMethodName      = "/isthmus.v1.DatacenterService/ConfirmDatacenter"
 )
 
@@ -39,6 +40,8 @@ type DatacenterServiceClient interface {
 	DeleteDatacenter(ctx context.Context, in *DeleteRequest, opts ...grpc.CallOption) (*DeleteResponse, error)
 	// The services that the datacenter's agent saw last, imported ones included.
 	ListDatacenterServices(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*ListDatacenterServicesResponse, error)
+	// Takes a datacenter out of the fleet, step by step, until nothing of it is left in the others.
+	RemoveDatacenter(ctx context.Context, in *RemoveDatacenterRequest, opts ...grpc.CallOption) (*DatacenterRemoval, error)
 	// After a restore of the store: lets the agents of this datacenter remove what the restored state no longer wants.
 	ConfirmDatacenter(ctx context.Context, in *ConfirmDatacenterRequest, opts ...grpc.CallOption) (*Datacenter, error)
 }
@@ -111,6 +114,16 @@ func (c *datacenterServiceClient) ListDatacenterServices(ctx context.Context, in
 	return out, nil
 }
 
+func (c *datacenterServiceClient) RemoveDatacenter(ctx context.Context, in *RemoveDatacenterRequest, opts ...grpc.CallOption) (*DatacenterRemoval, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DatacenterRemoval)
+	err := c.cc.Invoke(ctx, DatacenterService_RemoveDatacenter_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *datacenterServiceClient) ConfirmDatacenter(ctx context.Context, in *ConfirmDatacenterRequest, opts ...grpc.CallOption) (*Datacenter, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Datacenter)
@@ -132,6 +145,8 @@ type DatacenterServiceServer interface {
 	DeleteDatacenter(context.Context, *DeleteRequest) (*DeleteResponse, error)
 	// The services that the datacenter's agent saw last, imported ones included.
 	ListDatacenterServices(context.Context, *GetRequest) (*ListDatacenterServicesResponse, error)
+	// Takes a datacenter out of the fleet, step by step, until nothing of it is left in the others.
+	RemoveDatacenter(context.Context, *RemoveDatacenterRequest) (*DatacenterRemoval, error)
 	// After a restore of the store: lets the agents of this datacenter remove what the restored state no longer wants.
 	ConfirmDatacenter(context.Context, *ConfirmDatacenterRequest) (*Datacenter, error)
 	mustEmbedUnimplementedDatacenterServiceServer()
@@ -161,6 +176,9 @@ func (UnimplementedDatacenterServiceServer) DeleteDatacenter(context.Context, *D
 }
 func (UnimplementedDatacenterServiceServer) ListDatacenterServices(context.Context, *GetRequest) (*ListDatacenterServicesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListDatacenterServices not implemented")
+}
+func (UnimplementedDatacenterServiceServer) RemoveDatacenter(context.Context, *RemoveDatacenterRequest) (*DatacenterRemoval, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveDatacenter not implemented")
 }
 func (UnimplementedDatacenterServiceServer) ConfirmDatacenter(context.Context, *ConfirmDatacenterRequest) (*Datacenter, error) {
 	return nil, status.Error(codes.Unimplemented, "method ConfirmDatacenter not implemented")
@@ -294,6 +312,24 @@ func _DatacenterService_ListDatacenterServices_Handler(srv interface{}, ctx cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DatacenterService_RemoveDatacenter_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveDatacenterRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DatacenterServiceServer).RemoveDatacenter(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DatacenterService_RemoveDatacenter_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DatacenterServiceServer).RemoveDatacenter(ctx, req.(*RemoveDatacenterRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DatacenterService_ConfirmDatacenter_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ConfirmDatacenterRequest)
 	if err := dec(in); err != nil {
@@ -342,6 +378,10 @@ var DatacenterService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListDatacenterServices",
 			Handler:    _DatacenterService_ListDatacenterServices_Handler,
+		},
+		{
+			MethodName: "RemoveDatacenter",
+			Handler:    _DatacenterService_RemoveDatacenter_Handler,
 		},
 		{
 			MethodName: "ConfirmDatacenter",

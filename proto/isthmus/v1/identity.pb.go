@@ -461,8 +461,10 @@ type AgentStatus struct {
 	CertificateExpireTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=certificate_expire_time,json=certificateExpireTime,proto3" json:"certificate_expire_time,omitempty"`
 	// Serial number (hex) of the certificate issued last.
 	CertificateSerial string `protobuf:"bytes,11,opt,name=certificate_serial,json=certificateSerial,proto3" json:"certificate_serial,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// How far its clock is ahead of the server's (behind: negative), in whole seconds, when it is more than one.
+	ClockSkewSeconds int32 `protobuf:"varint,12,opt,name=clock_skew_seconds,json=clockSkewSeconds,proto3" json:"clock_skew_seconds,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *AgentStatus) Reset() {
@@ -570,6 +572,13 @@ func (x *AgentStatus) GetCertificateSerial() string {
 		return x.CertificateSerial
 	}
 	return ""
+}
+
+func (x *AgentStatus) GetClockSkewSeconds() int32 {
+	if x != nil {
+		return x.ClockSkewSeconds
+	}
+	return 0
 }
 
 // APIToken lets a person or a program use the API.
@@ -1347,7 +1356,7 @@ const file_isthmus_v1_identity_proto_rawDesc = "" +
 	"datacenter\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x129\n" +
 	"\vattestation\x18\x03 \x01(\v2\x17.isthmus.v1.AttestationR\vattestation\x120\n" +
-	"\bapproval\x18\x04 \x01(\v2\x14.isthmus.v1.ApprovalR\bapproval\"\xc0\x03\n" +
+	"\bapproval\x18\x04 \x01(\v2\x14.isthmus.v1.ApprovalR\bapproval\"\xee\x03\n" +
 	"\vAgentStatus\x125\n" +
 	"\n" +
 	"conditions\x18\x01 \x03(\v2\x15.isthmus.v1.ConditionR\n" +
@@ -1362,7 +1371,8 @@ const file_isthmus_v1_identity_proto_rawDesc = "" +
 	"\x06leader\x18\t \x01(\bR\x06leader\x12R\n" +
 	"\x17certificate_expire_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\x15certificateExpireTime\x12-\n" +
-	"\x12certificate_serial\x18\v \x01(\tR\x11certificateSerial\"\xf4\x03\n" +
+	"\x12certificate_serial\x18\v \x01(\tR\x11certificateSerial\x12,\n" +
+	"\x12clock_skew_seconds\x18\f \x01(\x05R\x10clockSkewSeconds\"\xf4\x03\n" +
 	"\bAPIToken\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x128\n" +
 	"\x06labels\x18\x02 \x03(\v2 .isthmus.v1.APIToken.LabelsEntryR\x06labels\x12\x10\n" +

@@ -161,8 +161,10 @@ type PeeringSpec struct {
 	ServerExternalAddresses []string `protobuf:"bytes,8,rep,name=server_external_addresses,json=serverExternalAddresses,proto3" json:"server_external_addresses,omitempty"`
 	// Raise it to ask for a new token (isthmus peering rotate does).
 	TokenGeneration int32 `protobuf:"varint,9,opt,name=token_generation,json=tokenGeneration,proto3" json:"token_generation,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// What to do about a stream that hangs: off, suggest (default) or auto. Steps: a fresh token, then a transfer of the dialer's leadership.
+	Heal          string `protobuf:"bytes,10,opt,name=heal,proto3" json:"heal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PeeringSpec) Reset() {
@@ -258,6 +260,13 @@ func (x *PeeringSpec) GetTokenGeneration() int32 {
 	return 0
 }
 
+func (x *PeeringSpec) GetHeal() string {
+	if x != nil {
+		return x.Heal
+	}
+	return ""
+}
+
 type PeeringStatus struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Conditions []*Condition           `protobuf:"bytes,1,rep,name=conditions,proto3" json:"conditions,omitempty"`
@@ -269,11 +278,14 @@ type PeeringStatus struct {
 	Verdict      string                 `protobuf:"bytes,4,opt,name=verdict,proto3" json:"verdict,omitempty"`
 	VerdictSince *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=verdict_since,json=verdictSince,proto3" json:"verdict_since,omitempty"`
 	// One CamelCase word, and a sentence with the evidence of both ends.
-	Reason        string       `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
-	Message       string       `protobuf:"bytes,7,opt,name=message,proto3" json:"message,omitempty"`
-	Acceptor      *PeeringEnd  `protobuf:"bytes,8,opt,name=acceptor,proto3" json:"acceptor,omitempty"`
-	Dialer        *PeeringEnd  `protobuf:"bytes,9,opt,name=dialer,proto3" json:"dialer,omitempty"`
-	Token         *TokenStatus `protobuf:"bytes,10,opt,name=token,proto3" json:"token,omitempty"`
+	Reason   string       `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	Message  string       `protobuf:"bytes,7,opt,name=message,proto3" json:"message,omitempty"`
+	Acceptor *PeeringEnd  `protobuf:"bytes,8,opt,name=acceptor,proto3" json:"acceptor,omitempty"`
+	Dialer   *PeeringEnd  `protobuf:"bytes,9,opt,name=dialer,proto3" json:"dialer,omitempty"`
+	Token    *TokenStatus `protobuf:"bytes,10,opt,name=token,proto3" json:"token,omitempty"`
+	// The direction in which nothing arrives: to-acceptor, to-dialer or both; empty: none.
+	Broken        string      `protobuf:"bytes,11,opt,name=broken,proto3" json:"broken,omitempty"`
+	Heal          *HealStatus `protobuf:"bytes,12,opt,name=heal,proto3" json:"heal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -378,6 +390,118 @@ func (x *PeeringStatus) GetToken() *TokenStatus {
 	return nil
 }
 
+func (x *PeeringStatus) GetBroken() string {
+	if x != nil {
+		return x.Broken
+	}
+	return ""
+}
+
+func (x *PeeringStatus) GetHeal() *HealStatus {
+	if x != nil {
+		return x.Heal
+	}
+	return nil
+}
+
+// HealStatus is what is done about a stream that hangs, since it does.
+type HealStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The step that is suggested, under way or done last: reestablish or transfer-leader; empty: none.
+	Step string `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
+	// suggested, trying, helped or exhausted: nothing helped, a person is needed.
+	State   string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	Message string                 `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	Time    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
+	// Steps tried since the peering was healthy.
+	Tried int32 `protobuf:"varint,5,opt,name=tried,proto3" json:"tried,omitempty"`
+	// The transfer of leadership that the dialer's agent shall have done.
+	LeaderTransfer int32 `protobuf:"varint,6,opt,name=leader_transfer,json=leaderTransfer,proto3" json:"leader_transfer,omitempty"`
+	// Set by isthmus peering heal: the next step is wanted now.
+	Requested     bool `protobuf:"varint,7,opt,name=requested,proto3" json:"requested,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HealStatus) Reset() {
+	*x = HealStatus{}
+	mi := &file_isthmus_v1_peering_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HealStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HealStatus) ProtoMessage() {}
+
+func (x *HealStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_peering_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HealStatus.ProtoReflect.Descriptor instead.
+func (*HealStatus) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_peering_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *HealStatus) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *HealStatus) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *HealStatus) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *HealStatus) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *HealStatus) GetTried() int32 {
+	if x != nil {
+		return x.Tried
+	}
+	return 0
+}
+
+func (x *HealStatus) GetLeaderTransfer() int32 {
+	if x != nil {
+		return x.LeaderTransfer
+	}
+	return 0
+}
+
+func (x *HealStatus) GetRequested() bool {
+	if x != nil {
+		return x.Requested
+	}
+	return false
+}
+
 // PeeringEnd is what the agent of one end saw.
 type PeeringEnd struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -395,15 +519,21 @@ type PeeringEnd struct {
 	// The token generation that this end made or used last.
 	Generation int32 `protobuf:"varint,9,opt,name=generation,proto3" json:"generation,omitempty"`
 	// What keeps the agent from doing its part; empty when nothing does.
-	ErrorReason   string `protobuf:"bytes,10,opt,name=error_reason,json=errorReason,proto3" json:"error_reason,omitempty"`
-	Error         string `protobuf:"bytes,11,opt,name=error,proto3" json:"error,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ErrorReason string `protobuf:"bytes,10,opt,name=error_reason,json=errorReason,proto3" json:"error_reason,omitempty"`
+	Error       string `protobuf:"bytes,11,opt,name=error,proto3" json:"error,omitempty"`
+	// While the heartbeat is not fresh: when Consul last got a heartbeat, got anything, and sent something.
+	HeartbeatTime       *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=heartbeat_time,json=heartbeatTime,proto3" json:"heartbeat_time,omitempty"`
+	ReceiveTime         *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=receive_time,json=receiveTime,proto3" json:"receive_time,omitempty"`
+	SendTime            *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=send_time,json=sendTime,proto3" json:"send_time,omitempty"`
+	LeaderTransfer      int32                  `protobuf:"varint,15,opt,name=leader_transfer,json=leaderTransfer,proto3" json:"leader_transfer,omitempty"`
+	LeaderTransferError string                 `protobuf:"bytes,16,opt,name=leader_transfer_error,json=leaderTransferError,proto3" json:"leader_transfer_error,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *PeeringEnd) Reset() {
 	*x = PeeringEnd{}
-	mi := &file_isthmus_v1_peering_proto_msgTypes[3]
+	mi := &file_isthmus_v1_peering_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -415,7 +545,7 @@ func (x *PeeringEnd) String() string {
 func (*PeeringEnd) ProtoMessage() {}
 
 func (x *PeeringEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_peering_proto_msgTypes[3]
+	mi := &file_isthmus_v1_peering_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -428,7 +558,7 @@ func (x *PeeringEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeeringEnd.ProtoReflect.Descriptor instead.
 func (*PeeringEnd) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_peering_proto_rawDescGZIP(), []int{3}
+	return file_isthmus_v1_peering_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PeeringEnd) GetDatacenter() string {
@@ -508,6 +638,41 @@ func (x *PeeringEnd) GetError() string {
 	return ""
 }
 
+func (x *PeeringEnd) GetHeartbeatTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HeartbeatTime
+	}
+	return nil
+}
+
+func (x *PeeringEnd) GetReceiveTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReceiveTime
+	}
+	return nil
+}
+
+func (x *PeeringEnd) GetSendTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SendTime
+	}
+	return nil
+}
+
+func (x *PeeringEnd) GetLeaderTransfer() int32 {
+	if x != nil {
+		return x.LeaderTransfer
+	}
+	return 0
+}
+
+func (x *PeeringEnd) GetLeaderTransferError() string {
+	if x != nil {
+		return x.LeaderTransferError
+	}
+	return ""
+}
+
 type TokenStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The generation that agents obey. Only the controller raises it.
@@ -528,7 +693,7 @@ type TokenStatus struct {
 
 func (x *TokenStatus) Reset() {
 	*x = TokenStatus{}
-	mi := &file_isthmus_v1_peering_proto_msgTypes[4]
+	mi := &file_isthmus_v1_peering_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -540,7 +705,7 @@ func (x *TokenStatus) String() string {
 func (*TokenStatus) ProtoMessage() {}
 
 func (x *TokenStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_peering_proto_msgTypes[4]
+	mi := &file_isthmus_v1_peering_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -553,7 +718,7 @@ func (x *TokenStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenStatus.ProtoReflect.Descriptor instead.
 func (*TokenStatus) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_peering_proto_rawDescGZIP(), []int{4}
+	return file_isthmus_v1_peering_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *TokenStatus) GetGeneration() int32 {
@@ -624,7 +789,7 @@ type TokenEntry struct {
 
 func (x *TokenEntry) Reset() {
 	*x = TokenEntry{}
-	mi := &file_isthmus_v1_peering_proto_msgTypes[5]
+	mi := &file_isthmus_v1_peering_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -636,7 +801,7 @@ func (x *TokenEntry) String() string {
 func (*TokenEntry) ProtoMessage() {}
 
 func (x *TokenEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_peering_proto_msgTypes[5]
+	mi := &file_isthmus_v1_peering_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -649,7 +814,7 @@ func (x *TokenEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenEntry.ProtoReflect.Descriptor instead.
 func (*TokenEntry) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_peering_proto_rawDescGZIP(), []int{5}
+	return file_isthmus_v1_peering_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *TokenEntry) GetGeneration() int32 {
@@ -760,7 +925,7 @@ type ListPeeringsResponse struct {
 
 func (x *ListPeeringsResponse) Reset() {
 	*x = ListPeeringsResponse{}
-	mi := &file_isthmus_v1_peering_proto_msgTypes[6]
+	mi := &file_isthmus_v1_peering_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -772,7 +937,7 @@ func (x *ListPeeringsResponse) String() string {
 func (*ListPeeringsResponse) ProtoMessage() {}
 
 func (x *ListPeeringsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_peering_proto_msgTypes[6]
+	mi := &file_isthmus_v1_peering_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -785,7 +950,7 @@ func (x *ListPeeringsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPeeringsResponse.ProtoReflect.Descriptor instead.
 func (*ListPeeringsResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_peering_proto_rawDescGZIP(), []int{6}
+	return file_isthmus_v1_peering_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListPeeringsResponse) GetPeerings() []*Peering {
@@ -811,7 +976,7 @@ type CreatePeeringRequest struct {
 
 func (x *CreatePeeringRequest) Reset() {
 	*x = CreatePeeringRequest{}
-	mi := &file_isthmus_v1_peering_proto_msgTypes[7]
+	mi := &file_isthmus_v1_peering_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -823,7 +988,7 @@ func (x *CreatePeeringRequest) String() string {
 func (*CreatePeeringRequest) ProtoMessage() {}
 
 func (x *CreatePeeringRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_peering_proto_msgTypes[7]
+	mi := &file_isthmus_v1_peering_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -836,7 +1001,7 @@ func (x *CreatePeeringRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePeeringRequest.ProtoReflect.Descriptor instead.
 func (*CreatePeeringRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_peering_proto_rawDescGZIP(), []int{7}
+	return file_isthmus_v1_peering_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CreatePeeringRequest) GetPeering() *Peering {
@@ -857,7 +1022,7 @@ type UpdatePeeringRequest struct {
 
 func (x *UpdatePeeringRequest) Reset() {
 	*x = UpdatePeeringRequest{}
-	mi := &file_isthmus_v1_peering_proto_msgTypes[8]
+	mi := &file_isthmus_v1_peering_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -869,7 +1034,7 @@ func (x *UpdatePeeringRequest) String() string {
 func (*UpdatePeeringRequest) ProtoMessage() {}
 
 func (x *UpdatePeeringRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_peering_proto_msgTypes[8]
+	mi := &file_isthmus_v1_peering_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -882,7 +1047,7 @@ func (x *UpdatePeeringRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatePeeringRequest.ProtoReflect.Descriptor instead.
 func (*UpdatePeeringRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_peering_proto_rawDescGZIP(), []int{8}
+	return file_isthmus_v1_peering_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UpdatePeeringRequest) GetPeering() *Peering {
@@ -916,7 +1081,7 @@ type RotatePeeringRequest struct {
 
 func (x *RotatePeeringRequest) Reset() {
 	*x = RotatePeeringRequest{}
-	mi := &file_isthmus_v1_peering_proto_msgTypes[9]
+	mi := &file_isthmus_v1_peering_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -928,7 +1093,7 @@ func (x *RotatePeeringRequest) String() string {
 func (*RotatePeeringRequest) ProtoMessage() {}
 
 func (x *RotatePeeringRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_peering_proto_msgTypes[9]
+	mi := &file_isthmus_v1_peering_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -941,7 +1106,7 @@ func (x *RotatePeeringRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotatePeeringRequest.ProtoReflect.Descriptor instead.
 func (*RotatePeeringRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_peering_proto_rawDescGZIP(), []int{9}
+	return file_isthmus_v1_peering_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RotatePeeringRequest) GetName() string {
@@ -952,6 +1117,58 @@ func (x *RotatePeeringRequest) GetName() string {
 }
 
 func (x *RotatePeeringRequest) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+type HealPeeringRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HealPeeringRequest) Reset() {
+	*x = HealPeeringRequest{}
+	mi := &file_isthmus_v1_peering_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HealPeeringRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HealPeeringRequest) ProtoMessage() {}
+
+func (x *HealPeeringRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_peering_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HealPeeringRequest.ProtoReflect.Descriptor instead.
+func (*HealPeeringRequest) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_peering_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *HealPeeringRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *HealPeeringRequest) GetIndex() uint64 {
 	if x != nil {
 		return x.Index
 	}
@@ -969,7 +1186,7 @@ type ImportPeeringRequest struct {
 
 func (x *ImportPeeringRequest) Reset() {
 	*x = ImportPeeringRequest{}
-	mi := &file_isthmus_v1_peering_proto_msgTypes[10]
+	mi := &file_isthmus_v1_peering_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -981,7 +1198,7 @@ func (x *ImportPeeringRequest) String() string {
 func (*ImportPeeringRequest) ProtoMessage() {}
 
 func (x *ImportPeeringRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_peering_proto_msgTypes[10]
+	mi := &file_isthmus_v1_peering_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -994,7 +1211,7 @@ func (x *ImportPeeringRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportPeeringRequest.ProtoReflect.Descriptor instead.
 func (*ImportPeeringRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_peering_proto_rawDescGZIP(), []int{10}
+	return file_isthmus_v1_peering_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ImportPeeringRequest) GetName() string {
@@ -1036,7 +1253,7 @@ const file_isthmus_v1_peering_proto_rawDesc = "" +
 	"\x06status\x18\v \x01(\v2\x19.isthmus.v1.PeeringStatusR\x06status\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa4\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd6\x03\n" +
 	"\vPeeringSpec\x12\x1a\n" +
 	"\bacceptor\x18\x01 \x01(\tR\bacceptor\x12+\n" +
 	"\x11external_acceptor\x18\x02 \x01(\tR\x10externalAcceptor\x12\x16\n" +
@@ -1046,8 +1263,10 @@ const file_isthmus_v1_peering_proto_rawDesc = "" +
 	"\x10dialer_peer_name\x18\x06 \x01(\tR\x0edialerPeerName\x12.\n" +
 	"\x10through_gateways\x18\a \x01(\bH\x00R\x0fthroughGateways\x88\x01\x01\x12:\n" +
 	"\x19server_external_addresses\x18\b \x03(\tR\x17serverExternalAddresses\x122\n" +
-	"\x10token_generation\x18\t \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\x0ftokenGenerationB\x13\n" +
-	"\x11_through_gateways\"\x92\x03\n" +
+	"\x10token_generation\x18\t \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\x0ftokenGeneration\x120\n" +
+	"\x04heal\x18\n" +
+	" \x01(\tB\x1c\xbaH\x19\xd8\x01\x01r\x14R\x03offR\asuggestR\x04autoR\x04healB\x13\n" +
+	"\x11_through_gateways\"\xd6\x03\n" +
 	"\rPeeringStatus\x125\n" +
 	"\n" +
 	"conditions\x18\x01 \x03(\v2\x15.isthmus.v1.ConditionR\n" +
@@ -1061,7 +1280,18 @@ const file_isthmus_v1_peering_proto_rawDesc = "" +
 	"\bacceptor\x18\b \x01(\v2\x16.isthmus.v1.PeeringEndR\bacceptor\x12.\n" +
 	"\x06dialer\x18\t \x01(\v2\x16.isthmus.v1.PeeringEndR\x06dialer\x12-\n" +
 	"\x05token\x18\n" +
-	" \x01(\v2\x17.isthmus.v1.TokenStatusR\x05token\"\xf2\x02\n" +
+	" \x01(\v2\x17.isthmus.v1.TokenStatusR\x05token\x12\x16\n" +
+	"\x06broken\x18\v \x01(\tR\x06broken\x12*\n" +
+	"\x04heal\x18\f \x01(\v2\x16.isthmus.v1.HealStatusR\x04heal\"\xdd\x01\n" +
+	"\n" +
+	"HealStatus\x12\x12\n" +
+	"\x04step\x18\x01 \x01(\tR\x04step\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x12.\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
+	"\x05tried\x18\x05 \x01(\x05R\x05tried\x12'\n" +
+	"\x0fleader_transfer\x18\x06 \x01(\x05R\x0eleaderTransfer\x12\x1c\n" +
+	"\trequested\x18\a \x01(\bR\trequested\"\x8a\x05\n" +
 	"\n" +
 	"PeeringEnd\x12\x1e\n" +
 	"\n" +
@@ -1079,7 +1309,12 @@ const file_isthmus_v1_peering_proto_rawDesc = "" +
 	"generation\x12!\n" +
 	"\ferror_reason\x18\n" +
 	" \x01(\tR\verrorReason\x12\x14\n" +
-	"\x05error\x18\v \x01(\tR\x05error\"\xf5\x01\n" +
+	"\x05error\x18\v \x01(\tR\x05error\x12A\n" +
+	"\x0eheartbeat_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\rheartbeatTime\x12=\n" +
+	"\freceive_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\vreceiveTime\x127\n" +
+	"\tsend_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\bsendTime\x12'\n" +
+	"\x0fleader_transfer\x18\x0f \x01(\x05R\x0eleaderTransfer\x122\n" +
+	"\x15leader_transfer_error\x18\x10 \x01(\tR\x13leaderTransferError\"\xf5\x01\n" +
 	"\vTokenStatus\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x05R\n" +
@@ -1125,10 +1360,13 @@ const file_isthmus_v1_peering_proto_rawDesc = "" +
 	"\x05index\x18\x03 \x01(\x04R\x05index\"H\n" +
 	"\x14RotatePeeringRequest\x12\x1a\n" +
 	"\x04name\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04name\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"F\n" +
+	"\x12HealPeeringRequest\x12\x1a\n" +
+	"\x04name\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04name\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\"o\n" +
 	"\x14ImportPeeringRequest\x12\x1a\n" +
 	"\x04name\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\x04name\x12;\n" +
-	"\apayload\x18\x02 \x01(\v2\x19.isthmus.v1.SealedPayloadB\x06\xbaH\x03\xc8\x01\x01R\apayload2\xe9\x05\n" +
+	"\apayload\x18\x02 \x01(\v2\x19.isthmus.v1.SealedPayloadB\x06\xbaH\x03\xc8\x01\x01R\apayload2\xd2\x06\n" +
 	"\x0ePeeringService\x12_\n" +
 	"\fListPeerings\x12\x17.isthmus.v1.ListRequest\x1a .isthmus.v1.ListPeeringsResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/peerings\x12V\n" +
 	"\n" +
@@ -1136,7 +1374,8 @@ const file_isthmus_v1_peering_proto_rawDesc = "" +
 	"\rCreatePeering\x12 .isthmus.v1.CreatePeeringRequest\x1a\x13.isthmus.v1.Peering\"\x1d\x82\xd3\xe4\x93\x02\x17:\apeering\"\f/v1/peerings\x12t\n" +
 	"\rUpdatePeering\x12 .isthmus.v1.UpdatePeeringRequest\x1a\x13.isthmus.v1.Peering\",\x82\xd3\xe4\x93\x02&:\apeering2\x1b/v1/peerings/{peering.name}\x12c\n" +
 	"\rDeletePeering\x12\x19.isthmus.v1.DeleteRequest\x1a\x1a.isthmus.v1.DeleteResponse\"\x1b\x82\xd3\xe4\x93\x02\x15*\x13/v1/peerings/{name}\x12m\n" +
-	"\rRotatePeering\x12 .isthmus.v1.RotatePeeringRequest\x1a\x13.isthmus.v1.Peering\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/peerings/{name}:rotate\x12m\n" +
+	"\rRotatePeering\x12 .isthmus.v1.RotatePeeringRequest\x1a\x13.isthmus.v1.Peering\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/peerings/{name}:rotate\x12g\n" +
+	"\vHealPeering\x12\x1e.isthmus.v1.HealPeeringRequest\x1a\x13.isthmus.v1.Peering\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/peerings/{name}:heal\x12m\n" +
 	"\rImportPeering\x12 .isthmus.v1.ImportPeeringRequest\x1a\x13.isthmus.v1.Peering\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/peerings/{name}:importB$Z\"isthmus/proto/isthmus/v1;isthmusv1b\x06proto3"
 
 var (
@@ -1151,73 +1390,82 @@ func file_isthmus_v1_peering_proto_rawDescGZIP() []byte {
 	return file_isthmus_v1_peering_proto_rawDescData
 }
 
-var file_isthmus_v1_peering_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_isthmus_v1_peering_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_isthmus_v1_peering_proto_goTypes = []any{
 	(*Peering)(nil),               // 0: isthmus.v1.Peering
 	(*PeeringSpec)(nil),           // 1: isthmus.v1.PeeringSpec
 	(*PeeringStatus)(nil),         // 2: isthmus.v1.PeeringStatus
-	(*PeeringEnd)(nil),            // 3: isthmus.v1.PeeringEnd
-	(*TokenStatus)(nil),           // 4: isthmus.v1.TokenStatus
-	(*TokenEntry)(nil),            // 5: isthmus.v1.TokenEntry
-	(*ListPeeringsResponse)(nil),  // 6: isthmus.v1.ListPeeringsResponse
-	(*CreatePeeringRequest)(nil),  // 7: isthmus.v1.CreatePeeringRequest
-	(*UpdatePeeringRequest)(nil),  // 8: isthmus.v1.UpdatePeeringRequest
-	(*RotatePeeringRequest)(nil),  // 9: isthmus.v1.RotatePeeringRequest
-	(*ImportPeeringRequest)(nil),  // 10: isthmus.v1.ImportPeeringRequest
-	nil,                           // 11: isthmus.v1.Peering.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*Condition)(nil),             // 13: isthmus.v1.Condition
-	(*fieldmaskpb.FieldMask)(nil), // 14: google.protobuf.FieldMask
-	(*SealedPayload)(nil),         // 15: isthmus.v1.SealedPayload
-	(*ListRequest)(nil),           // 16: isthmus.v1.ListRequest
-	(*GetRequest)(nil),            // 17: isthmus.v1.GetRequest
-	(*DeleteRequest)(nil),         // 18: isthmus.v1.DeleteRequest
-	(*DeleteResponse)(nil),        // 19: isthmus.v1.DeleteResponse
+	(*HealStatus)(nil),            // 3: isthmus.v1.HealStatus
+	(*PeeringEnd)(nil),            // 4: isthmus.v1.PeeringEnd
+	(*TokenStatus)(nil),           // 5: isthmus.v1.TokenStatus
+	(*TokenEntry)(nil),            // 6: isthmus.v1.TokenEntry
+	(*ListPeeringsResponse)(nil),  // 7: isthmus.v1.ListPeeringsResponse
+	(*CreatePeeringRequest)(nil),  // 8: isthmus.v1.CreatePeeringRequest
+	(*UpdatePeeringRequest)(nil),  // 9: isthmus.v1.UpdatePeeringRequest
+	(*RotatePeeringRequest)(nil),  // 10: isthmus.v1.RotatePeeringRequest
+	(*HealPeeringRequest)(nil),    // 11: isthmus.v1.HealPeeringRequest
+	(*ImportPeeringRequest)(nil),  // 12: isthmus.v1.ImportPeeringRequest
+	nil,                           // 13: isthmus.v1.Peering.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*Condition)(nil),             // 15: isthmus.v1.Condition
+	(*fieldmaskpb.FieldMask)(nil), // 16: google.protobuf.FieldMask
+	(*SealedPayload)(nil),         // 17: isthmus.v1.SealedPayload
+	(*ListRequest)(nil),           // 18: isthmus.v1.ListRequest
+	(*GetRequest)(nil),            // 19: isthmus.v1.GetRequest
+	(*DeleteRequest)(nil),         // 20: isthmus.v1.DeleteRequest
+	(*DeleteResponse)(nil),        // 21: isthmus.v1.DeleteResponse
 }
 var file_isthmus_v1_peering_proto_depIdxs = []int32{
-	11, // 0: isthmus.v1.Peering.labels:type_name -> isthmus.v1.Peering.LabelsEntry
-	12, // 1: isthmus.v1.Peering.create_time:type_name -> google.protobuf.Timestamp
-	12, // 2: isthmus.v1.Peering.update_time:type_name -> google.protobuf.Timestamp
-	12, // 3: isthmus.v1.Peering.delete_time:type_name -> google.protobuf.Timestamp
+	13, // 0: isthmus.v1.Peering.labels:type_name -> isthmus.v1.Peering.LabelsEntry
+	14, // 1: isthmus.v1.Peering.create_time:type_name -> google.protobuf.Timestamp
+	14, // 2: isthmus.v1.Peering.update_time:type_name -> google.protobuf.Timestamp
+	14, // 3: isthmus.v1.Peering.delete_time:type_name -> google.protobuf.Timestamp
 	1,  // 4: isthmus.v1.Peering.spec:type_name -> isthmus.v1.PeeringSpec
 	2,  // 5: isthmus.v1.Peering.status:type_name -> isthmus.v1.PeeringStatus
-	13, // 6: isthmus.v1.PeeringStatus.conditions:type_name -> isthmus.v1.Condition
-	12, // 7: isthmus.v1.PeeringStatus.verdict_since:type_name -> google.protobuf.Timestamp
-	3,  // 8: isthmus.v1.PeeringStatus.acceptor:type_name -> isthmus.v1.PeeringEnd
-	3,  // 9: isthmus.v1.PeeringStatus.dialer:type_name -> isthmus.v1.PeeringEnd
-	4,  // 10: isthmus.v1.PeeringStatus.token:type_name -> isthmus.v1.TokenStatus
-	12, // 11: isthmus.v1.PeeringEnd.since:type_name -> google.protobuf.Timestamp
-	12, // 12: isthmus.v1.TokenStatus.request_time:type_name -> google.protobuf.Timestamp
-	5,  // 13: isthmus.v1.TokenStatus.ledger:type_name -> isthmus.v1.TokenEntry
-	12, // 14: isthmus.v1.TokenEntry.claim_time:type_name -> google.protobuf.Timestamp
-	12, // 15: isthmus.v1.TokenEntry.make_time:type_name -> google.protobuf.Timestamp
-	12, // 16: isthmus.v1.TokenEntry.deliver_time:type_name -> google.protobuf.Timestamp
-	12, // 17: isthmus.v1.TokenEntry.use_time:type_name -> google.protobuf.Timestamp
-	12, // 18: isthmus.v1.TokenEntry.expire_time:type_name -> google.protobuf.Timestamp
-	0,  // 19: isthmus.v1.ListPeeringsResponse.peerings:type_name -> isthmus.v1.Peering
-	0,  // 20: isthmus.v1.CreatePeeringRequest.peering:type_name -> isthmus.v1.Peering
-	0,  // 21: isthmus.v1.UpdatePeeringRequest.peering:type_name -> isthmus.v1.Peering
-	14, // 22: isthmus.v1.UpdatePeeringRequest.update_mask:type_name -> google.protobuf.FieldMask
-	15, // 23: isthmus.v1.ImportPeeringRequest.payload:type_name -> isthmus.v1.SealedPayload
-	16, // 24: isthmus.v1.PeeringService.ListPeerings:input_type -> isthmus.v1.ListRequest
-	17, // 25: isthmus.v1.PeeringService.GetPeering:input_type -> isthmus.v1.GetRequest
-	7,  // 26: isthmus.v1.PeeringService.CreatePeering:input_type -> isthmus.v1.CreatePeeringRequest
-	8,  // 27: isthmus.v1.PeeringService.UpdatePeering:input_type -> isthmus.v1.UpdatePeeringRequest
-	18, // 28: isthmus.v1.PeeringService.DeletePeering:input_type -> isthmus.v1.DeleteRequest
-	9,  // 29: isthmus.v1.PeeringService.RotatePeering:input_type -> isthmus.v1.RotatePeeringRequest
-	10, // 30: isthmus.v1.PeeringService.ImportPeering:input_type -> isthmus.v1.ImportPeeringRequest
-	6,  // 31: isthmus.v1.PeeringService.ListPeerings:output_type -> isthmus.v1.ListPeeringsResponse
-	0,  // 32: isthmus.v1.PeeringService.GetPeering:output_type -> isthmus.v1.Peering
-	0,  // 33: isthmus.v1.PeeringService.CreatePeering:output_type -> isthmus.v1.Peering
-	0,  // 34: isthmus.v1.PeeringService.UpdatePeering:output_type -> isthmus.v1.Peering
-	19, // 35: isthmus.v1.PeeringService.DeletePeering:output_type -> isthmus.v1.DeleteResponse
-	0,  // 36: isthmus.v1.PeeringService.RotatePeering:output_type -> isthmus.v1.Peering
-	0,  // 37: isthmus.v1.PeeringService.ImportPeering:output_type -> isthmus.v1.Peering
-	31, // [31:38] is the sub-list for method output_type
-	24, // [24:31] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	15, // 6: isthmus.v1.PeeringStatus.conditions:type_name -> isthmus.v1.Condition
+	14, // 7: isthmus.v1.PeeringStatus.verdict_since:type_name -> google.protobuf.Timestamp
+	4,  // 8: isthmus.v1.PeeringStatus.acceptor:type_name -> isthmus.v1.PeeringEnd
+	4,  // 9: isthmus.v1.PeeringStatus.dialer:type_name -> isthmus.v1.PeeringEnd
+	5,  // 10: isthmus.v1.PeeringStatus.token:type_name -> isthmus.v1.TokenStatus
+	3,  // 11: isthmus.v1.PeeringStatus.heal:type_name -> isthmus.v1.HealStatus
+	14, // 12: isthmus.v1.HealStatus.time:type_name -> google.protobuf.Timestamp
+	14, // 13: isthmus.v1.PeeringEnd.since:type_name -> google.protobuf.Timestamp
+	14, // 14: isthmus.v1.PeeringEnd.heartbeat_time:type_name -> google.protobuf.Timestamp
+	14, // 15: isthmus.v1.PeeringEnd.receive_time:type_name -> google.protobuf.Timestamp
+	14, // 16: isthmus.v1.PeeringEnd.send_time:type_name -> google.protobuf.Timestamp
+	14, // 17: isthmus.v1.TokenStatus.request_time:type_name -> google.protobuf.Timestamp
+	6,  // 18: isthmus.v1.TokenStatus.ledger:type_name -> isthmus.v1.TokenEntry
+	14, // 19: isthmus.v1.TokenEntry.claim_time:type_name -> google.protobuf.Timestamp
+	14, // 20: isthmus.v1.TokenEntry.make_time:type_name -> google.protobuf.Timestamp
+	14, // 21: isthmus.v1.TokenEntry.deliver_time:type_name -> google.protobuf.Timestamp
+	14, // 22: isthmus.v1.TokenEntry.use_time:type_name -> google.protobuf.Timestamp
+	14, // 23: isthmus.v1.TokenEntry.expire_time:type_name -> google.protobuf.Timestamp
+	0,  // 24: isthmus.v1.ListPeeringsResponse.peerings:type_name -> isthmus.v1.Peering
+	0,  // 25: isthmus.v1.CreatePeeringRequest.peering:type_name -> isthmus.v1.Peering
+	0,  // 26: isthmus.v1.UpdatePeeringRequest.peering:type_name -> isthmus.v1.Peering
+	16, // 27: isthmus.v1.UpdatePeeringRequest.update_mask:type_name -> google.protobuf.FieldMask
+	17, // 28: isthmus.v1.ImportPeeringRequest.payload:type_name -> isthmus.v1.SealedPayload
+	18, // 29: isthmus.v1.PeeringService.ListPeerings:input_type -> isthmus.v1.ListRequest
+	19, // 30: isthmus.v1.PeeringService.GetPeering:input_type -> isthmus.v1.GetRequest
+	8,  // 31: isthmus.v1.PeeringService.CreatePeering:input_type -> isthmus.v1.CreatePeeringRequest
+	9,  // 32: isthmus.v1.PeeringService.UpdatePeering:input_type -> isthmus.v1.UpdatePeeringRequest
+	20, // 33: isthmus.v1.PeeringService.DeletePeering:input_type -> isthmus.v1.DeleteRequest
+	10, // 34: isthmus.v1.PeeringService.RotatePeering:input_type -> isthmus.v1.RotatePeeringRequest
+	11, // 35: isthmus.v1.PeeringService.HealPeering:input_type -> isthmus.v1.HealPeeringRequest
+	12, // 36: isthmus.v1.PeeringService.ImportPeering:input_type -> isthmus.v1.ImportPeeringRequest
+	7,  // 37: isthmus.v1.PeeringService.ListPeerings:output_type -> isthmus.v1.ListPeeringsResponse
+	0,  // 38: isthmus.v1.PeeringService.GetPeering:output_type -> isthmus.v1.Peering
+	0,  // 39: isthmus.v1.PeeringService.CreatePeering:output_type -> isthmus.v1.Peering
+	0,  // 40: isthmus.v1.PeeringService.UpdatePeering:output_type -> isthmus.v1.Peering
+	21, // 41: isthmus.v1.PeeringService.DeletePeering:output_type -> isthmus.v1.DeleteResponse
+	0,  // 42: isthmus.v1.PeeringService.RotatePeering:output_type -> isthmus.v1.Peering
+	0,  // 43: isthmus.v1.PeeringService.HealPeering:output_type -> isthmus.v1.Peering
+	0,  // 44: isthmus.v1.PeeringService.ImportPeering:output_type -> isthmus.v1.Peering
+	37, // [37:45] is the sub-list for method output_type
+	29, // [29:37] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_isthmus_v1_peering_proto_init() }
@@ -1235,7 +1483,7 @@ func file_isthmus_v1_peering_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_isthmus_v1_peering_proto_rawDesc), len(file_isthmus_v1_peering_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

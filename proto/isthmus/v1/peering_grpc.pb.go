@@ -25,6 +25,7 @@ const (
 	PeeringService_UpdatePeering_FullMethodName = "/isthmus.v1.PeeringService/UpdatePeering"
 	PeeringService_DeletePeering_FullMethodName = "/isthmus.v1.PeeringService/DeletePeering"
 	PeeringService_RotatePeering_FullMethodName = "/isthmus.v1.PeeringService/RotatePeering"
+	PeeringService_HealPeering_FullMethodName   = "/isthmus.v1.PeeringService/HealPeering"
 	PeeringService_ImportPeering_FullMethodName = "/isthmus.v1.PeeringService/ImportPeering"
 )
 
@@ -41,6 +42,8 @@ type PeeringServiceClient interface {
 	DeletePeering(ctx context.Context, in *DeleteRequest, opts ...grpc.CallOption) (*DeleteResponse, error)
 	// Asks for a new token: the peering stays up while its secret changes.
 	RotatePeering(ctx context.Context, in *RotatePeeringRequest, opts ...grpc.CallOption) (*Peering, error)
+	// Takes the next step of healing a stream that hangs, whatever spec.heal says.
+	HealPeering(ctx context.Context, in *HealPeeringRequest, opts ...grpc.CallOption) (*Peering, error)
 	// Brings in the token of an external acceptor.
 	ImportPeering(ctx context.Context, in *ImportPeeringRequest, opts ...grpc.CallOption) (*Peering, error)
 }
@@ -113,6 +116,16 @@ func (c *peeringServiceClient) RotatePeering(ctx context.Context, in *RotatePeer
 	return out, nil
 }
 
+func (c *peeringServiceClient) HealPeering(ctx context.Context, in *HealPeeringRequest, opts ...grpc.CallOption) (*Peering, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Peering)
+	err := c.cc.Invoke(ctx, PeeringService_HealPeering_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *peeringServiceClient) ImportPeering(ctx context.Context, in *ImportPeeringRequest, opts ...grpc.CallOption) (*Peering, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Peering)
@@ -136,6 +149,8 @@ type PeeringServiceServer interface {
 	DeletePeering(context.Context, *DeleteRequest) (*DeleteResponse, error)
 	// Asks for a new token: the peering stays up while its secret changes.
 	RotatePeering(context.Context, *RotatePeeringRequest) (*Peering, error)
+	// Takes the next step of healing a stream that hangs, whatever spec.heal says.
+	HealPeering(context.Context, *HealPeeringRequest) (*Peering, error)
 	// Brings in the token of an external acceptor.
 	ImportPeering(context.Context, *ImportPeeringRequest) (*Peering, error)
 	mustEmbedUnimplementedPeeringServiceServer()
@@ -165,6 +180,9 @@ func (UnimplementedPeeringServiceServer) DeletePeering(context.Context, *DeleteR
 }
 func (UnimplementedPeeringServiceServer) RotatePeering(context.Context, *RotatePeeringRequest) (*Peering, error) {
 	return nil, status.Error(codes.Unimplemented, "method RotatePeering not implemented")
+}
+func (UnimplementedPeeringServiceServer) HealPeering(context.Context, *HealPeeringRequest) (*Peering, error) {
+	return nil, status.Error(codes.Unimplemented, "method HealPeering not implemented")
 }
 func (UnimplementedPeeringServiceServer) ImportPeering(context.Context, *ImportPeeringRequest) (*Peering, error) {
 	return nil, status.Error(codes.Unimplemented, "method ImportPeering not implemented")
@@ -298,6 +316,24 @@ func _PeeringService_RotatePeering_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PeeringService_HealPeering_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HealPeeringRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeeringServiceServer).HealPeering(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PeeringService_HealPeering_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeeringServiceServer).HealPeering(ctx, req.(*HealPeeringRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PeeringService_ImportPeering_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ImportPeeringRequest)
 	if err := dec(in); err != nil {
@@ -346,6 +382,10 @@ var PeeringService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RotatePeering",
 			Handler:    _PeeringService_RotatePeering_Handler,
+		},
+		{
+			MethodName: "HealPeering",
+			Handler:    _PeeringService_HealPeering_Handler,
 		},
 		{
 			MethodName: "ImportPeering",

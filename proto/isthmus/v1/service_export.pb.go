@@ -149,9 +149,11 @@ type ServiceExportSpec struct {
 	// Consul Enterprise's namespace. Default: default.
 	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// Where it is exported from: exactly one of datacenters and selector.
-	Datacenters   []string         `protobuf:"bytes,3,rep,name=datacenters,proto3" json:"datacenters,omitempty"`
-	Selector      string           `protobuf:"bytes,4,opt,name=selector,proto3" json:"selector,omitempty"`
-	Consumers     *ExportConsumers `protobuf:"bytes,5,opt,name=consumers,proto3" json:"consumers,omitempty"`
+	Datacenters []string         `protobuf:"bytes,3,rep,name=datacenters,proto3" json:"datacenters,omitempty"`
+	Selector    string           `protobuf:"bytes,4,opt,name=selector,proto3" json:"selector,omitempty"`
+	Consumers   *ExportConsumers `protobuf:"bytes,5,opt,name=consumers,proto3" json:"consumers,omitempty"`
+	// Take over consumers that stand in Consul already, written by somebody else (isthmus adopt does this).
+	Adopt         bool `protobuf:"varint,6,opt,name=adopt,proto3" json:"adopt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -219,6 +221,13 @@ func (x *ServiceExportSpec) GetConsumers() *ExportConsumers {
 		return x.Consumers
 	}
 	return nil
+}
+
+func (x *ServiceExportSpec) GetAdopt() bool {
+	if x != nil {
+		return x.Adopt
+	}
+	return false
 }
 
 // ExportConsumers chooses who may use it. A datacenter that is not peered with the exporter consumes nothing until it is.
@@ -604,13 +613,14 @@ const file_isthmus_v1_service_export_proto_rawDesc = "" +
 	"\x06status\x18\v \x01(\v2\x1f.isthmus.v1.ServiceExportStatusR\x06status\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd4\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xea\x01\n" +
 	"\x11ServiceExportSpec\x12 \n" +
 	"\aservice\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\aservice\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12 \n" +
 	"\vdatacenters\x18\x03 \x03(\tR\vdatacenters\x12\x1a\n" +
 	"\bselector\x18\x04 \x01(\tR\bselector\x12A\n" +
-	"\tconsumers\x18\x05 \x01(\v2\x1b.isthmus.v1.ExportConsumersB\x06\xbaH\x03\xc8\x01\x01R\tconsumers\"e\n" +
+	"\tconsumers\x18\x05 \x01(\v2\x1b.isthmus.v1.ExportConsumersB\x06\xbaH\x03\xc8\x01\x01R\tconsumers\x12\x14\n" +
+	"\x05adopt\x18\x06 \x01(\bR\x05adopt\"e\n" +
 	"\x0fExportConsumers\x12 \n" +
 	"\vdatacenters\x18\x01 \x03(\tR\vdatacenters\x12\x1a\n" +
 	"\bselector\x18\x02 \x01(\tR\bselector\x12\x14\n" +

@@ -507,8 +507,8 @@ type DesiredItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Stable: type and uid.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// peering-acceptor, peering-dialer, exported-services, mesh, proxy-defaults, federation-primary, federation-secondary, probes or
-	// gateway-routes.
+	// peering-acceptor, peering-dialer, exported-services, mesh, proxy-defaults, federation-primary, federation-secondary, probes,
+	// gateway-routes or config-entries.
 	Type                string               `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
 	PeeringAcceptor     *PeeringAcceptor     `protobuf:"bytes,3,opt,name=peering_acceptor,json=peeringAcceptor,proto3" json:"peering_acceptor,omitempty"`
 	PeeringDialer       *PeeringDialer       `protobuf:"bytes,4,opt,name=peering_dialer,json=peeringDialer,proto3" json:"peering_dialer,omitempty"`
@@ -519,6 +519,7 @@ type DesiredItem struct {
 	FederationSecondary *FederationSecondary `protobuf:"bytes,9,opt,name=federation_secondary,json=federationSecondary,proto3" json:"federation_secondary,omitempty"`
 	Probes              *Probes              `protobuf:"bytes,10,opt,name=probes,proto3" json:"probes,omitempty"`
 	GatewayRoutes       *GatewayRoutes       `protobuf:"bytes,11,opt,name=gateway_routes,json=gatewayRoutes,proto3" json:"gateway_routes,omitempty"`
+	ConfigEntries       *ConfigEntries       `protobuf:"bytes,12,opt,name=config_entries,json=configEntries,proto3" json:"config_entries,omitempty"`
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
 }
@@ -626,6 +627,13 @@ func (x *DesiredItem) GetProbes() *Probes {
 func (x *DesiredItem) GetGatewayRoutes() *GatewayRoutes {
 	if x != nil {
 		return x.GatewayRoutes
+	}
+	return nil
+}
+
+func (x *DesiredItem) GetConfigEntries() *ConfigEntries {
+	if x != nil {
+		return x.ConfigEntries
 	}
 	return nil
 }
@@ -767,6 +775,8 @@ type PeeringDialer struct {
 	// The acceptor's end has this id: an end here with another is a leftover.
 	AcceptorPeerId string `protobuf:"bytes,9,opt,name=acceptor_peer_id,json=acceptorPeerId,proto3" json:"acceptor_peer_id,omitempty"`
 	Delete         bool   `protobuf:"varint,10,opt,name=delete,proto3" json:"delete,omitempty"`
+	// Grows with each transfer of Raft's leadership that is wanted of this datacenter, to heal a stream that hangs; 0: none yet.
+	LeaderTransfer int32 `protobuf:"varint,11,opt,name=leader_transfer,json=leaderTransfer,proto3" json:"leader_transfer,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -871,6 +881,13 @@ func (x *PeeringDialer) GetDelete() bool {
 	return false
 }
 
+func (x *PeeringDialer) GetLeaderTransfer() int32 {
+	if x != nil {
+		return x.LeaderTransfer
+	}
+	return 0
+}
+
 // ExportedServices is isthmus's part of the exported-services entry.
 type ExportedServices struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -923,7 +940,9 @@ type ExportedService struct {
 	// Peers' names in this Consul, sorted.
 	Peers []string `protobuf:"bytes,3,rep,name=peers,proto3" json:"peers,omitempty"`
 	// The ServiceExports that want it, sorted.
-	Exports       []string `protobuf:"bytes,4,rep,name=exports,proto3" json:"exports,omitempty"`
+	Exports []string `protobuf:"bytes,4,rep,name=exports,proto3" json:"exports,omitempty"`
+	// Consumers that somebody else wrote become isthmus's.
+	Adopt         bool `protobuf:"varint,5,opt,name=adopt,proto3" json:"adopt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -986,6 +1005,204 @@ func (x *ExportedService) GetExports() []string {
 	return nil
 }
 
+func (x *ExportedService) GetAdopt() bool {
+	if x != nil {
+		return x.Adopt
+	}
+	return false
+}
+
+// ConfigEntries is isthmus's part of the config entries that this datacenter's Consul holds: for itself, or for the federation whose
+// primary it is. Always there, empty or not, since what isthmus wrote and no part wants any more is taken out.
+type ConfigEntries struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By kind, namespace and name.
+	Entries       []*ConfigEntry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigEntries) Reset() {
+	*x = ConfigEntries{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigEntries) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigEntries) ProtoMessage() {}
+
+func (x *ConfigEntries) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigEntries.ProtoReflect.Descriptor instead.
+func (*ConfigEntries) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ConfigEntries) GetEntries() []*ConfigEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+type ConfigEntry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// service-intentions, service-resolver, service-splitter, service-router or service-defaults.
+	Kind      string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name      string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Namespace string `protobuf:"bytes,3,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// By key.
+	Parts         []*ConfigPart `protobuf:"bytes,4,rep,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigEntry) Reset() {
+	*x = ConfigEntry{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigEntry) ProtoMessage() {}
+
+func (x *ConfigEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigEntry.ProtoReflect.Descriptor instead.
+func (*ConfigEntry) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ConfigEntry) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ConfigEntry) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ConfigEntry) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ConfigEntry) GetParts() []*ConfigPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+// ConfigPart is one thing within a config entry that belongs to somebody as a whole.
+type ConfigPart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unique in the entry. service-intentions: source/NAMESPACE/NAME or source/NAMESPACE/NAME@PEER. service-resolver: failover/SUBSET (SUBSET
+	// may be *) or redirect. service-splitter: splits. service-router: routes. service-defaults: protocol.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// JSON, as Consul's HTTP API takes it: a source, one value of Failover, Redirect, Splits, Routes, Protocol.
+	Value string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// Who wants it, as Kind/name, sorted.
+	Policies []string `protobuf:"bytes,3,rep,name=policies,proto3" json:"policies,omitempty"`
+	// Take it over when somebody else wrote the same.
+	Adopt         bool `protobuf:"varint,4,opt,name=adopt,proto3" json:"adopt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigPart) Reset() {
+	*x = ConfigPart{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigPart) ProtoMessage() {}
+
+func (x *ConfigPart) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigPart.ProtoReflect.Descriptor instead.
+func (*ConfigPart) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ConfigPart) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ConfigPart) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *ConfigPart) GetPolicies() []string {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
+func (x *ConfigPart) GetAdopt() bool {
+	if x != nil {
+		return x.Adopt
+	}
+	return false
+}
+
 type MeshSettings struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Wanted in the mesh entry; merged.
@@ -996,7 +1213,7 @@ type MeshSettings struct {
 
 func (x *MeshSettings) Reset() {
 	*x = MeshSettings{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[12]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1008,7 +1225,7 @@ func (x *MeshSettings) String() string {
 func (*MeshSettings) ProtoMessage() {}
 
 func (x *MeshSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[12]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1021,7 +1238,7 @@ func (x *MeshSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeshSettings.ProtoReflect.Descriptor instead.
 func (*MeshSettings) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{12}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *MeshSettings) GetPeerThroughMeshGateways() bool {
@@ -1042,7 +1259,7 @@ type ProxyDefaults struct {
 
 func (x *ProxyDefaults) Reset() {
 	*x = ProxyDefaults{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[13]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1054,7 +1271,7 @@ func (x *ProxyDefaults) String() string {
 func (*ProxyDefaults) ProtoMessage() {}
 
 func (x *ProxyDefaults) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[13]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1067,7 +1284,7 @@ func (x *ProxyDefaults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProxyDefaults.ProtoReflect.Descriptor instead.
 func (*ProxyDefaults) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{13}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ProxyDefaults) GetMeshGatewayMode() string {
@@ -1098,7 +1315,7 @@ type FederationPrimary struct {
 
 func (x *FederationPrimary) Reset() {
 	*x = FederationPrimary{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[14]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1110,7 +1327,7 @@ func (x *FederationPrimary) String() string {
 func (*FederationPrimary) ProtoMessage() {}
 
 func (x *FederationPrimary) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[14]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1123,7 +1340,7 @@ func (x *FederationPrimary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FederationPrimary.ProtoReflect.Descriptor instead.
 func (*FederationPrimary) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{14}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *FederationPrimary) GetUid() string {
@@ -1206,7 +1423,7 @@ type TrustedCA struct {
 
 func (x *TrustedCA) Reset() {
 	*x = TrustedCA{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[15]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1218,7 +1435,7 @@ func (x *TrustedCA) String() string {
 func (*TrustedCA) ProtoMessage() {}
 
 func (x *TrustedCA) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[15]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1231,7 +1448,7 @@ func (x *TrustedCA) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrustedCA.ProtoReflect.Descriptor instead.
 func (*TrustedCA) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{15}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TrustedCA) GetDatacenter() string {
@@ -1288,7 +1505,7 @@ type BundleMember struct {
 
 func (x *BundleMember) Reset() {
 	*x = BundleMember{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[16]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1517,7 @@ func (x *BundleMember) String() string {
 func (*BundleMember) ProtoMessage() {}
 
 func (x *BundleMember) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[16]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1530,7 @@ func (x *BundleMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BundleMember.ProtoReflect.Descriptor instead.
 func (*BundleMember) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{16}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *BundleMember) GetDatacenter() string {
@@ -1398,7 +1615,7 @@ type CertificateRequest struct {
 
 func (x *CertificateRequest) Reset() {
 	*x = CertificateRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[17]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1627,7 @@ func (x *CertificateRequest) String() string {
 func (*CertificateRequest) ProtoMessage() {}
 
 func (x *CertificateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[17]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +1640,7 @@ func (x *CertificateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateRequest.ProtoReflect.Descriptor instead.
 func (*CertificateRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{17}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CertificateRequest) GetAgent() string {
@@ -1480,7 +1697,7 @@ type FederationSecondary struct {
 
 func (x *FederationSecondary) Reset() {
 	*x = FederationSecondary{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[18]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1492,7 +1709,7 @@ func (x *FederationSecondary) String() string {
 func (*FederationSecondary) ProtoMessage() {}
 
 func (x *FederationSecondary) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[18]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1505,7 +1722,7 @@ func (x *FederationSecondary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FederationSecondary.ProtoReflect.Descriptor instead.
 func (*FederationSecondary) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{18}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FederationSecondary) GetUid() string {
@@ -1625,7 +1842,7 @@ type Probes struct {
 
 func (x *Probes) Reset() {
 	*x = Probes{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[19]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1637,7 +1854,7 @@ func (x *Probes) String() string {
 func (*Probes) ProtoMessage() {}
 
 func (x *Probes) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[19]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1650,7 +1867,7 @@ func (x *Probes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probes.ProtoReflect.Descriptor instead.
 func (*Probes) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{19}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Probes) GetGateways() []*GatewayProbe {
@@ -1689,7 +1906,7 @@ type GatewayProbe struct {
 
 func (x *GatewayProbe) Reset() {
 	*x = GatewayProbe{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[20]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1701,7 +1918,7 @@ func (x *GatewayProbe) String() string {
 func (*GatewayProbe) ProtoMessage() {}
 
 func (x *GatewayProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[20]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1714,7 +1931,7 @@ func (x *GatewayProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayProbe.ProtoReflect.Descriptor instead.
 func (*GatewayProbe) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{20}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GatewayProbe) GetDatacenter() string {
@@ -1756,7 +1973,7 @@ type ReadProbe struct {
 
 func (x *ReadProbe) Reset() {
 	*x = ReadProbe{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[21]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1768,7 +1985,7 @@ func (x *ReadProbe) String() string {
 func (*ReadProbe) ProtoMessage() {}
 
 func (x *ReadProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[21]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1781,7 +1998,7 @@ func (x *ReadProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadProbe.ProtoReflect.Descriptor instead.
 func (*ReadProbe) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{21}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReadProbe) GetDatacenter() string {
@@ -1809,7 +2026,7 @@ type UrlProbe struct {
 
 func (x *UrlProbe) Reset() {
 	*x = UrlProbe{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[22]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1821,7 +2038,7 @@ func (x *UrlProbe) String() string {
 func (*UrlProbe) ProtoMessage() {}
 
 func (x *UrlProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[22]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1834,7 +2051,7 @@ func (x *UrlProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UrlProbe.ProtoReflect.Descriptor instead.
 func (*UrlProbe) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{22}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *UrlProbe) GetDatacenter() string {
@@ -1863,7 +2080,7 @@ type GatewayRoutes struct {
 
 func (x *GatewayRoutes) Reset() {
 	*x = GatewayRoutes{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[23]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1875,7 +2092,7 @@ func (x *GatewayRoutes) String() string {
 func (*GatewayRoutes) ProtoMessage() {}
 
 func (x *GatewayRoutes) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[23]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1888,7 +2105,7 @@ func (x *GatewayRoutes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayRoutes.ProtoReflect.Descriptor instead.
 func (*GatewayRoutes) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{23}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GatewayRoutes) GetRoutes() []*GatewayRoute {
@@ -1919,7 +2136,7 @@ type GatewayRoute struct {
 
 func (x *GatewayRoute) Reset() {
 	*x = GatewayRoute{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[24]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1931,7 +2148,7 @@ func (x *GatewayRoute) String() string {
 func (*GatewayRoute) ProtoMessage() {}
 
 func (x *GatewayRoute) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[24]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1944,7 +2161,7 @@ func (x *GatewayRoute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayRoute.ProtoReflect.Descriptor instead.
 func (*GatewayRoute) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{24}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GatewayRoute) GetPattern() string {
@@ -1986,7 +2203,7 @@ type StoreBundleRequest struct {
 
 func (x *StoreBundleRequest) Reset() {
 	*x = StoreBundleRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[25]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1998,7 +2215,7 @@ func (x *StoreBundleRequest) String() string {
 func (*StoreBundleRequest) ProtoMessage() {}
 
 func (x *StoreBundleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[25]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2011,7 +2228,7 @@ func (x *StoreBundleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreBundleRequest.ProtoReflect.Descriptor instead.
 func (*StoreBundleRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{25}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *StoreBundleRequest) GetPayload() *SealedPayload {
@@ -2072,7 +2289,7 @@ type StoreBundleResponse struct {
 
 func (x *StoreBundleResponse) Reset() {
 	*x = StoreBundleResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[26]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2084,7 +2301,7 @@ func (x *StoreBundleResponse) String() string {
 func (*StoreBundleResponse) ProtoMessage() {}
 
 func (x *StoreBundleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[26]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2097,7 +2314,7 @@ func (x *StoreBundleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreBundleResponse.ProtoReflect.Descriptor instead.
 func (*StoreBundleResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{26}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *StoreBundleResponse) GetDigest() string {
@@ -2117,7 +2334,7 @@ type TakeTurnRequest struct {
 
 func (x *TakeTurnRequest) Reset() {
 	*x = TakeTurnRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[27]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2129,7 +2346,7 @@ func (x *TakeTurnRequest) String() string {
 func (*TakeTurnRequest) ProtoMessage() {}
 
 func (x *TakeTurnRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[27]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2142,7 +2359,7 @@ func (x *TakeTurnRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeTurnRequest.ProtoReflect.Descriptor instead.
 func (*TakeTurnRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{27}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TakeTurnRequest) GetUid() string {
@@ -2164,7 +2381,7 @@ type TakeTurnResponse struct {
 
 func (x *TakeTurnResponse) Reset() {
 	*x = TakeTurnResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[28]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2176,7 +2393,7 @@ func (x *TakeTurnResponse) String() string {
 func (*TakeTurnResponse) ProtoMessage() {}
 
 func (x *TakeTurnResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[28]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2189,7 +2406,7 @@ func (x *TakeTurnResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeTurnResponse.ProtoReflect.Descriptor instead.
 func (*TakeTurnResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{28}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TakeTurnResponse) GetGranted() bool {
@@ -2222,7 +2439,7 @@ type EndTurnRequest struct {
 
 func (x *EndTurnRequest) Reset() {
 	*x = EndTurnRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[29]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2234,7 +2451,7 @@ func (x *EndTurnRequest) String() string {
 func (*EndTurnRequest) ProtoMessage() {}
 
 func (x *EndTurnRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[29]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2247,7 +2464,7 @@ func (x *EndTurnRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndTurnRequest.ProtoReflect.Descriptor instead.
 func (*EndTurnRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{29}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *EndTurnRequest) GetUid() string {
@@ -2265,7 +2482,7 @@ type EndTurnResponse struct {
 
 func (x *EndTurnResponse) Reset() {
 	*x = EndTurnResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[30]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2277,7 +2494,7 @@ func (x *EndTurnResponse) String() string {
 func (*EndTurnResponse) ProtoMessage() {}
 
 func (x *EndTurnResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[30]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2290,7 +2507,7 @@ func (x *EndTurnResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndTurnResponse.ProtoReflect.Descriptor instead.
 func (*EndTurnResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{30}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{33}
 }
 
 type FetchSecretsRequest struct {
@@ -2302,7 +2519,7 @@ type FetchSecretsRequest struct {
 
 func (x *FetchSecretsRequest) Reset() {
 	*x = FetchSecretsRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[31]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2314,7 +2531,7 @@ func (x *FetchSecretsRequest) String() string {
 func (*FetchSecretsRequest) ProtoMessage() {}
 
 func (x *FetchSecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[31]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2327,7 +2544,7 @@ func (x *FetchSecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchSecretsRequest.ProtoReflect.Descriptor instead.
 func (*FetchSecretsRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{31}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *FetchSecretsRequest) GetDigests() []string {
@@ -2346,7 +2563,7 @@ type FetchSecretsResponse struct {
 
 func (x *FetchSecretsResponse) Reset() {
 	*x = FetchSecretsResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[32]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2358,7 +2575,7 @@ func (x *FetchSecretsResponse) String() string {
 func (*FetchSecretsResponse) ProtoMessage() {}
 
 func (x *FetchSecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[32]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2371,7 +2588,7 @@ func (x *FetchSecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchSecretsResponse.ProtoReflect.Descriptor instead.
 func (*FetchSecretsResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{32}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *FetchSecretsResponse) GetPayloads() []*SealedPayload {
@@ -2394,7 +2611,7 @@ type ClaimTokenRequest struct {
 
 func (x *ClaimTokenRequest) Reset() {
 	*x = ClaimTokenRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[33]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2406,7 +2623,7 @@ func (x *ClaimTokenRequest) String() string {
 func (*ClaimTokenRequest) ProtoMessage() {}
 
 func (x *ClaimTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[33]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2419,7 +2636,7 @@ func (x *ClaimTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimTokenRequest.ProtoReflect.Descriptor instead.
 func (*ClaimTokenRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{33}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ClaimTokenRequest) GetUid() string {
@@ -2459,7 +2676,7 @@ type ClaimTokenResponse struct {
 
 func (x *ClaimTokenResponse) Reset() {
 	*x = ClaimTokenResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[34]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2471,7 +2688,7 @@ func (x *ClaimTokenResponse) String() string {
 func (*ClaimTokenResponse) ProtoMessage() {}
 
 func (x *ClaimTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[34]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2484,7 +2701,7 @@ func (x *ClaimTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimTokenResponse.ProtoReflect.Descriptor instead.
 func (*ClaimTokenResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{34}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ClaimTokenResponse) GetAttempt() int32 {
@@ -2508,7 +2725,7 @@ type StoreTokenRequest struct {
 
 func (x *StoreTokenRequest) Reset() {
 	*x = StoreTokenRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[35]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2520,7 +2737,7 @@ func (x *StoreTokenRequest) String() string {
 func (*StoreTokenRequest) ProtoMessage() {}
 
 func (x *StoreTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[35]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2533,7 +2750,7 @@ func (x *StoreTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreTokenRequest.ProtoReflect.Descriptor instead.
 func (*StoreTokenRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{35}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *StoreTokenRequest) GetPayload() *SealedPayload {
@@ -2580,7 +2797,7 @@ type StoreTokenResponse struct {
 
 func (x *StoreTokenResponse) Reset() {
 	*x = StoreTokenResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[36]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2592,7 +2809,7 @@ func (x *StoreTokenResponse) String() string {
 func (*StoreTokenResponse) ProtoMessage() {}
 
 func (x *StoreTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[36]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2605,7 +2822,7 @@ func (x *StoreTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreTokenResponse.ProtoReflect.Descriptor instead.
 func (*StoreTokenResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{36}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *StoreTokenResponse) GetDigest() string {
@@ -2627,14 +2844,19 @@ type ReportRequest struct {
 	Delivery   *DeliveryReport   `protobuf:"bytes,6,opt,name=delivery,proto3" json:"delivery,omitempty"`
 	Federation *FederationReport `protobuf:"bytes,7,opt,name=federation,proto3" json:"federation,omitempty"`
 	// A gateway: about itself. It sends nothing else but agent.
-	Gateway       *GatewayReport `protobuf:"bytes,8,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	Gateway *GatewayReport `protobuf:"bytes,8,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	Policy  *PolicyReport  `protobuf:"bytes,9,opt,name=policy,proto3" json:"policy,omitempty"`
+	Entries *EntriesReport `protobuf:"bytes,10,opt,name=entries,proto3" json:"entries,omitempty"`
+	Rights  *RightsReport  `protobuf:"bytes,11,opt,name=rights,proto3" json:"rights,omitempty"`
+	// The sender's clock when it sent this: no part of any digest.
+	Clock         *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=clock,proto3" json:"clock,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[37]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2646,7 +2868,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[37]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2659,7 +2881,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{37}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ReportRequest) GetAgent() *AgentReport {
@@ -2718,6 +2940,34 @@ func (x *ReportRequest) GetGateway() *GatewayReport {
 	return nil
 }
 
+func (x *ReportRequest) GetPolicy() *PolicyReport {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *ReportRequest) GetEntries() *EntriesReport {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *ReportRequest) GetRights() *RightsReport {
+	if x != nil {
+		return x.Rights
+	}
+	return nil
+}
+
+func (x *ReportRequest) GetClock() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Clock
+	}
+	return nil
+}
+
 type ReportResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2726,7 +2976,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[38]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2738,7 +2988,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[38]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2751,7 +3001,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{38}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{41}
 }
 
 // AgentReport is about the agent itself; every agent of a datacenter sends it.
@@ -2778,7 +3028,7 @@ type AgentReport struct {
 
 func (x *AgentReport) Reset() {
 	*x = AgentReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[39]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2790,7 +3040,7 @@ func (x *AgentReport) String() string {
 func (*AgentReport) ProtoMessage() {}
 
 func (x *AgentReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[39]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2803,7 +3053,7 @@ func (x *AgentReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentReport.ProtoReflect.Descriptor instead.
 func (*AgentReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{39}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *AgentReport) GetLeader() bool {
@@ -2911,14 +3161,18 @@ type InventoryReport struct {
 	// The servers' addresses in the WAN gossip, host:port.
 	WanAddresses []string `protobuf:"bytes,20,rep,name=wan_addresses,json=wanAddresses,proto3" json:"wan_addresses,omitempty"`
 	// Their addresses for RPC as the WAN gossip tells them, host:port.
-	RpcAddresses  []string `protobuf:"bytes,21,rep,name=rpc_addresses,json=rpcAddresses,proto3" json:"rpc_addresses,omitempty"`
+	RpcAddresses []string `protobuf:"bytes,21,rep,name=rpc_addresses,json=rpcAddresses,proto3" json:"rpc_addresses,omitempty"`
+	// What happens to a call that no intention is about: allow or deny.
+	DefaultIntentionPolicy string `protobuf:"bytes,22,opt,name=default_intention_policy,json=defaultIntentionPolicy,proto3" json:"default_intention_policy,omitempty"`
+	// SHA-256 (hex) of the mesh CA's roots (DER), active ones first; at most 8.
+	CaRoots       []string `protobuf:"bytes,23,rep,name=ca_roots,json=caRoots,proto3" json:"ca_roots,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *InventoryReport) Reset() {
 	*x = InventoryReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[40]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2930,7 +3184,7 @@ func (x *InventoryReport) String() string {
 func (*InventoryReport) ProtoMessage() {}
 
 func (x *InventoryReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[40]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2943,7 +3197,7 @@ func (x *InventoryReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InventoryReport.ProtoReflect.Descriptor instead.
 func (*InventoryReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{40}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *InventoryReport) GetConsulDatacenter() string {
@@ -3093,6 +3347,20 @@ func (x *InventoryReport) GetRpcAddresses() []string {
 	return nil
 }
 
+func (x *InventoryReport) GetDefaultIntentionPolicy() string {
+	if x != nil {
+		return x.DefaultIntentionPolicy
+	}
+	return ""
+}
+
+func (x *InventoryReport) GetCaRoots() []string {
+	if x != nil {
+		return x.CaRoots
+	}
+	return nil
+}
+
 type ObservedGateway struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ServiceId     string                 `protobuf:"bytes,1,opt,name=service_id,json=serviceId,proto3" json:"service_id,omitempty"`
@@ -3107,7 +3375,7 @@ type ObservedGateway struct {
 
 func (x *ObservedGateway) Reset() {
 	*x = ObservedGateway{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[41]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3119,7 +3387,7 @@ func (x *ObservedGateway) String() string {
 func (*ObservedGateway) ProtoMessage() {}
 
 func (x *ObservedGateway) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[41]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3132,7 +3400,7 @@ func (x *ObservedGateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedGateway.ProtoReflect.Descriptor instead.
 func (*ObservedGateway) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{41}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ObservedGateway) GetServiceId() string {
@@ -3186,7 +3454,7 @@ type ServicesReport struct {
 
 func (x *ServicesReport) Reset() {
 	*x = ServicesReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[42]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3198,7 +3466,7 @@ func (x *ServicesReport) String() string {
 func (*ServicesReport) ProtoMessage() {}
 
 func (x *ServicesReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[42]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3211,7 +3479,7 @@ func (x *ServicesReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServicesReport.ProtoReflect.Descriptor instead.
 func (*ServicesReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{42}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ServicesReport) GetServices() []*CatalogService {
@@ -3230,7 +3498,7 @@ type PeeringsReport struct {
 
 func (x *PeeringsReport) Reset() {
 	*x = PeeringsReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[43]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3242,7 +3510,7 @@ func (x *PeeringsReport) String() string {
 func (*PeeringsReport) ProtoMessage() {}
 
 func (x *PeeringsReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[43]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3255,7 +3523,7 @@ func (x *PeeringsReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeeringsReport.ProtoReflect.Descriptor instead.
 func (*PeeringsReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{43}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *PeeringsReport) GetPeerings() []*ObservedPeering {
@@ -3289,14 +3557,28 @@ type ObservedPeering struct {
 	ErrorReason string `protobuf:"bytes,12,opt,name=error_reason,json=errorReason,proto3" json:"error_reason,omitempty"`
 	Error       string `protobuf:"bytes,13,opt,name=error,proto3" json:"error,omitempty"`
 	// This end is gone, as the desired state asked.
-	Deleted       bool `protobuf:"varint,14,opt,name=deleted,proto3" json:"deleted,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Deleted bool `protobuf:"varint,14,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// While the heartbeat is not fresh: when Consul last got a heartbeat, got anything, and sent something. Unset: never, or it is fresh.
+	HeartbeatTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=heartbeat_time,json=heartbeatTime,proto3" json:"heartbeat_time,omitempty"`
+	ReceiveTime   *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=receive_time,json=receiveTime,proto3" json:"receive_time,omitempty"`
+	SendTime      *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=send_time,json=sendTime,proto3" json:"send_time,omitempty"`
+	// SHA-256 (hex) over the sorted names of the services that come and go over the stream, as Consul tells them; empty: none.
+	ImportedDigest string `protobuf:"bytes,18,opt,name=imported_digest,json=importedDigest,proto3" json:"imported_digest,omitempty"`
+	ExportedDigest string `protobuf:"bytes,19,opt,name=exported_digest,json=exportedDigest,proto3" json:"exported_digest,omitempty"`
+	// SHA-256 (hex) of the peer's mesh CA roots (DER) that this end trusts; at most 8.
+	PeerRoots []string `protobuf:"bytes,20,rep,name=peer_roots,json=peerRoots,proto3" json:"peer_roots,omitempty"`
+	// Dialer: handshakes with the addresses that its Consul dials; at most 8.
+	Dials []*ObservedProbe `protobuf:"bytes,21,rep,name=dials,proto3" json:"dials,omitempty"`
+	// Dialer: the last transfer of leadership that was asked for and done, and what came of it.
+	LeaderTransfer      int32  `protobuf:"varint,22,opt,name=leader_transfer,json=leaderTransfer,proto3" json:"leader_transfer,omitempty"`
+	LeaderTransferError string `protobuf:"bytes,23,opt,name=leader_transfer_error,json=leaderTransferError,proto3" json:"leader_transfer_error,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *ObservedPeering) Reset() {
 	*x = ObservedPeering{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[44]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3308,7 +3590,7 @@ func (x *ObservedPeering) String() string {
 func (*ObservedPeering) ProtoMessage() {}
 
 func (x *ObservedPeering) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[44]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3321,7 +3603,7 @@ func (x *ObservedPeering) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedPeering.ProtoReflect.Descriptor instead.
 func (*ObservedPeering) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{44}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ObservedPeering) GetUid() string {
@@ -3422,6 +3704,69 @@ func (x *ObservedPeering) GetDeleted() bool {
 	return false
 }
 
+func (x *ObservedPeering) GetHeartbeatTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HeartbeatTime
+	}
+	return nil
+}
+
+func (x *ObservedPeering) GetReceiveTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReceiveTime
+	}
+	return nil
+}
+
+func (x *ObservedPeering) GetSendTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SendTime
+	}
+	return nil
+}
+
+func (x *ObservedPeering) GetImportedDigest() string {
+	if x != nil {
+		return x.ImportedDigest
+	}
+	return ""
+}
+
+func (x *ObservedPeering) GetExportedDigest() string {
+	if x != nil {
+		return x.ExportedDigest
+	}
+	return ""
+}
+
+func (x *ObservedPeering) GetPeerRoots() []string {
+	if x != nil {
+		return x.PeerRoots
+	}
+	return nil
+}
+
+func (x *ObservedPeering) GetDials() []*ObservedProbe {
+	if x != nil {
+		return x.Dials
+	}
+	return nil
+}
+
+func (x *ObservedPeering) GetLeaderTransfer() int32 {
+	if x != nil {
+		return x.LeaderTransfer
+	}
+	return 0
+}
+
+func (x *ObservedPeering) GetLeaderTransferError() string {
+	if x != nil {
+		return x.LeaderTransferError
+	}
+	return ""
+}
+
 type ExportsReport struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Exports       []*ObservedExport      `protobuf:"bytes,1,rep,name=exports,proto3" json:"exports,omitempty"`
@@ -3433,7 +3778,7 @@ type ExportsReport struct {
 
 func (x *ExportsReport) Reset() {
 	*x = ExportsReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[45]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3445,7 +3790,7 @@ func (x *ExportsReport) String() string {
 func (*ExportsReport) ProtoMessage() {}
 
 func (x *ExportsReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[45]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3458,7 +3803,7 @@ func (x *ExportsReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportsReport.ProtoReflect.Descriptor instead.
 func (*ExportsReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{45}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ExportsReport) GetExports() []*ObservedExport {
@@ -3496,7 +3841,7 @@ type ObservedExport struct {
 
 func (x *ObservedExport) Reset() {
 	*x = ObservedExport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[46]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3508,7 +3853,7 @@ func (x *ObservedExport) String() string {
 func (*ObservedExport) ProtoMessage() {}
 
 func (x *ObservedExport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[46]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3521,7 +3866,7 @@ func (x *ObservedExport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedExport.ProtoReflect.Descriptor instead.
 func (*ObservedExport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{46}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ObservedExport) GetName() string {
@@ -3559,6 +3904,525 @@ func (x *ObservedExport) GetMessage() string {
 	return ""
 }
 
+// PolicyReport is what came of the config entries in the desired state.
+type PolicyReport struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Entries []*ObservedEntry       `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// What keeps all of them from being written.
+	ErrorReason string `protobuf:"bytes,2,opt,name=error_reason,json=errorReason,proto3" json:"error_reason,omitempty"`
+	Error       string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	// The last changes by somebody else to isthmus's parts, newest first; at most 16.
+	Drifts        []*Drift `protobuf:"bytes,4,rep,name=drifts,proto3" json:"drifts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyReport) Reset() {
+	*x = PolicyReport{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyReport) ProtoMessage() {}
+
+func (x *PolicyReport) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyReport.ProtoReflect.Descriptor instead.
+func (*PolicyReport) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *PolicyReport) GetEntries() []*ObservedEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *PolicyReport) GetErrorReason() string {
+	if x != nil {
+		return x.ErrorReason
+	}
+	return ""
+}
+
+func (x *PolicyReport) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *PolicyReport) GetDrifts() []*Drift {
+	if x != nil {
+		return x.Drifts
+	}
+	return nil
+}
+
+// ObservedEntry is one config entry that the desired state has, or had.
+type ObservedEntry struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Kind      string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name      string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Namespace string                 `protobuf:"bytes,3,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Digest of the entry in the desired state that this is about (resource.Digest of the ConfigEntry); empty: it is no longer wanted.
+	WantedDigest string `protobuf:"bytes,4,opt,name=wanted_digest,json=wantedDigest,proto3" json:"wanted_digest,omitempty"`
+	// applied, conflict, drifted, failed or managed.
+	State   string `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
+	Reason  string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	Message string `protobuf:"bytes,7,opt,name=message,proto3" json:"message,omitempty"`
+	// Those that are not as they are wanted; at most 50.
+	Parts         []*ObservedPart `protobuf:"bytes,8,rep,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObservedEntry) Reset() {
+	*x = ObservedEntry{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObservedEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObservedEntry) ProtoMessage() {}
+
+func (x *ObservedEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObservedEntry.ProtoReflect.Descriptor instead.
+func (*ObservedEntry) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *ObservedEntry) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ObservedEntry) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ObservedEntry) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ObservedEntry) GetWantedDigest() string {
+	if x != nil {
+		return x.WantedDigest
+	}
+	return ""
+}
+
+func (x *ObservedEntry) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ObservedEntry) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ObservedEntry) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *ObservedEntry) GetParts() []*ObservedPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+type ObservedPart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// applied, conflict, drifted, failed or managed.
+	State   string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	Reason  string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Message string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	// JSON: what is there; at most 4 KiB.
+	Found string `protobuf:"bytes,5,opt,name=found,proto3" json:"found,omitempty"`
+	// What to do about it.
+	Fix           string `protobuf:"bytes,6,opt,name=fix,proto3" json:"fix,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObservedPart) Reset() {
+	*x = ObservedPart{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObservedPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObservedPart) ProtoMessage() {}
+
+func (x *ObservedPart) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObservedPart.ProtoReflect.Descriptor instead.
+func (*ObservedPart) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *ObservedPart) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ObservedPart) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ObservedPart) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ObservedPart) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *ObservedPart) GetFound() string {
+	if x != nil {
+		return x.Found
+	}
+	return ""
+}
+
+func (x *ObservedPart) GetFix() string {
+	if x != nil {
+		return x.Fix
+	}
+	return ""
+}
+
+// EntriesReport is what Consul's config entries say about who may call whom, and where calls go: everybody's. Other kinds are not in it,
+// and of service-defaults and proxy-defaults nothing but the protocol and the mesh gateway mode.
+type EntriesReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By kind, namespace and name.
+	Entries []*ReportedEntry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// There are more than fit into 2 MiB.
+	Truncated     bool   `protobuf:"varint,2,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	ErrorReason   string `protobuf:"bytes,3,opt,name=error_reason,json=errorReason,proto3" json:"error_reason,omitempty"`
+	Error         string `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EntriesReport) Reset() {
+	*x = EntriesReport{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EntriesReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EntriesReport) ProtoMessage() {}
+
+func (x *EntriesReport) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EntriesReport.ProtoReflect.Descriptor instead.
+func (*EntriesReport) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *EntriesReport) GetEntries() []*ReportedEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *EntriesReport) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
+}
+
+func (x *EntriesReport) GetErrorReason() string {
+	if x != nil {
+		return x.ErrorReason
+	}
+	return ""
+}
+
+func (x *EntriesReport) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+type ReportedEntry struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Kind      string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name      string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Namespace string                 `protobuf:"bytes,3,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// As Consul's HTTP API shows it, without indexes.
+	Json          string `protobuf:"bytes,4,opt,name=json,proto3" json:"json,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportedEntry) Reset() {
+	*x = ReportedEntry{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportedEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportedEntry) ProtoMessage() {}
+
+func (x *ReportedEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportedEntry.ProtoReflect.Descriptor instead.
+func (*ReportedEntry) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *ReportedEntry) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ReportedEntry) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ReportedEntry) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ReportedEntry) GetJson() string {
+	if x != nil {
+		return x.Json
+	}
+	return ""
+}
+
+// RightsReport is what the agent's Consul token may do, of what an agent needs.
+type RightsReport struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Missing []*MissingRight        `protobuf:"bytes,1,rep,name=missing,proto3" json:"missing,omitempty"`
+	// Why it cannot be told; empty: it can.
+	ErrorReason   string `protobuf:"bytes,2,opt,name=error_reason,json=errorReason,proto3" json:"error_reason,omitempty"`
+	Error         string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RightsReport) Reset() {
+	*x = RightsReport{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RightsReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RightsReport) ProtoMessage() {}
+
+func (x *RightsReport) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RightsReport.ProtoReflect.Descriptor instead.
+func (*RightsReport) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *RightsReport) GetMissing() []*MissingRight {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
+func (x *RightsReport) GetErrorReason() string {
+	if x != nil {
+		return x.ErrorReason
+	}
+	return ""
+}
+
+func (x *RightsReport) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+type MissingRight struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A rule as in Consul's ACL policies: node_prefix "" { policy = "read" }.
+	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	// What does not work without it.
+	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MissingRight) Reset() {
+	*x = MissingRight{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MissingRight) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MissingRight) ProtoMessage() {}
+
+func (x *MissingRight) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MissingRight.ProtoReflect.Descriptor instead.
+func (*MissingRight) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *MissingRight) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *MissingRight) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // DeliveryReport is what an agent did about its federation on its own host.
 type DeliveryReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3579,7 +4443,7 @@ type DeliveryReport struct {
 
 func (x *DeliveryReport) Reset() {
 	*x = DeliveryReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[47]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3591,7 +4455,7 @@ func (x *DeliveryReport) String() string {
 func (*DeliveryReport) ProtoMessage() {}
 
 func (x *DeliveryReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[47]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3604,7 +4468,7 @@ func (x *DeliveryReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryReport.ProtoReflect.Descriptor instead.
 func (*DeliveryReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{47}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *DeliveryReport) GetUid() string {
@@ -3677,7 +4541,7 @@ type FederationReport struct {
 
 func (x *FederationReport) Reset() {
 	*x = FederationReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[48]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3689,7 +4553,7 @@ func (x *FederationReport) String() string {
 func (*FederationReport) ProtoMessage() {}
 
 func (x *FederationReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[48]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3702,7 +4566,7 @@ func (x *FederationReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FederationReport.ProtoReflect.Descriptor instead.
 func (*FederationReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{48}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *FederationReport) GetWanMembers() []*WanMember {
@@ -3781,7 +4645,7 @@ type JoinLoss struct {
 
 func (x *JoinLoss) Reset() {
 	*x = JoinLoss{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[49]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3793,7 +4657,7 @@ func (x *JoinLoss) String() string {
 func (*JoinLoss) ProtoMessage() {}
 
 func (x *JoinLoss) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[49]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3806,7 +4670,7 @@ func (x *JoinLoss) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinLoss.ProtoReflect.Descriptor instead.
 func (*JoinLoss) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{49}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *JoinLoss) GetItems() []*LostItem {
@@ -3844,7 +4708,7 @@ type ObservedRead struct {
 
 func (x *ObservedRead) Reset() {
 	*x = ObservedRead{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[50]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3856,7 +4720,7 @@ func (x *ObservedRead) String() string {
 func (*ObservedRead) ProtoMessage() {}
 
 func (x *ObservedRead) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[50]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3869,7 +4733,7 @@ func (x *ObservedRead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedRead.ProtoReflect.Descriptor instead.
 func (*ObservedRead) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{50}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ObservedRead) GetDatacenter() string {
@@ -3931,7 +4795,7 @@ type ObservedProbe struct {
 
 func (x *ObservedProbe) Reset() {
 	*x = ObservedProbe{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[51]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3943,7 +4807,7 @@ func (x *ObservedProbe) String() string {
 func (*ObservedProbe) ProtoMessage() {}
 
 func (x *ObservedProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[51]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3956,7 +4820,7 @@ func (x *ObservedProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedProbe.ProtoReflect.Descriptor instead.
 func (*ObservedProbe) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{51}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ObservedProbe) GetDatacenter() string {
@@ -4022,7 +4886,7 @@ type ObservedBundle struct {
 
 func (x *ObservedBundle) Reset() {
 	*x = ObservedBundle{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[52]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4034,7 +4898,7 @@ func (x *ObservedBundle) String() string {
 func (*ObservedBundle) ProtoMessage() {}
 
 func (x *ObservedBundle) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[52]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4047,7 +4911,7 @@ func (x *ObservedBundle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedBundle.ProtoReflect.Descriptor instead.
 func (*ObservedBundle) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{52}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ObservedBundle) GetDatacenter() string {
@@ -4101,7 +4965,7 @@ type GatewayReport struct {
 
 func (x *GatewayReport) Reset() {
 	*x = GatewayReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[53]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4113,7 +4977,7 @@ func (x *GatewayReport) String() string {
 func (*GatewayReport) ProtoMessage() {}
 
 func (x *GatewayReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[53]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4126,7 +4990,7 @@ func (x *GatewayReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayReport.ProtoReflect.Descriptor instead.
 func (*GatewayReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{53}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *GatewayReport) GetLanAddress() string {
@@ -4183,7 +5047,7 @@ var File_isthmus_v1_sync_proto protoreflect.FileDescriptor
 const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\n" +
 	"\x15isthmus/v1/sync.proto\x12\n" +
-	"isthmus.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bisthmus/v1/datacenter.proto\x1a\x1bisthmus/v1/federation.proto\x1a\x17isthmus/v1/sealed.proto\"\xa5\x01\n" +
+	"isthmus.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bisthmus/v1/datacenter.proto\x1a\x1bisthmus/v1/federation.proto\x1a\x17isthmus/v1/policy.proto\x1a\x17isthmus/v1/sealed.proto\"\xa5\x01\n" +
 	"\fEnrolRequest\x129\n" +
 	"\vattestation\x18\x01 \x01(\v2\x17.isthmus.v1.AttestationR\vattestation\x12\x10\n" +
 	"\x03csr\x18\x02 \x01(\fR\x03csr\x12\x18\n" +
@@ -4219,7 +5083,7 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x10consul_partition\x18\x03 \x01(\tR\x0fconsulPartition\x12\x14\n" +
 	"\x05drift\x18\x04 \x01(\tR\x05drift\x12-\n" +
 	"\x05items\x18\x05 \x03(\v2\x17.isthmus.v1.DesiredItemR\x05items\x12'\n" +
-	"\x0fconfirmed_epoch\x18\x06 \x01(\tR\x0econfirmedEpoch\"\x86\x05\n" +
+	"\x0fconfirmed_epoch\x18\x06 \x01(\tR\x0econfirmedEpoch\"\xc8\x05\n" +
 	"\vDesiredItem\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12F\n" +
@@ -4232,7 +5096,8 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x14federation_secondary\x18\t \x01(\v2\x1f.isthmus.v1.FederationSecondaryR\x13federationSecondary\x12*\n" +
 	"\x06probes\x18\n" +
 	" \x01(\v2\x12.isthmus.v1.ProbesR\x06probes\x12@\n" +
-	"\x0egateway_routes\x18\v \x01(\v2\x19.isthmus.v1.GatewayRoutesR\rgatewayRoutes\"\xec\x02\n" +
+	"\x0egateway_routes\x18\v \x01(\v2\x19.isthmus.v1.GatewayRoutesR\rgatewayRoutes\x12@\n" +
+	"\x0econfig_entries\x18\f \x01(\v2\x19.isthmus.v1.ConfigEntriesR\rconfigEntries\"\xec\x02\n" +
 	"\x0fPeeringAcceptor\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x18\n" +
 	"\apeering\x18\x02 \x01(\tR\apeering\x12\x1b\n" +
@@ -4248,7 +5113,7 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"recipients\x12:\n" +
 	"\x19server_external_addresses\x18\t \x03(\tR\x17serverExternalAddresses\x12\x16\n" +
 	"\x06delete\x18\n" +
-	" \x01(\bR\x06delete\"\xdc\x02\n" +
+	" \x01(\bR\x06delete\"\x85\x03\n" +
 	"\rPeeringDialer\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x18\n" +
 	"\apeering\x18\x02 \x01(\tR\apeering\x12\x1b\n" +
@@ -4262,14 +5127,29 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\asenders\x18\b \x03(\v2\x18.isthmus.v1.TrustedAgentR\asenders\x12(\n" +
 	"\x10acceptor_peer_id\x18\t \x01(\tR\x0eacceptorPeerId\x12\x16\n" +
 	"\x06delete\x18\n" +
-	" \x01(\bR\x06delete\"K\n" +
+	" \x01(\bR\x06delete\x12'\n" +
+	"\x0fleader_transfer\x18\v \x01(\x05R\x0eleaderTransfer\"K\n" +
 	"\x10ExportedServices\x127\n" +
-	"\bservices\x18\x01 \x03(\v2\x1b.isthmus.v1.ExportedServiceR\bservices\"s\n" +
+	"\bservices\x18\x01 \x03(\v2\x1b.isthmus.v1.ExportedServiceR\bservices\"\x89\x01\n" +
 	"\x0fExportedService\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x14\n" +
 	"\x05peers\x18\x03 \x03(\tR\x05peers\x12\x18\n" +
-	"\aexports\x18\x04 \x03(\tR\aexports\"K\n" +
+	"\aexports\x18\x04 \x03(\tR\aexports\x12\x14\n" +
+	"\x05adopt\x18\x05 \x01(\bR\x05adopt\"B\n" +
+	"\rConfigEntries\x121\n" +
+	"\aentries\x18\x01 \x03(\v2\x17.isthmus.v1.ConfigEntryR\aentries\"\x81\x01\n" +
+	"\vConfigEntry\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1c\n" +
+	"\tnamespace\x18\x03 \x01(\tR\tnamespace\x12,\n" +
+	"\x05parts\x18\x04 \x03(\v2\x16.isthmus.v1.ConfigPartR\x05parts\"f\n" +
+	"\n" +
+	"ConfigPart\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x12\x1a\n" +
+	"\bpolicies\x18\x03 \x03(\tR\bpolicies\x12\x14\n" +
+	"\x05adopt\x18\x04 \x01(\bR\x05adopt\"K\n" +
 	"\fMeshSettings\x12;\n" +
 	"\x1apeer_through_mesh_gateways\x18\x01 \x01(\bR\x17peerThroughMeshGateways\";\n" +
 	"\rProxyDefaults\x12*\n" +
@@ -4409,7 +5289,7 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\aattempt\x18\x04 \x01(\x05R\aattempt\x12\x1a\n" +
 	"\bexternal\x18\x05 \x01(\bR\bexternal\",\n" +
 	"\x12StoreTokenResponse\x12\x16\n" +
-	"\x06digest\x18\x01 \x01(\tR\x06digest\"\xc9\x03\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\"\x94\x05\n" +
 	"\rReportRequest\x12-\n" +
 	"\x05agent\x18\x01 \x01(\v2\x17.isthmus.v1.AgentReportR\x05agent\x129\n" +
 	"\tinventory\x18\x02 \x01(\v2\x1b.isthmus.v1.InventoryReportR\tinventory\x126\n" +
@@ -4420,7 +5300,12 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\n" +
 	"federation\x18\a \x01(\v2\x1c.isthmus.v1.FederationReportR\n" +
 	"federation\x123\n" +
-	"\agateway\x18\b \x01(\v2\x19.isthmus.v1.GatewayReportR\agateway\"\x10\n" +
+	"\agateway\x18\b \x01(\v2\x19.isthmus.v1.GatewayReportR\agateway\x120\n" +
+	"\x06policy\x18\t \x01(\v2\x18.isthmus.v1.PolicyReportR\x06policy\x123\n" +
+	"\aentries\x18\n" +
+	" \x01(\v2\x19.isthmus.v1.EntriesReportR\aentries\x120\n" +
+	"\x06rights\x18\v \x01(\v2\x18.isthmus.v1.RightsReportR\x06rights\x120\n" +
+	"\x05clock\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x05clock\"\x10\n" +
 	"\x0eReportResponse\"\xd4\x02\n" +
 	"\vAgentReport\x12\x16\n" +
 	"\x06leader\x18\x01 \x01(\bR\x06leader\x12\x18\n" +
@@ -4434,7 +5319,7 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x05error\x18\t \x01(\tR\x05error\x12#\n" +
 	"\runknown_items\x18\n" +
 	" \x03(\tR\funknownItems\x12#\n" +
-	"\rheld_removals\x18\v \x01(\x05R\fheldRemovals\"\x87\b\n" +
+	"\rheld_removals\x18\v \x01(\x05R\fheldRemovals\"\xdc\b\n" +
 	"\x0fInventoryReport\x12+\n" +
 	"\x11consul_datacenter\x18\x01 \x01(\tR\x10consulDatacenter\x12%\n" +
 	"\x0econsul_version\x18\x02 \x01(\tR\rconsulVersion\x12\x18\n" +
@@ -4460,7 +5345,9 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x16wan_federation_enabled\x18\x12 \x01(\bH\x05R\x14wanFederationEnabled\x88\x01\x01\x12%\n" +
 	"\x0edefault_policy\x18\x13 \x01(\tR\rdefaultPolicy\x12#\n" +
 	"\rwan_addresses\x18\x14 \x03(\tR\fwanAddresses\x12#\n" +
-	"\rrpc_addresses\x18\x15 \x03(\tR\frpcAddressesB\x0e\n" +
+	"\rrpc_addresses\x18\x15 \x03(\tR\frpcAddresses\x128\n" +
+	"\x18default_intention_policy\x18\x16 \x01(\tR\x16defaultIntentionPolicy\x12\x19\n" +
+	"\bca_roots\x18\x17 \x03(\tR\acaRootsB\x0e\n" +
 	"\f_acl_enabledB\x0e\n" +
 	"\f_tls_enabledB\x13\n" +
 	"\x11_gossip_encryptedB\x12\n" +
@@ -4480,7 +5367,7 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x0eServicesReport\x126\n" +
 	"\bservices\x18\x01 \x03(\v2\x1a.isthmus.v1.CatalogServiceR\bservices\"I\n" +
 	"\x0ePeeringsReport\x127\n" +
-	"\bpeerings\x18\x01 \x03(\v2\x1b.isthmus.v1.ObservedPeeringR\bpeerings\"\xa0\x03\n" +
+	"\bpeerings\x18\x01 \x03(\v2\x1b.isthmus.v1.ObservedPeeringR\bpeerings\"\xda\x06\n" +
 	"\x0fObservedPeering\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x1b\n" +
 	"\tpeer_name\x18\x02 \x01(\tR\bpeerName\x12\x12\n" +
@@ -4498,7 +5385,17 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\aoutcome\x18\v \x01(\tR\aoutcome\x12!\n" +
 	"\ferror_reason\x18\f \x01(\tR\verrorReason\x12\x14\n" +
 	"\x05error\x18\r \x01(\tR\x05error\x12\x18\n" +
-	"\adeleted\x18\x0e \x01(\bR\adeleted\"~\n" +
+	"\adeleted\x18\x0e \x01(\bR\adeleted\x12A\n" +
+	"\x0eheartbeat_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\rheartbeatTime\x12=\n" +
+	"\freceive_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\vreceiveTime\x127\n" +
+	"\tsend_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\bsendTime\x12'\n" +
+	"\x0fimported_digest\x18\x12 \x01(\tR\x0eimportedDigest\x12'\n" +
+	"\x0fexported_digest\x18\x13 \x01(\tR\x0eexportedDigest\x12\x1d\n" +
+	"\n" +
+	"peer_roots\x18\x14 \x03(\tR\tpeerRoots\x12/\n" +
+	"\x05dials\x18\x15 \x03(\v2\x19.isthmus.v1.ObservedProbeR\x05dials\x12'\n" +
+	"\x0fleader_transfer\x18\x16 \x01(\x05R\x0eleaderTransfer\x122\n" +
+	"\x15leader_transfer_error\x18\x17 \x01(\tR\x13leaderTransferError\"~\n" +
 	"\rExportsReport\x124\n" +
 	"\aexports\x18\x01 \x03(\v2\x1a.isthmus.v1.ObservedExportR\aexports\x12!\n" +
 	"\ferror_reason\x18\x02 \x01(\tR\verrorReason\x12\x14\n" +
@@ -4508,7 +5405,45 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x14\n" +
 	"\x05peers\x18\x03 \x03(\tR\x05peers\x12\x14\n" +
 	"\x05state\x18\x04 \x01(\tR\x05state\x12\x18\n" +
-	"\amessage\x18\x05 \x01(\tR\amessage\"\xf0\x01\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\"\xa7\x01\n" +
+	"\fPolicyReport\x123\n" +
+	"\aentries\x18\x01 \x03(\v2\x19.isthmus.v1.ObservedEntryR\aentries\x12!\n" +
+	"\ferror_reason\x18\x02 \x01(\tR\verrorReason\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x12)\n" +
+	"\x06drifts\x18\x04 \x03(\v2\x11.isthmus.v1.DriftR\x06drifts\"\xf2\x01\n" +
+	"\rObservedEntry\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1c\n" +
+	"\tnamespace\x18\x03 \x01(\tR\tnamespace\x12#\n" +
+	"\rwanted_digest\x18\x04 \x01(\tR\fwantedDigest\x12\x14\n" +
+	"\x05state\x18\x05 \x01(\tR\x05state\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\a \x01(\tR\amessage\x12.\n" +
+	"\x05parts\x18\b \x03(\v2\x18.isthmus.v1.ObservedPartR\x05parts\"\x90\x01\n" +
+	"\fObservedPart\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\x12\x14\n" +
+	"\x05found\x18\x05 \x01(\tR\x05found\x12\x10\n" +
+	"\x03fix\x18\x06 \x01(\tR\x03fix\"\x9b\x01\n" +
+	"\rEntriesReport\x123\n" +
+	"\aentries\x18\x01 \x03(\v2\x19.isthmus.v1.ReportedEntryR\aentries\x12\x1c\n" +
+	"\ttruncated\x18\x02 \x01(\bR\ttruncated\x12!\n" +
+	"\ferror_reason\x18\x03 \x01(\tR\verrorReason\x12\x14\n" +
+	"\x05error\x18\x04 \x01(\tR\x05error\"i\n" +
+	"\rReportedEntry\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1c\n" +
+	"\tnamespace\x18\x03 \x01(\tR\tnamespace\x12\x12\n" +
+	"\x04json\x18\x04 \x01(\tR\x04json\"{\n" +
+	"\fRightsReport\x122\n" +
+	"\amissing\x18\x01 \x03(\v2\x18.isthmus.v1.MissingRightR\amissing\x12!\n" +
+	"\ferror_reason\x18\x02 \x01(\tR\verrorReason\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\"<\n" +
+	"\fMissingRight\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"\xf0\x01\n" +
 	"\x0eDeliveryReport\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12.\n" +
 	"\x04host\x18\x02 \x01(\v2\x1a.isthmus.v1.FederationHostR\x04host\x12\x1d\n" +
@@ -4600,7 +5535,7 @@ func file_isthmus_v1_sync_proto_rawDescGZIP() []byte {
 	return file_isthmus_v1_sync_proto_rawDescData
 }
 
-var file_isthmus_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
+var file_isthmus_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
 var file_isthmus_v1_sync_proto_goTypes = []any{
 	(*EnrolRequest)(nil),          // 0: isthmus.v1.EnrolRequest
 	(*EnrolResponse)(nil),         // 1: isthmus.v1.EnrolResponse
@@ -4614,144 +5549,171 @@ var file_isthmus_v1_sync_proto_goTypes = []any{
 	(*PeeringDialer)(nil),         // 9: isthmus.v1.PeeringDialer
 	(*ExportedServices)(nil),      // 10: isthmus.v1.ExportedServices
 	(*ExportedService)(nil),       // 11: isthmus.v1.ExportedService
-	(*MeshSettings)(nil),          // 12: isthmus.v1.MeshSettings
-	(*ProxyDefaults)(nil),         // 13: isthmus.v1.ProxyDefaults
-	(*FederationPrimary)(nil),     // 14: isthmus.v1.FederationPrimary
-	(*TrustedCA)(nil),             // 15: isthmus.v1.TrustedCA
-	(*BundleMember)(nil),          // 16: isthmus.v1.BundleMember
-	(*CertificateRequest)(nil),    // 17: isthmus.v1.CertificateRequest
-	(*FederationSecondary)(nil),   // 18: isthmus.v1.FederationSecondary
-	(*Probes)(nil),                // 19: isthmus.v1.Probes
-	(*GatewayProbe)(nil),          // 20: isthmus.v1.GatewayProbe
-	(*ReadProbe)(nil),             // 21: isthmus.v1.ReadProbe
-	(*UrlProbe)(nil),              // 22: isthmus.v1.UrlProbe
-	(*GatewayRoutes)(nil),         // 23: isthmus.v1.GatewayRoutes
-	(*GatewayRoute)(nil),          // 24: isthmus.v1.GatewayRoute
-	(*StoreBundleRequest)(nil),    // 25: isthmus.v1.StoreBundleRequest
-	(*StoreBundleResponse)(nil),   // 26: isthmus.v1.StoreBundleResponse
-	(*TakeTurnRequest)(nil),       // 27: isthmus.v1.TakeTurnRequest
-	(*TakeTurnResponse)(nil),      // 28: isthmus.v1.TakeTurnResponse
-	(*EndTurnRequest)(nil),        // 29: isthmus.v1.EndTurnRequest
-	(*EndTurnResponse)(nil),       // 30: isthmus.v1.EndTurnResponse
-	(*FetchSecretsRequest)(nil),   // 31: isthmus.v1.FetchSecretsRequest
-	(*FetchSecretsResponse)(nil),  // 32: isthmus.v1.FetchSecretsResponse
-	(*ClaimTokenRequest)(nil),     // 33: isthmus.v1.ClaimTokenRequest
-	(*ClaimTokenResponse)(nil),    // 34: isthmus.v1.ClaimTokenResponse
-	(*StoreTokenRequest)(nil),     // 35: isthmus.v1.StoreTokenRequest
-	(*StoreTokenResponse)(nil),    // 36: isthmus.v1.StoreTokenResponse
-	(*ReportRequest)(nil),         // 37: isthmus.v1.ReportRequest
-	(*ReportResponse)(nil),        // 38: isthmus.v1.ReportResponse
-	(*AgentReport)(nil),           // 39: isthmus.v1.AgentReport
-	(*InventoryReport)(nil),       // 40: isthmus.v1.InventoryReport
-	(*ObservedGateway)(nil),       // 41: isthmus.v1.ObservedGateway
-	(*ServicesReport)(nil),        // 42: isthmus.v1.ServicesReport
-	(*PeeringsReport)(nil),        // 43: isthmus.v1.PeeringsReport
-	(*ObservedPeering)(nil),       // 44: isthmus.v1.ObservedPeering
-	(*ExportsReport)(nil),         // 45: isthmus.v1.ExportsReport
-	(*ObservedExport)(nil),        // 46: isthmus.v1.ObservedExport
-	(*DeliveryReport)(nil),        // 47: isthmus.v1.DeliveryReport
-	(*FederationReport)(nil),      // 48: isthmus.v1.FederationReport
-	(*JoinLoss)(nil),              // 49: isthmus.v1.JoinLoss
-	(*ObservedRead)(nil),          // 50: isthmus.v1.ObservedRead
-	(*ObservedProbe)(nil),         // 51: isthmus.v1.ObservedProbe
-	(*ObservedBundle)(nil),        // 52: isthmus.v1.ObservedBundle
-	(*GatewayReport)(nil),         // 53: isthmus.v1.GatewayReport
-	(*Attestation)(nil),           // 54: isthmus.v1.Attestation
-	(*TrustedAgent)(nil),          // 55: isthmus.v1.TrustedAgent
-	(*BundleRequest)(nil),         // 56: isthmus.v1.BundleRequest
-	(*BundleEntry)(nil),           // 57: isthmus.v1.BundleEntry
-	(*SealedPayload)(nil),         // 58: isthmus.v1.SealedPayload
-	(*timestamppb.Timestamp)(nil), // 59: google.protobuf.Timestamp
-	(*AclReplication)(nil),        // 60: isthmus.v1.AclReplication
-	(*CatalogService)(nil),        // 61: isthmus.v1.CatalogService
-	(*FederationHost)(nil),        // 62: isthmus.v1.FederationHost
-	(*WanMember)(nil),             // 63: isthmus.v1.WanMember
-	(*LostItem)(nil),              // 64: isthmus.v1.LostItem
+	(*ConfigEntries)(nil),         // 12: isthmus.v1.ConfigEntries
+	(*ConfigEntry)(nil),           // 13: isthmus.v1.ConfigEntry
+	(*ConfigPart)(nil),            // 14: isthmus.v1.ConfigPart
+	(*MeshSettings)(nil),          // 15: isthmus.v1.MeshSettings
+	(*ProxyDefaults)(nil),         // 16: isthmus.v1.ProxyDefaults
+	(*FederationPrimary)(nil),     // 17: isthmus.v1.FederationPrimary
+	(*TrustedCA)(nil),             // 18: isthmus.v1.TrustedCA
+	(*BundleMember)(nil),          // 19: isthmus.v1.BundleMember
+	(*CertificateRequest)(nil),    // 20: isthmus.v1.CertificateRequest
+	(*FederationSecondary)(nil),   // 21: isthmus.v1.FederationSecondary
+	(*Probes)(nil),                // 22: isthmus.v1.Probes
+	(*GatewayProbe)(nil),          // 23: isthmus.v1.GatewayProbe
+	(*ReadProbe)(nil),             // 24: isthmus.v1.ReadProbe
+	(*UrlProbe)(nil),              // 25: isthmus.v1.UrlProbe
+	(*GatewayRoutes)(nil),         // 26: isthmus.v1.GatewayRoutes
+	(*GatewayRoute)(nil),          // 27: isthmus.v1.GatewayRoute
+	(*StoreBundleRequest)(nil),    // 28: isthmus.v1.StoreBundleRequest
+	(*StoreBundleResponse)(nil),   // 29: isthmus.v1.StoreBundleResponse
+	(*TakeTurnRequest)(nil),       // 30: isthmus.v1.TakeTurnRequest
+	(*TakeTurnResponse)(nil),      // 31: isthmus.v1.TakeTurnResponse
+	(*EndTurnRequest)(nil),        // 32: isthmus.v1.EndTurnRequest
+	(*EndTurnResponse)(nil),       // 33: isthmus.v1.EndTurnResponse
+	(*FetchSecretsRequest)(nil),   // 34: isthmus.v1.FetchSecretsRequest
+	(*FetchSecretsResponse)(nil),  // 35: isthmus.v1.FetchSecretsResponse
+	(*ClaimTokenRequest)(nil),     // 36: isthmus.v1.ClaimTokenRequest
+	(*ClaimTokenResponse)(nil),    // 37: isthmus.v1.ClaimTokenResponse
+	(*StoreTokenRequest)(nil),     // 38: isthmus.v1.StoreTokenRequest
+	(*StoreTokenResponse)(nil),    // 39: isthmus.v1.StoreTokenResponse
+	(*ReportRequest)(nil),         // 40: isthmus.v1.ReportRequest
+	(*ReportResponse)(nil),        // 41: isthmus.v1.ReportResponse
+	(*AgentReport)(nil),           // 42: isthmus.v1.AgentReport
+	(*InventoryReport)(nil),       // 43: isthmus.v1.InventoryReport
+	(*ObservedGateway)(nil),       // 44: isthmus.v1.ObservedGateway
+	(*ServicesReport)(nil),        // 45: isthmus.v1.ServicesReport
+	(*PeeringsReport)(nil),        // 46: isthmus.v1.PeeringsReport
+	(*ObservedPeering)(nil),       // 47: isthmus.v1.ObservedPeering
+	(*ExportsReport)(nil),         // 48: isthmus.v1.ExportsReport
+	(*ObservedExport)(nil),        // 49: isthmus.v1.ObservedExport
+	(*PolicyReport)(nil),          // 50: isthmus.v1.PolicyReport
+	(*ObservedEntry)(nil),         // 51: isthmus.v1.ObservedEntry
+	(*ObservedPart)(nil),          // 52: isthmus.v1.ObservedPart
+	(*EntriesReport)(nil),         // 53: isthmus.v1.EntriesReport
+	(*ReportedEntry)(nil),         // 54: isthmus.v1.ReportedEntry
+	(*RightsReport)(nil),          // 55: isthmus.v1.RightsReport
+	(*MissingRight)(nil),          // 56: isthmus.v1.MissingRight
+	(*DeliveryReport)(nil),        // 57: isthmus.v1.DeliveryReport
+	(*FederationReport)(nil),      // 58: isthmus.v1.FederationReport
+	(*JoinLoss)(nil),              // 59: isthmus.v1.JoinLoss
+	(*ObservedRead)(nil),          // 60: isthmus.v1.ObservedRead
+	(*ObservedProbe)(nil),         // 61: isthmus.v1.ObservedProbe
+	(*ObservedBundle)(nil),        // 62: isthmus.v1.ObservedBundle
+	(*GatewayReport)(nil),         // 63: isthmus.v1.GatewayReport
+	(*Attestation)(nil),           // 64: isthmus.v1.Attestation
+	(*TrustedAgent)(nil),          // 65: isthmus.v1.TrustedAgent
+	(*BundleRequest)(nil),         // 66: isthmus.v1.BundleRequest
+	(*BundleEntry)(nil),           // 67: isthmus.v1.BundleEntry
+	(*SealedPayload)(nil),         // 68: isthmus.v1.SealedPayload
+	(*timestamppb.Timestamp)(nil), // 69: google.protobuf.Timestamp
+	(*AclReplication)(nil),        // 70: isthmus.v1.AclReplication
+	(*CatalogService)(nil),        // 71: isthmus.v1.CatalogService
+	(*Drift)(nil),                 // 72: isthmus.v1.Drift
+	(*FederationHost)(nil),        // 73: isthmus.v1.FederationHost
+	(*WanMember)(nil),             // 74: isthmus.v1.WanMember
+	(*LostItem)(nil),              // 75: isthmus.v1.LostItem
 }
 var file_isthmus_v1_sync_proto_depIdxs = []int32{
-	54, // 0: isthmus.v1.EnrolRequest.attestation:type_name -> isthmus.v1.Attestation
+	64, // 0: isthmus.v1.EnrolRequest.attestation:type_name -> isthmus.v1.Attestation
 	6,  // 1: isthmus.v1.PullResponse.state:type_name -> isthmus.v1.DesiredState
 	7,  // 2: isthmus.v1.DesiredState.items:type_name -> isthmus.v1.DesiredItem
 	8,  // 3: isthmus.v1.DesiredItem.peering_acceptor:type_name -> isthmus.v1.PeeringAcceptor
 	9,  // 4: isthmus.v1.DesiredItem.peering_dialer:type_name -> isthmus.v1.PeeringDialer
 	10, // 5: isthmus.v1.DesiredItem.exported_services:type_name -> isthmus.v1.ExportedServices
-	12, // 6: isthmus.v1.DesiredItem.mesh:type_name -> isthmus.v1.MeshSettings
-	13, // 7: isthmus.v1.DesiredItem.proxy_defaults:type_name -> isthmus.v1.ProxyDefaults
-	14, // 8: isthmus.v1.DesiredItem.federation_primary:type_name -> isthmus.v1.FederationPrimary
-	18, // 9: isthmus.v1.DesiredItem.federation_secondary:type_name -> isthmus.v1.FederationSecondary
-	19, // 10: isthmus.v1.DesiredItem.probes:type_name -> isthmus.v1.Probes
-	23, // 11: isthmus.v1.DesiredItem.gateway_routes:type_name -> isthmus.v1.GatewayRoutes
-	55, // 12: isthmus.v1.PeeringAcceptor.recipients:type_name -> isthmus.v1.TrustedAgent
-	55, // 13: isthmus.v1.PeeringDialer.senders:type_name -> isthmus.v1.TrustedAgent
-	11, // 14: isthmus.v1.ExportedServices.services:type_name -> isthmus.v1.ExportedService
-	16, // 15: isthmus.v1.FederationPrimary.members:type_name -> isthmus.v1.BundleMember
-	15, // 16: isthmus.v1.FederationPrimary.trusted_cas:type_name -> isthmus.v1.TrustedCA
-	56, // 17: isthmus.v1.FederationPrimary.requests:type_name -> isthmus.v1.BundleRequest
-	55, // 18: isthmus.v1.TrustedCA.agent:type_name -> isthmus.v1.TrustedAgent
-	55, // 19: isthmus.v1.BundleMember.recipients:type_name -> isthmus.v1.TrustedAgent
-	57, // 20: isthmus.v1.BundleMember.bundle:type_name -> isthmus.v1.BundleEntry
-	17, // 21: isthmus.v1.BundleMember.requests:type_name -> isthmus.v1.CertificateRequest
-	55, // 22: isthmus.v1.FederationSecondary.senders:type_name -> isthmus.v1.TrustedAgent
-	15, // 23: isthmus.v1.FederationSecondary.trusted_cas:type_name -> isthmus.v1.TrustedCA
-	20, // 24: isthmus.v1.Probes.gateways:type_name -> isthmus.v1.GatewayProbe
-	21, // 25: isthmus.v1.Probes.reads:type_name -> isthmus.v1.ReadProbe
-	22, // 26: isthmus.v1.Probes.urls:type_name -> isthmus.v1.UrlProbe
-	24, // 27: isthmus.v1.GatewayRoutes.routes:type_name -> isthmus.v1.GatewayRoute
-	58, // 28: isthmus.v1.StoreBundleRequest.payload:type_name -> isthmus.v1.SealedPayload
-	59, // 29: isthmus.v1.StoreBundleRequest.certificate_expire_time:type_name -> google.protobuf.Timestamp
-	59, // 30: isthmus.v1.TakeTurnResponse.expire_time:type_name -> google.protobuf.Timestamp
-	58, // 31: isthmus.v1.FetchSecretsResponse.payloads:type_name -> isthmus.v1.SealedPayload
-	58, // 32: isthmus.v1.StoreTokenRequest.payload:type_name -> isthmus.v1.SealedPayload
-	39, // 33: isthmus.v1.ReportRequest.agent:type_name -> isthmus.v1.AgentReport
-	40, // 34: isthmus.v1.ReportRequest.inventory:type_name -> isthmus.v1.InventoryReport
-	43, // 35: isthmus.v1.ReportRequest.peerings:type_name -> isthmus.v1.PeeringsReport
-	45, // 36: isthmus.v1.ReportRequest.exports:type_name -> isthmus.v1.ExportsReport
-	42, // 37: isthmus.v1.ReportRequest.services:type_name -> isthmus.v1.ServicesReport
-	47, // 38: isthmus.v1.ReportRequest.delivery:type_name -> isthmus.v1.DeliveryReport
-	48, // 39: isthmus.v1.ReportRequest.federation:type_name -> isthmus.v1.FederationReport
-	53, // 40: isthmus.v1.ReportRequest.gateway:type_name -> isthmus.v1.GatewayReport
-	59, // 41: isthmus.v1.InventoryReport.ca_expire_time:type_name -> google.protobuf.Timestamp
-	60, // 42: isthmus.v1.InventoryReport.acl_replication:type_name -> isthmus.v1.AclReplication
-	41, // 43: isthmus.v1.InventoryReport.gateways:type_name -> isthmus.v1.ObservedGateway
-	61, // 44: isthmus.v1.ServicesReport.services:type_name -> isthmus.v1.CatalogService
-	44, // 45: isthmus.v1.PeeringsReport.peerings:type_name -> isthmus.v1.ObservedPeering
-	46, // 46: isthmus.v1.ExportsReport.exports:type_name -> isthmus.v1.ObservedExport
-	62, // 47: isthmus.v1.DeliveryReport.host:type_name -> isthmus.v1.FederationHost
-	63, // 48: isthmus.v1.FederationReport.wan_members:type_name -> isthmus.v1.WanMember
-	50, // 49: isthmus.v1.FederationReport.reads:type_name -> isthmus.v1.ObservedRead
-	51, // 50: isthmus.v1.FederationReport.probes:type_name -> isthmus.v1.ObservedProbe
-	49, // 51: isthmus.v1.FederationReport.loss:type_name -> isthmus.v1.JoinLoss
-	52, // 52: isthmus.v1.FederationReport.bundles:type_name -> isthmus.v1.ObservedBundle
-	59, // 53: isthmus.v1.FederationReport.certificate_expire_time:type_name -> google.protobuf.Timestamp
-	64, // 54: isthmus.v1.JoinLoss.items:type_name -> isthmus.v1.LostItem
-	59, // 55: isthmus.v1.ObservedRead.since:type_name -> google.protobuf.Timestamp
-	59, // 56: isthmus.v1.ObservedProbe.since:type_name -> google.protobuf.Timestamp
-	51, // 57: isthmus.v1.GatewayReport.probes:type_name -> isthmus.v1.ObservedProbe
-	0,  // 58: isthmus.v1.SyncService.Enrol:input_type -> isthmus.v1.EnrolRequest
-	2,  // 59: isthmus.v1.SyncService.Renew:input_type -> isthmus.v1.RenewRequest
-	4,  // 60: isthmus.v1.SyncService.Pull:input_type -> isthmus.v1.PullRequest
-	31, // 61: isthmus.v1.SyncService.FetchSecrets:input_type -> isthmus.v1.FetchSecretsRequest
-	33, // 62: isthmus.v1.SyncService.ClaimToken:input_type -> isthmus.v1.ClaimTokenRequest
-	35, // 63: isthmus.v1.SyncService.StoreToken:input_type -> isthmus.v1.StoreTokenRequest
-	37, // 64: isthmus.v1.SyncService.Report:input_type -> isthmus.v1.ReportRequest
-	25, // 65: isthmus.v1.SyncService.StoreBundle:input_type -> isthmus.v1.StoreBundleRequest
-	27, // 66: isthmus.v1.SyncService.TakeTurn:input_type -> isthmus.v1.TakeTurnRequest
-	29, // 67: isthmus.v1.SyncService.EndTurn:input_type -> isthmus.v1.EndTurnRequest
-	1,  // 68: isthmus.v1.SyncService.Enrol:output_type -> isthmus.v1.EnrolResponse
-	3,  // 69: isthmus.v1.SyncService.Renew:output_type -> isthmus.v1.RenewResponse
-	5,  // 70: isthmus.v1.SyncService.Pull:output_type -> isthmus.v1.PullResponse
-	32, // 71: isthmus.v1.SyncService.FetchSecrets:output_type -> isthmus.v1.FetchSecretsResponse
-	34, // 72: isthmus.v1.SyncService.ClaimToken:output_type -> isthmus.v1.ClaimTokenResponse
-	36, // 73: isthmus.v1.SyncService.StoreToken:output_type -> isthmus.v1.StoreTokenResponse
-	38, // 74: isthmus.v1.SyncService.Report:output_type -> isthmus.v1.ReportResponse
-	26, // 75: isthmus.v1.SyncService.StoreBundle:output_type -> isthmus.v1.StoreBundleResponse
-	28, // 76: isthmus.v1.SyncService.TakeTurn:output_type -> isthmus.v1.TakeTurnResponse
-	30, // 77: isthmus.v1.SyncService.EndTurn:output_type -> isthmus.v1.EndTurnResponse
-	68, // [68:78] is the sub-list for method output_type
-	58, // [58:68] is the sub-list for method input_type
-	58, // [58:58] is the sub-list for extension type_name
-	58, // [58:58] is the sub-list for extension extendee
-	0,  // [0:58] is the sub-list for field type_name
+	15, // 6: isthmus.v1.DesiredItem.mesh:type_name -> isthmus.v1.MeshSettings
+	16, // 7: isthmus.v1.DesiredItem.proxy_defaults:type_name -> isthmus.v1.ProxyDefaults
+	17, // 8: isthmus.v1.DesiredItem.federation_primary:type_name -> isthmus.v1.FederationPrimary
+	21, // 9: isthmus.v1.DesiredItem.federation_secondary:type_name -> isthmus.v1.FederationSecondary
+	22, // 10: isthmus.v1.DesiredItem.probes:type_name -> isthmus.v1.Probes
+	26, // 11: isthmus.v1.DesiredItem.gateway_routes:type_name -> isthmus.v1.GatewayRoutes
+	12, // 12: isthmus.v1.DesiredItem.config_entries:type_name -> isthmus.v1.ConfigEntries
+	65, // 13: isthmus.v1.PeeringAcceptor.recipients:type_name -> isthmus.v1.TrustedAgent
+	65, // 14: isthmus.v1.PeeringDialer.senders:type_name -> isthmus.v1.TrustedAgent
+	11, // 15: isthmus.v1.ExportedServices.services:type_name -> isthmus.v1.ExportedService
+	13, // 16: isthmus.v1.ConfigEntries.entries:type_name -> isthmus.v1.ConfigEntry
+	14, // 17: isthmus.v1.ConfigEntry.parts:type_name -> isthmus.v1.ConfigPart
+	19, // 18: isthmus.v1.FederationPrimary.members:type_name -> isthmus.v1.BundleMember
+	18, // 19: isthmus.v1.FederationPrimary.trusted_cas:type_name -> isthmus.v1.TrustedCA
+	66, // 20: isthmus.v1.FederationPrimary.requests:type_name -> isthmus.v1.BundleRequest
+	65, // 21: isthmus.v1.TrustedCA.agent:type_name -> isthmus.v1.TrustedAgent
+	65, // 22: isthmus.v1.BundleMember.recipients:type_name -> isthmus.v1.TrustedAgent
+	67, // 23: isthmus.v1.BundleMember.bundle:type_name -> isthmus.v1.BundleEntry
+	20, // 24: isthmus.v1.BundleMember.requests:type_name -> isthmus.v1.CertificateRequest
+	65, // 25: isthmus.v1.FederationSecondary.senders:type_name -> isthmus.v1.TrustedAgent
+	18, // 26: isthmus.v1.FederationSecondary.trusted_cas:type_name -> isthmus.v1.TrustedCA
+	23, // 27: isthmus.v1.Probes.gateways:type_name -> isthmus.v1.GatewayProbe
+	24, // 28: isthmus.v1.Probes.reads:type_name -> isthmus.v1.ReadProbe
+	25, // 29: isthmus.v1.Probes.urls:type_name -> isthmus.v1.UrlProbe
+	27, // 30: isthmus.v1.GatewayRoutes.routes:type_name -> isthmus.v1.GatewayRoute
+	68, // 31: isthmus.v1.StoreBundleRequest.payload:type_name -> isthmus.v1.SealedPayload
+	69, // 32: isthmus.v1.StoreBundleRequest.certificate_expire_time:type_name -> google.protobuf.Timestamp
+	69, // 33: isthmus.v1.TakeTurnResponse.expire_time:type_name -> google.protobuf.Timestamp
+	68, // 34: isthmus.v1.FetchSecretsResponse.payloads:type_name -> isthmus.v1.SealedPayload
+	68, // 35: isthmus.v1.StoreTokenRequest.payload:type_name -> isthmus.v1.SealedPayload
+	42, // 36: isthmus.v1.ReportRequest.agent:type_name -> isthmus.v1.AgentReport
+	43, // 37: isthmus.v1.ReportRequest.inventory:type_name -> isthmus.v1.InventoryReport
+	46, // 38: isthmus.v1.ReportRequest.peerings:type_name -> isthmus.v1.PeeringsReport
+	48, // 39: isthmus.v1.ReportRequest.exports:type_name -> isthmus.v1.ExportsReport
+	45, // 40: isthmus.v1.ReportRequest.services:type_name -> isthmus.v1.ServicesReport
+	57, // 41: isthmus.v1.ReportRequest.delivery:type_name -> isthmus.v1.DeliveryReport
+	58, // 42: isthmus.v1.ReportRequest.federation:type_name -> isthmus.v1.FederationReport
+	63, // 43: isthmus.v1.ReportRequest.gateway:type_name -> isthmus.v1.GatewayReport
+	50, // 44: isthmus.v1.ReportRequest.policy:type_name -> isthmus.v1.PolicyReport
+	53, // 45: isthmus.v1.ReportRequest.entries:type_name -> isthmus.v1.EntriesReport
+	55, // 46: isthmus.v1.ReportRequest.rights:type_name -> isthmus.v1.RightsReport
+	69, // 47: isthmus.v1.ReportRequest.clock:type_name -> google.protobuf.Timestamp
+	69, // 48: isthmus.v1.InventoryReport.ca_expire_time:type_name -> google.protobuf.Timestamp
+	70, // 49: isthmus.v1.InventoryReport.acl_replication:type_name -> isthmus.v1.AclReplication
+	44, // 50: isthmus.v1.InventoryReport.gateways:type_name -> isthmus.v1.ObservedGateway
+	71, // 51: isthmus.v1.ServicesReport.services:type_name -> isthmus.v1.CatalogService
+	47, // 52: isthmus.v1.PeeringsReport.peerings:type_name -> isthmus.v1.ObservedPeering
+	69, // 53: isthmus.v1.ObservedPeering.heartbeat_time:type_name -> google.protobuf.Timestamp
+	69, // 54: isthmus.v1.ObservedPeering.receive_time:type_name -> google.protobuf.Timestamp
+	69, // 55: isthmus.v1.ObservedPeering.send_time:type_name -> google.protobuf.Timestamp
+	61, // 56: isthmus.v1.ObservedPeering.dials:type_name -> isthmus.v1.ObservedProbe
+	49, // 57: isthmus.v1.ExportsReport.exports:type_name -> isthmus.v1.ObservedExport
+	51, // 58: isthmus.v1.PolicyReport.entries:type_name -> isthmus.v1.ObservedEntry
+	72, // 59: isthmus.v1.PolicyReport.drifts:type_name -> isthmus.v1.Drift
+	52, // 60: isthmus.v1.ObservedEntry.parts:type_name -> isthmus.v1.ObservedPart
+	54, // 61: isthmus.v1.EntriesReport.entries:type_name -> isthmus.v1.ReportedEntry
+	56, // 62: isthmus.v1.RightsReport.missing:type_name -> isthmus.v1.MissingRight
+	73, // 63: isthmus.v1.DeliveryReport.host:type_name -> isthmus.v1.FederationHost
+	74, // 64: isthmus.v1.FederationReport.wan_members:type_name -> isthmus.v1.WanMember
+	60, // 65: isthmus.v1.FederationReport.reads:type_name -> isthmus.v1.ObservedRead
+	61, // 66: isthmus.v1.FederationReport.probes:type_name -> isthmus.v1.ObservedProbe
+	59, // 67: isthmus.v1.FederationReport.loss:type_name -> isthmus.v1.JoinLoss
+	62, // 68: isthmus.v1.FederationReport.bundles:type_name -> isthmus.v1.ObservedBundle
+	69, // 69: isthmus.v1.FederationReport.certificate_expire_time:type_name -> google.protobuf.Timestamp
+	75, // 70: isthmus.v1.JoinLoss.items:type_name -> isthmus.v1.LostItem
+	69, // 71: isthmus.v1.ObservedRead.since:type_name -> google.protobuf.Timestamp
+	69, // 72: isthmus.v1.ObservedProbe.since:type_name -> google.protobuf.Timestamp
+	61, // 73: isthmus.v1.GatewayReport.probes:type_name -> isthmus.v1.ObservedProbe
+	0,  // 74: isthmus.v1.SyncService.Enrol:input_type -> isthmus.v1.EnrolRequest
+	2,  // 75: isthmus.v1.SyncService.Renew:input_type -> isthmus.v1.RenewRequest
+	4,  // 76: isthmus.v1.SyncService.Pull:input_type -> isthmus.v1.PullRequest
+	34, // 77: isthmus.v1.SyncService.FetchSecrets:input_type -> isthmus.v1.FetchSecretsRequest
+	36, // 78: isthmus.v1.SyncService.ClaimToken:input_type -> isthmus.v1.ClaimTokenRequest
+	38, // 79: isthmus.v1.SyncService.StoreToken:input_type -> isthmus.v1.StoreTokenRequest
+	40, // 80: isthmus.v1.SyncService.Report:input_type -> isthmus.v1.ReportRequest
+	28, // 81: isthmus.v1.SyncService.StoreBundle:input_type -> isthmus.v1.StoreBundleRequest
+	30, // 82: isthmus.v1.SyncService.TakeTurn:input_type -> isthmus.v1.TakeTurnRequest
+	32, // 83: isthmus.v1.SyncService.EndTurn:input_type -> isthmus.v1.EndTurnRequest
+	1,  // 84: isthmus.v1.SyncService.Enrol:output_type -> isthmus.v1.EnrolResponse
+	3,  // 85: isthmus.v1.SyncService.Renew:output_type -> isthmus.v1.RenewResponse
+	5,  // 86: isthmus.v1.SyncService.Pull:output_type -> isthmus.v1.PullResponse
+	35, // 87: isthmus.v1.SyncService.FetchSecrets:output_type -> isthmus.v1.FetchSecretsResponse
+	37, // 88: isthmus.v1.SyncService.ClaimToken:output_type -> isthmus.v1.ClaimTokenResponse
+	39, // 89: isthmus.v1.SyncService.StoreToken:output_type -> isthmus.v1.StoreTokenResponse
+	41, // 90: isthmus.v1.SyncService.Report:output_type -> isthmus.v1.ReportResponse
+	29, // 91: isthmus.v1.SyncService.StoreBundle:output_type -> isthmus.v1.StoreBundleResponse
+	31, // 92: isthmus.v1.SyncService.TakeTurn:output_type -> isthmus.v1.TakeTurnResponse
+	33, // 93: isthmus.v1.SyncService.EndTurn:output_type -> isthmus.v1.EndTurnResponse
+	84, // [84:94] is the sub-list for method output_type
+	74, // [74:84] is the sub-list for method input_type
+	74, // [74:74] is the sub-list for extension type_name
+	74, // [74:74] is the sub-list for extension extendee
+	0,  // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_isthmus_v1_sync_proto_init() }
@@ -4761,15 +5723,16 @@ func file_isthmus_v1_sync_proto_init() {
 	}
 	file_isthmus_v1_datacenter_proto_init()
 	file_isthmus_v1_federation_proto_init()
+	file_isthmus_v1_policy_proto_init()
 	file_isthmus_v1_sealed_proto_init()
-	file_isthmus_v1_sync_proto_msgTypes[40].OneofWrappers = []any{}
+	file_isthmus_v1_sync_proto_msgTypes[43].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_isthmus_v1_sync_proto_rawDesc), len(file_isthmus_v1_sync_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   54,
+			NumMessages:   64,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

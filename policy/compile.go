@@ -1,0 +1,102 @@
+package policy
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
+// Kinds of Consul's config entries that policies compile to, beside exported-services.
+const (
+	KindIntentions = "service-intentions"
+	KindResolver   = "service-resolver"
+	KindSplitter   = "service-splitter"
+	KindRouter     = "service-router"
+	KindDefaults   = "service-defaults"
+)
+
+// Entries is everything that isthmus wants in the config entries which one datacenter's Consul holds, for itself or for the federation
+// whose primary it is. A secondary holds none of its own: it has the primary's.
+func Entries(r resource.Reader, datacenter string) *isthmusv1.ConfigEntries {
+	m, ok := realmOf(r, datacenter)
+	if !ok || m.home != datacenter {
+		return &isthmusv1.ConfigEntries{}
+	}
+	return compile(r, m).entries()
+}
+
+// compilation is what the policies of one realm come to.
+type compilation struct {
+	r     resource.Reader
+	realm realm
+	parts []part
+	// problems are what is left out, by the policy (Kind/name) that it is of.
+	problems map[string][]*isthmusv1.PolicyProblem
+}
+
+// part is one thing that one policy wants within one config entry.
+type part struct {
+	kind, namespace, name string
+	// key as in isthmusv1.ConfigPart.
+	key string
+	// value is what encodes to the JSON that Consul's API takes.
+	value any
+	// policy is who wants it, as Kind/name.
+	policy string
+	adopt  bool
+}
+
+func compile(r resource.Reader, m realm) *compilation {
+	c := &compilation{r: r, realm: m, problems: map[string][]*isthmusv1.PolicyProblem{}}
+	c.intentions()
+	c.traffic()
+	return c
+}
+
+// problem notes what of a policy is left out.
+func (c *compilation) problem(policy string, p *isthmusv1.PolicyProblem) {
+	c.problems[policy] = append(c.problems[policy], p)
+}
+
+// entries are the parts, put together. Several policies may want the same part; those that want another content for it were sorted out
+// before.
+func (c *compilation) entries() *isthmusv1.ConfigEntries {
+	type entryKey struct{ kind, namespace, name string }
+	entries := map[entryKey]*isthmusv1.ConfigEntry{}
+	parts := map[entryKey]map[string]*isthmusv1.ConfigPart{}
+	for _, p := range c.parts {
+		at := entryKey{p.kind, p.namespace, p.name}
+		if entries[at] == nil {
+			entries[at] = &isthmusv1.ConfigEntry{Kind: p.kind, Namespace: p.namespace, Name: p.name}
+			parts[at] = map[string]*isthmusv1.ConfigPart{}
+		}
+		if known := parts[at][p.key]; known != nil {
+			known.Policies = append(known.Policies, p.policy)
+			known.Adopt = known.Adopt || p.adopt
+			continue
+		}
+		value, err := json.Marshal(p.value)
+		if err != nil {
+			continue // values are made of strings, numbers, lists and maps: there is no such error
+		}
+		one := &isthmusv1.ConfigPart{Key: p.key, Value: string(value), Policies: []string{p.policy}, Adopt: p.adopt}
+		parts[at][p.key] = one
+		entries[at].Parts = append(entries[at].Parts, one)
+	}
+	out := &isthmusv1.ConfigEntries{}
+	for _, e := range entries {
+		for _, p := range e.GetParts() {
+			slices.Sort(p.Policies)
+			p.Policies = slices.Compact(p.Policies)
+		}
+		slices.SortFunc(e.Parts, func(a, b *isthmusv1.ConfigPart) int { return cmp.Compare(a.GetKey(), b.GetKey()) })
+		out.Entries = append(out.Entries, e)
+	}
+	slices.SortFunc(out.Entries, func(a, b *isthmusv1.ConfigEntry) int {
+		return cmp.Or(cmp.Compare(a.GetKind(), b.GetKind()), cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
+	})
+	return out
+}

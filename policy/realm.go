@@ -1,0 +1,120 @@
+package policy
+
+import (
+	"cmp"
+	"iter"
+	"maps"
+	"slices"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
+// realm is what shares one set of Consul's config entries: a datacenter of its own, or a federation, whose members have what is written in
+// the primary.
+type realm struct {
+	// home is where entries are written.
+	home string
+	// members are the datacenters for which they count, the home among them, in order of their names.
+	members []*isthmusv1.Datacenter
+	// federation is its name; empty: a datacenter of its own.
+	federation string
+	// peers are the members' peerings: by member, then by the name that its Consul has for the peer.
+	peers map[string]map[string]peer
+}
+
+// peer is who is at the other end of a peering.
+type peer struct {
+	// datacenter is empty for an external one.
+	datacenter string
+	// peering that connects them.
+	peering *isthmusv1.Peering
+}
+
+// realmOf is the realm that a datacenter is in as it stands: a secondary belongs to its federation once its Consul does. False for a
+// datacenter that is not declared.
+func realmOf(r resource.Reader, datacenter string) (realm, bool) {
+	memberships := resource.Memberships(r)
+	own, federated := memberships[datacenter]
+	out := realm{home: datacenter}
+	names := map[string]bool{datacenter: true}
+	if federated && (own.Role == resource.RolePrimary || resource.Federated(own.Member)) {
+		out.home, out.federation = own.Federation.GetSpec().GetPrimary(), own.Federation.GetName()
+		names[out.home] = true
+		for name, m := range memberships {
+			if m.Federation.GetName() == out.federation && m.Role == resource.RoleSecondary && resource.Federated(m.Member) {
+				names[name] = true
+			}
+		}
+	}
+	out.peers = map[string]map[string]peer{}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if dc, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, name); ok {
+			out.members = append(out.members, dc)
+			out.peers[name] = peersOf(r, name)
+		}
+	}
+	_, declared := out.peers[datacenter]
+	return out, declared
+}
+
+// peersOf are a datacenter's peers by the names that its Consul has for them. A peering that is being deleted does not count.
+func peersOf(r resource.Reader, datacenter string) map[string]peer {
+	out := map[string]peer{}
+	for p := range resource.AllTouching[*isthmusv1.Peering](r, resource.KindPeering, datacenter) {
+		spec := p.GetSpec()
+		switch {
+		case p.GetDeleteTime() != nil:
+		case spec.GetAcceptor() == datacenter:
+			out[spec.GetAcceptorPeerName()] = peer{datacenter: spec.GetDialer(), peering: p}
+		default:
+			out[spec.GetDialerPeerName()] = peer{datacenter: spec.GetAcceptor(), peering: p}
+		}
+	}
+	return out
+}
+
+// has tells whether a datacenter is a member.
+func (m realm) has(datacenter string) bool {
+	_, ok := m.peers[datacenter]
+	return ok
+}
+
+// peerName is the name that a member's Consul has for a datacenter that it is peered with; false: it is not.
+func (m realm) peerName(member, datacenter string) (string, bool) {
+	for _, name := range slices.Sorted(maps.Keys(m.peers[member])) {
+		if datacenter != "" && m.peers[member][name].datacenter == datacenter {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// consulDatacenter is what Consul calls a datacenter.
+func consulDatacenter(dc *isthmusv1.Datacenter) string {
+	return cmp.Or(dc.GetSpec().GetConsulDatacenter(), dc.GetName())
+}
+
+// Homes are the datacenters in whose Consul an Intention's or TrafficPolicy's entries are written, in order of their names: each chosen
+// datacenter, or the primary of its federation.
+func Homes(r resource.Reader, o resource.Object) iter.Seq[string] {
+	homes := map[string]bool{}
+	for dc := range chosenBy(r, o) {
+		if m, ok := realmOf(r, dc.GetName()); ok {
+			homes[m.home] = true
+		}
+	}
+	return slices.Values(slices.Sorted(maps.Keys(homes)))
+}
+
+// chosenBy are the datacenters that a policy chooses for itself: where an Intention's destination runs, where a TrafficPolicy's callers do.
+func chosenBy(r resource.Reader, o resource.Object) iter.Seq[*isthmusv1.Datacenter] {
+	switch o := o.(type) {
+	case *isthmusv1.Intention:
+		d := o.GetSpec().GetDestination()
+		return resource.Select(r, d.GetDatacenters(), d.GetSelector())
+	case *isthmusv1.TrafficPolicy:
+		return resource.Select(r, o.GetSpec().GetDatacenters(), o.GetSpec().GetSelector())
+	}
+	return func(func(*isthmusv1.Datacenter) bool) {}
+}

@@ -1,0 +1,4 @@
+package policy
+
+// traffic compiles the TrafficPolicies of the realm.
+func (c *compilation) traffic() {}

@@ -13,9 +13,7 @@ import (
 // maxRetired is how many addresses of a member's gateways are kept that Consul no longer knows.
 const maxRetired = 16
 
-// gateways are the addresses at which others reach a member. One that is gone stays behind the others, retired, until everybody who
-// dials this member has proven each of the new ones: what was reached through the old one is never cut off before. When no new one is
-// there, all the old ones stay.
+// gateways are the addresses at which others reach a member. One that is gone stays behind the others, retired: see forget.
 func (j *judge) gateways(m *isthmusv1.FederationMember) []*isthmusv1.MemberGateway {
 	out := gatewaysOf(j.r, m.GetDatacenter())
 	known := map[string]*isthmusv1.MemberGateway{}
@@ -27,9 +25,6 @@ func (j *judge) gateways(m *isthmusv1.FederationMember) []*isthmusv1.MemberGatew
 		present[g.GetWanAddress()] = true
 		old := known[g.GetWanAddress()]
 		g.Used = healthy(g) && !unproven[g.GetWanAddress()] || old.GetUsed() && old.GetHealth() != resource.GatewayRetired
-	}
-	if j.proven(m, out) {
-		return out
 	}
 	var retired []*isthmusv1.MemberGateway
 	for _, g := range m.GetGateways() {
@@ -48,6 +43,15 @@ func (j *judge) gateways(m *isthmusv1.FederationMember) []*isthmusv1.MemberGatew
 		return cmp.Or(b.GetRetireTime().AsTime().Compare(a.GetRetireTime().AsTime()), cmp.Compare(a.GetWanAddress(), b.GetWanAddress()))
 	})
 	return append(out, retired[:min(len(retired), maxRetired)]...)
+}
+
+// forget drops a member's retired gateways once everybody who dials it has proven each of the present ones: what was reached through an
+// old one is never cut off before. When no present one is healthy, all the old ones stay. Who begins to dial in this very look is asked,
+// too: phases have to be decided before.
+func (j *judge) forget(m *isthmusv1.FederationMember) {
+	if j.proven(m) {
+		m.Gateways = slices.DeleteFunc(m.GetGateways(), func(g *isthmusv1.MemberGateway) bool { return g.GetHealth() == resource.GatewayRetired })
+	}
 }
 
 func healthy(g *isthmusv1.MemberGateway) bool {
@@ -78,8 +82,8 @@ func (j *judge) unproven(datacenter string) map[string]bool {
 
 // proven: a member's present gateways that are healthy, of which there is one at least, have each been reached by every other member
 // that dials it.
-func (j *judge) proven(m *isthmusv1.FederationMember, present []*isthmusv1.MemberGateway) bool {
-	good := slices.DeleteFunc(slices.Clone(present), func(g *isthmusv1.MemberGateway) bool { return !healthy(g) })
+func (j *judge) proven(m *isthmusv1.FederationMember) bool {
+	good := slices.DeleteFunc(slices.Clone(m.GetGateways()), func(g *isthmusv1.MemberGateway) bool { return !healthy(g) })
 	if len(good) == 0 {
 		return false
 	}

@@ -62,6 +62,70 @@ func TestMakeBeforeBreak(t *testing.T) {
 	}
 }
 
+// Who begins to dial in the very look that could forget an address is asked for its proof before, too: its servers or its bundle may have
+// the old one.
+func TestWhoComesInKeepsTheOldGateway(t *testing.T) {
+	t.Parallel()
+	const bundled, runs, byHand = "bundled", "runs with its bundle", "made a member by hand"
+	for _, tt := range []struct {
+		// dc2 is what it is before its agents, which are silent, are heard of again; phase is what it comes to in that look.
+		dc2, phase string
+		dials      bool
+	}{
+		{byHand, resource.PhaseJoining, true},
+		{runs, resource.PhaseJoining, true},
+		{bundled, resource.PhaseDelivering, true},
+		{"without a bundle", resource.PhaseBundling, false},
+	} {
+		t.Run(tt.dc2, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld("dc2", "dc3")
+			w.see("dc2", func(s *federation.Seen) { s.Deliveries[0].Report.AllowJoin = false })
+			w.join(t, "dc3")
+			w.see("dc2", func(s *federation.Seen) { s.Deliveries[0].Report.AllowJoin = true })
+			w.settle(t)
+			switch tt.dc2 {
+			case byHand:
+				w.see("dc2", func(s *federation.Seen) {
+					s.Inventory.PrimaryDatacenter, s.Inventory.WanFederationEnabled = "dc1", new(true)
+					s.Deliveries[0].Report.AllowJoin, s.Deliveries[0].Report.CanWrite = false, false
+				})
+			case bundled, runs:
+				w.bundle(t, "dc2")
+			}
+			if tt.dc2 == runs {
+				w.apply("dc2")
+			}
+			w.see("dc2", func(s *federation.Seen) { s.Online = false })
+			w.gateway("new", "dc3", "new:8443", "passing")
+			w.Delete(resource.KindGateway, "dc3-gw")
+			w.settle(t)
+			const both = "new:8443 passing, dc3.example:8443 retired"
+			if got := w.gateways("dc3"); got != both {
+				t.Fatalf("before: %s", got)
+			}
+			w.probes("dc1", "dc3", "new:8443", "")
+			w.see("dc2", func(s *federation.Seen) { s.Online = true })
+			w.step()
+			if got := w.member("dc2").GetPhase(); got != tt.phase {
+				t.Fatalf("dc2 is %s, want %s", got, tt.phase)
+			}
+			want := "new:8443 passing"
+			if tt.dials {
+				want = both
+			}
+			if got := w.gateways("dc3"); got != want {
+				t.Errorf("after: %s, want %s", got, want)
+			}
+			w.probes("dc2", "dc3", "new:8443", "")
+			w.settle(t)
+			if got := w.gateways("dc3"); got != "new:8443 passing" {
+				t.Errorf("kept for ever: %s", got)
+			}
+		})
+	}
+}
+
 func TestAllGatewaysGone(t *testing.T) {
 	t.Parallel()
 	w := newWorld("dc2")

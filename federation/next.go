@@ -40,6 +40,9 @@ func Next(r resource.Reader, f *isthmusv1.Federation, e Evidence, now time.Time)
 	if f.GetDeleteTime() != nil {
 		j.dissolve()
 	}
+	for _, m := range j.next.GetMembers() {
+		j.forget(m)
+	}
 	j.trust()
 	j.requests()
 	j.count()
@@ -101,9 +104,6 @@ func judgeOf(r resource.Reader, f *isthmusv1.Federation, e Evidence, now time.Ti
 	}
 	for _, m := range j.next.GetMembers() {
 		j.look(m)
-	}
-	// What others have proven of gateways counts, so that all have to be looked at before.
-	for _, m := range j.next.GetMembers() {
 		m.Gateways = j.gateways(m)
 	}
 	return j

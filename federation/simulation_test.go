@@ -231,10 +231,6 @@ func (s *simulated) proveProven(m *isthmusv1.FederationMember, forgotten string)
 		if other.GetDatacenter() == m.GetDatacenter() || !inside(other) || !inside(m) || s.f.GetSpec().GetMode() != resource.ModeMeshGateway {
 			continue
 		}
-		// Who came in just now had nothing to lose of the old address.
-		if other.GetPhase() == resource.PhaseDelivering || m.GetPhase() == resource.PhaseDelivering {
-			continue
-		}
 		for _, g := range m.GetGateways() {
 			if g.GetHealth() != "passing" {
 				continue

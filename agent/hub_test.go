@@ -398,6 +398,15 @@ func without(seen, r *isthmusv1.ReportRequest) *isthmusv1.ReportRequest {
 	if r.GetGateway() != nil {
 		seen.Gateway = nil
 	}
+	if r.GetPolicy() != nil {
+		seen.Policy = nil
+	}
+	if r.GetEntries() != nil {
+		seen.Entries = nil
+	}
+	if r.GetRights() != nil {
+		seen.Rights = nil
+	}
 	return seen
 }
 

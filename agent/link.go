@@ -11,6 +11,7 @@ import (
 	grpcbackoff "google.golang.org/grpc/backoff"
 	grpccredentials "google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/fault"
 	"isthmus/identity"
@@ -124,8 +125,10 @@ func (l *link) pull(ctx context.Context, r *isthmusv1.PullRequest) (answer *isth
 	return answer, err
 }
 
+// report sends parts, and how late it is here; r is nobody else's.
 func (l *link) report(ctx context.Context, r *isthmusv1.ReportRequest) error {
 	return l.call(ctx, rpcTimeout, "reporting", func(ctx context.Context, c isthmusv1.SyncServiceClient) error {
+		r.Clock = timestamppb.New(l.now())
 		_, err := c.Report(ctx, r)
 		return err
 	})

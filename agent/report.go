@@ -127,5 +127,14 @@ func partsOf(r *isthmusv1.ReportRequest) []part {
 	if m := r.GetGateway(); m != nil {
 		out = append(out, part{"gateway", m, func(to *isthmusv1.ReportRequest) { to.Gateway = m }})
 	}
+	if m := r.GetPolicy(); m != nil {
+		out = append(out, part{"policy", m, func(to *isthmusv1.ReportRequest) { to.Policy = m }})
+	}
+	if m := r.GetEntries(); m != nil {
+		out = append(out, part{"entries", m, func(to *isthmusv1.ReportRequest) { to.Entries = m }})
+	}
+	if m := r.GetRights(); m != nil {
+		out = append(out, part{"rights", m, func(to *isthmusv1.ReportRequest) { to.Rights = m }})
+	}
 	return out
 }

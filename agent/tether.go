@@ -3,11 +3,13 @@ package agent
 import (
 	"context"
 	"os"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"isthmus/agent/consul"
 	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
 // tether is what ties a process to the server, be it an agent or a gateway: its identity, the connection, the last desired state, and
@@ -51,14 +53,25 @@ func (t *tether) live(ctx context.Context, life func(ctx context.Context) error)
 	}
 }
 
+// clockEvery is how often the server is told how late it is here, when there is nothing else to tell.
+const clockEvery = time.Minute
+
 // report sends what is news until ctx ends.
 func (t *tether) report(ctx context.Context) error {
 	pause := newBackoff()
+	clock := time.NewTicker(clockEvery)
+	defer clock.Stop()
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-clock.C:
+			if err := t.link.report(ctx, &isthmusv1.ReportRequest{}); err != nil {
+				t.log.Debug("the server was not told the time", "error", err)
+			}
+			continue
 		case <-t.reporter.wake:
+			clock.Reset(clockEvery)
 		}
 		for ctx.Err() == nil {
 			err := t.reporter.flush(ctx)

@@ -35,6 +35,8 @@ const (
 	maxCSR, maxCA = 4 << 10, 64 << 10
 	// maxShort is for lists of which a handful is usual: gateways, features, unknown items.
 	maxShort = 256
+	// maxEntryParts, maxDrifts and maxPeerFacts are what the messages promise.
+	maxEntryParts, maxDrifts, maxPeerFacts = 50, 16, 8
 	// maxPart is what one part may be as a whole: gRPC's own limit for a message, unless it is told otherwise.
 	maxPart = 4 << 20
 )
@@ -54,12 +56,17 @@ func limitReport(r *isthmusv1.ReportRequest) error {
 		{"federation.probes", len(f.GetProbes()), maxFleet},
 		{"federation.bundles", len(f.GetBundles()), maxFleet},
 		{"gateway.probes", len(r.GetGateway().GetProbes()), maxFleet},
+		{"policy.entries", len(r.GetPolicy().GetEntries()), maxCatalog},
+		{"entries.entries", len(r.GetEntries().GetEntries()), maxCatalog},
 	} {
 		if list.n > list.most {
 			return tooMany(list.field, list.n, list.most)
 		}
 	}
 	if err := limitDelivery(r.GetDelivery()); err != nil {
+		return err
+	}
+	if err := limitEntries(r.GetPolicy()); err != nil {
 		return err
 	}
 	if s := r.GetServices(); s != nil {
@@ -69,6 +76,14 @@ func limitReport(r *isthmusv1.ReportRequest) error {
 		i.Gateways = i.Gateways[:min(len(i.Gateways), maxShort)]
 		i.WanAddresses = i.WanAddresses[:min(len(i.WanAddresses), maxShort)]
 		i.RpcAddresses = i.RpcAddresses[:min(len(i.RpcAddresses), maxShort)]
+		i.CaRoots = i.CaRoots[:min(len(i.CaRoots), maxPeerFacts)]
+	}
+	for _, p := range r.GetPeerings().GetPeerings() {
+		p.PeerRoots = p.PeerRoots[:min(len(p.PeerRoots), maxPeerFacts)]
+		p.Dials = p.Dials[:min(len(p.Dials), maxPeerFacts)]
+	}
+	if rights := r.GetRights(); rights != nil {
+		rights.Missing = rights.Missing[:min(len(rights.Missing), maxShort)]
 	}
 	if f != nil {
 		f.CertificateNames = f.CertificateNames[:min(len(f.CertificateNames), maxShort)]
@@ -78,6 +93,19 @@ func limitReport(r *isthmusv1.ReportRequest) error {
 		a.UnknownItems = a.UnknownItems[:min(len(a.UnknownItems), maxShort)]
 	}
 	return limitMessage("", r.ProtoReflect())
+}
+
+// limitEntries does it with what came of config entries: a part that is left out would be taken for applied.
+func limitEntries(p *isthmusv1.PolicyReport) error {
+	for i, e := range p.GetEntries() {
+		if n := len(e.GetParts()); n > maxEntryParts {
+			return tooMany(fmt.Sprintf("policy.entries[%d].parts", i), n, maxEntryParts)
+		}
+	}
+	if p != nil {
+		p.Drifts = p.Drifts[:min(len(p.Drifts), maxDrifts)]
+	}
+	return nil
 }
 
 // limitDelivery does it with what is no text for people: keys and certificates.
@@ -172,8 +200,11 @@ func limitField(path string, m protoreflect.Message, field protoreflect.FieldDes
 		// See limitDelivery: its lines stay lines.
 	case field.Kind() == protoreflect.StringKind:
 		most := maxText
-		if name := field.Name(); name == "error" || name == "message" {
+		switch field.Name() {
+		case "error", "message", "found", "wanted", "fix":
 			most = maxSentence
+		case "json":
+			most = maxPart // half of an entry would be none
 		}
 		if text := plainText(value.String(), most); text != value.String() {
 			m.Set(field, protoreflect.ValueOfString(text))

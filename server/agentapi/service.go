@@ -92,7 +92,7 @@ func (s *Service) Report(ctx context.Context, r *isthmusv1.ReportRequest) (*isth
 		return nil, err
 	}
 	var distrust error
-	if alone := (&isthmusv1.ReportRequest{Agent: r.GetAgent()}); !proto.Equal(r, alone) {
+	if alone := (&isthmusv1.ReportRequest{Agent: r.GetAgent(), Clock: r.GetClock()}); !proto.Equal(r, alone) {
 		if distrust = approved(a); distrust != nil {
 			r = alone
 		}
@@ -121,7 +121,7 @@ func speakOf(caller auth.Caller, r *isthmusv1.ReportRequest) error {
 		}
 		return nil
 	}
-	if own := (&isthmusv1.ReportRequest{Agent: r.GetAgent(), Gateway: r.GetGateway()}); !proto.Equal(r, own) {
+	if own := (&isthmusv1.ReportRequest{Agent: r.GetAgent(), Gateway: r.GetGateway(), Clock: r.GetClock()}); !proto.Equal(r, own) {
 		return denied(reasonNotItsPart, "agent", "%s is a gateway: it reports of itself, and nothing of its datacenter", caller.Name)
 	}
 	if r.GetAgent() != nil {

@@ -34,6 +34,9 @@ func (l *leader) agents(v *snapshot.View, datacenter string) (acting []*isthmusv
 		seen, _ := l.Observations.Get(datacenter, observation.AgentPart(a.GetName()))
 		next := resource.Clone(a)
 		next.Status = inventory.Agent(a, seen.AgentReport, l.heard(a), l.now())
+		if clock, known := l.Observations.Get(datacenter, observation.ClockPart(a.GetName())); known {
+			next.Status.ClockSkewSeconds = int32(clock.Skew.GetSeconds())
+		}
 		next.Status.Conditions = resource.SetCondition(a, next.GetStatus().GetConditions(), agentReady(next, seen.AgentReport), l.now())
 		if a.GetSpec().GetKind() == resource.AgentKindAgent {
 			acting = append(acting, next)

@@ -17,7 +17,7 @@ const leftoversEvery = 10 * time.Minute
 // ForgetAgent drops everything that one agent said of itself and its host.
 func (t *Table) ForgetAgent(ctx context.Context, datacenter, agent string) error {
 	var errs []error
-	for _, part := range []string{AgentPart(agent), DeliveryPart(agent), GatewayPart(agent)} {
+	for _, part := range []string{AgentPart(agent), DeliveryPart(agent), GatewayPart(agent), ClockPart(agent)} {
 		errs = append(errs, t.Forget(ctx, datacenter, part))
 	}
 	return errors.Join(errs...)
@@ -42,6 +42,9 @@ func (t *Table) drop(datacenter, part string) {
 			delete(t.rows, k)
 			delete(t.dirty, k)
 			delete(t.heard, k)
+			if agent, own := agentOf(k.part); own {
+				delete(t.clocks, key{datacenter, ClockPart(agent)})
+			}
 		}
 	}
 	t.notify(datacenter)

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -24,10 +25,16 @@ const (
 	PartExports   = "exports"
 	// PartFederation is what the leading agent saw of its datacenter's federation.
 	PartFederation = "federation"
+	// PartPolicy is what came of the config entries in the desired state; PartEntries what Consul's config entries say, everybody's;
+	// PartRights what the agent's Consul token may not do.
+	PartPolicy  = "policy"
+	PartEntries = "entries"
+	PartRights  = "rights"
 
 	agentPrefix    = "agent/"
 	deliveryPrefix = "delivery/"
 	gatewayPrefix  = "gateway/"
+	clockPrefix    = "clock/"
 )
 
 // AgentPart is the part in which an agent speaks of itself.
@@ -39,9 +46,12 @@ func DeliveryPart(agent string) string { return deliveryPrefix + agent }
 // GatewayPart is the part in which a gateway speaks of itself.
 func GatewayPart(agent string) string { return gatewayPrefix + agent }
 
+// ClockPart is the part that says how far an agent's clock is from this server's.
+func ClockPart(agent string) string { return clockPrefix + agent }
+
 // agentOf is the agent whose own a part is.
 func agentOf(part string) (string, bool) {
-	for _, prefix := range []string{agentPrefix, deliveryPrefix, gatewayPrefix} {
+	for _, prefix := range []string{agentPrefix, deliveryPrefix, gatewayPrefix, clockPrefix} {
 		if agent, ok := strings.CutPrefix(part, prefix); ok {
 			return agent, true
 		}
@@ -70,6 +80,11 @@ type Seen struct {
 	Federation  *isthmusv1.FederationReport
 	Delivery    *isthmusv1.DeliveryReport
 	Gateway     *isthmusv1.GatewayReport
+	Policy      *isthmusv1.PolicyReport
+	Entries     *isthmusv1.EntriesReport
+	Rights      *isthmusv1.RightsReport
+	// Skew is how far the agent's clock is ahead of the server's (behind: negative), in whole seconds.
+	Skew *durationpb.Duration
 }
 
 // said is one part of a report and its form in the store.
@@ -93,22 +108,34 @@ func parts(datacenter, agent string, r *isthmusv1.ReportRequest, now time.Time) 
 		{PartFederation, "federation", r.GetFederation()},
 		{DeliveryPart(agent), "delivery", r.GetDelivery()},
 		{GatewayPart(agent), "gateway", r.GetGateway()},
+		{PartPolicy, "policy", r.GetPolicy()},
+		{PartEntries, "entries", r.GetEntries()},
+		{PartRights, "rights", r.GetRights()},
 	} {
 		if !p.body.ProtoReflect().IsValid() {
 			continue
 		}
-		body, err := resource.CanonicalJSON(p.body)
+		s, err := newSaid(key{datacenter, p.name}, agent, p.body, now)
 		if err != nil {
 			invalid := fault.Violated(fault.Violation{Field: p.field, Reason: "Invalid", Message: "holds a text that is not UTF-8, or a time that is none"})
 			invalid.Cause = err
 			return nil, invalid
 		}
-		sum := sha256.Sum256(body)
-		s := said{Seen: Seen{Datacenter: datacenter, Part: p.name, Agent: agent, Digest: hex.EncodeToString(sum[:]), Received: now, Heard: now}, body: body}
-		s.set(p.body)
 		out = append(out, s)
 	}
 	return out, nil
+}
+
+// newSaid is one part with the form that it has in the store.
+func newSaid(of key, agent string, body proto.Message, now time.Time) (said, error) {
+	form, err := resource.CanonicalJSON(body)
+	if err != nil {
+		return said{}, err
+	}
+	sum := sha256.Sum256(form)
+	s := said{Seen: Seen{Datacenter: of.datacenter, Part: of.part, Agent: agent, Digest: hex.EncodeToString(sum[:]), Received: now, Heard: now}, body: form}
+	s.set(body)
+	return s, nil
 }
 
 func (s *Seen) set(body proto.Message) {
@@ -129,6 +156,14 @@ func (s *Seen) set(body proto.Message) {
 		s.Delivery = body
 	case *isthmusv1.GatewayReport:
 		s.Gateway = body
+	case *isthmusv1.PolicyReport:
+		s.Policy = body
+	case *isthmusv1.EntriesReport:
+		s.Entries = body
+	case *isthmusv1.RightsReport:
+		s.Rights = body
+	case *durationpb.Duration:
+		s.Skew = body
 	}
 }
 
@@ -145,6 +180,12 @@ func newBody(part string) proto.Message {
 		return &isthmusv1.ExportsReport{}
 	case PartFederation:
 		return &isthmusv1.FederationReport{}
+	case PartPolicy:
+		return &isthmusv1.PolicyReport{}
+	case PartEntries:
+		return &isthmusv1.EntriesReport{}
+	case PartRights:
+		return &isthmusv1.RightsReport{}
 	}
 	switch {
 	case strings.HasPrefix(part, agentPrefix):
@@ -153,6 +194,8 @@ func newBody(part string) proto.Message {
 		return &isthmusv1.DeliveryReport{}
 	case strings.HasPrefix(part, gatewayPrefix):
 		return &isthmusv1.GatewayReport{}
+	case strings.HasPrefix(part, clockPrefix):
+		return &durationpb.Duration{}
 	}
 	return nil
 }

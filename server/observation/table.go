@@ -43,6 +43,8 @@ type Table struct {
 	waiting []chan error
 	// heard rows have a heartbeat that is not in the store yet.
 	heard map[key]bool
+	// clocks are the last looks at each agent's clock, by its ClockPart.
+	clocks map[key]*clock
 	// subscribers hear of each datacenter that something new is known of.
 	subscribers map[*Subscription]bool
 	wake        chan struct{}
@@ -52,7 +54,7 @@ type Table struct {
 func Open(ctx context.Context, o store.Observatory, shared bool, now func() time.Time, log hclog.Logger) (*Table, error) {
 	t := &Table{
 		observatory: o, now: now, log: log, shared: shared,
-		rows: map[key]Seen{}, dirty: map[key]said{}, heard: map[key]bool{},
+		rows: map[key]Seen{}, dirty: map[key]said{}, heard: map[key]bool{}, clocks: map[key]*clock{},
 		subscribers: map[*Subscription]bool{}, wake: make(chan struct{}, 1),
 	}
 	if err := t.load(ctx, time.Time{}); err != nil {
@@ -83,7 +85,11 @@ func (t *Table) Report(ctx context.Context, datacenter, agent string, r *isthmus
 	if err != nil {
 		return err
 	}
-	done := t.take(datacenter, agent, news, now)
+	skew, err := t.skew(datacenter, agent, r.GetClock(), now)
+	if err != nil {
+		return err
+	}
+	done := t.take(datacenter, agent, append(news, skew...), now)
 	if done == nil {
 		return nil
 	}

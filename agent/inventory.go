@@ -12,6 +12,9 @@ import (
 // maxWANAddresses bounds how many servers' addresses are told; Consul's own advice is at most seven servers.
 const maxWANAddresses = 16
 
+// maxRoots bounds how many roots of a mesh CA are told: Consul keeps old ones while certificates of theirs are valid.
+const maxRoots = 8
+
 // inventory is what there is in this datacenter, as far as it concerns others: discrete facts, no ages. self is what Consul
 // just said of itself, services what its catalog has.
 func (r *reconciler) inventory(ctx context.Context, self consul.Self, services []consul.Service) (*isthmusv1.InventoryReport, error) {
@@ -22,6 +25,7 @@ func (r *reconciler) inventory(ctx context.Context, self consul.Self, services [
 		Services:     countOwn(services),
 		ConsulDomain: self.Domain, PrimaryDatacenter: self.PrimaryDatacenter,
 		WanFederationEnabled: self.WANFederation, DefaultPolicy: self.DefaultPolicy,
+		DefaultIntentionPolicy: self.DefaultIntentionPolicy,
 	}
 	if err := r.wan(ctx, self.Datacenter, report); err != nil {
 		return nil, err
@@ -36,7 +40,7 @@ func (r *reconciler) inventory(ctx context.Context, self consul.Self, services [
 		if err != nil {
 			return nil, err
 		}
-		report.TrustDomain = ca.TrustDomain
+		report.TrustDomain, report.CaRoots = ca.TrustDomain, ca.Roots[:min(len(ca.Roots), maxRoots)]
 		// A certificate may end in a year that no message can say.
 		if at := timestamppb.New(ca.Expires); !ca.Expires.IsZero() && at.IsValid() {
 			report.CaExpireTime = at

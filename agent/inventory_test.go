@@ -1,9 +1,14 @@
 package agent_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
+	"net/http"
 	"strings"
 	"testing"
 
+	"isthmus/demo/consulrun"
 	"isthmus/test/consultest"
 )
 
@@ -11,10 +16,33 @@ func TestInventoryTellsWhatAFederationNeeds(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	c := consultest.Start(t, "east")
+	c.Register("plain", "meshed")
+	c.Do(http.MethodPut, "/v1/catalog/register", map[string]any{
+		"Node": c.Node, "SkipNodeUpdate": true, "Service": map[string]any{
+			"ID": "meshed-proxy", "Service": "meshed-proxy", "Kind": "connect-proxy", "Port": 21000,
+			"Proxy": map[string]any{"DestinationServiceName": "meshed"},
+		},
+	}, nil)
 	h.agentOf(c)
 	h.want("east")
 	eventually(t, "the inventory", func() bool { return h.reported("east").GetInventory() != nil })
 	i := h.reported("east").GetInventory()
+	if i.GetDefaultIntentionPolicy() != "deny" {
+		t.Errorf("without a word of its own, intentions' default is ACLs', which deny; got %q", i.GetDefaultIntentionPolicy())
+	}
+	for _, s := range h.reported("east").GetServices().GetServices() {
+		if s.GetMesh() != (s.GetName() == "meshed") {
+			t.Errorf("%s is in the mesh: %t", s.GetName(), s.GetMesh())
+		}
+	}
+	var roots struct {
+		Roots []struct{ RootCert string }
+	}
+	c.Do(http.MethodGet, "/v1/connect/ca/roots", nil, &roots)
+	block, _ := pem.Decode([]byte(roots.Roots[0].RootCert))
+	if sum := sha256.Sum256(block.Bytes); len(i.GetCaRoots()) != 1 || i.GetCaRoots()[0] != hex.EncodeToString(sum[:]) {
+		t.Errorf("the mesh CA's roots are %v", i.GetCaRoots())
+	}
 	if i.GetConsulDomain() != "consul" || i.GetPrimaryDatacenter() != "east" || i.WanFederationEnabled == nil || i.GetWanFederationEnabled() || i.GetDefaultPolicy() != "deny" {
 		t.Errorf("got %v", i)
 	}
@@ -24,5 +52,17 @@ func TestInventoryTellsWhatAFederationNeeds(t *testing.T) {
 	}
 	if i.GetAclReplication() != nil {
 		t.Errorf("a datacenter without a primary replicates nothing: %v", i.GetAclReplication())
+	}
+}
+
+// What Consul says of intentions counts before what it says of ACLs.
+func TestInventoryTellsThePostureOfIntentions(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.agentOf(consultest.StartWith(t, consulrun.Options{Datacenter: "east", Config: map[string]any{"default_intention_policy": "allow"}}))
+	h.want("east")
+	eventually(t, "the inventory", func() bool { return h.reported("east").GetInventory() != nil })
+	if i := h.reported("east").GetInventory(); i.GetDefaultIntentionPolicy() != "allow" || i.GetDefaultPolicy() != "deny" {
+		t.Errorf("got %q, and %q of ACLs", i.GetDefaultIntentionPolicy(), i.GetDefaultPolicy())
 	}
 }

@@ -37,7 +37,7 @@ func (r *reconciler) servicesReport(ctx context.Context, services []consul.Servi
 			}
 		}
 		report.Services = append(report.Services, &isthmusv1.CatalogService{
-			Name: s.Name, Peer: s.Peer, Instances: int32(s.Instances), Healthy: int32(healthy),
+			Name: s.Name, Peer: s.Peer, Instances: int32(s.Instances), Healthy: int32(healthy), Mesh: s.Mesh,
 		})
 	}
 	slices.SortFunc(report.Services, func(a, b *isthmusv1.CatalogService) int {

@@ -97,7 +97,7 @@ func copyInventory(next *isthmusv1.DatacenterStatus, r *isthmusv1.InventoryRepor
 	next.WanMembers, next.Services, next.TrustDomain = r.GetWanMembers(), r.GetServices(), r.GetTrustDomain()
 	next.CaExpireTime, next.AclReplication = r.GetCaExpireTime(), r.GetAclReplication()
 	next.ConsulDomain, next.PrimaryDatacenter, next.DefaultPolicy = r.GetConsulDomain(), r.GetPrimaryDatacenter(), r.GetDefaultPolicy()
-	next.WanFederationEnabled = r.WanFederationEnabled
+	next.DefaultIntentionPolicy, next.WanFederationEnabled = r.GetDefaultIntentionPolicy(), r.WanFederationEnabled
 	next.WanAddresses = r.GetWanAddresses()[:min(len(r.GetWanAddresses()), maxWANAddresses)]
 	next.RpcAddresses = r.GetRpcAddresses()[:min(len(r.GetRpcAddresses()), maxWANAddresses)]
 }

@@ -1,11 +1,15 @@
 package consul
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,8 +33,8 @@ type Self struct {
 	PrimaryDatacenter               string
 	PrimaryGateways                 []string
 	WANFederation, TokenReplication *bool
-	// DefaultPolicy of ACLs: allow or deny.
-	DefaultPolicy string
+	// DefaultPolicy of ACLs, and of intentions: allow or deny.
+	DefaultPolicy, DefaultIntentionPolicy string
 }
 
 // Secondary tells that another datacenter is the primary: config entries that are written here go there.
@@ -63,6 +67,8 @@ func (c *Client) Self(ctx context.Context) (Self, error) {
 	if acl, ok := debug["ACLResolverSettings"].(map[string]any); ok {
 		self.DefaultPolicy = text(acl["ACLDefaultPolicy"])
 	}
+	// Consul's own rule: default_intention_policy, or else what ACLs do by default, also when they are off.
+	self.DefaultIntentionPolicy = cmp.Or(text(debug["DefaultIntentionPolicy"]), self.DefaultPolicy)
 	if lan, ok := stats["serf_lan"].(map[string]any); ok {
 		encrypted := text(lan["encrypted"]) == "true"
 		self.Gossip = &encrypted
@@ -140,6 +146,8 @@ type MeshCA struct {
 	TrustDomain string
 	// Expires is the end of the active root.
 	Expires time.Time
+	// Roots are the SHA-256 (hex) of all roots (DER), the active one first.
+	Roots []string
 }
 
 // MeshCA reads it; one without a trust domain means that Connect is off or not ready.
@@ -150,27 +158,29 @@ func (c *Client) MeshCA(ctx context.Context) (MeshCA, error) {
 		if err != nil {
 			return err
 		}
-		out.TrustDomain = roots.TrustDomain
+		out = MeshCA{TrustDomain: roots.TrustDomain}
 		for _, r := range roots.Roots {
-			if r.ID == roots.ActiveRootID {
-				out.Expires = certificateEnd(r.RootCertPEM)
+			block, _ := pem.Decode([]byte(r.RootCertPEM))
+			if block == nil {
+				continue
 			}
+			sum := sha256.Sum256(block.Bytes)
+			out.Roots = append(out.Roots, hex.EncodeToString(sum[:]))
+			if r.ID != roots.ActiveRootID {
+				continue
+			}
+			last := len(out.Roots) - 1
+			out.Roots[0], out.Roots[last] = out.Roots[last], out.Roots[0]
+			if cert, err := x509.ParseCertificate(block.Bytes); err == nil {
+				out.Expires = cert.NotAfter
+			}
+		}
+		if len(out.Roots) > 0 {
+			slices.Sort(out.Roots[1:])
 		}
 		return nil
 	})
 	return out, err
-}
-
-func certificateEnd(text string) time.Time {
-	block, _ := pem.Decode([]byte(text))
-	if block == nil {
-		return time.Time{}
-	}
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return time.Time{}
-	}
-	return cert.NotAfter
 }
 
 // Replication is the state of ACL replication from a primary datacenter.
@@ -214,14 +224,17 @@ type Service struct {
 	Instances int
 	// Troubled: some check of some instance does not pass.
 	Troubled bool
+	// Mesh: it has a sidecar proxy, or is Connect-native.
+	Mesh bool
 }
 
 // Services are all services, imported ones included, as Consul's own dashboard gets them: one call, whatever their number.
 func (c *Client) Services(ctx context.Context, q Query) ([]Service, uint64, error) {
 	var list []struct {
-		Name, PeerName, Kind          string
-		InstanceCount                 int
-		ChecksWarning, ChecksCritical int
+		Name, PeerName, Kind              string
+		InstanceCount                     int
+		ChecksWarning, ChecksCritical     int
+		ConnectedWithProxy, ConnectNative bool
 	}
 	index, err := c.read(ctx, "listing services", q, func(a *api.Client, o *api.QueryOptions) (*api.QueryMeta, error) {
 		return a.Raw().Query("/v1/internal/ui/services", &list, o)
@@ -233,7 +246,7 @@ func (c *Client) Services(ctx context.Context, q Query) ([]Service, uint64, erro
 		}
 		out = append(out, Service{
 			Name: s.Name, Peer: s.PeerName, Kind: s.Kind, Instances: s.InstanceCount,
-			Troubled: s.ChecksWarning+s.ChecksCritical > 0,
+			Troubled: s.ChecksWarning+s.ChecksCritical > 0, Mesh: s.ConnectedWithProxy || s.ConnectNative,
 		})
 	}
 	return out, index, err

@@ -116,6 +116,8 @@ type View struct {
 	// Each plan asks who is in which federation, of the same view a thousand times.
 	find        sync.Once
 	memberships map[string]resource.Membership
+	// remembered are functions that give what was found once, by key.
+	remembered sync.Map
 }
 
 var _ resource.MembershipReader = (*View)(nil)
@@ -165,6 +167,12 @@ func (v *View) each(index string, prefix ...any) iter.Seq[resource.Object] {
 func (v *View) Memberships(find func() map[string]resource.Membership) map[string]resource.Membership {
 	v.find.Do(func() { v.memberships = find() })
 	return v.memberships
+}
+
+// Remember gives what find gave when it was called for the first time with this key. Callers with other keys do not wait for it.
+func (v *View) Remember(key string, find func() any) any {
+	found, _ := v.remembered.LoadOrStore(key, sync.OnceValue(find))
+	return found.(func() any)()
 }
 
 // ListAfter is List from the first name after one.

@@ -36,26 +36,31 @@ type peer struct {
 func realmOf(r resource.Reader, datacenter string) (realm, bool) {
 	memberships := resource.Memberships(r)
 	own, federated := memberships[datacenter]
-	out := realm{home: datacenter}
+	home, federation := datacenter, ""
 	names := map[string]bool{datacenter: true}
 	if federated && (own.Role == resource.RolePrimary || resource.Federated(own.Member)) {
-		out.home, out.federation = own.Federation.GetSpec().GetPrimary(), own.Federation.GetName()
-		names[out.home] = true
+		home, federation = own.Federation.GetSpec().GetPrimary(), own.Federation.GetName()
+		names[home] = true
 		for name, m := range memberships {
-			if m.Federation.GetName() == out.federation && m.Role == resource.RoleSecondary && resource.Federated(m.Member) {
+			if m.Federation.GetName() == federation && m.Role == resource.RoleSecondary && resource.Federated(m.Member) {
 				names[name] = true
 			}
 		}
 	}
-	out.peers = map[string]map[string]peer{}
-	for _, name := range slices.Sorted(maps.Keys(names)) {
+	out := realmWith(r, home, federation, slices.Sorted(maps.Keys(names)))
+	return out, out.has(datacenter)
+}
+
+// realmWith is the realm of these datacenters, those that are not declared left out.
+func realmWith(r resource.Reader, home, federation string, names []string) realm {
+	out := realm{home: home, federation: federation, peers: map[string]map[string]peer{}}
+	for _, name := range names {
 		if dc, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, name); ok {
 			out.members = append(out.members, dc)
 			out.peers[name] = peersOf(r, name)
 		}
 	}
-	_, declared := out.peers[datacenter]
-	return out, declared
+	return out
 }
 
 // peersOf are a datacenter's peers by the names that its Consul has for them. A peering that is being deleted does not count.
@@ -98,13 +103,35 @@ func consulDatacenter(dc *isthmusv1.Datacenter) string {
 // Homes are the datacenters in whose Consul an Intention's or TrafficPolicy's entries are written, in order of their names: each chosen
 // datacenter, or the primary of its federation.
 func Homes(r resource.Reader, o resource.Object) iter.Seq[string] {
-	homes := map[string]bool{}
-	for dc := range chosenBy(r, o) {
-		if m, ok := realmOf(r, dc.GetName()); ok {
-			homes[m.home] = true
+	return func(yield func(string) bool) {
+		for _, m := range realmsOf(r, o, realmOf) {
+			if !yield(m.home) {
+				return
+			}
 		}
 	}
-	return slices.Values(slices.Sorted(maps.Keys(homes)))
+}
+
+// realmsOf are the realms of the datacenters that a policy chooses for itself, in order of their homes, as one of realmOf and wantedRealm
+// finds them.
+func realmsOf(r resource.Reader, o resource.Object, find func(resource.Reader, string) (realm, bool)) []realm {
+	var out []realm
+	known := map[string]bool{}
+	for dc := range chosenBy(r, o) {
+		if known[dc.GetName()] {
+			continue
+		}
+		m, ok := find(r, dc.GetName())
+		if !ok {
+			continue
+		}
+		for _, member := range m.members {
+			known[member.GetName()] = true
+		}
+		out = append(out, m)
+	}
+	slices.SortFunc(out, func(a, b realm) int { return cmp.Compare(a.home, b.home) })
+	return out
 }
 
 // chosenBy are the datacenters that a policy chooses for itself: where an Intention's destination runs, where a TrafficPolicy's callers do.

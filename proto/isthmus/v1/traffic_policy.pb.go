@@ -163,7 +163,10 @@ type TrafficPolicySpec struct {
 	// for all of it.
 	Scope string `protobuf:"bytes,9,opt,name=scope,proto3" json:"scope,omitempty"`
 	// Take over what stands in Consul already with the same content, written by somebody else (isthmus adopt does this).
-	Adopt         bool `protobuf:"varint,10,opt,name=adopt,proto3" json:"adopt,omitempty"`
+	Adopt bool `protobuf:"varint,10,opt,name=adopt,proto3" json:"adopt,omitempty"`
+	// The protocol that the service has in Consul, for a split or routes to other datacenters and peers: Consul wants it said again for each
+	// of them. Default: http.
+	Protocol      string `protobuf:"bytes,11,opt,name=protocol,proto3" json:"protocol,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -268,15 +271,23 @@ func (x *TrafficPolicySpec) GetAdopt() bool {
 	return false
 }
 
+func (x *TrafficPolicySpec) GetProtocol() string {
+	if x != nil {
+		return x.Protocol
+	}
+	return ""
+}
+
 // FailoverStep is one or more places to go to, tried in order.
 type FailoverStep struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Exactly one of datacenters (in this order), selector (in order of their names) and peers (external ones, as the caller's Consul calls
-	// them). The caller's own datacenter is left out, and so is one that it is not connected with.
+	// them); none of them, when another service is named: the caller's own datacenter. The caller's own datacenter is left out but for another
+	// service, and so is one that it is not connected with.
 	Datacenters []string `protobuf:"bytes,1,rep,name=datacenters,proto3" json:"datacenters,omitempty"`
 	Selector    string   `protobuf:"bytes,2,opt,name=selector,proto3" json:"selector,omitempty"`
 	Peers       []string `protobuf:"bytes,3,rep,name=peers,proto3" json:"peers,omitempty"`
-	// A label key, for example region: datacenters with the caller's value of it come first.
+	// A label key, for example region: datacenters with the caller's value of it come first. Not beside peers.
 	SameLabel string `protobuf:"bytes,4,opt,name=same_label,json=sameLabel,proto3" json:"same_label,omitempty"`
 	// Another service to fall back on. Default: the same.
 	Service       string `protobuf:"bytes,5,opt,name=service,proto3" json:"service,omitempty"`
@@ -748,7 +759,7 @@ const file_isthmus_v1_traffic_policy_proto_rawDesc = "" +
 	"\x06status\x18\v \x01(\v2\x18.isthmus.v1.PolicyStatusR\x06status\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa2\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xdb\x03\n" +
 	"\x11TrafficPolicySpec\x12 \n" +
 	"\aservice\x18\x01 \x01(\tB\x06\xbaH\x03\xc8\x01\x01R\aservice\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12 \n" +
@@ -761,7 +772,8 @@ const file_isthmus_v1_traffic_policy_proto_rawDesc = "" +
 	"\x05scope\x18\t \x01(\tB\x14\xbaH\x11\xd8\x01\x01r\fR\n" +
 	"federationR\x05scope\x12\x14\n" +
 	"\x05adopt\x18\n" +
-	" \x01(\bR\x05adopt\"\x9b\x01\n" +
+	" \x01(\bR\x05adopt\x127\n" +
+	"\bprotocol\x18\v \x01(\tB\x1b\xbaH\x18\xd8\x01\x01r\x13R\x04httpR\x05http2R\x04grpcR\bprotocol\"\x9b\x01\n" +
 	"\fFailoverStep\x12 \n" +
 	"\vdatacenters\x18\x01 \x03(\tR\vdatacenters\x12\x1a\n" +
 	"\bselector\x18\x02 \x01(\tR\bselector\x12\x14\n" +

@@ -369,7 +369,9 @@ type ExportPlacement struct {
 	State   string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
 	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
 	// Peers that it is exported to.
-	Consumers     int32 `protobuf:"varint,4,opt,name=consumers,proto3" json:"consumers,omitempty"`
+	Consumers int32 `protobuf:"varint,4,opt,name=consumers,proto3" json:"consumers,omitempty"`
+	// The last time that somebody took isthmus's part out.
+	Drift         *Drift `protobuf:"bytes,5,opt,name=drift,proto3" json:"drift,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -430,6 +432,13 @@ func (x *ExportPlacement) GetConsumers() int32 {
 		return x.Consumers
 	}
 	return 0
+}
+
+func (x *ExportPlacement) GetDrift() *Drift {
+	if x != nil {
+		return x.Drift
+	}
+	return nil
 }
 
 type ListServiceExportsResponse struct {
@@ -593,7 +602,7 @@ var File_isthmus_v1_service_export_proto protoreflect.FileDescriptor
 const file_isthmus_v1_service_export_proto_rawDesc = "" +
 	"\n" +
 	"\x1fisthmus/v1/service_export.proto\x12\n" +
-	"isthmus.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aisthmus/v1/condition.proto\x1a\x15isthmus/v1/read.proto\"\x88\x04\n" +
+	"isthmus.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aisthmus/v1/condition.proto\x1a\x17isthmus/v1/policy.proto\x1a\x15isthmus/v1/read.proto\"\x88\x04\n" +
 	"\rServiceExport\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12=\n" +
 	"\x06labels\x18\x02 \x03(\v2%.isthmus.v1.ServiceExport.LabelsEntryR\x06labels\x12\x10\n" +
@@ -633,14 +642,15 @@ const file_isthmus_v1_service_export_proto_rawDesc = "" +
 	"placements\x18\x02 \x03(\v2\x1b.isthmus.v1.ExportPlacementR\n" +
 	"placements\x12 \n" +
 	"\vdatacenters\x18\x03 \x01(\x05R\vdatacenters\x12\x18\n" +
-	"\aapplied\x18\x04 \x01(\x05R\aapplied\"\x7f\n" +
+	"\aapplied\x18\x04 \x01(\x05R\aapplied\"\xa8\x01\n" +
 	"\x0fExportPlacement\x12\x1e\n" +
 	"\n" +
 	"datacenter\x18\x01 \x01(\tR\n" +
 	"datacenter\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12\x1c\n" +
-	"\tconsumers\x18\x04 \x01(\x05R\tconsumers\"\x88\x01\n" +
+	"\tconsumers\x18\x04 \x01(\x05R\tconsumers\x12'\n" +
+	"\x05drift\x18\x05 \x01(\v2\x11.isthmus.v1.DriftR\x05drift\"\x88\x01\n" +
 	"\x1aListServiceExportsResponse\x12B\n" +
 	"\x0fservice_exports\x18\x01 \x03(\v2\x19.isthmus.v1.ServiceExportR\x0eserviceExports\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"f\n" +
@@ -683,11 +693,12 @@ var file_isthmus_v1_service_export_proto_goTypes = []any{
 	nil,                                // 8: isthmus.v1.ServiceExport.LabelsEntry
 	(*timestamppb.Timestamp)(nil),      // 9: google.protobuf.Timestamp
 	(*Condition)(nil),                  // 10: isthmus.v1.Condition
-	(*fieldmaskpb.FieldMask)(nil),      // 11: google.protobuf.FieldMask
-	(*ListRequest)(nil),                // 12: isthmus.v1.ListRequest
-	(*GetRequest)(nil),                 // 13: isthmus.v1.GetRequest
-	(*DeleteRequest)(nil),              // 14: isthmus.v1.DeleteRequest
-	(*DeleteResponse)(nil),             // 15: isthmus.v1.DeleteResponse
+	(*Drift)(nil),                      // 11: isthmus.v1.Drift
+	(*fieldmaskpb.FieldMask)(nil),      // 12: google.protobuf.FieldMask
+	(*ListRequest)(nil),                // 13: isthmus.v1.ListRequest
+	(*GetRequest)(nil),                 // 14: isthmus.v1.GetRequest
+	(*DeleteRequest)(nil),              // 15: isthmus.v1.DeleteRequest
+	(*DeleteResponse)(nil),             // 16: isthmus.v1.DeleteResponse
 }
 var file_isthmus_v1_service_export_proto_depIdxs = []int32{
 	8,  // 0: isthmus.v1.ServiceExport.labels:type_name -> isthmus.v1.ServiceExport.LabelsEntry
@@ -699,25 +710,26 @@ var file_isthmus_v1_service_export_proto_depIdxs = []int32{
 	2,  // 6: isthmus.v1.ServiceExportSpec.consumers:type_name -> isthmus.v1.ExportConsumers
 	10, // 7: isthmus.v1.ServiceExportStatus.conditions:type_name -> isthmus.v1.Condition
 	4,  // 8: isthmus.v1.ServiceExportStatus.placements:type_name -> isthmus.v1.ExportPlacement
-	0,  // 9: isthmus.v1.ListServiceExportsResponse.service_exports:type_name -> isthmus.v1.ServiceExport
-	0,  // 10: isthmus.v1.CreateServiceExportRequest.service_export:type_name -> isthmus.v1.ServiceExport
-	0,  // 11: isthmus.v1.UpdateServiceExportRequest.service_export:type_name -> isthmus.v1.ServiceExport
-	11, // 12: isthmus.v1.UpdateServiceExportRequest.update_mask:type_name -> google.protobuf.FieldMask
-	12, // 13: isthmus.v1.ServiceExportService.ListServiceExports:input_type -> isthmus.v1.ListRequest
-	13, // 14: isthmus.v1.ServiceExportService.GetServiceExport:input_type -> isthmus.v1.GetRequest
-	6,  // 15: isthmus.v1.ServiceExportService.CreateServiceExport:input_type -> isthmus.v1.CreateServiceExportRequest
-	7,  // 16: isthmus.v1.ServiceExportService.UpdateServiceExport:input_type -> isthmus.v1.UpdateServiceExportRequest
-	14, // 17: isthmus.v1.ServiceExportService.DeleteServiceExport:input_type -> isthmus.v1.DeleteRequest
-	5,  // 18: isthmus.v1.ServiceExportService.ListServiceExports:output_type -> isthmus.v1.ListServiceExportsResponse
-	0,  // 19: isthmus.v1.ServiceExportService.GetServiceExport:output_type -> isthmus.v1.ServiceExport
-	0,  // 20: isthmus.v1.ServiceExportService.CreateServiceExport:output_type -> isthmus.v1.ServiceExport
-	0,  // 21: isthmus.v1.ServiceExportService.UpdateServiceExport:output_type -> isthmus.v1.ServiceExport
-	15, // 22: isthmus.v1.ServiceExportService.DeleteServiceExport:output_type -> isthmus.v1.DeleteResponse
-	18, // [18:23] is the sub-list for method output_type
-	13, // [13:18] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	11, // 9: isthmus.v1.ExportPlacement.drift:type_name -> isthmus.v1.Drift
+	0,  // 10: isthmus.v1.ListServiceExportsResponse.service_exports:type_name -> isthmus.v1.ServiceExport
+	0,  // 11: isthmus.v1.CreateServiceExportRequest.service_export:type_name -> isthmus.v1.ServiceExport
+	0,  // 12: isthmus.v1.UpdateServiceExportRequest.service_export:type_name -> isthmus.v1.ServiceExport
+	12, // 13: isthmus.v1.UpdateServiceExportRequest.update_mask:type_name -> google.protobuf.FieldMask
+	13, // 14: isthmus.v1.ServiceExportService.ListServiceExports:input_type -> isthmus.v1.ListRequest
+	14, // 15: isthmus.v1.ServiceExportService.GetServiceExport:input_type -> isthmus.v1.GetRequest
+	6,  // 16: isthmus.v1.ServiceExportService.CreateServiceExport:input_type -> isthmus.v1.CreateServiceExportRequest
+	7,  // 17: isthmus.v1.ServiceExportService.UpdateServiceExport:input_type -> isthmus.v1.UpdateServiceExportRequest
+	15, // 18: isthmus.v1.ServiceExportService.DeleteServiceExport:input_type -> isthmus.v1.DeleteRequest
+	5,  // 19: isthmus.v1.ServiceExportService.ListServiceExports:output_type -> isthmus.v1.ListServiceExportsResponse
+	0,  // 20: isthmus.v1.ServiceExportService.GetServiceExport:output_type -> isthmus.v1.ServiceExport
+	0,  // 21: isthmus.v1.ServiceExportService.CreateServiceExport:output_type -> isthmus.v1.ServiceExport
+	0,  // 22: isthmus.v1.ServiceExportService.UpdateServiceExport:output_type -> isthmus.v1.ServiceExport
+	16, // 23: isthmus.v1.ServiceExportService.DeleteServiceExport:output_type -> isthmus.v1.DeleteResponse
+	19, // [19:24] is the sub-list for method output_type
+	14, // [14:19] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_isthmus_v1_service_export_proto_init() }
@@ -726,6 +738,7 @@ func file_isthmus_v1_service_export_proto_init() {
 		return
 	}
 	file_isthmus_v1_condition_proto_init()
+	file_isthmus_v1_policy_proto_init()
 	file_isthmus_v1_read_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -3768,10 +3768,12 @@ func (x *ObservedPeering) GetLeaderTransferError() string {
 }
 
 type ExportsReport struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Exports       []*ObservedExport      `protobuf:"bytes,1,rep,name=exports,proto3" json:"exports,omitempty"`
-	ErrorReason   string                 `protobuf:"bytes,2,opt,name=error_reason,json=errorReason,proto3" json:"error_reason,omitempty"`
-	Error         string                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Exports     []*ObservedExport      `protobuf:"bytes,1,rep,name=exports,proto3" json:"exports,omitempty"`
+	ErrorReason string                 `protobuf:"bytes,2,opt,name=error_reason,json=errorReason,proto3" json:"error_reason,omitempty"`
+	Error       string                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	// The last changes by somebody else to isthmus's consumers, newest first; at most 16. A part is export/NAMESPACE/SERVICE@PEER.
+	Drifts        []*Drift `protobuf:"bytes,4,rep,name=drifts,proto3" json:"drifts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3825,6 +3827,13 @@ func (x *ExportsReport) GetError() string {
 		return x.Error
 	}
 	return ""
+}
+
+func (x *ExportsReport) GetDrifts() []*Drift {
+	if x != nil {
+		return x.Drifts
+	}
+	return nil
 }
 
 type ObservedExport struct {
@@ -5395,11 +5404,12 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"peer_roots\x18\x14 \x03(\tR\tpeerRoots\x12/\n" +
 	"\x05dials\x18\x15 \x03(\v2\x19.isthmus.v1.ObservedProbeR\x05dials\x12'\n" +
 	"\x0fleader_transfer\x18\x16 \x01(\x05R\x0eleaderTransfer\x122\n" +
-	"\x15leader_transfer_error\x18\x17 \x01(\tR\x13leaderTransferError\"~\n" +
+	"\x15leader_transfer_error\x18\x17 \x01(\tR\x13leaderTransferError\"\xa9\x01\n" +
 	"\rExportsReport\x124\n" +
 	"\aexports\x18\x01 \x03(\v2\x1a.isthmus.v1.ObservedExportR\aexports\x12!\n" +
 	"\ferror_reason\x18\x02 \x01(\tR\verrorReason\x12\x14\n" +
-	"\x05error\x18\x03 \x01(\tR\x05error\"\x88\x01\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x12)\n" +
+	"\x06drifts\x18\x04 \x03(\v2\x11.isthmus.v1.DriftR\x06drifts\"\x88\x01\n" +
 	"\x0eObservedExport\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x14\n" +
@@ -5673,47 +5683,48 @@ var file_isthmus_v1_sync_proto_depIdxs = []int32{
 	69, // 55: isthmus.v1.ObservedPeering.send_time:type_name -> google.protobuf.Timestamp
 	61, // 56: isthmus.v1.ObservedPeering.dials:type_name -> isthmus.v1.ObservedProbe
 	49, // 57: isthmus.v1.ExportsReport.exports:type_name -> isthmus.v1.ObservedExport
-	51, // 58: isthmus.v1.PolicyReport.entries:type_name -> isthmus.v1.ObservedEntry
-	72, // 59: isthmus.v1.PolicyReport.drifts:type_name -> isthmus.v1.Drift
-	52, // 60: isthmus.v1.ObservedEntry.parts:type_name -> isthmus.v1.ObservedPart
-	54, // 61: isthmus.v1.EntriesReport.entries:type_name -> isthmus.v1.ReportedEntry
-	56, // 62: isthmus.v1.RightsReport.missing:type_name -> isthmus.v1.MissingRight
-	73, // 63: isthmus.v1.DeliveryReport.host:type_name -> isthmus.v1.FederationHost
-	74, // 64: isthmus.v1.FederationReport.wan_members:type_name -> isthmus.v1.WanMember
-	60, // 65: isthmus.v1.FederationReport.reads:type_name -> isthmus.v1.ObservedRead
-	61, // 66: isthmus.v1.FederationReport.probes:type_name -> isthmus.v1.ObservedProbe
-	59, // 67: isthmus.v1.FederationReport.loss:type_name -> isthmus.v1.JoinLoss
-	62, // 68: isthmus.v1.FederationReport.bundles:type_name -> isthmus.v1.ObservedBundle
-	69, // 69: isthmus.v1.FederationReport.certificate_expire_time:type_name -> google.protobuf.Timestamp
-	75, // 70: isthmus.v1.JoinLoss.items:type_name -> isthmus.v1.LostItem
-	69, // 71: isthmus.v1.ObservedRead.since:type_name -> google.protobuf.Timestamp
-	69, // 72: isthmus.v1.ObservedProbe.since:type_name -> google.protobuf.Timestamp
-	61, // 73: isthmus.v1.GatewayReport.probes:type_name -> isthmus.v1.ObservedProbe
-	0,  // 74: isthmus.v1.SyncService.Enrol:input_type -> isthmus.v1.EnrolRequest
-	2,  // 75: isthmus.v1.SyncService.Renew:input_type -> isthmus.v1.RenewRequest
-	4,  // 76: isthmus.v1.SyncService.Pull:input_type -> isthmus.v1.PullRequest
-	34, // 77: isthmus.v1.SyncService.FetchSecrets:input_type -> isthmus.v1.FetchSecretsRequest
-	36, // 78: isthmus.v1.SyncService.ClaimToken:input_type -> isthmus.v1.ClaimTokenRequest
-	38, // 79: isthmus.v1.SyncService.StoreToken:input_type -> isthmus.v1.StoreTokenRequest
-	40, // 80: isthmus.v1.SyncService.Report:input_type -> isthmus.v1.ReportRequest
-	28, // 81: isthmus.v1.SyncService.StoreBundle:input_type -> isthmus.v1.StoreBundleRequest
-	30, // 82: isthmus.v1.SyncService.TakeTurn:input_type -> isthmus.v1.TakeTurnRequest
-	32, // 83: isthmus.v1.SyncService.EndTurn:input_type -> isthmus.v1.EndTurnRequest
-	1,  // 84: isthmus.v1.SyncService.Enrol:output_type -> isthmus.v1.EnrolResponse
-	3,  // 85: isthmus.v1.SyncService.Renew:output_type -> isthmus.v1.RenewResponse
-	5,  // 86: isthmus.v1.SyncService.Pull:output_type -> isthmus.v1.PullResponse
-	35, // 87: isthmus.v1.SyncService.FetchSecrets:output_type -> isthmus.v1.FetchSecretsResponse
-	37, // 88: isthmus.v1.SyncService.ClaimToken:output_type -> isthmus.v1.ClaimTokenResponse
-	39, // 89: isthmus.v1.SyncService.StoreToken:output_type -> isthmus.v1.StoreTokenResponse
-	41, // 90: isthmus.v1.SyncService.Report:output_type -> isthmus.v1.ReportResponse
-	29, // 91: isthmus.v1.SyncService.StoreBundle:output_type -> isthmus.v1.StoreBundleResponse
-	31, // 92: isthmus.v1.SyncService.TakeTurn:output_type -> isthmus.v1.TakeTurnResponse
-	33, // 93: isthmus.v1.SyncService.EndTurn:output_type -> isthmus.v1.EndTurnResponse
-	84, // [84:94] is the sub-list for method output_type
-	74, // [74:84] is the sub-list for method input_type
-	74, // [74:74] is the sub-list for extension type_name
-	74, // [74:74] is the sub-list for extension extendee
-	0,  // [0:74] is the sub-list for field type_name
+	72, // 58: isthmus.v1.ExportsReport.drifts:type_name -> isthmus.v1.Drift
+	51, // 59: isthmus.v1.PolicyReport.entries:type_name -> isthmus.v1.ObservedEntry
+	72, // 60: isthmus.v1.PolicyReport.drifts:type_name -> isthmus.v1.Drift
+	52, // 61: isthmus.v1.ObservedEntry.parts:type_name -> isthmus.v1.ObservedPart
+	54, // 62: isthmus.v1.EntriesReport.entries:type_name -> isthmus.v1.ReportedEntry
+	56, // 63: isthmus.v1.RightsReport.missing:type_name -> isthmus.v1.MissingRight
+	73, // 64: isthmus.v1.DeliveryReport.host:type_name -> isthmus.v1.FederationHost
+	74, // 65: isthmus.v1.FederationReport.wan_members:type_name -> isthmus.v1.WanMember
+	60, // 66: isthmus.v1.FederationReport.reads:type_name -> isthmus.v1.ObservedRead
+	61, // 67: isthmus.v1.FederationReport.probes:type_name -> isthmus.v1.ObservedProbe
+	59, // 68: isthmus.v1.FederationReport.loss:type_name -> isthmus.v1.JoinLoss
+	62, // 69: isthmus.v1.FederationReport.bundles:type_name -> isthmus.v1.ObservedBundle
+	69, // 70: isthmus.v1.FederationReport.certificate_expire_time:type_name -> google.protobuf.Timestamp
+	75, // 71: isthmus.v1.JoinLoss.items:type_name -> isthmus.v1.LostItem
+	69, // 72: isthmus.v1.ObservedRead.since:type_name -> google.protobuf.Timestamp
+	69, // 73: isthmus.v1.ObservedProbe.since:type_name -> google.protobuf.Timestamp
+	61, // 74: isthmus.v1.GatewayReport.probes:type_name -> isthmus.v1.ObservedProbe
+	0,  // 75: isthmus.v1.SyncService.Enrol:input_type -> isthmus.v1.EnrolRequest
+	2,  // 76: isthmus.v1.SyncService.Renew:input_type -> isthmus.v1.RenewRequest
+	4,  // 77: isthmus.v1.SyncService.Pull:input_type -> isthmus.v1.PullRequest
+	34, // 78: isthmus.v1.SyncService.FetchSecrets:input_type -> isthmus.v1.FetchSecretsRequest
+	36, // 79: isthmus.v1.SyncService.ClaimToken:input_type -> isthmus.v1.ClaimTokenRequest
+	38, // 80: isthmus.v1.SyncService.StoreToken:input_type -> isthmus.v1.StoreTokenRequest
+	40, // 81: isthmus.v1.SyncService.Report:input_type -> isthmus.v1.ReportRequest
+	28, // 82: isthmus.v1.SyncService.StoreBundle:input_type -> isthmus.v1.StoreBundleRequest
+	30, // 83: isthmus.v1.SyncService.TakeTurn:input_type -> isthmus.v1.TakeTurnRequest
+	32, // 84: isthmus.v1.SyncService.EndTurn:input_type -> isthmus.v1.EndTurnRequest
+	1,  // 85: isthmus.v1.SyncService.Enrol:output_type -> isthmus.v1.EnrolResponse
+	3,  // 86: isthmus.v1.SyncService.Renew:output_type -> isthmus.v1.RenewResponse
+	5,  // 87: isthmus.v1.SyncService.Pull:output_type -> isthmus.v1.PullResponse
+	35, // 88: isthmus.v1.SyncService.FetchSecrets:output_type -> isthmus.v1.FetchSecretsResponse
+	37, // 89: isthmus.v1.SyncService.ClaimToken:output_type -> isthmus.v1.ClaimTokenResponse
+	39, // 90: isthmus.v1.SyncService.StoreToken:output_type -> isthmus.v1.StoreTokenResponse
+	41, // 91: isthmus.v1.SyncService.Report:output_type -> isthmus.v1.ReportResponse
+	29, // 92: isthmus.v1.SyncService.StoreBundle:output_type -> isthmus.v1.StoreBundleResponse
+	31, // 93: isthmus.v1.SyncService.TakeTurn:output_type -> isthmus.v1.TakeTurnResponse
+	33, // 94: isthmus.v1.SyncService.EndTurn:output_type -> isthmus.v1.EndTurnResponse
+	85, // [85:95] is the sub-list for method output_type
+	75, // [75:85] is the sub-list for method input_type
+	75, // [75:75] is the sub-list for extension type_name
+	75, // [75:75] is the sub-list for extension extendee
+	0,  // [0:75] is the sub-list for field type_name
 }
 
 func init() { file_isthmus_v1_sync_proto_init() }

@@ -117,7 +117,7 @@ func (d *direction) pullPipe(descriptor uintptr) (wait, ok bool) {
 	}
 	d.n, d.err = p.fill(descriptor)
 	if d.n > 0 {
-		d.pipe, d.left = p, d.n
+		d.pipe = p
 		return false, true
 	}
 	d.c.g.pipes.put(p)
@@ -133,28 +133,27 @@ func (d *direction) pullPipe(descriptor uintptr) (wait, ok bool) {
 
 // forward gives dst what was pulled, and gives back what was borrowed for it.
 func (d *direction) forward(push func(uintptr) bool) error {
-	if d.pipe == nil {
-		_, err := d.dst.Write((*d.buffer)[:d.n])
-		d.putBuffer()
-		return err
-	}
+	d.left = d.n
 	err := d.dst.raw.Write(push)
 	if err == nil {
 		err = d.err
 	}
-	if d.left == 0 {
+	switch {
+	case d.pipe == nil:
+		d.putBuffer()
+	case d.left == 0:
 		d.c.g.pipes.put(d.pipe)
-	} else {
+	default:
 		d.pipe.close() // nobody else's bytes may follow what is stuck in it
 	}
 	d.pipe = nil
 	return err
 }
 
-// push empties the pipe into dst; as pull, it is called until it returns true.
+// push empties what was borrowed into dst; as pull, it is called until it returns true.
 func (d *direction) push(descriptor uintptr) bool {
 	for d.left > 0 {
-		n, err := d.pipe.drain(descriptor, d.left)
+		n, err := d.drain(descriptor)
 		if errors.Is(err, syscall.EAGAIN) {
 			return false
 		}
@@ -165,6 +164,13 @@ func (d *direction) push(descriptor uintptr) bool {
 		d.c.touch()
 	}
 	return true
+}
+
+func (d *direction) drain(descriptor uintptr) (int, error) {
+	if d.pipe != nil {
+		return d.pipe.drain(descriptor, d.left)
+	}
+	return writeNow(descriptor, (*d.buffer)[d.n-d.left:d.n])
 }
 
 func (d *direction) putBuffer() {
@@ -182,7 +188,8 @@ func (d *direction) judge() {
 		d.streak = 0
 		return
 	}
-	if d.streak++; d.streak >= enough && canSplice {
-		d.bulk, d.streak = !d.bulk, 0
+	if d.streak++; d.streak < enough || !canSplice {
+		return
 	}
+	d.bulk, d.streak = !d.bulk, 0
 }

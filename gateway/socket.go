@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"errors"
 	"math"
 	"net"
 	"sync"
@@ -18,16 +17,6 @@ type socket struct {
 func newSocket(conn *net.TCPConn) (socket, error) {
 	raw, err := conn.SyscallConn()
 	return socket{conn, raw}, err
-}
-
-// readNow is read(2) that does not wait: EAGAIN when there is nothing yet, 0 at the end of the stream.
-func readNow(descriptor uintptr, into []byte) (int, error) {
-	for {
-		n, err := syscall.Read(int(descriptor), into)
-		if !errors.Is(err, syscall.EINTR) {
-			return max(n, 0), err
-		}
-	}
 }
 
 // buffers are lent to whoever has bytes in hand right now.

@@ -192,4 +192,7 @@ func (d *direction) judge() {
 		return
 	}
 	d.bulk, d.streak = !d.bulk, 0
+	if d.bulk {
+		_ = d.dst.raw.Control(limitBacklog) // of a socket that is closed already, the next write tells
+	}
 }

@@ -7,6 +7,9 @@ import (
 	"syscall"
 )
 
+// limitBacklog leaves the size of a socket's backlog to the system.
+func limitBacklog(uintptr) {}
+
 // readNow is read(2) that does not wait: EAGAIN when there is nothing yet, 0 at the end of the stream.
 func readNow(descriptor uintptr, into []byte) (int, error) {
 	return transfer(syscall.Read, descriptor, into)

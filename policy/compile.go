@@ -51,6 +51,8 @@ type compilation struct {
 	parts []part
 	// problems are what is left out, by the policy (Kind/name) that it is of.
 	problems map[string][]*isthmusv1.PolicyProblem
+	// quiet: what is only worth a warning is not looked for, since that takes a look at the whole fleet.
+	quiet bool
 }
 
 // part is one thing that one policy wants within one config entry.
@@ -65,8 +67,13 @@ type part struct {
 	adopt  bool
 }
 
+func newCompilation(r resource.Reader, m realm) *compilation {
+	return &compilation{r: r, realm: m, problems: map[string][]*isthmusv1.PolicyProblem{}}
+}
+
 func compile(r resource.Reader, m realm) *compilation {
-	c := &compilation{r: r, realm: m, problems: map[string][]*isthmusv1.PolicyProblem{}}
+	c := newCompilation(r, m)
+	c.quiet = true
 	c.intentions()
 	c.traffic()
 	return c

@@ -45,6 +45,14 @@ func (c *Core) commit(ctx context.Context, w store.Write) (*snapshot.View, error
 	return c.Snapshot.View(), nil
 }
 
+// newest is a view of all that was written before the call, through whichever replica: for answers that have no index to ask for.
+func (c *Core) newest(ctx context.Context) (*snapshot.View, error) {
+	if err := c.Snapshot.Catchup(ctx); err != nil {
+		return nil, err
+	}
+	return c.Snapshot.View(), nil
+}
+
 func notFound(kind, name string) error {
 	return fault.New(fault.NotFound, "there is no %s named %q", kind, name)
 }

@@ -11,4 +11,6 @@ type DiagnosisService struct {
 	*Core
 	// Observations are what agents saw last.
 	Observations *observation.Table
+	// Version is this program's.
+	Version string
 }

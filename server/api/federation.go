@@ -88,14 +88,6 @@ func (s *FederationService) GetFederationPlan(ctx context.Context, r *isthmusv1.
 	return federation.Plan(v, f, evidence.Federation(v, s.Observations), r.GetDelete() || f.GetDeleteTime() != nil), nil
 }
 
-// newest is a view of all that was written before the call, through whichever replica: these answers have no index to ask for.
-func (s *FederationService) newest(ctx context.Context) (*snapshot.View, error) {
-	if err := s.Snapshot.Catchup(ctx); err != nil {
-		return nil, err
-	}
-	return s.Snapshot.View(), nil
-}
-
 // plannedFederations is what the Federations among some edits mean, as the fleet would be after all of them.
 func plannedFederations(v *snapshot.View, table *observation.Table, edits []*edit) []*isthmusv1.FederationPlan {
 	next := newProspect(v, edits)

@@ -52,4 +52,7 @@ const (
 	ActionReadSecret = "read-secret"
 	// ActionTransition: what a resource is changed by itself: a verdict, a liveness, an expiry.
 	ActionTransition = "transition"
+	// ActionDrift: somebody changed isthmus's part of a config entry. ActionConflict: what is wanted stands there otherwise, as somebody else's.
+	ActionDrift    = "drift"
+	ActionConflict = "conflict"
 )

@@ -1,0 +1,66 @@
+package controller
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/server/change"
+	"isthmus/server/observation"
+)
+
+// maxShown bounds what of a config entry's part is shown in an entry of the audit log.
+const maxShown = 512
+
+// driftsSince are the drifts that came after the last one that is known of; drifts is newest first. An agent remembers some of them, and
+// none from before its own start: which of them were told of before is known by what they are, and not by anybody's clock.
+func driftsSince(last *isthmusv1.Drift, drifts []*isthmusv1.Drift) []*isthmusv1.Drift {
+	for i, d := range drifts {
+		if last != nil && proto.Equal(d, last) {
+			return drifts[:i]
+		}
+	}
+	return drifts
+}
+
+// driftEvents tell the audit log of changes to isthmus's part of a datacenter's config entries, the oldest first. Whoever saw one is its
+// actor, and not who made it: nobody knows.
+func (l *leader) driftEvents(o resource.Object, datacenter string, seen observation.Seen, drifts []*isthmusv1.Drift) []*isthmusv1.Event {
+	author := change.Author{Actor: "agent/" + seen.Agent, Role: "agent"}
+	var out []*isthmusv1.Event
+	for i := range drifts {
+		d := drifts[len(drifts)-1-i]
+		done := "it is only reported, as the datacenter's drift says"
+		if d.GetCorrected() {
+			done = "it was put back"
+		}
+		at := ""
+		if d.GetModifyIndex() > 0 {
+			at = fmt.Sprintf(" (its ModifyIndex %d)", d.GetModifyIndex())
+		}
+		out = append(out, author.Event(resource.ActionDrift, o, fmt.Sprintf("%s: somebody changed %s in %s%s, seen at %s: %s instead of %s; %s. Consul does not tell who",
+			datacenter, d.GetPart(), d.GetEntry(), at, d.GetTime().AsTime().Format(time.RFC3339), shown(d.GetFound()), shown(d.GetWanted()), done), l.now()))
+	}
+	return out
+}
+
+// shown is a part of a config entry as the audit log has it.
+func shown(value string) string {
+	if len(value) > maxShown {
+		value = value[:maxShown] + "…"
+	}
+	return cmp.Or(value, "nothing")
+}
+
+// readyEvents tell the audit log that a condition Ready is another. What is on its way is no news before it has arrived.
+func (l *leader) readyEvents(o resource.Object, before, after []*isthmusv1.Condition) []*isthmusv1.Event {
+	was, is := resource.FindCondition(before, resource.ConditionReady), resource.FindCondition(after, resource.ConditionReady)
+	if is.GetReason() == "Pending" || was.GetReason() == is.GetReason() && was.GetStatus() == is.GetStatus() {
+		return nil
+	}
+	return []*isthmusv1.Event{l.event(resource.ActionTransition, o, fmt.Sprintf("%s → %s: %s", orNew(was.GetReason()), is.GetReason(), is.GetMessage()))}
+}

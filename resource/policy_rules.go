@@ -43,15 +43,6 @@ func validateIntention(o Object) []fault.Violation {
 	return r.violations
 }
 
-func validateTrafficPolicy(o Object) []fault.Violation {
-	spec := o.(*isthmusv1.TrafficPolicy).GetSpec()
-	var r rules
-	r.service("spec.service", spec.GetService(), false)
-	r.name("spec.namespace", spec.GetNamespace())
-	r.members("spec", spec.GetDatacenters(), spec.GetSelector(), false)
-	return r.violations
-}
-
 // service checks the name of a service in Consul's mesh.
 func (r *rules) service(field, value string, wildcard bool) {
 	switch {

@@ -161,6 +161,9 @@ func translate(v *protovalidate.Violation) fault.Violation {
 		}
 		return invalid(field, "%s is not one of %s", quote(v.FieldValue.String()), choices)
 	case "gte", "lte":
+		if strings.HasSuffix(v.Proto.GetRuleId(), ".gte_lte") { // both bounds in one rule, whose value is the lower one
+			return invalid(field, "%s is not allowed: %s", v.FieldValue.String(), strings.TrimPrefix(v.Proto.GetMessage(), "value "))
+		}
 		return invalid(field, "%s is not allowed: must be %s %s", v.FieldValue.String(),
 			map[protoreflect.Name]string{"gte": "at least", "lte": "at most"}[rule.Name()], v.RuleValue.String())
 	}

@@ -25,7 +25,7 @@ func Entries(r resource.Reader, datacenter string) *isthmusv1.ConfigEntries {
 	if !ok || m.home != datacenter {
 		return &isthmusv1.ConfigEntries{}
 	}
-	return compiled(r, m).entries()
+	return compiled(r, m).config
 }
 
 // rememberer is a resource.Reader that never changes, and so may find things once.
@@ -49,6 +49,8 @@ type compilation struct {
 	r     resource.Reader
 	realm realm
 	parts []part
+	// config is the parts, put together.
+	config *isthmusv1.ConfigEntries
 	// problems are what is left out, by the policy (Kind/name) that it is of.
 	problems map[string][]*isthmusv1.PolicyProblem
 	// quiet: what is only worth a warning is not looked for, since that takes a look at the whole fleet.
@@ -76,6 +78,7 @@ func compile(r resource.Reader, m realm) *compilation {
 	c.quiet = true
 	c.intentions()
 	c.traffic()
+	c.config = c.entries()
 	return c
 }
 

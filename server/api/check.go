@@ -38,6 +38,7 @@ func check(v *snapshot.View, b *batch) error {
 			continue // its other rules would say the same once more
 		}
 		problems = append(problems, checkFederations(next, e)...)
+		problems = append(problems, checkPolicies(v, next, e)...)
 	}
 	if len(problems) > 0 {
 		return refusal(problems)

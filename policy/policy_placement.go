@@ -1,0 +1,183 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
+// maxReportedParts is how many parts an agent tells of one entry: when it tells as many, there may be more.
+const maxReportedParts = 50
+
+// placing is one policy in one realm.
+type placing struct {
+	policy resource.Object
+	realm  realm
+	// entries have parts of the policy, and of others.
+	entries  []*isthmusv1.ConfigEntry
+	problems []*isthmusv1.PolicyProblem
+	before   *isthmusv1.PolicyPlacement
+}
+
+// verdict is how something stands: a state, a word for it and a sentence.
+type verdict struct{ state, reason, message string }
+
+func verdictOf(state, reason, message string) verdict {
+	return verdict{state: state, reason: cmp.Or(reason, policyReason(state)), message: message}
+}
+
+// place compares what is wanted with what the agent of the realm's home said last.
+func (p placing) place(report *isthmusv1.PolicyReport, online bool) *isthmusv1.PolicyPlacement {
+	out := &isthmusv1.PolicyPlacement{Datacenter: p.realm.home}
+	if p.realm.federation != "" {
+		out.Members = names(p.realm.members)
+	}
+	for _, e := range p.entries[:min(len(p.entries), maxEntries)] {
+		out.Entries = append(out.Entries, e.GetKind()+"/"+e.GetName())
+	}
+	v := p.judge(report)
+	if report != nil && !online && len(p.entries) > 0 {
+		last := v.state
+		if v.message != "" {
+			last += ", " + v.message
+		}
+		v = verdictOf(resource.PolicyUnknown, "", fmt.Sprintf("the agent of %s is silent; what it said last: %s", p.realm.home, last))
+	}
+	out.State, out.Reason, out.Message = v.state, v.reason, v.message
+	out.Conflicts = p.conflicts(report)
+	out.Drift = p.drift(report)
+	return out
+}
+
+func (p placing) judge(report *isthmusv1.PolicyReport) verdict {
+	if i := slices.IndexFunc(p.problems, func(p *isthmusv1.PolicyProblem) bool { return !warning(p.GetReason()) }); i >= 0 {
+		return verdictOf(resource.PolicyFailed, p.problems[i].GetReason(), p.problems[i].GetMessage())
+	}
+	switch {
+	case len(p.entries) == 0 && len(p.problems) > 0:
+		return verdictOf(resource.PolicyPending, p.problems[0].GetReason(), p.problems[0].GetMessage())
+	case len(p.entries) == 0:
+		return verdictOf(resource.PolicyPending, "", "there is nothing to write: what it names is in no datacenter that is connected with "+p.realm.home)
+	case report == nil:
+		return verdictOf(resource.PolicyPending, "", fmt.Sprintf("the agent of %s has not reported yet", p.realm.home))
+	case report.GetErrorReason() != "":
+		return verdictOf(resource.PolicyFailed, report.GetErrorReason(), report.GetError())
+	}
+	worst := verdictOf(resource.PolicyApplied, "", p.posture())
+	for _, e := range p.entries {
+		if v := p.judgeEntry(e, report); policyRank(v.state) < policyRank(worst.state) {
+			worst = v
+		}
+	}
+	return worst
+}
+
+// posture is what happens to a call that no intention is about.
+func (p placing) posture() string {
+	if _, ok := p.policy.(*isthmusv1.Intention); !ok {
+		return ""
+	}
+	for _, dc := range p.realm.members {
+		switch said := dc.GetStatus().GetDefaultIntentionPolicy(); {
+		case dc.GetName() != p.realm.home:
+		case said == resource.ActionAllow:
+			return "calls that no intention is about are allowed there"
+		case said == resource.ActionDeny:
+			return "calls that no intention is about are denied there"
+		}
+	}
+	return ""
+}
+
+func (p placing) judgeEntry(e *isthmusv1.ConfigEntry, report *isthmusv1.PolicyReport) verdict {
+	seen := observed(report, e)
+	called := e.GetKind() + "/" + e.GetName()
+	if seen == nil {
+		return verdictOf(resource.PolicyPending, "", fmt.Sprintf("the agent of %s has not written it yet", p.realm.home))
+	}
+	whole := verdictOf(seen.GetState(), seen.GetReason(), called+": "+seen.GetMessage())
+	if seen.GetState() == resource.PolicyFailed || seen.GetState() == resource.PolicyManaged {
+		return whole
+	}
+	worst := verdictOf(resource.PolicyApplied, "", "")
+	told := 0
+	for _, part := range seen.GetParts() {
+		i := slices.IndexFunc(e.GetParts(), func(w *isthmusv1.ConfigPart) bool { return w.GetKey() == part.GetKey() })
+		if part.GetState() == resource.PolicyApplied {
+			continue
+		}
+		told++
+		if i < 0 || !wantedBy(e.GetParts()[i], p.policy) || policyRank(part.GetState()) >= policyRank(worst.state) {
+			continue
+		}
+		worst = verdictOf(part.GetState(), part.GetReason(), fmt.Sprintf("%s, %s: %s", called, part.GetKey(), part.GetMessage()))
+	}
+	if seen.GetState() != resource.PolicyApplied && worst.state == resource.PolicyApplied && (told == 0 || told >= maxReportedParts) {
+		return whole // not told which parts
+	}
+	return worst
+}
+
+// observed is what an agent says of an entry as it is wanted now; nil: nothing.
+func observed(report *isthmusv1.PolicyReport, e *isthmusv1.ConfigEntry) *isthmusv1.ObservedEntry {
+	for _, o := range report.GetEntries() {
+		if o.GetKind() == e.GetKind() && o.GetName() == e.GetName() && cmp.Or(o.GetNamespace(), defaultNamespace) == cmp.Or(e.GetNamespace(), defaultNamespace) {
+			if o.GetWantedDigest() == resource.Digest(e) {
+				return o
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// conflicts are the policy's parts that are not as they are wanted, side by side.
+func (p placing) conflicts(report *isthmusv1.PolicyReport) []*isthmusv1.PolicyConflict {
+	var out []*isthmusv1.PolicyConflict
+	for _, e := range p.entries {
+		seen := observed(report, e)
+		for _, w := range e.GetParts() {
+			if !wantedBy(w, p.policy) || len(out) == maxConflicts {
+				continue
+			}
+			conflict := &isthmusv1.PolicyConflict{Entry: e.GetKind() + "/" + e.GetName(), Part: w.GetKey(), Wanted: w.GetValue()}
+			i := slices.IndexFunc(seen.GetParts(), func(o *isthmusv1.ObservedPart) bool { return o.GetKey() == w.GetKey() })
+			switch {
+			case i >= 0 && seen.GetParts()[i].GetState() != resource.PolicyApplied:
+				conflict.Found, conflict.Fix = seen.GetParts()[i].GetFound(), seen.GetParts()[i].GetFix()
+			case i < 0 && seen.GetState() == resource.PolicyManaged:
+			default:
+				continue
+			}
+			if conflict.GetFix() == "" && seen.GetState() == resource.PolicyManaged {
+				conflict.Fix = CRDPatch(e, w)
+			}
+			out = append(out, conflict)
+		}
+	}
+	return out
+}
+
+// drift is the last change that somebody made to one of the policy's parts: of what the agent told last, or what is remembered of before.
+func (p placing) drift(report *isthmusv1.PolicyReport) *isthmusv1.Drift {
+	for _, d := range report.GetDrifts() {
+		if p.about(d) {
+			return d
+		}
+	}
+	if d := p.before.GetDrift(); d != nil && p.about(d) {
+		return d
+	}
+	return nil
+}
+
+func (p placing) about(d *isthmusv1.Drift) bool {
+	return slices.ContainsFunc(p.entries, func(e *isthmusv1.ConfigEntry) bool {
+		return e.GetKind()+"/"+e.GetName() == d.GetEntry() && slices.ContainsFunc(e.GetParts(), func(w *isthmusv1.ConfigPart) bool {
+			return w.GetKey() == d.GetPart() && wantedBy(w, p.policy)
+		})
+	})
+}

@@ -1,0 +1,142 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
+// What bounds a status, beside maxPlacements.
+const (
+	maxProblems  = 20
+	maxEntries   = 20
+	maxConflicts = 20
+)
+
+// StatusOf is the next status of an Intention or a TrafficPolicy: where it is applied according to the agents' reports, and what of it is
+// left out. It is the present one when nothing but the time has moved. reported gives the last report of a datacenter's leading agent, nil
+// when there is none, and whether that agent is heard of.
+func StatusOf(
+	r resource.Reader, o resource.Object, reported func(datacenter string) (report *isthmusv1.PolicyReport, online bool), now time.Time,
+) *isthmusv1.PolicyStatus {
+	before, _ := resource.Status(o).(*isthmusv1.PolicyStatus)
+	next := &isthmusv1.PolicyStatus{}
+	for _, m := range realmsOf(r, o, realmOf) {
+		problems := problemsOf(r, m, o)
+		next.Problems = append(next.Problems, problems...)
+		p := placing{policy: o, realm: m, entries: entriesOf(compiled(r, m), o), problems: problems, before: placementIn(before, m.home)}
+		placement := p.place(reported(m.home))
+		next.Datacenters++
+		if placement.GetState() == resource.PolicyApplied {
+			next.Applied++
+		}
+		next.Placements = append(next.Placements, placement)
+	}
+	slices.SortStableFunc(next.Placements, func(a, b *isthmusv1.PolicyPlacement) int {
+		return cmp.Compare(policyRank(a.GetState()), policyRank(b.GetState()))
+	})
+	slices.SortStableFunc(next.Problems, func(a, b *isthmusv1.PolicyProblem) int {
+		return cmp.Compare(weight(a), weight(b))
+	})
+	next.Placements = next.GetPlacements()[:min(len(next.GetPlacements()), maxPlacements)]
+	next.Problems = next.GetProblems()[:min(len(next.GetProblems()), maxProblems)]
+	next.Conditions = resource.SetCondition(o, before.GetConditions(), policyReady(o, next), now)
+	if proto.Equal(before, next) {
+		return before
+	}
+	return next
+}
+
+// weight puts what stands against a policy before what is only worth a warning.
+func weight(p *isthmusv1.PolicyProblem) int {
+	if warning(p.GetReason()) {
+		return 1
+	}
+	return 0
+}
+
+// problemsOf is what of a policy is left out in a realm, and what else is worth knowing.
+func problemsOf(r resource.Reader, m realm, o resource.Object) []*isthmusv1.PolicyProblem {
+	if i, ok := o.(*isthmusv1.Intention); ok {
+		c := newCompilation(r, m)
+		c.intentionsOf(sameDestination(r, i))
+		return c.problems[policyName(o)]
+	}
+	return slices.Clone(compiled(r, m).problems[policyName(o)])
+}
+
+// entriesOf are the config entries that have a part of a policy.
+func entriesOf(c *compilation, o resource.Object) []*isthmusv1.ConfigEntry {
+	var out []*isthmusv1.ConfigEntry
+	for _, e := range c.config.GetEntries() {
+		if slices.ContainsFunc(e.GetParts(), func(p *isthmusv1.ConfigPart) bool { return wantedBy(p, o) }) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func wantedBy(p *isthmusv1.ConfigPart, o resource.Object) bool {
+	return slices.Contains(p.GetPolicies(), policyName(o))
+}
+
+func placementIn(s *isthmusv1.PolicyStatus, datacenter string) *isthmusv1.PolicyPlacement {
+	for _, p := range s.GetPlacements() {
+		if p.GetDatacenter() == datacenter {
+			return p
+		}
+	}
+	return nil
+}
+
+// policyRank puts what needs a person first.
+func policyRank(state string) int {
+	return slices.Index([]string{
+		resource.PolicyFailed, resource.PolicyConflict, resource.PolicyManaged, resource.PolicyDrifted, resource.PolicyUnknown,
+		resource.PolicyPending, resource.PolicyApplied,
+	}, state)
+}
+
+// policyReason is the word for a state when nothing more exact is known.
+func policyReason(state string) string {
+	return map[string]string{
+		resource.PolicyFailed: "Failed", resource.PolicyConflict: "Conflict", resource.PolicyManaged: "ManagedByKubernetes",
+		resource.PolicyDrifted: "Drifted", resource.PolicyUnknown: "AgentSilent", resource.PolicyPending: "Pending", resource.PolicyApplied: "Applied",
+	}[state]
+}
+
+func policyReady(o resource.Object, s *isthmusv1.PolicyStatus) *isthmusv1.Condition {
+	c := &isthmusv1.Condition{Type: resource.ConditionReady, Status: resource.ConditionFalse}
+	if s.GetDatacenters() == 0 {
+		field := "spec"
+		if _, ok := o.(*isthmusv1.Intention); ok {
+			field = "spec.destination"
+		}
+		c.Reason, c.Message = "NoDatacenter", fmt.Sprintf("no datacenter is chosen: see %s.datacenters or %s.selector", field, field)
+		return c
+	}
+	count := fmt.Sprintf("applied in %d of %d datacenters", s.GetApplied(), s.GetDatacenters())
+	if s.GetApplied() < s.GetDatacenters() {
+		first := s.GetPlacements()[0]
+		c.Reason = policyReason(first.GetState())
+		switch first.GetState() {
+		case resource.PolicyUnknown:
+			c.Status = resource.ConditionUnknown
+		case resource.PolicyFailed:
+			c.Reason = first.GetReason()
+		}
+		c.Message = fmt.Sprintf("%s; %s: %s", count, first.GetDatacenter(), first.GetMessage())
+		return c
+	}
+	c.Status, c.Reason, c.Message = resource.ConditionTrue, "Applied", count
+	if len(s.GetProblems()) > 0 {
+		c.Message += fmt.Sprintf("; %s: %s", s.GetProblems()[0].GetReason(), s.GetProblems()[0].GetMessage())
+	}
+	return c
+}

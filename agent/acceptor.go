@@ -55,7 +55,7 @@ func (r *reconciler) accept(ctx context.Context, it item, at *consul.Peering) (a
 	if err != nil {
 		return true, outdated(err)
 	}
-	if err := r.records.put(it.uid, record{Generation: it.generation}); err != nil {
+	if err := r.records.token(it.uid, it.generation, ""); err != nil {
 		return true, err
 	}
 	r.log.Info("made a peering token", "peering", it.peering, "peer", it.peerName, "generation", it.generation,

@@ -178,6 +178,7 @@ func (a *Agent) life(ctx context.Context) error {
 	}
 	defer a.link.close()
 	defer a.reconciler.prover.wait()
+	defer a.reconciler.dials.prover.wait()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.follow(ctx) })
 	g.Go(func() error { return a.renewals(ctx) })
@@ -211,7 +212,7 @@ func (a *Agent) prepare(ctx context.Context) (err error) {
 	a.reporter = newReporter(a.link.report, a.log)
 	a.worker = newWorker(a)
 	a.worker.courier = courier
-	a.reconciler.prover.changed = a.worker.kick
+	a.reconciler.prover.changed, a.reconciler.dials.prover.changed = a.worker.kick, a.worker.kick
 	if state, from, _ := a.memory.current(); state != nil {
 		a.log.Info("going on with the last desired state", "digest", from.Digest, "index", from.Index, "items", len(state.GetItems()))
 	}

@@ -17,6 +17,9 @@ import (
 //	anything else: tried again
 func (r *reconciler) dial(ctx context.Context, it item, at *consul.Peering) (acted bool, err error) {
 	d := it.dialer
+	if r.transfers(it) {
+		return true, r.transferLeader(ctx, it)
+	}
 	if d.GetSecretDigest() == "" || r.done(it, at).Generation >= it.generation {
 		return false, nil
 	}
@@ -38,14 +41,14 @@ func (r *reconciler) dial(ctx context.Context, it item, at *consul.Peering) (act
 	switch consul.ReasonOf(err) {
 	case "":
 		r.log.Info("used a peering token", "peering", it.peering, "peer", it.peerName, "generation", it.generation)
-		return true, r.records.put(it.uid, record{Generation: it.generation, Outcome: resource.OutcomeUsed})
+		return true, r.records.token(it.uid, it.generation, resource.OutcomeUsed)
 	case consul.TokenRefused, consul.TokenMalformed, consul.SameCluster:
 	default:
 		return !there, err
 	}
 	r.log.Warn("Consul refused a peering token", "peering", it.peering, "peer", it.peerName, "generation", it.generation, "reason", consul.ReasonOf(err))
 	// The record comes first: a stray that a crash leaves behind carries our mark and is replaced by the next token.
-	if err := r.records.put(it.uid, record{Generation: it.generation, Outcome: resource.OutcomeRefused}); err != nil {
+	if err := r.records.token(it.uid, it.generation, resource.OutcomeRefused); err != nil {
 		return true, err
 	}
 	if there {

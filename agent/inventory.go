@@ -50,6 +50,7 @@ func (r *reconciler) inventory(ctx context.Context, self consul.Self, services [
 		return nil, err
 	}
 	report.Gateways, err = r.gateways(ctx, services)
+	r.dials.gateways = report.GetGateways()
 	return report, err
 }
 

@@ -37,6 +37,7 @@ func (r *reconciler) reconcileMesh(ctx context.Context, state *isthmusv1.Desired
 	}
 	correct := state.GetDrift() != resource.DriftReport
 	_, err := r.mergeEntry(ctx, consul.KindMesh, consul.NameMesh, func(e consul.Entry) (mergeResult, error) {
+		r.dials.through = through(e.Body) == wordOf(true)
 		return mergeMesh(e, want, correct)
 	})
 	return err
@@ -48,6 +49,7 @@ func (r *reconciler) checkMesh(ctx context.Context, want *bool, self consul.Self
 		return nil
 	}
 	e, err := r.consul.Entry(ctx, consul.KindMesh, consul.NameMesh)
+	r.dials.through = through(e.Body) == wordOf(true)
 	if err != nil || (through(e.Body) == wordOf(true)) == *want {
 		return err
 	}

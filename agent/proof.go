@@ -32,7 +32,11 @@ func (r *reconciler) proof(ctx context.Context, state *isthmusv1.DesiredState, s
 		}
 		member = member || item.GetFederationPrimary() != nil || item.GetFederationSecondary() != nil
 	}
-	p.want(ctx, targetsOf(probes), member, self)
+	var own *target
+	if self.TLS == nil || *self.TLS { // a server without a certificate would complain of being asked for one
+		own = &target{key: "certificates/" + self.Datacenter + "/" + self.Domain, datacenter: self.Datacenter, address: self.Domain}
+	}
+	p.want(ctx, targetsOf(probes), member, own)
 	err := p.lookAtWAN(ctx)
 	return p.report(), err
 }

@@ -83,8 +83,9 @@ func (p *prover) begin(r *reconciler) {
 // wait waits until nothing is tried any more; the contexts that want was called with have ended.
 func (p *prover) wait() { p.wg.Wait() }
 
-// want makes sure that these targets are tried, and no others. When there are other ones than before, all are tried at once.
-func (p *prover) want(ctx context.Context, targets []target, member bool, self consul.Self) {
+// want makes sure that these targets are tried, and no others. When there are other ones than before, all are tried at once. own are the
+// local servers' certificates; nil: nobody looks at them.
+func (p *prover) want(ctx context.Context, targets []target, member bool, own *target) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if member && !p.member {
@@ -99,10 +100,9 @@ func (p *prover) want(ctx context.Context, targets []target, member bool, self c
 		}
 	}
 	news := len(started) > 0
-	if self.TLS == nil || *self.TLS { // a server without a certificate would complain of being asked for one
-		own := target{key: "certificates/" + self.Datacenter + "/" + self.Domain, datacenter: self.Datacenter, address: self.Domain}
+	if own != nil {
 		wanted[own.key] = true
-		p.start(ctx, own, p.watchCertificates)
+		p.start(ctx, *own, p.watchCertificates)
 	} else {
 		p.certificate = certificate{}
 	}

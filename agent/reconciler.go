@@ -55,7 +55,10 @@ type reconciler struct {
 	federation FederationConfig
 	host       delivery.Host
 	prover     prover
+	dials      dials
 	primary    primaryDesk
+	// vigils are of the passes alone, by the peering's own id in Consul.
+	vigils map[string]*vigil
 
 	mu     sync.Mutex
 	pauses map[string]*pause
@@ -160,6 +163,7 @@ func (r *reconciler) reconcilePeerings(ctx context.Context, state *isthmusv1.Des
 			return nil, underWay, err
 		}
 	}
+	r.dials.want(ctx, r, items, peerings)
 	report = r.observe(items, results, peerings)
 	for _, p := range report.GetPeerings() {
 		if p.GetOrigin() == resource.OriginOwn && (p.GetState() == consul.StatePending || p.GetState() == consul.StateEstablishing || p.GetState() == consul.StateDeleting) {

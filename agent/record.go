@@ -15,6 +15,9 @@ type record struct {
 	Generation int32 `json:"generation"`
 	// Outcome at the dialer: resource.OutcomeUsed or OutcomeRefused.
 	Outcome string `json:"outcome,omitempty"`
+	// LeaderTransfer is the last one that was begun at the dialer, and LeaderTransferError what was in its way; empty: it was done.
+	LeaderTransfer      int32  `json:"leaderTransfer,omitempty"`
+	LeaderTransferError string `json:"leaderTransferError,omitempty"`
 }
 
 // records keeps them, by the peering's uid, on disk.
@@ -39,8 +42,20 @@ func (r *records) get(uid string) record {
 	return r.all[uid]
 }
 
-func (r *records) put(uid string, one record) error {
+// token enters what was done with the token of a generation.
+func (r *records) token(uid string, generation int32, outcome string) error {
+	return r.put(uid, func(one *record) { one.Generation, one.Outcome = generation, outcome })
+}
+
+// transfer enters a transfer of leadership.
+func (r *records) transfer(uid string, number int32, problem string) error {
+	return r.put(uid, func(one *record) { one.LeaderTransfer, one.LeaderTransferError = number, problem })
+}
+
+func (r *records) put(uid string, enter func(*record)) error {
 	return r.change(func(all map[string]record) bool {
+		one := all[uid]
+		enter(&one)
 		if all[uid] == one {
 			return false
 		}

@@ -147,7 +147,7 @@ func TestPeeringAsConsulReallyDoesIt(t *testing.T) {
 	need(t, a.DeletePeering(ctx, "west"))
 	need(t, a.DeletePeering(ctx, "nobody"))
 	eventually(t, "the dialer TERMINATED", func() bool { return state(t, d, "east") == consul.StateTerminated })
-	eventually(t, "heartbeats heard", func() bool { p, _ := d.Peering(ctx, "east"); return !p.LastHeard.IsZero() })
+	eventually(t, "heartbeats heard", func() bool { p, _ := d.Peering(ctx, "east"); return !p.Received.IsZero() })
 }
 
 func TestConfigEntryKeepsWhatItDoesNotKnow(t *testing.T) {

@@ -2,8 +2,12 @@ package consul
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -28,10 +32,12 @@ type Peering struct {
 	Name       string
 	Meta       map[string]string
 	State      string
-	// Imported and Exported are numbers of services.
-	Imported, Exported int
-	// LastHeard is the newer of the last heartbeat and the last message received; zero when there was none.
-	LastHeard time.Time
+	// Imported and Exported are the names of the services that come and go over the stream, as its leader knows them.
+	Imported, Exported []string
+	// Heartbeat is when the last heartbeat came, which each end sends every 15 s, and not before. Received is the latest of a heartbeat,
+	// something to store, and an error of receiving; Sent is when something to store was sent, or could not be. Zero: never, since the
+	// stream's leader leads. (peerstream.Tracker in Consul)
+	Heartbeat, Received, Sent time.Time
 	// Deleting: marked for deletion, whatever State says.
 	Deleting bool
 	// Dialer: this end used a token; the other role's ends have no addresses to dial.
@@ -39,24 +45,36 @@ type Peering struct {
 	// ServerName and ServerAddresses are the name that the peer's servers are asked for, and where they are dialled; set at the dialer.
 	ServerName      string
 	ServerAddresses []string
+	// Roots are the roots of the peer's mesh CA that this end trusts: SHA-256 (hex) of their DER, sorted.
+	Roots []string
 }
 
 func peeringOf(p *api.Peering) Peering {
 	out := Peering{
 		ID: p.ID, PeerID: p.PeerID, Name: p.Name, Meta: p.Meta, State: string(p.State),
-		Imported: len(p.StreamStatus.ImportedServices), Exported: len(p.StreamStatus.ExportedServices),
+		Imported: p.StreamStatus.ImportedServices, Exported: p.StreamStatus.ExportedServices,
+		Heartbeat: timeOf(p.StreamStatus.LastHeartbeat), Received: timeOf(p.StreamStatus.LastReceive), Sent: timeOf(p.StreamStatus.LastSend),
 		Deleting: p.DeletedAt != nil && !p.DeletedAt.IsZero(),
 		Dialer:   len(p.PeerServerAddresses) > 0 || p.PeerID != "",
 
 		ServerName: p.PeerServerName, ServerAddresses: p.PeerServerAddresses,
 	}
-	for _, t := range []*time.Time{p.StreamStatus.LastHeartbeat, p.StreamStatus.LastReceive} {
-		// Consul has two ways of saying never: nothing, and the beginning of time.
-		if t != nil && t.Unix() > 0 && t.After(out.LastHeard) {
-			out.LastHeard = *t
+	for _, text := range p.PeerCAPems {
+		for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
+			sum := sha256.Sum256(block.Bytes)
+			out.Roots = append(out.Roots, hex.EncodeToString(sum[:]))
 		}
 	}
+	slices.Sort(out.Roots)
 	return out
+}
+
+// timeOf is a time of Consul's, which has two ways of saying never: nothing, and the beginning of time.
+func timeOf(t *time.Time) time.Time {
+	if t == nil || t.Unix() <= 0 {
+		return time.Time{}
+	}
+	return *t
 }
 
 // Peerings are all of the datacenter. A blocking query wakes on what is stored; live states (failing, heartbeats) are
@@ -139,6 +157,18 @@ func (c *Client) DeletePeering(ctx context.Context, name string) error {
 		var status api.StatusError
 		if errors.As(err, &status) && status.Code == http.StatusNotFound {
 			return nil
+		}
+		return err
+	})
+}
+
+// TransferLeader has Raft's leader hand over to another server, and returns when that leads, or when Consul says that it cannot be. It needs
+// operator:write. Refused: there is no other server that could lead.
+func (c *Client) TransferLeader(ctx context.Context) error {
+	return c.lead(ctx, "transferring the leadership of Consul's servers", func(ctx context.Context, a *api.Client) error {
+		answer, err := a.Operator().RaftLeaderTransfer("", options(ctx, Query{}))
+		if err == nil && !answer.Success {
+			return errors.New("Consul did not do it, and does not say why") //nolint:staticcheck // Consul is a name
 		}
 		return err
 	})

@@ -9,7 +9,7 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
-// CRDPatch is the kubectl command that makes a part so in the custom resource of consul-k8s which manages its entry. isthmus does not run
+// CRDPatch is the kubectl command, in one line, that makes a part so in the custom resource of consul-k8s which manages its entry. isthmus does not run
 // it: whoever owns the resource, or the repository that it comes from, has the last word. It is empty for a kind that isthmus does not
 // write. What stands in capitals (NAME, NAMESPACE) is for the operator to fill in: Consul does not tell.
 func CRDPatch(entry *isthmusv1.ConfigEntry, part *isthmusv1.ConfigPart) string {
@@ -27,7 +27,7 @@ func CRDPatch(entry *isthmusv1.ConfigEntry, part *isthmusv1.ConfigPart) string {
 		// A list, of which everybody may have a part: the new source goes to its end.
 		patch := []map[string]any{{"op": "add", "path": "/spec/sources/-", "value": value}}
 		return kubectl(plural, "NAME", "json", patch) + fmt.Sprintf(
-			"\n# NAME: the resource whose spec.destination.name is %s. Take out a source of the same name there first.", entry.GetName())
+			" # NAME has spec.destination.name: %s; a source of the same name that is there already must go first", entry.GetName())
 	}
 	field, key, _ := strings.Cut(part.GetKey(), "/")
 	if key != "" {

@@ -4,8 +4,8 @@ import (
 	"slices"
 
 	"isthmus/fault"
-	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/policy"
+	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/store/snapshot"
 )

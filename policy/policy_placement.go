@@ -14,6 +14,7 @@ const maxReportedParts = 50
 
 // placing is one policy in one realm.
 type placing struct {
+	r      resource.Reader
 	policy resource.Object
 	realm  realm
 	// entries have parts of the policy, and of others.
@@ -66,30 +67,13 @@ func (p placing) judge(report *isthmusv1.PolicyReport) verdict {
 	case report.GetErrorReason() != "":
 		return verdictOf(resource.PolicyFailed, report.GetErrorReason(), report.GetError())
 	}
-	worst := verdictOf(resource.PolicyApplied, "", p.posture())
+	worst := verdictOf(resource.PolicyApplied, "", "")
 	for _, e := range p.entries {
 		if v := p.judgeEntry(e, report); policyRank(v.state) < policyRank(worst.state) {
 			worst = v
 		}
 	}
 	return worst
-}
-
-// posture is what happens to a call that no intention is about.
-func (p placing) posture() string {
-	if _, ok := p.policy.(*isthmusv1.Intention); !ok {
-		return ""
-	}
-	for _, dc := range p.realm.members {
-		switch said := dc.GetStatus().GetDefaultIntentionPolicy(); {
-		case dc.GetName() != p.realm.home:
-		case said == resource.ActionAllow:
-			return "calls that no intention is about are allowed there"
-		case said == resource.ActionDeny:
-			return "calls that no intention is about are denied there"
-		}
-	}
-	return ""
 }
 
 func (p placing) judgeEntry(e *isthmusv1.ConfigEntry, report *isthmusv1.PolicyReport) verdict {
@@ -163,21 +147,12 @@ func (p placing) conflicts(report *isthmusv1.PolicyReport) []*isthmusv1.PolicyCo
 
 // drift is the last change that somebody made to one of the policy's parts: of what the agent told last, or what is remembered of before.
 func (p placing) drift(report *isthmusv1.PolicyReport) *isthmusv1.Drift {
-	for _, d := range report.GetDrifts() {
-		if p.about(d) {
-			return d
-		}
+	known := report.GetDrifts()
+	if d := p.before.GetDrift(); d != nil {
+		known = append(slices.Clone(known), d)
 	}
-	if d := p.before.GetDrift(); d != nil && p.about(d) {
+	for _, d := range Drifts(p.r, p.policy, p.realm.home, known) {
 		return d
 	}
 	return nil
-}
-
-func (p placing) about(d *isthmusv1.Drift) bool {
-	return slices.ContainsFunc(p.entries, func(e *isthmusv1.ConfigEntry) bool {
-		return e.GetKind()+"/"+e.GetName() == d.GetEntry() && slices.ContainsFunc(e.GetParts(), func(w *isthmusv1.ConfigPart) bool {
-			return w.GetKey() == d.GetPart() && wantedBy(w, p.policy)
-		})
-	})
 }

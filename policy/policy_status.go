@@ -30,7 +30,7 @@ func StatusOf(
 	for _, m := range realmsOf(r, o, realmOf) {
 		problems := problemsOf(r, m, o)
 		next.Problems = append(next.Problems, problems...)
-		p := placing{policy: o, realm: m, entries: entriesOf(compiled(r, m), o), problems: problems, before: placementIn(before, m.home)}
+		p := placing{r: r, policy: o, realm: m, entries: entriesOf(compiled(r, m), o), problems: problems, before: placementIn(before, m.home)}
 		placement := p.place(reported(m.home))
 		next.Datacenters++
 		if placement.GetState() == resource.PolicyApplied {
@@ -39,7 +39,8 @@ func StatusOf(
 		next.Placements = append(next.Placements, placement)
 	}
 	slices.SortStableFunc(next.Placements, func(a, b *isthmusv1.PolicyPlacement) int {
-		return cmp.Compare(policyRank(a.GetState()), policyRank(b.GetState()))
+		// What somebody changed last would go unsaid if it were cut off.
+		return cmp.Or(cmp.Compare(policyRank(a.GetState()), policyRank(b.GetState())), b.GetDrift().GetTime().AsTime().Compare(a.GetDrift().GetTime().AsTime()))
 	})
 	slices.SortStableFunc(next.Problems, func(a, b *isthmusv1.PolicyProblem) int {
 		return cmp.Compare(weight(a), weight(b))

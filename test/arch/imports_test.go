@@ -55,6 +55,8 @@ func forbidden() []edge {
 		{from: []string{"resource"}, to: []string{"federation", "peering", "policy", "plan"}, reach: true, why: "imports go down only"},
 		{from: []string{"federation", "peering", "policy"}, to: []string{"plan"}, reach: true, why: "imports go down only"},
 		{from: []string{"peering"}, to: []string{"policy", "federation"}, reach: true, why: "neighbours do not know each other"},
+		{from: []string{"doctor"}, to: slices.Concat(impure(), []string{"store", "server", "agent", "client", "identity", "seal"}), reach: true, why: "doctor is pure: it judges what it is given"},
+		{from: []string{"resource", "federation", "peering", "policy", "inventory", "plan"}, to: []string{"doctor"}, reach: true, why: "rules know nobody who asks about them"},
 		{from: []string{"policy"}, to: []string{"peering", "federation"}, reach: true, why: "neighbours do not know each other"},
 		{from: []string{"fault", "proto"}, to: []string{"resource", "store", "server", "agent", "client", "plan", "identity", "seal"}, reach: true, why: "the vocabulary knows nobody"},
 

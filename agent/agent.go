@@ -164,7 +164,7 @@ func New(config Config) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{tether: tether{config: config, log: config.Log, kind: identity.KindAgent, features: features()}, consul: c}
-	a.news = func() { a.worker.kick() }
+	a.news = func() { a.worker.kick(); a.worker.kickAmend() }
 	return a, nil
 }
 
@@ -183,6 +183,7 @@ func (a *Agent) life(ctx context.Context) error {
 	g.Go(func() error { return a.follow(ctx) })
 	g.Go(func() error { return a.renewals(ctx) })
 	g.Go(func() error { return a.worker.run(ctx) })
+	g.Go(func() error { return a.worker.amends(ctx) })
 	g.Go(func() error { return a.report(ctx) })
 	g.Go(func() error { return a.watch(ctx) })
 	return g.Wait() //nolint:wrapcheck // each says what it was doing
@@ -221,7 +222,6 @@ func (a *Agent) prepare(ctx context.Context) (err error) {
 
 // watch wakes the worker when something in Consul changes that it looks after.
 func (a *Agent) watch(ctx context.Context) error {
-	kinds := []string{consul.KindExportedServices, consul.KindMesh}
 	var g errgroup.Group
 	g.Go(func() error {
 		consul.Watch(ctx, func(ctx context.Context, q consul.Query) (uint64, error) {
@@ -230,15 +230,7 @@ func (a *Agent) watch(ctx context.Context) error {
 		}, a.worker.kick)
 		return nil
 	})
-	for _, kind := range kinds {
-		g.Go(func() error {
-			consul.Watch(ctx, func(ctx context.Context, q consul.Query) (uint64, error) {
-				_, index, err := a.consul.Entries(ctx, kind, q)
-				return index, err
-			}, a.worker.kick)
-			return nil
-		})
-	}
+	a.worker.watchEntries(ctx, &g)
 	g.Go(func() error {
 		consul.Watch(ctx, func(ctx context.Context, q consul.Query) (uint64, error) {
 			_, index, err := a.consul.Services(ctx, q)
@@ -258,6 +250,7 @@ func features() []string {
 	return []string{
 		resource.ItemPeeringAcceptor, resource.ItemPeeringDialer, resource.ItemExportedServices, resource.ItemMesh,
 		resource.ItemProxyDefaults, resource.ItemFederationPrimary, resource.ItemFederationSecondary, resource.ItemProbes,
+		resource.ItemConfigEntries,
 	}
 }
 

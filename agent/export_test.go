@@ -15,7 +15,7 @@ type Export = export
 
 // MergeExports is the pure merge of the exported-services entry.
 func MergeExports(e consul.Entry, want map[Export]bool, correct bool) (next consul.Entry, write, remove bool, err error) {
-	r, err := mergeExports(e, want, correct)
+	r, err := mergeExports(e, exportsWish{want: want, correct: correct})
 	return r.entry, r.write, r.remove, err
 }
 

@@ -3,7 +3,9 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
+	"sync"
 
 	"isthmus/agent/consul"
 	"isthmus/fault"
@@ -27,9 +29,21 @@ func namespaceOf(s string) string {
 	return s
 }
 
-// reconcileExports merges what isthmus exports into the one exported-services entry, and tells how it stands. Not on a secondary: a
-// write from there goes to the primary's entry, and so does a deletion.
-func (r *reconciler) reconcileExports(ctx context.Context, state *isthmusv1.DesiredState, self consul.Self) *isthmusv1.ExportsReport {
+// exportDesk is what an agent remembers of the exported-services entry.
+type exportDesk struct {
+	// mu: one look at a time.
+	mu sync.Mutex
+	// written is what isthmus has in it: whoever deletes or replaces the entry takes isthmus's marks away with it.
+	written map[export]bool
+	drifts  []*isthmusv1.Drift
+}
+
+// reconcileExports merges what isthmus exports by the newest desired state into the one exported-services entry, and tells how it stands. Not
+// on a secondary: a write from there goes to the primary's entry, and so does a deletion.
+func (r *reconciler) reconcileExports(ctx context.Context, newest func() *isthmusv1.DesiredState, self consul.Self) *isthmusv1.ExportsReport {
+	r.exports.mu.Lock()
+	defer r.exports.mu.Unlock()
+	state := newest()
 	var item *isthmusv1.ExportedServices
 	for _, i := range state.GetItems() {
 		if i.GetExportedServices() != nil {
@@ -40,23 +54,62 @@ func (r *reconciler) reconcileExports(ctx context.Context, state *isthmusv1.Desi
 		// No item is no order: what is exported stays.
 		return &isthmusv1.ExportsReport{}
 	}
-	want := exportsOf(state)
-	correct := state.GetDrift() != resource.DriftReport
+	want := wantedExports(item, state.GetDrift() != resource.DriftReport)
+	want.written = r.exports.written
 	var result mergeResult
 	err := notOnSecondary(self, "exported-services")
 	if err == nil {
 		result, err = r.mergeEntry(ctx, consul.KindExportedServices, r.consul.Partition(), func(e consul.Entry) (mergeResult, error) {
-			return mergeExports(e, want, correct)
+			return mergeExports(e, want)
 		})
 	}
 	report := &isthmusv1.ExportsReport{}
 	if err != nil {
 		report.ErrorReason, report.Error = reasonOf(err), messageOf(err)
+	} else {
+		r.learnExports(result, want.correct)
 	}
+	report.Drifts = slices.Clone(r.exports.drifts)
 	for _, s := range item.GetServices() {
 		report.Exports = append(report.Exports, observeExport(s, result, err))
 	}
 	return report
+}
+
+// learnExports takes over what came of a merge.
+func (r *reconciler) learnExports(result mergeResult, correct bool) {
+	r.exports.written = result.ours
+	for _, x := range slices.SortedFunc(maps.Keys(result.missed), compareExports) {
+		r.exports.drifts = noteDrift(r.exports.drifts, &isthmusv1.Drift{
+			Entry: consul.KindExportedServices + "/" + result.entry.Name, Part: "export/" + x.Namespace + "/" + x.Service + "@" + x.Peer,
+			Wanted: encode(map[string]any{fieldPeer: x.Peer}), Corrected: correct, ModifyIndex: result.entry.Index,
+		}, r.now(), r.log)
+	}
+}
+
+// exportsWish is what isthmus wants to export.
+type exportsWish struct {
+	want map[export]bool
+	// adopt are those of want that become isthmus's although somebody else wrote them.
+	adopt map[export]bool
+	// written is what this agent wrote last.
+	written map[export]bool
+	// correct: what somebody took out is put back.
+	correct bool
+}
+
+func wantedExports(item *isthmusv1.ExportedServices, correct bool) exportsWish {
+	w := exportsWish{want: map[export]bool{}, adopt: map[export]bool{}, correct: correct}
+	for _, s := range item.GetServices() {
+		for _, peer := range s.GetPeers() {
+			x := export{namespaceOf(s.GetNamespace()), s.GetName(), peer}
+			w.want[x] = true
+			if s.GetAdopt() {
+				w.adopt[x] = true
+			}
+		}
+	}
+	return w
 }
 
 // notOnSecondary refuses to write a config entry where it would be the primary's.
@@ -94,8 +147,9 @@ type mergeResult struct {
 	entry consul.Entry
 	// write and remove say what to do with the entry; neither: it is as it should be.
 	write, remove bool
-	// there are the exports that the entry has then, whoever wrote them; drifted those that isthmus wrote and somebody took out.
-	there, drifted map[export]bool
+	// there are the exports that the entry has then, whoever wrote them; ours those that are isthmus's; missed those of isthmus's that somebody had
+	// taken out, and drifted those that stay out.
+	there, ours, missed, drifted map[export]bool
 }
 
 // mergeEntry reads an entry, merges and writes it back, again when somebody else wrote meanwhile.
@@ -129,7 +183,7 @@ func (r *reconciler) mergeEntry(ctx context.Context, kind, name string, merge fu
 
 // mergeExports computes the entry that has the wanted exports and everything that is not isthmus's. Pure but for the entry's
 // body, which it owns.
-func mergeExports(e consul.Entry, want map[export]bool, correct bool) (mergeResult, error) {
+func mergeExports(e consul.Entry, w exportsWish) (mergeResult, error) {
 	before, err := json.Marshal(e.Body)
 	if err != nil {
 		return mergeResult{}, fault.Wrap(fault.Internal, err, "encoding the exported-services entry")
@@ -137,26 +191,31 @@ func mergeExports(e consul.Entry, want map[export]bool, correct bool) (mergeResu
 	meta := e.Meta()
 	owned := readOwnership(meta)
 	services, _ := e.Body["Services"].([]any)
-	result := mergeResult{drifted: map[export]bool{}}
+	result := mergeResult{ours: map[export]bool{}, missed: map[export]bool{}, drifted: map[export]bool{}}
 
-	services, have := withoutExports(services, func(x export) bool { return owned[x] && !want[x] })
+	services, have := withoutExports(services, func(x export) bool { return owned[x] && !w.want[x] })
 	next := map[export]bool{}
-	for x := range owned {
-		switch {
-		case !want[x]: // taken out above, or gone already
-		case have[x]:
-			next[x] = true
-		case !correct:
-			next[x], result.drifted[x] = true, true
-		}
-	}
 	var add []export
-	for x := range want {
-		if !have[x] && !result.drifted[x] {
+	for x := range w.want {
+		mine := owned[x] || w.written[x] && !have[x] // marks go with an entry that somebody deletes
+		switch {
+		case have[x] && (owned[x] || w.adopt[x]):
+			next[x] = true
+		case have[x]: // somebody else's, which does as well
+		case mine && !w.correct:
+			result.missed[x], result.drifted[x], result.ours[x] = true, true, true
+			if owned[x] {
+				next[x] = true
+			}
+		default:
+			if mine {
+				result.missed[x] = true
+			}
 			add = append(add, x)
 			next[x], have[x] = true, true
 		}
 	}
+	maps.Copy(result.ours, next)
 	slices.SortFunc(add, compareExports)
 	services = withExports(services, add)
 

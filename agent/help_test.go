@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"isthmus/agent"
 	"isthmus/agent/consul"
 )
 
@@ -68,4 +69,17 @@ func locked(now func() time.Time) func() time.Time {
 		defer mu.Unlock()
 		return now()
 	}
+}
+
+// policyRules are the rules of several purposes.
+func policyRules(purposes ...string) (string, error) {
+	var all strings.Builder
+	for _, purpose := range purposes {
+		rules, err := agent.Policy(purpose)
+		if err != nil {
+			return "", err
+		}
+		all.WriteString(rules)
+	}
+	return all.String(), nil
 }

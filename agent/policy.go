@@ -18,13 +18,17 @@ const (
 	PurposePrimary = "primary"
 	// PurposeSecondary: an agent of a datacenter that is to join a federation, or has.
 	PurposeSecondary = "secondary"
+	// PurposeIntentions, beside one of the former: an agent that writes intentions.
+	PurposeIntentions = "intentions"
+	// PurposeTraffic, beside one of the former: an agent that writes where calls go.
+	PurposeTraffic = "traffic"
 	// PurposeGateway: isthmus gateway.
 	PurposeGateway = "gateway"
 )
 
 // Purposes are all of them.
 func Purposes() []string {
-	return []string{PurposePeering, PurposePrimary, PurposeSecondary, PurposeGateway}
+	return []string{PurposePeering, PurposePrimary, PurposeSecondary, PurposeIntentions, PurposeTraffic, PurposeGateway}
 }
 
 // agentRules are what every agent needs.
@@ -69,6 +73,16 @@ operator = "write"
 acl = "read"
 # Change to the primary's gossip key.
 keyring = "write"
+`, nil
+	case PurposeIntentions:
+		return `# What an isthmus agent needs, besides the rules for peering or primary, to write Intentions: a policy of its own on the same token, or added
+# to them. Whoever has it decides who may call whom.
+service_prefix "" { policy = "read" intentions = "write" }
+`, nil
+	case PurposeTraffic:
+		return `# What an isthmus agent needs, besides the rules for peering or primary, to write TrafficPolicies: a policy of its own on the same token, or
+# added to them. Consul has no narrower right for it: whoever has it can also register services and get certificates in the name of any.
+service_prefix "" { policy = "write" }
 `, nil
 	case PurposeGateway:
 		return `# What isthmus gateway needs of its datacenter's Consul.

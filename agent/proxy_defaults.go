@@ -136,6 +136,9 @@ func empty(value any) bool {
 		return true
 	case bool:
 		return !v
+	case json.Number:
+		n, err := v.Float64()
+		return err == nil && n == 0
 	case float64:
 		return v == 0
 	case string:

@@ -67,6 +67,14 @@ const (
 	reasonRestart   = "RestartRequired"
 	reasonCommand   = "CommandFailed"
 	reasonStranger  = "TokenNotKnown"
+	// What keeps a part out of a config entry.
+	reasonMetaFull   = "MetaFull"
+	reasonLegacy     = "LegacyIntentions"
+	reasonForeign    = "WrittenByHand"
+	reasonKubernetes = "ManagedByKubernetes"
+	reasonDrift      = "ChangedByHand"
+	reasonNeedsHTTP  = "NeedsHTTP"
+	reasonValue      = "ValueUnreadable"
 	// reasonOutdated is for the log only: no end failed for it.
 	reasonOutdated = "StateOutdated"
 )

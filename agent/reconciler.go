@@ -57,6 +57,7 @@ type reconciler struct {
 	prover     prover
 	dials      dials
 	primary    primaryDesk
+	exports    exportDesk
 	// vigils are of the passes alone, by the peering's own id in Consul.
 	vigils map[string]*vigil
 

@@ -110,6 +110,12 @@ func (m *memory) current() (state *isthmusv1.DesiredState, from snapshot, held i
 	return m.state, *m.file.Applied, m.held
 }
 
+// working is the state to work by, nil before the first one.
+func (m *memory) working() *isthmusv1.DesiredState {
+	state, _, _ := m.current()
+	return state
+}
+
 // newest is what the agent has, for the next pull.
 func (m *memory) newest() (epoch string, minIndex uint64, digest string) {
 	m.mu.Lock()
@@ -187,9 +193,9 @@ func (m *memory) receive(answer *isthmusv1.PullResponse, datacenter string) (cha
 	return true, nil
 }
 
-// things counts what a state has that could be removed: peerings, and services exported to a peer.
+// things counts what a state has that could be removed: peerings, services exported to a peer, and parts of config entries.
 func things(s *isthmusv1.DesiredState) int {
-	return len(wanted(s)) + len(exportsOf(s))
+	return len(wanted(s)) + len(exportsOf(s)) + len(partsOfState(s))
 }
 
 // removals counts what next would remove of what before has. (A peering without an item stays in Consul as an orphan; but
@@ -205,6 +211,12 @@ func removals(before, next *isthmusv1.DesiredState) int {
 	exported := exportsOf(next)
 	for e := range exportsOf(before) {
 		if !exported[e] {
+			count++
+		}
+	}
+	parts := partsOfState(next)
+	for p := range partsOfState(before) {
+		if !parts[p] {
 			count++
 		}
 	}
@@ -245,6 +257,19 @@ func exportsOf(s *isthmusv1.DesiredState) map[export]bool {
 		for _, service := range item.GetExportedServices().GetServices() {
 			for _, peer := range service.GetPeers() {
 				out[export{namespaceOf(service.GetNamespace()), service.GetName(), peer}] = true
+			}
+		}
+	}
+	return out
+}
+
+// partsOfState are the parts of config entries, as kind, namespace, name and key.
+func partsOfState(s *isthmusv1.DesiredState) map[[4]string]bool {
+	out := map[[4]string]bool{}
+	for _, item := range s.GetItems() {
+		for _, e := range item.GetConfigEntries().GetEntries() {
+			for _, p := range e.GetParts() {
+				out[[4]string{e.GetKind(), namespaceOf(e.GetNamespace()), e.GetName(), p.GetKey()}] = true
 			}
 		}
 	}

@@ -28,12 +28,16 @@ const (
 
 // worker runs passes over the local Consul: one after the other, when something woke it or time is up.
 //
-//	check who Consul is ──▶ deliver ──▶ leader? ──▶ mesh ──▶ peerings ──▶ exports ──▶ federation ──▶ inventory, services ──▶ report
+//	check who Consul is ──▶ deliver ──▶ leader? ──▶ mesh ──▶ policies ──▶ peerings ──▶ exports ──▶ federation ──▶ inventory, services, rights ──▶ report
+//
+// Beside the passes, which may wait for other datacenters, amend puts back at once what somebody changed in a config entry.
 type worker struct {
 	agent *Agent
 	now   func() time.Time
-	// wake has room for one.
-	wake chan struct{}
+	// wake and wakeAmend have room for one.
+	wake, wakeAmend chan struct{}
+	mender          *mender
+	census          *census
 
 	mu sync.Mutex
 	// leading is the context of the leadership, nil without.
@@ -59,7 +63,10 @@ type worker struct {
 }
 
 func newWorker(a *Agent) *worker {
-	return &worker{agent: a, now: a.config.Now, wake: make(chan struct{}, 1), catalog: true, hurry: pollSoon}
+	w := &worker{agent: a, now: a.config.Now, wake: make(chan struct{}, 1), wakeAmend: make(chan struct{}, 1), catalog: true, hurry: pollSoon}
+	w.mender = newMender(a.consul, w.now, a.log)
+	w.census = &census{shelf: w.mender.shelf}
+	return w
 }
 
 func (w *worker) kick() {
@@ -255,9 +262,10 @@ func (w *worker) act(ctx context.Context, state *isthmusv1.DesiredState, from sn
 func (w *worker) lead(ctx context.Context, state *isthmusv1.DesiredState, from snapshot) (time.Duration, error) {
 	r, a := w.agent.reconciler, w.agent
 	errMesh := r.reconcileMesh(ctx, state, w.lastSelf)
+	policies := w.mender.mend(ctx, a.memory.working, w.lastSelf)
 	peerings, pace, errPeerings := r.reconcilePeerings(ctx, state)
-	exports := r.reconcileExports(ctx, state, w.lastSelf)
-	report := &isthmusv1.ReportRequest{Peerings: peerings, Exports: exports}
+	exports := r.reconcileExports(ctx, a.memory.working, w.lastSelf)
+	report := &isthmusv1.ReportRequest{Peerings: peerings, Exports: exports, Policy: policies, Entries: w.census.take(ctx)}
 	report.Federation = w.federate(ctx, state)
 	errCatalog := w.lookAround(ctx, report)
 	if !w.say(ctx, report) {

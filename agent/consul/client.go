@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -36,6 +37,8 @@ const (
 type Client struct {
 	settings Settings
 	log      hclog.Logger
+	// enterprise: it is Consul Enterprise, which has namespaces. Known once it said who it is.
+	enterprise atomic.Bool
 
 	mu sync.Mutex
 	// own: the token of our own is the one that worked last.

@@ -58,6 +58,7 @@ func (c *Client) Self(ctx context.Context) (Self, error) {
 		Server: isTrue(config["Server"]),
 		ACL:    flag(debug["ACLsEnabled"]), Connect: flag(debug["ConnectEnabled"]), Peering: flag(debug["PeeringEnabled"]),
 	}
+	c.enterprise.Store(strings.Contains(self.Version, "+ent"))
 	self.PrimaryDatacenter, self.Domain = text(debug["PrimaryDatacenter"]), strings.Trim(text(debug["DNSDomain"]), ".")
 	self.WANFederation, self.TokenReplication = flag(debug["ConnectMeshGatewayWANFederationEnabled"]), flag(debug["ACLTokenReplication"])
 	gateways, _ := debug["PrimaryGateways"].([]any)

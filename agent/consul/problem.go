@@ -59,6 +59,8 @@ type Problem struct {
 	Text string
 	// wrongServer: another server may do better.
 	wrongServer bool
+	// status is the answer's in HTTP; 0: there was none.
+	status int
 }
 
 // Error is Consul's text.
@@ -188,7 +190,7 @@ func classify(err error) *Problem {
 	}
 	// It may come from a proxy before Consul, in any encoding, and goes into messages that take only one.
 	text := strings.ToValidUTF8(status.Body, "\uFFFD")
-	p := &Problem{Reason: Other, Text: text, wrongServer: status.Code >= http.StatusInternalServerError}
+	p := &Problem{Reason: Other, Text: text, wrongServer: status.Code >= http.StatusInternalServerError, status: status.Code}
 	if strings.Contains(status.Body, primaryDown) {
 		p.Reason = ACLUnknown
 		return p

@@ -1,0 +1,62 @@
+package agent
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+
+	"isthmus/agent/consul"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// amends puts back at once what somebody changed in a config entry, and what a new desired state says of them, while a pass may still wait for
+// another datacenter. Only the leader does anything; what keeps it from that is told by the passes.
+func (w *worker) amends(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.wakeAmend:
+			w.amend(ctx)
+		}
+	}
+}
+
+func (w *worker) kickAmend() {
+	select {
+	case w.wakeAmend <- struct{}{}:
+	default:
+	}
+}
+
+func (w *worker) amend(ctx context.Context) {
+	a, term := w.agent, w.term()
+	if term == nil || ctx.Err() != nil {
+		return
+	}
+	stop := context.AfterFunc(ctx, w.resignation())
+	defer stop()
+	state := a.memory.working()
+	self, err := checkConsul(term, a.consul, state)
+	if err != nil || state == nil {
+		return
+	}
+	report := &isthmusv1.ReportRequest{Policy: w.mender.mend(term, a.memory.working, self), Entries: w.census.take(term)}
+	report.Exports = a.reconciler.reconcileExports(term, a.memory.working, self)
+	w.say(term, report)
+}
+
+// watchEntries wakes the worker when a config entry changes. Those that passes look at wake them, too.
+func (w *worker) watchEntries(ctx context.Context, g *errgroup.Group) {
+	for _, kind := range entryKindsWatched() {
+		changed := w.kickAmend
+		switch kind {
+		case consul.KindExportedServices, consul.KindMesh, consul.KindProxyDefaults:
+			changed = func() { w.kick(); w.kickAmend() }
+		}
+		g.Go(func() error {
+			consul.Watch(ctx, w.mender.shelf.fetch(kind), changed)
+			return nil
+		})
+	}
+}

@@ -31,7 +31,7 @@ const (
 // warning tells whether a problem stands against nothing: the policy is admitted, and counts as applied, with it.
 func warning(reason string) bool {
 	switch reason {
-	case ReasonNotConnected, ReasonTrustShared, ReasonNotExported:
+	case ReasonNotConnected, ReasonTrustShared, ReasonNotExported, ReasonPeerNotShared, ReasonNoTarget:
 		return true
 	}
 	return false

@@ -60,6 +60,8 @@ func (p placing) judge(report *isthmusv1.PolicyReport) verdict {
 	switch {
 	case len(p.entries) == 0 && len(p.problems) > 0:
 		return verdictOf(resource.PolicyPending, p.problems[0].GetReason(), p.problems[0].GetMessage())
+	case len(p.entries) == 0 && resource.KindOf(p.policy).Name == resource.KindTrafficPolicy:
+		return verdictOf(resource.PolicyApplied, "", "there is nothing to write: calls from "+p.realm.home+" go there anyway")
 	case len(p.entries) == 0:
 		return verdictOf(resource.PolicyPending, "", "there is nothing to write: what it names is in no datacenter that is connected with "+p.realm.home)
 	case report == nil:

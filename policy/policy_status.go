@@ -69,7 +69,10 @@ func problemsOf(r resource.Reader, m realm, o resource.Object) []*isthmusv1.Poli
 		c.intentionsOf(sameDestination(r, i))
 		return c.problems[policyName(o)]
 	}
-	return slices.Clone(compiled(r, m).problems[policyName(o)])
+	if p, ok := o.(*isthmusv1.TrafficPolicy); ok {
+		return trafficProblems(r, m, p)
+	}
+	return nil
 }
 
 // entriesOf are the config entries that have a part of a policy.

@@ -111,26 +111,3 @@ func meet(a, b []string) bool {
 		return name == resource.AnyService || slices.Contains(b, name)
 	})
 }
-
-// Status is what is known of an Intention or TrafficPolicy; nil: nothing yet.
-func Status(o resource.Object) *isthmusv1.PolicyStatus {
-	switch o := o.(type) {
-	case *isthmusv1.Intention:
-		return o.GetStatus()
-	case *isthmusv1.TrafficPolicy:
-		return o.GetStatus()
-	}
-	return nil
-}
-
-// WithStatus is an Intention or TrafficPolicy with another status.
-func WithStatus(o resource.Object, status *isthmusv1.PolicyStatus) resource.Object {
-	o = resource.Clone(o)
-	switch o := o.(type) {
-	case *isthmusv1.Intention:
-		o.Status = status
-	case *isthmusv1.TrafficPolicy:
-		o.Status = status
-	}
-	return o
-}

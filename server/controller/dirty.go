@@ -3,6 +3,7 @@ package controller
 import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
+	"isthmus/store"
 	"isthmus/store/snapshot"
 )
 
@@ -20,6 +21,9 @@ type dirty struct {
 	federations map[string]bool
 	// federated are datacenters whose federations have to be looked at.
 	federated map[string]bool
+	// policies are Intentions and TrafficPolicies; policed are datacenters whose policies have to be looked at.
+	policies map[store.Key]bool
+	policed  map[string]bool
 }
 
 func newDirty() *dirty {
@@ -27,6 +31,7 @@ func newDirty() *dirty {
 		datacenters: map[string]bool{}, peerings: map[string]bool{}, groups: map[string]bool{}, counted: map[string]bool{},
 		exports: map[string]bool{}, exporters: map[string]bool{},
 		federations: map[string]bool{}, federated: map[string]bool{},
+		policies: map[store.Key]bool{}, policed: map[string]bool{},
 	}
 }
 
@@ -49,6 +54,11 @@ func (d *dirty) selectors(v *snapshot.View) {
 	mark(d.groups, v, resource.KindPeeringGroup)
 	mark(d.exports, v, resource.KindServiceExport)
 	mark(d.federations, v, resource.KindFederation)
+	for _, kind := range []string{resource.KindIntention, resource.KindTrafficPolicy} {
+		for o := range v.List(kind) {
+			d.policies[keyOf(o)] = true
+		}
+	}
 }
 
 // touch marks the peerings of a datacenter.

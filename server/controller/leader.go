@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"isthmus/peering"
+	"isthmus/policy"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/observation"
@@ -45,13 +46,16 @@ type leader struct {
 	unsettled map[string]time.Time
 	// unfederated are the federations of which that is true.
 	unfederated map[string]time.Time
-	ticks       int
+	// policed is which report of its config entries each datacenter's policies were looked at with.
+	policed map[string]string
+	ticks   int
 }
 
 func newLeader(c *Controller, lease store.Lease) *leader {
 	return &leader{
 		Controller: c, lease: lease, log: c.Log, now: c.Now, began: c.Now(),
 		dirty: newDirty(), unsettled: map[string]time.Time{}, unfederated: map[string]time.Time{},
+		policed: map[string]string{},
 	}
 }
 
@@ -130,6 +134,7 @@ func (l *leader) round(ctx context.Context, v *snapshot.View, ticked bool) error
 		for datacenter := range l.livenessChanges(v) {
 			d.datacenters[datacenter] = true
 			d.exporters[datacenter] = true
+			d.policed[datacenter] = true
 			d.touch(v, datacenter)
 		}
 		edits = append(edits, l.expiries(v)...)
@@ -155,6 +160,12 @@ func (l *leader) round(ctx context.Context, v *snapshot.View, ticked bool) error
 	maps.Copy(d.exports, exportsOf(v, d.exporters))
 	for name := range d.exports {
 		edits = append(edits, l.export(v, name)...)
+	}
+	for o := range policy.Touching(v, d.policed) {
+		d.policies[keyOf(o)] = true
+	}
+	for key := range d.policies {
+		edits = append(edits, l.policy(v, key)...)
 	}
 	if len(edits) == 0 {
 		return nil
@@ -190,6 +201,9 @@ func (l *leader) changed(batch *snapshot.Batch) {
 				if c.Part != store.PartStatus {
 					l.dirty.exports[o.GetName()] = true
 				}
+				l.policyChanged(batch.View, c, o)
+			case *isthmusv1.Intention, *isthmusv1.TrafficPolicy:
+				l.policyChanged(batch.View, c, o)
 			}
 		}
 	}
@@ -208,6 +222,7 @@ func (l *leader) peeringChanged(c snapshot.Change, p *isthmusv1.Peering) {
 			// A datacenter that is on its way out waits for its last peering; exports gain or lose a consumer.
 			l.dirty.datacenters[datacenter] = true
 			l.dirty.exporters[datacenter] = true
+			l.dirty.policed[datacenter] = true
 			// A peering inside of a federation keeps a datacenter out of it.
 			l.dirty.federated[datacenter] = true
 		}
@@ -263,6 +278,9 @@ func (l *leader) observed(v *snapshot.View, datacenter string) {
 	l.dirty.exporters[datacenter] = true
 	l.dirty.federated[datacenter] = true
 	l.dirty.touch(v, datacenter)
+	if l.reportedAnew(datacenter) {
+		l.dirty.policed[datacenter] = true
+	}
 }
 
 // observe is the last report of a part, and when its reporter was last heard of.

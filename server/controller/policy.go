@@ -1,0 +1,82 @@
+package controller
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"isthmus/policy"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/server/observation"
+	"isthmus/store"
+	"isthmus/store/snapshot"
+)
+
+// policy brings one Intention's or TrafficPolicy's status up to date.
+func (l *leader) policy(v *snapshot.View, of store.Key) []edit {
+	o, ok := v.Get(of.Kind, of.Name)
+	if !ok {
+		return nil
+	}
+	before, _ := resource.Status(o).(*isthmusv1.PolicyStatus)
+	after := policy.StatusOf(v, o, func(datacenter string) (*isthmusv1.PolicyReport, bool) {
+		seen, heard := l.observe(datacenter, observation.PartPolicy)
+		return seen.Policy, l.now().Sub(heard) <= resource.Silence
+	}, l.now())
+	if after == before {
+		return nil
+	}
+	next := resource.Clone(o)
+	resource.SetStatus(next, after)
+	return []edit{statusChange(next, append(l.policyEvents(v, next, before, after), l.readyEvents(next, before.GetConditions(), after.GetConditions())...)...)}
+}
+
+// reportedAnew tells whether a datacenter's agent has said something else of its config entries since this was asked last.
+func (l *leader) reportedAnew(datacenter string) bool {
+	seen, _ := l.Observations.Get(datacenter, observation.PartPolicy)
+	now := seen.Agent + " " + seen.Digest
+	if l.policed[datacenter] == now {
+		return false
+	}
+	l.policed[datacenter] = now
+	return true
+}
+
+// policyChanged marks the policies that a change of another one, or of a ServiceExport, may have consequences for: itself, too.
+func (l *leader) policyChanged(v *snapshot.View, c snapshot.Change, o resource.Object) {
+	if c.Part == store.PartStatus {
+		return
+	}
+	for related := range policy.Related(v, o) {
+		l.dirty.policies[keyOf(related)] = true
+	}
+}
+
+// policyEvents tell the audit log of what stands against a policy, and of what was done to it, for the first time.
+func (l *leader) policyEvents(v *snapshot.View, o resource.Object, before, after *isthmusv1.PolicyStatus) []*isthmusv1.Event {
+	last := map[string]*isthmusv1.Drift{}
+	known := map[string]bool{}
+	conflict := func(p *isthmusv1.PolicyPlacement, c *isthmusv1.PolicyConflict) string {
+		return fmt.Sprintf("%s: %s in %s is %s, where %s is wanted: %s", p.GetDatacenter(), c.GetPart(), c.GetEntry(), shown(c.GetFound()), shown(c.GetWanted()), c.GetFix())
+	}
+	for _, p := range before.GetPlacements() {
+		last[p.GetDatacenter()] = p.GetDrift()
+		for _, c := range p.GetConflicts() {
+			known[conflict(p, c)] = true
+		}
+	}
+	var out []*isthmusv1.Event
+	for _, p := range after.GetPlacements() {
+		if was := last[p.GetDatacenter()]; !proto.Equal(was, p.GetDrift()) {
+			seen, _ := l.observe(p.GetDatacenter(), observation.PartPolicy)
+			out = append(out, l.driftEvents(o, p.GetDatacenter(), seen, driftsSince(was, policy.Drifts(v, o, p.GetDatacenter(), seen.Policy.GetDrifts())))...)
+		}
+		for _, c := range p.GetConflicts() {
+			if text := conflict(p, c); !known[text] {
+				out = append(out, l.event(resource.ActionConflict, o, text))
+			}
+		}
+	}
+	return out
+}

@@ -13,6 +13,16 @@ import (
 // ConditionReady is the type of the condition that sums a resource up.
 const ConditionReady = "Ready"
 
+// ConditionDefaultDeny of a Datacenter: a call that no intention names is denied there.
+const ConditionDefaultDeny = "DefaultDeny"
+
+// Reasons of ConditionDefaultDeny: Consul's default decides, or an intention from * to *, which may look at the request.
+const (
+	PostureByDefault   = "ByDefault"
+	PostureByIntention = "ByIntention"
+	PostureByRequest   = "ByRequest"
+)
+
 // The values of a condition's status.
 const (
 	ConditionTrue    = "true"

@@ -63,6 +63,7 @@ func datacenterKind() Kind {
 			column("TLS", fact(func(s *isthmusv1.DatacenterStatus) *bool { return s.TlsEnabled })).wide(),
 			column("GOSSIP", fact(func(s *isthmusv1.DatacenterStatus) *bool { return s.GossipEncrypted })).wide(),
 			column("PEERING", fact(func(s *isthmusv1.DatacenterStatus) *bool { return s.PeeringEnabled })).wide(),
+			column("POSTURE", posture).wide(),
 			labelsColumn(),
 		},
 	}
@@ -84,6 +85,19 @@ func fact(of func(*isthmusv1.DatacenterStatus) *bool) func(*isthmusv1.Datacenter
 		}
 		return showOn(of(d.GetStatus()))
 	}
+}
+
+// posture is what happens to a call that no intention names.
+func posture(d *isthmusv1.Datacenter) string {
+	switch c := FindCondition(d.GetStatus().GetConditions(), ConditionDefaultDeny); {
+	case c.GetReason() == PostureByRequest:
+		return "depends"
+	case c.GetStatus() == ConditionTrue:
+		return ActionDeny
+	case c.GetStatus() == ConditionFalse:
+		return ActionAllow
+	}
+	return ""
 }
 
 func setDefault(field *string, value string) {

@@ -8,6 +8,7 @@ import (
 
 	"isthmus/inventory"
 	"isthmus/plan"
+	"isthmus/policy"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/observation"
@@ -27,6 +28,9 @@ func (l *leader) datacenter(v *snapshot.View, name string) []edit {
 	}
 	next := resource.Clone(d)
 	next.Status = inventory.Datacenter(d, l.inventory(v, d, acting), l.now())
+	seen, _ := l.Observations.Get(name, observation.PartEntries)
+	posture := policy.Posture(next.GetStatus().GetDefaultIntentionPolicy(), seen.Entries)
+	next.Status.Conditions = resource.SetCondition(d, next.GetStatus().GetConditions(), posture, l.now())
 	if !proto.Equal(d.GetStatus(), next.GetStatus()) {
 		var events []*isthmusv1.Event
 		if was, is := d.GetStatus().GetAgent(), next.GetStatus().GetAgent(); was != is && was != "" {

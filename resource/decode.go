@@ -98,7 +98,7 @@ func (d *decoder) alias(path string, node *yaml.Node) {
 
 func (d *decoder) unknown(path, key string, expected []string) {
 	message := fmt.Sprintf("unknown field; expected one of %s", strings.Join(expected, ", "))
-	if meant := nearest(key, expected); meant != "" {
+	if meant := Nearest(key, expected); meant != "" {
 		message = fmt.Sprintf("unknown field, did you mean %s? Expected one of %s", meant, strings.Join(expected, ", "))
 	}
 	d.problem(fault.Violation{Field: path, Reason: ReasonUnknown, Message: message})
@@ -227,8 +227,8 @@ func nodeName(node *yaml.Node) string {
 	return "a single value"
 }
 
-// nearest is the word that was probably meant: at most a third of its letters are wrong.
-func nearest(word string, words []string) string {
+// Nearest is the word of some that was probably meant by another one: at most a third of its letters are wrong; empty: none of them.
+func Nearest(word string, words []string) string {
 	best, least := "", 1+len(word)/3
 	for _, candidate := range words {
 		if n := distance(strings.ToLower(word), strings.ToLower(candidate), least); n < least {

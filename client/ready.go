@@ -35,6 +35,10 @@ func Judge(o resource.Object) Readiness {
 		r.State, conditions = ratio(o.GetStatus().GetJoined(), o.GetStatus().GetSecondaries(), resource.PhaseJoined), o.GetStatus().GetConditions()
 	case *isthmusv1.ServiceExport:
 		r.State, conditions = ratio(o.GetStatus().GetApplied(), o.GetStatus().GetDatacenters(), resource.ExportApplied), o.GetStatus().GetConditions()
+	case *isthmusv1.Intention:
+		r.State, conditions = appliedOf(o.GetStatus()), o.GetStatus().GetConditions()
+	case *isthmusv1.TrafficPolicy:
+		r.State, conditions = appliedOf(o.GetStatus()), o.GetStatus().GetConditions()
 	default:
 		return Readiness{Ready: true, State: "stored"}
 	}
@@ -52,6 +56,10 @@ func Judge(o resource.Object) Readiness {
 		r.Message = ready.GetMessage()
 	}
 	return r
+}
+
+func appliedOf(s *isthmusv1.PolicyStatus) string {
+	return ratio(s.GetApplied(), s.GetDatacenters(), resource.PolicyApplied)
 }
 
 func ratio(n, of int32, what string) string { return fmt.Sprintf("%d/%d %s", n, of, what) }

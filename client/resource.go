@@ -153,6 +153,18 @@ func (c *Client) Create(ctx context.Context, o resource.Object) (resource.Object
 	return created, nil
 }
 
+// Update writes the fields that mask names (spec.adopt), and leaves the others of the resource of that name as they are.
+func (c *Client) Update(ctx context.Context, o resource.Object, mask ...string) (resource.Object, error) {
+	kind := resource.KindOf(o)
+	updated := kind.New()
+	query := url.Values{"updateMask": {strings.Join(mask, ",")}}
+	if _, err := c.do(ctx, call{method: http.MethodPatch, path: pathOf(kind, o.GetName()), query: query, body: o}, updated); err != nil {
+		return nil, err
+	}
+	c.remember(updated.GetIndex())
+	return updated, nil
+}
+
 // DeleteOptions are the conditions of a deletion.
 type DeleteOptions struct {
 	// Index that the resource must still have; 0: any.

@@ -58,6 +58,7 @@ func (p Program) describe(kind resource.Kind, o resource.Object, events []*isthm
 		func() error { return p.section("Spec", resource.Spec(o)) },
 		func() error { return p.describePeering(o) },
 		func() error { return p.describeFederation(o) },
+		func() error { return p.describePolicy(o) },
 		func() error { return p.section("Status", withoutTables(status)) },
 		func() error { return p.describeConditions(resource.Status(o)) },
 		func() error { return p.describeEvents(events) },
@@ -123,6 +124,9 @@ func withoutTables(status proto.Message) proto.Message {
 	if federation, ok := status.(*isthmusv1.FederationStatus); ok && federation != nil {
 		federation.Members, federation.Checks = nil, nil
 	}
+	if policy, ok := status.(*isthmusv1.PolicyStatus); ok && policy != nil {
+		policy.Placements, policy.Problems = nil, nil
+	}
 	if peering, ok := status.(*isthmusv1.PeeringStatus); ok && peering != nil {
 		peering.Acceptor, peering.Dialer = nil, nil
 		if peering.Token != nil {
@@ -133,17 +137,25 @@ func withoutTables(status proto.Message) proto.Message {
 }
 
 func (p Program) describeConditions(status proto.Message) error {
-	conditioned, ok := status.(interface {
-		GetConditions() []*isthmusv1.Condition
-	})
-	if !ok || len(conditioned.GetConditions()) == 0 {
+	conditions := conditionsOf(status)
+	if len(conditions) == 0 {
 		return nil
 	}
 	var rows [][]string
-	for _, c := range conditioned.GetConditions() {
+	for _, c := range conditions {
 		rows = append(rows, []string{c.GetType(), c.GetStatus(), c.GetReason(), p.when(c.GetLastTransitionTime()), c.GetMessage()})
 	}
 	return p.titledTable("Conditions", []string{"TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"}, rows)
+}
+
+func conditionsOf(status proto.Message) []*isthmusv1.Condition {
+	conditioned, ok := status.(interface {
+		GetConditions() []*isthmusv1.Condition
+	})
+	if !ok {
+		return nil
+	}
+	return conditioned.GetConditions()
 }
 
 func (p Program) titledTable(title string, header []string, rows [][]string) error {

@@ -30,7 +30,7 @@ const (
 	exitOK = 0
 	// exitError: the command did not do what it was asked for.
 	exitError = 1
-	// exitDegraded: isthmus status or doctor found something that is not healthy, or not known.
+	// exitDegraded: isthmus status or doctor found something that is not healthy, or not known; isthmus adopt something that differs.
 	exitDegraded = 2
 )
 
@@ -135,7 +135,7 @@ The server is named by ISTHMUS_ADDR (default http://127.0.0.1:8700), the API tok
 	add(groupRun, p.serverCommand(), p.agentCommand(), p.gatewayCommand(), p.demoCommand(), p.storeCommand())
 	add(groupResources, p.applyCommand(), p.getCommand(), p.describeCommand(), p.deleteCommand(), p.exportCommand(),
 		p.statusCommand(), p.eventsCommand(), p.peeringCommand(), p.federationCommand(), p.membersCommand(),
-		p.reachabilityCommand(), p.doctorCommand(), p.servicesCommand(), p.datacenterCommand())
+		p.reachabilityCommand(), p.doctorCommand(), p.servicesCommand(), p.datacenterCommand(), p.adoptCommand())
 	add(groupTrust, p.fleetCommand(), p.joinTokenCommand(), p.apiTokenCommand(), p.bundleCommand())
 	root.AddCommand(p.versionCommand())
 	explainArguments(root)

@@ -145,3 +145,9 @@ func (p *Prover) Proof(ctx context.Context, state *isthmusv1.DesiredState, self 
 
 // Wait waits for all that goes on in the background.
 func (p *Prover) Wait() { p.r.prover.wait() }
+
+// Rights are the rules that a client's token lacks for a desired state.
+func Rights(ctx context.Context, c *consul.Client, federation FederationConfig, state *isthmusv1.DesiredState, self consul.Self) *isthmusv1.RightsReport {
+	r := &reconciler{consul: c, federation: federation}
+	return r.rights(ctx, state, self)
+}

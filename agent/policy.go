@@ -34,11 +34,14 @@ func Purposes() []string {
 // agentRules are what every agent needs.
 const agentRules = `# Its servers. Without this Consul shows an empty catalog rather than an error.
 node_prefix "" { policy = "read" }
-# Services and their health, imported ones included.
-service_prefix "" { policy = "read" }
 # Several agents of one datacenter choose who acts, by a lock.
 key "` + lockKey + `" { policy = "write" }
 session_prefix "" { policy = "write" }
+`
+
+// readServices is what every agent needs that does not write there.
+const readServices = `# Services and their health, imported ones included, and everybody's intentions and config entries.
+service_prefix "" { policy = "read" }
 `
 
 // peeringRules are what an agent needs besides unless operator = "write", which includes the first two, and agent_prefix for writing.
@@ -55,10 +58,13 @@ agent_prefix "" { policy = "read" }
 func Policy(purpose string) (string, error) {
 	switch purpose {
 	case PurposePeering:
-		return "# What an isthmus agent needs of its datacenter's Consul to do peerings.\n" + peeringRules + agentRules, nil
+		return "# What an isthmus agent needs of its datacenter's Consul to do peerings.\n\n" + peeringRules + agentRules + readServices, nil
 	case PurposePrimary:
 		return `# What an isthmus agent needs of the Consul of a federation's primary. With acl = "write" it is an administrator there.
-` + agentRules + `# Which datacenter this Consul is, its version and its switches; write: to join servers of secondaries (mode traditional).
+
+` + agentRules + `# Services and their health; write: Intentions and TrafficPolicies of the federation.
+service_prefix "" { policy = "write" intentions = "write" }
+# Which datacenter this Consul is, its version and its switches; write: to join servers of secondaries (mode traditional).
 agent_prefix "" { policy = "write" }
 # Make the tokens of each secondary, and revoke them when it leaves.
 acl = "write"
@@ -69,23 +75,30 @@ operator = "write"
 `, nil
 	case PurposeSecondary:
 		return `# What an isthmus agent needs of its datacenter's Consul to have it join a federation. After the join it has a token of its own.
-` + peeringRules + agentRules + `# List what joining would destroy: policies, tokens (not their secrets), roles, auth methods.
+
+` + peeringRules + agentRules + readServices + `# List what joining would destroy: policies, tokens (not their secrets), roles, auth methods.
 acl = "read"
 # Change to the primary's gossip key.
 keyring = "write"
 `, nil
 	case PurposeIntentions:
 		return `# What an isthmus agent needs, besides the rules for peering or primary, to write Intentions: a policy of its own on the same token, or added
-# to them. Whoever has it decides who may call whom.
+# to them.
+
+# Write intentions. Whoever has this decides who may call whom.
 service_prefix "" { policy = "read" intentions = "write" }
 `, nil
 	case PurposeTraffic:
 		return `# What an isthmus agent needs, besides the rules for peering or primary, to write TrafficPolicies: a policy of its own on the same token, or
-# added to them. Consul has no narrower right for it: whoever has it can also register services and get certificates in the name of any.
+# added to them.
+
+# Write service-resolver, service-splitter, service-router and service-defaults. Consul has no narrower right for it: whoever has this can also
+# register services, and get certificates in the name of any.
 service_prefix "" { policy = "write" }
 `, nil
 	case PurposeGateway:
 		return `# What isthmus gateway needs of its datacenter's Consul.
+
 # Register itself.
 service "mesh-gateway" { policy = "write" }
 # Which services are exported to which peers, and where peers are.

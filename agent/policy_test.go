@@ -9,7 +9,9 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -56,7 +58,83 @@ func deeds() []deed {
 			}
 			return nil
 		}},
+		{"entries of everybody", func(ctx context.Context, c *consul.Client) error {
+			_, err := c.ServiceEntry(ctx, consul.KindIntentions, "", "api")
+			return cmp.Or(err, justRead(c.ServiceEntry(ctx, consul.KindResolver, "", "api")))
+		}},
 		{"the leader lock", func(ctx context.Context, c *consul.Client) error { return lockOnce(ctx, c) }},
+	}
+}
+
+func justRead(_ consul.Entry, err error) error { return err }
+
+// writing is the deed of writing one entry of a kind.
+func writing(kind string, body map[string]any) deed {
+	return deed{kind, func(ctx context.Context, c *consul.Client) error {
+		e, err := c.ServiceEntry(ctx, kind, "", "policy-test")
+		if err != nil {
+			return err
+		}
+		maps.Copy(e.Body, body)
+		e.SetMeta(map[string]string{"at": strconv.FormatUint(e.Index, 10)})
+		return c.PutEntry(ctx, e)
+	}}
+}
+
+// policyDeeds are what writing Intentions and TrafficPolicies takes.
+func policyDeeds() map[string][]deed {
+	return map[string][]deed{
+		agent.PurposeIntentions: {writing(consul.KindIntentions, map[string]any{"Sources": []any{map[string]any{"Name": "web", "Action": "allow"}}})},
+		agent.PurposeTraffic: {
+			writing(consul.KindServiceDefaults, map[string]any{"Protocol": "http"}),
+			writing(consul.KindResolver, map[string]any{"ConnectTimeout": "5s"}),
+			writing(consul.KindSplitter, map[string]any{"Splits": []any{map[string]any{"Weight": 100}}}),
+			writing(consul.KindRouter, map[string]any{}),
+		},
+	}
+}
+
+// weaker are the rules that are a little less than one: for reading only, or without intentions.
+func weaker(line string) []string {
+	var out []string
+	if before, _, ok := strings.Cut(line, ` intentions = "write"`); ok {
+		out = append(out, before+" }")
+	}
+	if strings.Contains(line, `policy = "write"`) {
+		out = append(out, strings.Replace(line, `policy = "write"`, `policy = "read"`, 1))
+	}
+	if strings.HasSuffix(line, `= "write"`) {
+		out = append(out, strings.TrimSuffix(line, `"write"`)+`"read"`)
+	}
+	return out
+}
+
+// The rules for intentions and traffic add to those for peerings what writing them takes, and nothing less would do.
+func TestPoliciesForPoliciesAreMinimal(t *testing.T) {
+	t.Parallel()
+	c := consultest.Start(t, "dc1")
+	base, err := agent.Policy(agent.PurposePeering)
+	need(t, err)
+	for purpose, own := range policyDeeds() {
+		rules, err := agent.Policy(purpose)
+		need(t, err)
+		for _, d := range own {
+			if err := d.do(t.Context(), mustClient(t, c, c.MintToken("all-"+d.name, base+rules))); err != nil {
+				t.Errorf("%s: %s: %v", purpose, d.name, err)
+			}
+		}
+		lines := ruleLines(rules)
+		if len(lines) != 1 {
+			t.Fatalf("%s: %d rules", purpose, len(lines))
+		}
+		for i, less := range append(weaker(lines[0]), "") {
+			client := mustClient(t, c, c.MintToken("less-"+purpose+strconv.Itoa(i), base+less))
+			for _, d := range own {
+				if err := d.do(t.Context(), client); consul.ReasonOf(err) != consul.RuleMissing || !strings.Contains(err.Error(), lines[0]) {
+					t.Errorf("%s: %s with %q in place of %q: %v", purpose, d.name, less, lines[0], err)
+				}
+			}
+		}
 	}
 }
 
@@ -81,6 +159,7 @@ func TestPoliciesAreMinimal(t *testing.T) {
 			deed{"the gossip key", func(ctx context.Context, c *consul.Client) error { _, err := c.Keyring(ctx, true); return err }},
 			deed{"forgetting servers", func(ctx context.Context, c *consul.Client) error { return denied(c.ForceLeaveWAN(ctx, "s1.dc9")) }},
 			deed{"joining servers", func(ctx context.Context, c *consul.Client) error { return denied(c.JoinWAN(ctx, "127.0.0.1:1")) }},
+			policyDeeds()[agent.PurposeIntentions][0], policyDeeds()[agent.PurposeTraffic][1],
 		),
 		agent.PurposeSecondary: append(deeds(),
 			deed{"losses", func(ctx context.Context, c *consul.Client) error { _, err := c.ACLInventory(ctx); return err }},
@@ -97,14 +176,16 @@ func TestPoliciesAreMinimal(t *testing.T) {
 			}
 		}
 		for i, missing := range ruleLines(rules) {
-			rest := append(append([]string{}, ruleLines(rules)[:i]...), ruleLines(rules)[i+1:]...)
-			client := mustClient(t, c, c.MintToken("without-"+purpose+"-"+strconv.Itoa(i), strings.Join(rest, "\n")))
-			resource, _, _ := strings.Cut(missing, " ")
-			if !slices.ContainsFunc(own, func(d deed) bool {
-				err := d.do(t.Context(), client)
-				return consul.ReasonOf(err) == consul.RuleMissing && strings.Contains(err.Error(), resource)
-			}) {
-				t.Errorf("%s: everything works without %s", purpose, missing)
+			for k, less := range append(weaker(missing), "") {
+				rest := append(append([]string{less}, ruleLines(rules)[:i]...), ruleLines(rules)[i+1:]...)
+				client := mustClient(t, c, c.MintToken(fmt.Sprintf("without-%s-%d-%d", purpose, i, k), strings.Join(rest, "\n")))
+				resource, _, _ := strings.Cut(missing, " ")
+				if !slices.ContainsFunc(own, func(d deed) bool {
+					err := d.do(t.Context(), client)
+					return consul.ReasonOf(err) == consul.RuleMissing && strings.Contains(err.Error(), resource)
+				}) {
+					t.Errorf("%s: everything works with %q in place of %s", purpose, less, missing)
+				}
 			}
 		}
 	}

@@ -56,6 +56,7 @@ type worker struct {
 	hurryUntil  time.Time
 	hurry       time.Duration
 	nextCatalog time.Time
+	nextRights  time.Time
 	applied     snapshot
 	lastProblem string
 	lastSelf    consul.Self
@@ -121,6 +122,7 @@ func (w *worker) pass(ctx context.Context) time.Duration {
 		soon, err = w.act(ctx, state, from)
 		next = min(next, soon)
 	}
+	w.tellRights(state)
 	if ctx.Err() != nil {
 		return next
 	}
@@ -248,7 +250,7 @@ func (w *worker) act(ctx context.Context, state *isthmusv1.DesiredState, from sn
 	w.startCampaign(ctx)
 	term := w.term()
 	if term == nil {
-		w.applied = snapshot{}
+		w.applied, w.nextRights = snapshot{}, time.Time{}
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return pollEvery, w.held

@@ -134,7 +134,10 @@ func rule(resource, level, name string) string {
 	case "key":
 		return `key "` + name + `" { policy = "` + level + `" }`
 	case "intention":
-		return `service_prefix "" { intentions = "` + level + `" }`
+		if level == "read" {
+			return `service_prefix "" { policy = "read" }` // which includes it
+		}
+		return `service_prefix "" { policy = "read" intentions = "` + level + `" }`
 	}
 	return resource + ` = "` + level + `"`
 }

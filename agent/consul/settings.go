@@ -165,7 +165,7 @@ func (s Settings) open() (*api.Client, error) {
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext,
 		TLSHandshakeTimeout: dialTimeout,
-		MaxIdleConnsPerHost: 8, // the watches, and a call beside them
+		MaxIdleConnsPerHost: 16, // the watches, and a call beside them
 		IdleConnTimeout:     90 * time.Second,
 	}
 	config := &api.Config{
@@ -189,6 +189,7 @@ func (s Settings) open() (*api.Client, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "Consul's settings cannot be used")
 	}
+	config.HttpClient.Transport = questioner{config.HttpClient.Transport}
 	return client, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"isthmus/agent"
 	"isthmus/client"
@@ -62,23 +63,27 @@ func (d *demo) startAgent(ctx context.Context, s site) (string, error) {
 
 // consulToken is the token that an agent starts with. The secondary's has none: its Consul does not run.
 func (d *demo) consulToken(ctx context.Context, s site) (string, error) {
-	purpose := agent.PurposePeering
+	purposes := []string{agent.PurposePeering, agent.PurposeIntentions, agent.PurposeTraffic}
 	switch s.role {
 	case roleSecondary:
 		return "", nil
 	case rolePrimary:
-		purpose = agent.PurposePrimary
+		purposes = []string{agent.PurposePrimary}
 	}
-	return d.mint(ctx, s, "isthmus-agent", purpose)
+	return d.mint(ctx, s, "isthmus-agent", purposes...)
 }
 
-// mint makes a token with the rules for a purpose.
-func (d *demo) mint(ctx context.Context, s site, name, purpose string) (string, error) {
-	rules, err := agent.Policy(purpose)
-	if err != nil {
-		return "", err
+// mint makes a token with the rules for some purposes.
+func (d *demo) mint(ctx context.Context, s site, name string, purposes ...string) (string, error) {
+	var all strings.Builder
+	for _, purpose := range purposes {
+		rules, err := agent.Policy(purpose)
+		if err != nil {
+			return "", err
+		}
+		all.WriteString(rules)
 	}
-	return d.consuls[s.name].Token(ctx, name, rules)
+	return d.consuls[s.name].Token(ctx, name, all.String())
 }
 
 // agentFlags are what a federation asks of an agent: where it may write, how it restarts Consul, where the CA is.

@@ -2,7 +2,7 @@
 // saw: its state, its verdict, and which peering token its agents shall make next. It also says which peerings a group
 // of datacenters stands for.
 //
-// Owns: the verdict and its evidence, the generations of tokens and their ledger, the expansion of groups.
+// Owns: the verdict and its evidence, the steps of healing, the generations of tokens and their ledger, the expansion of groups.
 // Does not own: talking to Consul (agent), sealing tokens (seal), storing and routing them (server), desired states (plan).
 // Pure: the same peering, evidence and time give the same answer. Start reading at Next.
 //
@@ -23,7 +23,7 @@
 //	                                                           refused                  expired         used
 //	                                                              │                        │              │
 //	     generation + 1 (Next; waits 5 s, 10 s, … 5 min until healthy again) ◀─────────────┴──────────────┘
-//	     TokenRefused, TokenExpired, RecipientsChanged (not used yet) · AcceptorWiped, DialerWiped, PeerTerminated (used)
+//	     TokenRefused, TokenExpired, RecipientsChanged (not used yet) · AcceptorWiped, DialerWiped, PeerTerminated, Healing (used)
 //	     RotationRequested (at any time)
 //
 // After a restore of the store, the next generation is the one after the highest that an agent reports: agents never go back.
@@ -36,5 +36,9 @@
 //	pending    no token yet; not connected yet, and nothing has failed
 //	one-sided  one end exists, the other does not
 //	stale      ACTIVE at both ends, but an end has heard nothing for more than 20 s
+//	unknown    ACTIVE at both ends, but the agent of one does not see its Consul
+//	stale      ACTIVE and heard at both ends, but one does not import what the other one exports
 //	healthy    ACTIVE at both ends, which belong together, and both hear each other
+//
+// What is done about a stream that hangs is in heal.go.
 package peering

@@ -26,19 +26,31 @@ const (
 	grace = 30 * time.Second
 	// settle is how long after an event a report may still tell of the time before: five polls of Consul.
 	settle = 15 * time.Second
+	// calm is how long the reports of both ends must have been the same before what one exports and the other does not import counts as
+	// wrong, and not as on its way.
+	calm = 30 * time.Second
 )
 
 // Evidence is what is known of both ends.
 type Evidence struct {
 	Acceptor, Dialer End
+	// LastTransfer is when the dialer's leadership was transferred last to heal any peering of that datacenter; zero: never. It is asked
+	// for only when it counts; nil: never.
+	LastTransfer func() time.Time
 }
 
 // End is what is known of one end. For an external one it is not looked at.
 type End struct {
 	// Report is the end's entry, by its uid, in the last report of its datacenter; nil when there is none.
 	Report *isthmusv1.ObservedPeering
+	// ReportTime is when the datacenter's last report on its peerings came: since then all of them are as they are.
+	ReportTime time.Time
 	// HeardTime is when the datacenter's leading agent was last heard of; zero: never.
 	HeardTime time.Time
+	// Blind is why that agent does not see its Consul, as one CamelCase word, and BlindMessage a sentence, both as it reports, since
+	// BlindTime; empty: it does. Report is older then.
+	Blind, BlindMessage string
+	BlindTime           time.Time
 	// Recipients are the age recipients of the datacenter's trusted agents.
 	Recipients []string
 }
@@ -58,6 +70,7 @@ type end struct {
 type view struct {
 	*isthmusv1.Peering
 	acceptor, dialer end
+	lastTransfer     func() time.Time
 	now              time.Time
 }
 
@@ -75,7 +88,8 @@ func look(p *isthmusv1.Peering, e Evidence, now time.Time) view {
 		Peering:  p,
 		acceptor: at(e.Acceptor, spec.GetAcceptor(), spec.GetExternalAcceptor()),
 		dialer:   at(e.Dialer, spec.GetDialer(), spec.GetExternalDialer()),
-		now:      now,
+
+		lastTransfer: e.LastTransfer, now: now,
 	}
 }
 
@@ -89,6 +103,23 @@ func (v view) external() bool { return v.acceptor.external || v.dialer.external 
 
 func (e end) online() bool {
 	return !e.HeardTime.IsZero() && e.now.Sub(e.HeardTime) <= resource.Silence
+}
+
+// blind tells whether the end's agent does not see its Consul, for longer than an election or a restart takes.
+func (e end) blind() bool { return e.Blind != "" && e.now.Sub(e.BlindTime) > settle }
+
+// deaf tells whether the end should hear the other one, and does not.
+func (e end) deaf() bool {
+	heartbeat := e.Report.GetHeartbeat()
+	return !e.external && (e.state() == StateActive || e.state() == StateFailing) && heartbeat != resource.HeartbeatFresh && heartbeat != ""
+}
+
+// dialled tells what came of dialling the peer's addresses: whether any was tried, and whether one can be reached.
+func (e end) dialled() (tried, reached bool) {
+	for _, d := range e.Report.GetDials() {
+		tried, reached = true, reached || d.GetOk()
+	}
+	return tried, reached
 }
 
 // state is Consul's word; empty when Consul has no such peering, or nobody said.

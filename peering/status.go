@@ -21,8 +21,10 @@ func Next(p *isthmusv1.Peering, e Evidence, now time.Time) *isthmusv1.PeeringSta
 		Group: old.GetGroup(), State: v.state(),
 		Verdict: verdict.Verdict, VerdictSince: old.GetVerdictSince(), Reason: verdict.Reason, Message: verdict.Message,
 		Acceptor: v.acceptor.next(old.GetAcceptor()), Dialer: v.dialer.next(old.GetDialer()),
-		Token: v.nextToken(verdict.Verdict),
+		Broken: verdict.Broken,
 	}
+	healing := v.heal(verdict)
+	next.Heal, next.Token = healing.next, v.nextToken(verdict.Verdict, healing.token)
 	if unchanged(p, next) {
 		return old
 	}
@@ -41,7 +43,8 @@ func unchanged(p *isthmusv1.Peering, next *isthmusv1.PeeringStatus) bool {
 	return known != nil && known.GetObservedGeneration() == p.GetGeneration() &&
 		next.GetState() == old.GetState() && next.GetVerdict() == old.GetVerdict() &&
 		next.GetReason() == old.GetReason() && next.GetMessage() == old.GetMessage() &&
-		next.GetAcceptor() == old.GetAcceptor() && next.GetDialer() == old.GetDialer() && next.GetToken() == old.GetToken()
+		next.GetAcceptor() == old.GetAcceptor() && next.GetDialer() == old.GetDialer() && next.GetToken() == old.GetToken() &&
+		next.GetBroken() == old.GetBroken() && next.GetHeal() == old.GetHeal()
 }
 
 // next is what is shown of an end: old itself when nothing changes. What an agent saw last stays when nothing newer is known.
@@ -70,6 +73,8 @@ func (e end) seenNow(old *isthmusv1.PeeringEnd) *isthmusv1.PeeringEnd {
 		State: e.Report.GetState(), Since: old.GetSince(), PeerId: e.Report.GetPeerId(), Heartbeat: e.Report.GetHeartbeat(),
 		ImportedServices: e.Report.GetImportedServices(), ExportedServices: e.Report.GetExportedServices(),
 		Generation: e.Report.GetGeneration(), ErrorReason: e.Report.GetErrorReason(), Error: e.Report.GetError(),
+		HeartbeatTime: e.Report.GetHeartbeatTime(), ReceiveTime: e.Report.GetReceiveTime(), SendTime: e.Report.GetSendTime(),
+		LeaderTransfer: e.Report.GetLeaderTransfer(), LeaderTransferError: e.Report.GetLeaderTransferError(),
 	}
 	if out.GetState() != old.GetState() || out.GetSince() == nil {
 		out.Since = timestamppb.New(e.now)

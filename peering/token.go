@@ -28,6 +28,8 @@ const (
 	ReasonTokenExpired = "TokenExpired"
 	// ReasonRecipientsChanged: an agent came that cannot open it.
 	ReasonRecipientsChanged = "RecipientsChanged"
+	// ReasonHealing: a stream hangs, and is re-established.
+	ReasonHealing = "Healing"
 	// ReasonImported: an operator brought in an external acceptor's token.
 	ReasonImported = "Imported"
 )
@@ -52,11 +54,14 @@ func delay(raises int32) time.Duration {
 	return d
 }
 
-// nextToken is the next state of the token: its generation raised when something asks for a new one. It is the present
-// one when nothing changes.
-func (v view) nextToken(verdict string) *isthmusv1.TokenStatus {
+// nextToken is the next state of the token: its generation raised when something asks for a new one; healing does, at most once in each of
+// its ladders. It is the present one when nothing changes.
+func (v view) nextToken(verdict string, healing bool) *isthmusv1.TokenStatus {
 	token := v.GetStatus().GetToken()
 	reason := v.asksFor(token)
+	if reason == "" && healing {
+		reason = ReasonHealing
+	}
 	waited := v.now.Sub(token.GetRequestTime().AsTime()) >= delay(token.GetRaises())
 	switch {
 	case reason == "" && verdict == VerdictHealthy && token.GetRaises() > 0 && waited:
@@ -64,7 +69,7 @@ func (v view) nextToken(verdict string) *isthmusv1.TokenStatus {
 		next := proto.CloneOf(token)
 		next.Raises = 0
 		return next
-	case reason == "", !waited && reason != ReasonRotationRequested:
+	case reason == "", !waited && reason != ReasonRotationRequested && reason != ReasonHealing:
 		return token
 	}
 	next := &isthmusv1.TokenStatus{}

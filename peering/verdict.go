@@ -36,7 +36,16 @@ const (
 	ReasonConnecting        = "Connecting"
 	ReasonEndMissing        = "EndMissing"
 	ReasonHeartbeatMissing  = "HeartbeatMissing"
+	ReasonImportsDiffer     = "ImportsDiffer"
+	ReasonConsulUnseen      = "ConsulUnseen"
 	ReasonHealthy           = "Healthy"
+)
+
+// Directions in which nothing arrives.
+const (
+	BrokenToAcceptor = "to-acceptor"
+	BrokenToDialer   = "to-dialer"
+	BrokenBoth       = "both"
 )
 
 // Verdict is what a peering is, and why.
@@ -45,14 +54,19 @@ type Verdict struct {
 	Verdict, Reason string
 	// Message is a sentence with what the ends say.
 	Message string
+	// Broken is the direction in which nothing arrives; empty: none.
+	Broken string
 }
 
 // Judge is the verdict on a peering, out of fresh evidence of both of its ends.
 func Judge(p *isthmusv1.Peering, e Evidence, now time.Time) Verdict {
 	v := look(p, e, now)
-	out := v.judge()
-	if said := v.said(); said != "" {
-		out.Message = strings.TrimPrefix(out.Message+"; ", "; ") + said
+	found := v.judge()
+	out := Verdict{Verdict: found.verdict, Reason: found.reason, Message: found.message, Broken: v.direction(found)}
+	for _, more := range []string{v.undialled(found), v.said()} {
+		if more != "" {
+			out.Message = strings.TrimPrefix(out.Message+"; ", "; ") + more
+		}
 	}
 	if v.external() && out.Verdict != VerdictDeleting {
 		out.Message += "; only this end is seen: the other one is another operator's"
@@ -60,34 +74,37 @@ func Judge(p *isthmusv1.Peering, e Evidence, now time.Time) Verdict {
 	return out
 }
 
-func (v view) judge() Verdict {
+// finding is what a rule finds.
+type finding struct{ verdict, reason, message string }
+
+func (v view) judge() finding {
 	if v.GetDeleteTime() != nil {
-		return Verdict{VerdictDeleting, ReasonDeleting, "its ends in Consul are being removed"}
+		return finding{VerdictDeleting, ReasonDeleting, "its ends in Consul are being removed"}
 	}
-	for _, rule := range []func() (Verdict, bool){v.unknown, v.failing, v.connecting, v.partial} {
+	for _, rule := range []func() (finding, bool){v.unknown, v.failing, v.connecting, v.partial, v.stale, v.unseen, v.differing} {
 		if out, holds := rule(); holds {
 			return out
 		}
 	}
-	return Verdict{Verdict: VerdictHealthy, Reason: ReasonHealthy}
+	return finding{verdict: VerdictHealthy, reason: ReasonHealthy}
 }
 
 // unknown: an end of which nothing new is known.
-func (v view) unknown() (Verdict, bool) {
+func (v view) unknown() (finding, bool) {
 	for _, e := range v.ends() {
 		switch {
 		case e.seen:
 		case e.online() && v.waited(grace):
-			return Verdict{VerdictUnknown, ReasonNotReported, "the agent of " + e.name + " says nothing about this peering"}, true
+			return finding{VerdictUnknown, ReasonNotReported, "the agent of " + e.name + " says nothing about this peering"}, true
 		case e.online():
 			// It has just been told.
 		case e.HeardTime.IsZero():
-			return Verdict{VerdictUnknown, ReasonNotReported, "no agent of " + e.name + " has reported yet"}, true
+			return finding{VerdictUnknown, ReasonNotReported, "no agent of " + e.name + " has reported yet"}, true
 		default:
-			return Verdict{VerdictUnknown, ReasonAgentSilent, "the agent of " + e.name + " is silent; the last that it saw is shown"}, true
+			return finding{VerdictUnknown, ReasonAgentSilent, "the agent of " + e.name + " is silent; the last that it saw is shown"}, true
 		}
 	}
-	return Verdict{}, false
+	return finding{}, false
 }
 
 // waited tells whether the peering, and the present token if there is one, is older than d.
@@ -100,10 +117,10 @@ func (v view) waited(d time.Duration) bool {
 }
 
 // failing: something that does not go by itself.
-func (v view) failing() (Verdict, bool) {
+func (v view) failing() (finding, bool) {
 	for _, e := range v.ends() {
 		if reason := e.Report.GetErrorReason(); reason != "" {
-			return Verdict{VerdictFailing, reason, e.name + ": " + e.Report.GetError()}, true
+			return finding{VerdictFailing, reason, e.name + ": " + e.Report.GetError()}, true
 		}
 	}
 	if current := Current(v.GetStatus().GetToken()); current.GetOutcome() == resource.OutcomeRefused {
@@ -111,26 +128,26 @@ func (v view) failing() (Verdict, bool) {
 		if v.acceptor.external {
 			message = fmt.Sprintf("the token was refused: bring in a new one of %s with isthmus peering import %s", v.acceptor.name, v.GetName())
 		}
-		return Verdict{VerdictFailing, ReasonTokenRefused, message}, true
+		return finding{VerdictFailing, ReasonTokenRefused, message}, true
 	}
 	for _, e := range v.ends() {
 		switch e.state() {
 		case StateTerminated:
-			return Verdict{VerdictFailing, ReasonPeerTerminated, "the other end of " + e.name + "'s was deleted"}, true
+			return finding{VerdictFailing, ReasonPeerTerminated, "the other end of " + e.name + "'s was deleted"}, true
 		case StateDeleting:
-			return Verdict{VerdictFailing, ReasonDeletedInConsul, "somebody deletes the end in " + e.name + " in Consul"}, true
+			return finding{VerdictFailing, ReasonDeletedInConsul, "somebody deletes the end in " + e.name + " in Consul"}, true
 		case StateFailing:
-			return Verdict{VerdictFailing, ReasonConnectionFailing, e.name + " has lost the connection to its peer"}, true
+			return finding{VerdictFailing, ReasonConnectionFailing, e.name + " has lost the connection to its peer"}, true
 		}
 	}
 	if !v.external() && v.strangers() && Current(v.GetStatus().GetToken()).GetOutcome() == resource.OutcomeUsed {
-		return Verdict{VerdictFailing, ReasonPeerIDMismatch, "the two ends do not belong together"}, true
+		return finding{VerdictFailing, ReasonPeerIDMismatch, "the two ends do not belong together"}, true
 	}
-	return Verdict{}, false
+	return finding{}, false
 }
 
 // connecting: not all ends are ACTIVE, but they may still become so; or have had the time to.
-func (v view) connecting() (Verdict, bool) {
+func (v view) connecting() (finding, bool) {
 	token := v.GetStatus().GetToken()
 	if token.GetGeneration() == 0 {
 		if v.acceptor.external && len(v.dialer.Recipients) > 0 {
@@ -150,19 +167,19 @@ func (v view) connecting() (Verdict, bool) {
 	current := Current(token)
 	switch ends := len(v.ends()); {
 	case active == ends:
-		return Verdict{}, false
+		return finding{}, false
 	case v.external() && (v.dialer.external || !isMade(current)) && active == 0 && !v.acceptor.lost(current):
 		// Until the other operator has used the token, or given one, nothing is wrong.
 		return v.forOperator(), true
 	case v.young():
-		return Verdict{VerdictPending, ReasonConnecting, ""}, true
+		return finding{VerdictPending, ReasonConnecting, ""}, true
 	case missing == ends:
-		return Verdict{VerdictFailing, ReasonNotCreated, "no end is there yet"}, true
+		return finding{VerdictFailing, ReasonNotCreated, "no end is there yet"}, true
 	case missing > 0:
 		// One exists: see partial.
-		return Verdict{}, false
+		return finding{}, false
 	}
-	return Verdict{VerdictFailing, ReasonNotConnected, "not connected after " + grace.String() +
+	return finding{VerdictFailing, ReasonNotConnected, "not connected after " + grace.String() +
 		": can the dialer's servers reach the addresses that the acceptor's token carries?"}, true
 }
 
@@ -171,7 +188,7 @@ func (e end) lost(current *isthmusv1.TokenEntry) bool {
 	return !e.external && isMade(current) && gone(e) && e.knows(current.GetGeneration(), current.GetMakeTime().AsTime())
 }
 
-func (v view) forAgents() Verdict {
+func (v view) forAgents() finding {
 	var names []string
 	for _, e := range v.ends() {
 		if len(e.Recipients) == 0 {
@@ -179,18 +196,18 @@ func (v view) forAgents() Verdict {
 		}
 	}
 	if len(names) == 0 {
-		return Verdict{VerdictPending, ReasonConnecting, ""}
+		return finding{VerdictPending, ReasonConnecting, ""}
 	}
-	return Verdict{VerdictPending, ReasonWaitingForAgents, "no agent that can be trusted yet in " + strings.Join(names, " and ") +
+	return finding{VerdictPending, ReasonWaitingForAgents, "no agent that can be trusted yet in " + strings.Join(names, " and ") +
 		": isthmus join-token create, or isthmus agent approve"}
 }
 
-func (v view) forOperator() Verdict {
+func (v view) forOperator() finding {
 	if v.dialer.external {
-		return Verdict{VerdictPending, ReasonWaitingForToken, fmt.Sprintf("give %s a token: isthmus peering token %s on the host of %s's agent",
+		return finding{VerdictPending, ReasonWaitingForToken, fmt.Sprintf("give %s a token: isthmus peering token %s on the host of %s's agent",
 			v.dialer.name, v.GetName(), v.acceptor.name)}
 	}
-	return Verdict{VerdictPending, ReasonWaitingForToken, fmt.Sprintf("bring in a token of %s: isthmus peering import %s",
+	return finding{VerdictPending, ReasonWaitingForToken, fmt.Sprintf("bring in a token of %s: isthmus peering import %s",
 		v.acceptor.name, v.GetName())}
 }
 
@@ -217,13 +234,19 @@ func (v view) young() bool {
 	return false
 }
 
-// partial: an end is missing, or hears nothing.
-func (v view) partial() (Verdict, bool) {
+// partial: an end is missing.
+func (v view) partial() (finding, bool) {
 	for _, e := range v.ends() {
 		if !e.exists() {
-			return Verdict{VerdictOneSided, ReasonEndMissing, "there is no end in " + e.name}, true
+			return finding{VerdictOneSided, ReasonEndMissing, "there is no end in " + e.name}, true
 		}
 	}
+	return finding{}, false
+}
+
+// stale: both ends are ACTIVE, and one hears nothing.
+func (v view) stale() (finding, bool) {
+	var deaf []string
 	known := []*isthmusv1.PeeringEnd{v.GetStatus().GetAcceptor(), v.GetStatus().GetDialer()}
 	for i, e := range []end{v.acceptor, v.dialer} {
 		heartbeat := e.Report.GetHeartbeat()
@@ -232,11 +255,122 @@ func (v view) partial() (Verdict, bool) {
 		}
 		started := known[i].GetState() != e.state() || v.now.Sub(known[i].GetSince().AsTime()) <= grace
 		if heartbeat != resource.HeartbeatStale && started {
-			return Verdict{VerdictPending, ReasonConnecting, ""}, true
+			return finding{VerdictPending, ReasonConnecting, ""}, true
 		}
-		return Verdict{VerdictStale, ReasonHeartbeatMissing, e.name + " is connected, and hears nothing"}, true
+		deaf = append(deaf, e.name+" is connected, and "+e.silence())
 	}
-	return Verdict{}, false
+	if len(deaf) == 0 {
+		return finding{}, false
+	}
+	return finding{VerdictStale, ReasonHeartbeatMissing, strings.Join(deaf, "; ")}, true
+}
+
+// silence tells since when an end hears nothing.
+func (e end) silence() string {
+	heard := e.Report.GetHeartbeatTime()
+	if at := e.Report.GetReceiveTime(); at.AsTime().After(heard.AsTime()) {
+		heard = at
+	}
+	if heard == nil {
+		return "has never heard anything"
+	}
+	return "has heard nothing since " + clock(heard.AsTime())
+}
+
+func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// unseen: an agent is heard of, and does not see its Consul.
+func (v view) unseen() (finding, bool) {
+	for _, e := range v.ends() {
+		if e.blind() {
+			return finding{VerdictUnknown, ReasonConsulUnseen, "the agent of " + e.name + " does not see its Consul (" + e.Blind + ": " +
+				e.BlindMessage + "); the last that it saw is shown"}, true
+		}
+	}
+	return finding{}, false
+}
+
+// differing: all is fresh, and yet an end does not have what the other one exports to it, long after both began to say so.
+func (v view) differing() (finding, bool) {
+	for _, way := range v.ways() {
+		if way.differs() && v.now.Sub(way.from.ReportTime) > calm && v.now.Sub(way.to.ReportTime) > calm {
+			return finding{VerdictStale, ReasonImportsDiffer, fmt.Sprintf("%s exports %d services over the stream, and %s imports %d%s", way.from.name,
+				way.from.Report.GetExportedServices(), way.to.name, way.to.Report.GetImportedServices(), way.others())}, true
+		}
+	}
+	return finding{}, false
+}
+
+// way is one direction of a stream.
+type way struct {
+	from, to end
+	broken   string
+}
+
+// ways are both directions; none when one end is another operator's.
+func (v view) ways() []way {
+	if v.external() {
+		return nil
+	}
+	return []way{{v.dialer, v.acceptor, BrokenToAcceptor}, {v.acceptor, v.dialer, BrokenToDialer}}
+}
+
+// differs tells whether what comes is not what goes, as both ends say. Agents of before say no digests.
+func (w way) differs() bool {
+	out, in := w.from.Report, w.to.Report
+	if out.GetExportedServices() != in.GetImportedServices() {
+		return true
+	}
+	return out.GetExportedDigest() != "" && in.GetImportedDigest() != "" && out.GetExportedDigest() != in.GetImportedDigest()
+}
+
+func (w way) others() string {
+	if w.from.Report.GetExportedServices() == w.to.Report.GetImportedServices() {
+		return " others"
+	}
+	return ""
+}
+
+// direction is where nothing arrives, of what was found to be stale or failing.
+func (v view) direction(f finding) string {
+	if f.verdict != VerdictStale && f.verdict != VerdictFailing {
+		return ""
+	}
+	a, d := v.acceptor.deaf(), v.dialer.deaf()
+	if f.reason == ReasonImportsDiffer {
+		for _, w := range v.ways() {
+			a, d = a || w.differs() && w.broken == BrokenToAcceptor, d || w.differs() && w.broken == BrokenToDialer
+		}
+	}
+	switch {
+	case a && d:
+		return BrokenBoth
+	case a:
+		return BrokenToAcceptor
+	case d:
+		return BrokenToDialer
+	}
+	return ""
+}
+
+// undialled tells which addresses the dialer cannot dial while its stream does not work, since that explains it.
+func (v view) undialled(f finding) string {
+	if !hangs(f.verdict, f.reason) {
+		return ""
+	}
+	if tried, reached := v.dialer.dialled(); !tried || reached {
+		return ""
+	}
+	var parts []string
+	for _, d := range v.dialer.Report.GetDials() {
+		parts = append(parts, d.GetAddress()+" "+d.GetErrorReason())
+	}
+	return v.dialer.name + " cannot dial " + v.acceptor.name + " at " + strings.Join(parts, ", ")
+}
+
+// hangs tells whether a verdict is about a stream that was there, and does not work.
+func hangs(verdict, reason string) bool {
+	return verdict == VerdictStale && reason == ReasonHeartbeatMissing || verdict == VerdictFailing && (reason == ReasonConnectionFailing || reason == ReasonNotConnected)
 }
 
 // said is the evidence: each end's state and heartbeat, in words.

@@ -26,6 +26,13 @@ const (
 	HeartbeatNever = "never"
 )
 
+// What is done about a stream that hangs.
+const (
+	HealOff     = "off"
+	HealSuggest = "suggest"
+	HealAuto    = "auto"
+)
+
 // What became of a peering token. Empty: claimed, not made yet. An agent reports used and refused.
 const (
 	OutcomeMade       = "made"

@@ -51,7 +51,32 @@ func (d *demo) connect(ctx context.Context) error {
 	if result.Discovered, err = d.discoverAll(ctx); err != nil {
 		return err
 	}
+	if result.Doctor, err = d.examine(ctx); err != nil {
+		return err
+	}
 	return d.Ready(result)
+}
+
+// examine has doctor ask everything, until all of it passes.
+func (d *demo) examine(ctx context.Context) (report *isthmusv1.DoctorReport, err error) {
+	step := "doctor"
+	d.Progress(step, "asking", "", false)
+	err = d.poll(ctx, step, func() (bool, error) {
+		if report, err = d.client.Doctor(ctx, nil, ""); err != nil {
+			return false, err
+		}
+		if report.GetFailed()+report.GetUnknown() == 0 {
+			return true, nil
+		}
+		// What does not pass comes first.
+		worst := report.GetChecks()[0]
+		return false, fault.New(fault.Refused, "%s: %s", worst.GetId(), worst.GetMessage())
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.Progress(step, fmt.Sprintf("%d passed", report.GetPassed()), "", true)
+	return report, nil
 }
 
 // inspect asks what the federation looks like from all its datacenters, once they have all told.

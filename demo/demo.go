@@ -71,6 +71,8 @@ type Result struct {
 	// Members and Reachability are the federation's; nil when there is none.
 	Members      *isthmusv1.ListMembersResponse
 	Reachability *isthmusv1.Reachability
+	// Doctor is everything that was asked of the fleet, all of which passes.
+	Doctor *isthmusv1.DoctorReport
 	// Discovered are the answers of the other datacenters' Consul when asked for the service.
 	Discovered []Discovery
 	// Healthy is how long it took from apply until everything was healthy.

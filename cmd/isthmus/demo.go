@@ -89,6 +89,10 @@ func (p Program) showDemo(r demo.Result, ends bool) error {
 	if err := p.table([]string{"ASKED IN", "FOR", "NODE", "ADDRESS", "HEALTH"}, rows); err != nil {
 		return err
 	}
+	p.printf("\nDoctor: everything that has an answer\n")
+	if err := p.doctorTable(r.Doctor); err != nil {
+		return err
+	}
 	p.printf("\nFrom apply to all healthy: %.1f s\n", r.Healthy.Seconds())
 	if ends {
 		return nil
@@ -99,6 +103,7 @@ Login: the API token in %[2]s
 
   export ISTHMUS_ADDR=%[1]s ISTHMUS_TOKEN_FILE=%[2]s
   isthmus status
+  isthmus doctor
   curl -H "Authorization: Bearer $(cat %[2]s)" %[1]s/v1/peerings
 
 Data and logs: %[3]s

@@ -162,7 +162,7 @@ func TestDemo(t *testing.T) {
 		}
 		for _, want := range []string{
 			"demo-dc1-dc3", "healthy", "From apply to all healthy: ",
-			"web?dc=dc1", "api?dc=dc2", "web?peer=dc1",
+			"web?dc=dc1", "api?dc=dc2", "web?peer=dc1", "ConnectionHealthy", "All is well: ",
 		} {
 			if !strings.Contains(d.String(), want) {
 				t.Errorf("the output does not say %q:\n%s", want, d)

@@ -289,8 +289,11 @@ func (r *rules) regex(field, value string) {
 
 // routeValue checks a header or a query parameter of a route.
 func (r *rules) routeValue(at string, v *isthmusv1.HTTPValueMatch, header bool) {
-	if v.GetName() == "" {
+	switch {
+	case v.GetName() == "":
 		r.add(required(at+".name", ""))
+	case header && !headerForm.MatchString(v.GetName()):
+		r.add(invalid(at+".name", "%s is not a header's name", quote(v.GetName())))
 	}
 	r.regex(at+".regex", v.GetRegex())
 	ways := []string{"present", "exact", "regex"}

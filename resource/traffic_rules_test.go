@@ -61,6 +61,7 @@ func TestTrafficPolicyRules(t *testing.T) {
 		{"a bad expression", `routes: [{match: {pathRegex: "(("}}]`, []string{"spec.routes[0].match.pathRegex Invalid regular"}},
 		{"methods", `routes: [{match: {methods: [FOO, get, GET]}}]`, []string{"spec.routes[0].match.methods[0] Invalid GET", "spec.routes[0].match.methods[2] Duplicate"}},
 		{"a header of no name", `routes: [{match: {headers: [{present: true}]}}]`, []string{"spec.routes[0].match.headers[0].name Required"}},
+		{"no header's name", `routes: [{match: {headers: [{name: "a b", present: true}]}}]`, []string{"spec.routes[0].match.headers[0].name Invalid a b"}},
 		{"a header of two ways", `routes: [{match: {headers: [{name: x, present: true, exact: "1"}]}}]`, []string{"spec.routes[0].match.headers[0] Exclusive suffix"}},
 		{"a header of no way", `routes: [{match: {headers: [{name: x}]}}]`, []string{"spec.routes[0].match.headers[0] Exclusive present"}},
 		{"contains", `routes: [{match: {headers: [{name: x, contains: a.b}]}}]`, []string{`spec.routes[0].match.headers[0].contains Invalid .*a\\.b.*`}},

@@ -132,7 +132,7 @@ func (m match) decide(q Query) Decision {
 	switch {
 	case len(m.source.Permissions) > 0:
 		d.Depends = true
-		d.Reason = fmt.Sprintf("%s decides by %d permissions for %s what the request must be like", d.Entry, len(m.source.Permissions), who)
+		d.Reason = fmt.Sprintf("%s decides by what the request is like (permissions of %s)", d.Entry, who)
 	case m.source.Action == resource.ActionAllow:
 		d.Allowed = true
 		d.Reason = fmt.Sprintf("%s allows %s", d.Entry, who)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -39,21 +40,14 @@ func (p placing) place(report *isthmusv1.PolicyReport, online bool) *isthmusv1.P
 	for _, e := range p.entries[:min(len(p.entries), maxEntries)] {
 		out.Entries = append(out.Entries, e.GetKind()+"/"+e.GetName())
 	}
-	v := p.judge(report)
-	if report != nil && !online && len(p.entries) > 0 {
-		last := v.state
-		if v.message != "" {
-			last += ", " + v.message
-		}
-		v = verdictOf(resource.PolicyUnknown, "", fmt.Sprintf("the agent of %s is silent; what it said last: %s", p.realm.home, last))
-	}
+	v := p.judge(report, online)
 	out.State, out.Reason, out.Message = v.state, v.reason, v.message
 	out.Conflicts = p.conflicts(report)
 	out.Drift = p.drift(report)
 	return out
 }
 
-func (p placing) judge(report *isthmusv1.PolicyReport) verdict {
+func (p placing) judge(report *isthmusv1.PolicyReport, online bool) verdict {
 	if i := slices.IndexFunc(p.problems, func(p *isthmusv1.PolicyProblem) bool { return !warning(p.GetReason()) }); i >= 0 {
 		return verdictOf(resource.PolicyFailed, p.problems[i].GetReason(), p.problems[i].GetMessage())
 	}
@@ -66,7 +60,17 @@ func (p placing) judge(report *isthmusv1.PolicyReport) verdict {
 		return verdictOf(resource.PolicyPending, "", "there is nothing to write: what it names is in no datacenter that is connected with "+p.realm.home)
 	case report == nil:
 		return verdictOf(resource.PolicyPending, "", fmt.Sprintf("the agent of %s has not reported yet", p.realm.home))
-	case report.GetErrorReason() != "":
+	case !online:
+		last := p.judgeEntries(report)
+		return verdictOf(resource.PolicyUnknown, "", fmt.Sprintf("the agent of %s is silent; what it said last: %s",
+			p.realm.home, strings.TrimSuffix(last.state+", "+last.message, ", ")))
+	}
+	return p.judgeEntries(report)
+}
+
+// judgeEntries is the worst of what an agent says of the policy's entries.
+func (p placing) judgeEntries(report *isthmusv1.PolicyReport) verdict {
+	if report.GetErrorReason() != "" {
 		return verdictOf(resource.PolicyFailed, report.GetErrorReason(), report.GetError())
 	}
 	worst := verdictOf(resource.PolicyApplied, "", "")
@@ -84,9 +88,9 @@ func (p placing) judgeEntry(e *isthmusv1.ConfigEntry, report *isthmusv1.PolicyRe
 	if seen == nil {
 		return verdictOf(resource.PolicyPending, "", fmt.Sprintf("the agent of %s has not written it yet", p.realm.home))
 	}
-	whole := verdictOf(seen.GetState(), seen.GetReason(), called+": "+seen.GetMessage())
-	if seen.GetState() == resource.PolicyFailed || seen.GetState() == resource.PolicyManaged {
-		return whole
+	whole := verdictOf(seen.GetState(), seen.GetReason(), strings.TrimSuffix(called+": "+seen.GetMessage(), ": "))
+	if seen.GetState() == resource.PolicyFailed {
+		return whole // nothing of it was written, whatever parts are told
 	}
 	worst := verdictOf(resource.PolicyApplied, "", "")
 	told := 0
@@ -99,7 +103,7 @@ func (p placing) judgeEntry(e *isthmusv1.ConfigEntry, report *isthmusv1.PolicyRe
 		if i < 0 || !wantedBy(e.GetParts()[i], p.policy) || policyRank(part.GetState()) >= policyRank(worst.state) {
 			continue
 		}
-		worst = verdictOf(part.GetState(), part.GetReason(), fmt.Sprintf("%s, %s: %s", called, part.GetKey(), part.GetMessage()))
+		worst = verdictOf(part.GetState(), part.GetReason(), strings.TrimSuffix(fmt.Sprintf("%s, %s: %s", called, part.GetKey(), part.GetMessage()), ": "))
 	}
 	if seen.GetState() != resource.PolicyApplied && worst.state == resource.PolicyApplied && (told == 0 || told >= maxReportedParts) {
 		return whole // not told which parts
@@ -120,7 +124,8 @@ func observed(report *isthmusv1.PolicyReport, e *isthmusv1.ConfigEntry) *isthmus
 	return nil
 }
 
-// conflicts are the policy's parts that are not as they are wanted, side by side.
+// conflicts are the policy's parts that are not as they are wanted, side by side. Agents know no policies: what to do about an entry that
+// Kubernetes manages is said here.
 func (p placing) conflicts(report *isthmusv1.PolicyReport) []*isthmusv1.PolicyConflict {
 	var out []*isthmusv1.PolicyConflict
 	for _, e := range p.entries {
@@ -129,16 +134,20 @@ func (p placing) conflicts(report *isthmusv1.PolicyReport) []*isthmusv1.PolicyCo
 			if !wantedBy(w, p.policy) || len(out) == maxConflicts {
 				continue
 			}
-			conflict := &isthmusv1.PolicyConflict{Entry: e.GetKind() + "/" + e.GetName(), Part: w.GetKey(), Wanted: w.GetValue()}
-			i := slices.IndexFunc(seen.GetParts(), func(o *isthmusv1.ObservedPart) bool { return o.GetKey() == w.GetKey() })
-			switch {
-			case i >= 0 && seen.GetParts()[i].GetState() != resource.PolicyApplied:
-				conflict.Found, conflict.Fix = seen.GetParts()[i].GetFound(), seen.GetParts()[i].GetFix()
-			case i < 0 && seen.GetState() == resource.PolicyManaged:
-			default:
+			part := &isthmusv1.ObservedPart{State: resource.PolicyApplied}
+			if seen.GetState() == resource.PolicyManaged && len(seen.GetParts()) == 0 {
+				part.State = resource.PolicyManaged
+			}
+			if i := slices.IndexFunc(seen.GetParts(), func(o *isthmusv1.ObservedPart) bool { return o.GetKey() == w.GetKey() }); i >= 0 {
+				part = seen.GetParts()[i]
+			}
+			if part.GetState() == resource.PolicyApplied {
 				continue
 			}
-			if conflict.GetFix() == "" && seen.GetState() == resource.PolicyManaged {
+			conflict := &isthmusv1.PolicyConflict{
+				Entry: e.GetKind() + "/" + e.GetName(), Part: w.GetKey(), Wanted: w.GetValue(), Found: part.GetFound(), Fix: part.GetFix(),
+			}
+			if conflict.GetFix() == "" && part.GetState() == resource.PolicyManaged {
 				conflict.Fix = CRDPatch(e, w)
 			}
 			out = append(out, conflict)

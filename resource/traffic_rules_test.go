@@ -1,14 +1,6 @@
 package resource_test
 
-import (
-	"errors"
-	"slices"
-	"strings"
-	"testing"
-
-	"isthmus/fault"
-	"isthmus/resource"
-)
+import "testing"
 
 // Each of what is refused here, Consul 1.20.6 refuses, or takes although no proxy can do it: policy's tests against a real one show both.
 func TestTrafficPolicyRules(t *testing.T) {
@@ -79,23 +71,7 @@ func TestTrafficPolicyRules(t *testing.T) {
 			if tt.spec != `{}` {
 				rest = ", " + tt.spec
 			}
-			text := "kind: TrafficPolicy\nname: one\nspec: {service: api, datacenters: [dc1]" + rest + "}\n"
-			_, err := resource.ParseManifests("", []byte(text))
-			var f *fault.Error
-			if errors.As(err, &f) != (err != nil) || len(tt.want) == 0 != (err == nil) {
-				t.Fatalf("%v", err)
-			}
-			for _, want := range tt.want {
-				parts := strings.SplitN(want+"  ", " ", 3)
-				if !slices.ContainsFunc(f.Violations, func(v fault.Violation) bool {
-					return strings.HasSuffix(v.Field, ": "+parts[0]) && v.Reason == parts[1] && strings.Contains(v.Message, strings.TrimSpace(parts[2]))
-				}) {
-					t.Errorf("want %q, got %v", want, f.Violations)
-				}
-			}
-			if f != nil && len(f.Violations) != len(tt.want) {
-				t.Errorf("got %v", f.Violations)
-			}
+			refuses(t, "kind: TrafficPolicy\nname: one\nspec: {service: api, datacenters: [dc1]"+rest+"}\n", tt.want)
 		})
 	}
 }

@@ -3490,8 +3490,11 @@ func (x *ServicesReport) GetServices() []*CatalogService {
 }
 
 type PeeringsReport struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Peerings      []*ObservedPeering     `protobuf:"bytes,1,rep,name=peerings,proto3" json:"peerings,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Peerings []*ObservedPeering     `protobuf:"bytes,1,rep,name=peerings,proto3" json:"peerings,omitempty"`
+	// Why the agent could not look at them: peerings is what it saw before. Empty: it could.
+	ErrorReason   string `protobuf:"bytes,2,opt,name=error_reason,json=errorReason,proto3" json:"error_reason,omitempty"`
+	Error         string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3531,6 +3534,20 @@ func (x *PeeringsReport) GetPeerings() []*ObservedPeering {
 		return x.Peerings
 	}
 	return nil
+}
+
+func (x *PeeringsReport) GetErrorReason() string {
+	if x != nil {
+		return x.ErrorReason
+	}
+	return ""
+}
+
+func (x *PeeringsReport) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
 }
 
 // ObservedPeering is one end, as its agent sees it.
@@ -5374,9 +5391,11 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x06health\x18\x05 \x01(\tR\x06health\x12%\n" +
 	"\x0ewan_federation\x18\x06 \x01(\bR\rwanFederation\"H\n" +
 	"\x0eServicesReport\x126\n" +
-	"\bservices\x18\x01 \x03(\v2\x1a.isthmus.v1.CatalogServiceR\bservices\"I\n" +
+	"\bservices\x18\x01 \x03(\v2\x1a.isthmus.v1.CatalogServiceR\bservices\"\x82\x01\n" +
 	"\x0ePeeringsReport\x127\n" +
-	"\bpeerings\x18\x01 \x03(\v2\x1b.isthmus.v1.ObservedPeeringR\bpeerings\"\xda\x06\n" +
+	"\bpeerings\x18\x01 \x03(\v2\x1b.isthmus.v1.ObservedPeeringR\bpeerings\x12!\n" +
+	"\ferror_reason\x18\x02 \x01(\tR\verrorReason\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\"\xda\x06\n" +
 	"\x0fObservedPeering\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x1b\n" +
 	"\tpeer_name\x18\x02 \x01(\tR\bpeerName\x12\x12\n" +

@@ -80,19 +80,18 @@ func (x *exam) aclRights() []answer {
 		return one.fixed("add the rule to the policy of the agent's token; %s prints all that it needs", policyCommand(x, a.GetSpec().GetDatacenter())), true
 	})
 	for d := range x.datacenters() {
-		name := d.GetName()
-		if !x.of(name).Online || x.troubled(name) != nil {
-			continue
+		if x.of(d.GetName()).Online {
+			out = append(out, x.reportedRights(d.GetName())...)
 		}
-		out = append(out, x.reportedRights(name)...)
 	}
 	return out
 }
 
+// reportedRights is what the agent found out about its token; while something keeps it from its work, that nothing is missing proves nothing.
 func (x *exam) reportedRights(datacenter string) []answer {
 	rights := x.of(datacenter).Rights
 	switch {
-	case rights == nil:
+	case rights == nil || len(rights.GetMissing()) == 0 && x.troubled(datacenter) != nil:
 		return nil
 	case rights.GetErrorReason() != "":
 		return []answer{unknown(datacenter, "the agent of %s cannot tell what its token may do: %s", datacenter, rights.GetError())}

@@ -1,6 +1,7 @@
 package consulrun
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -41,7 +42,24 @@ func (s *Server) renewCertificates() error {
 	if err != nil {
 		return err
 	}
-	return s.issue(ca)
+	return s.issue(ca, Certificate{})
+}
+
+// Certificate is what a server's certificate is like.
+type Certificate struct {
+	// Names that it is for. Default: any server of the datacenter, each by its node's name, and localhost.
+	Names []string
+	// Life is how long it is good from now on. Default: for longer than any demo or test runs.
+	Life time.Duration
+}
+
+// Recertify makes the server another certificate of its CA. Consul takes it with the reload command, or the next start.
+func (s *Server) Recertify(c Certificate) error {
+	ca, err := s.adopt(s)
+	if err != nil {
+		return err
+	}
+	return s.issue(ca, c)
 }
 
 // newAuthority makes a CA and writes it to disk.
@@ -106,19 +124,22 @@ func (s *Server) adopt(other *Server) (*authority, error) {
 }
 
 // issue makes the server's certificate. Servers of other datacenters ask for it by the node's name.
-func (s *Server) issue(ca *authority) error {
+func (s *Server) issue(ca *authority, c Certificate) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return fault.Wrap(fault.Internal, err, "making a server key")
 	}
 	now := time.Now()
 	anyServer := "server." + s.Datacenter + ".consul"
+	if len(c.Names) == 0 {
+		c.Names = []string{anyServer, "*." + anyServer, "localhost"}
+	}
 	leaf := &x509.Certificate{
 		SerialNumber: big.NewInt(now.UnixNano()),
 		Subject:      pkix.Name{CommonName: anyServer},
-		DNSNames:     []string{anyServer, "*." + anyServer, "localhost"},
+		DNSNames:     c.Names,
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore:    now.Add(-time.Hour), NotAfter: now.Add(certificateLife),
+		NotBefore:    now.Add(-time.Hour), NotAfter: now.Add(cmp.Or(c.Life, certificateLife)),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}

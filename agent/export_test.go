@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -150,4 +151,63 @@ func (p *Prover) Wait() { p.r.prover.wait() }
 func Rights(ctx context.Context, c *consul.Client, federation FederationConfig, state *isthmusv1.DesiredState, self consul.Self) *isthmusv1.RightsReport {
 	r := &reconciler{consul: c, federation: federation}
 	return r.rights(ctx, state, self)
+}
+
+// Merged is what a merge of one entry came to.
+type Merged struct {
+	Entry         consul.Entry
+	Write, Remove bool
+	// States, Found and Drifts are by the parts' keys; Found and Drifts are JSON.
+	States, Found map[string]string
+	Drifts        map[string]string
+	Written       map[string]any
+}
+
+// MergeParts is the pure merge of an entry that policies compile to; before is what an earlier one wrote.
+func MergeParts(e consul.Entry, want *isthmusv1.ConfigEntry, before map[string]any, correct bool) (Merged, error) {
+	w := wishOfEntry(want)
+	if w.err != nil {
+		return Merged{}, w.err
+	}
+	m, err := mergeParts(e, w, before, correct)
+	out := Merged{
+		Entry: m.entry, Write: m.write, Remove: m.remove, States: map[string]string{}, Found: map[string]string{}, Drifts: map[string]string{}, Written: m.written,
+	}
+	for _, s := range m.states {
+		out.States[s.key], out.Found[s.key] = s.state, shown(s.found)
+	}
+	for _, d := range m.drifts {
+		out.Drifts[d.key] = shown(d.found)
+	}
+	return out, err
+}
+
+// Mender is the part of an agent that keeps config entries.
+type Mender struct {
+	m *mender
+	r *reconciler
+}
+
+// NewMender makes one for a Consul.
+func NewMender(c *consul.Client) *Mender {
+	log := hclog.NewNullLogger()
+	return &Mender{newMender(c, time.Now, log), &reconciler{consul: c, now: time.Now, log: log}}
+}
+
+// Mend makes all config entries what the state says.
+func (m *Mender) Mend(ctx context.Context, state *isthmusv1.DesiredState) (*isthmusv1.PolicyReport, *isthmusv1.ExportsReport, error) {
+	newest := func() *isthmusv1.DesiredState { return state }
+	self, err := m.m.consul.Self(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	errMesh := m.r.reconcileMesh(ctx, state, self)
+	policies := m.m.mend(ctx, newest, self)
+	exports := m.r.reconcileExports(ctx, newest, self)
+	return policies, exports, errors.Join(errMesh, m.r.reconcileProxyDefaults(ctx, state))
+}
+
+// Census is what a Consul's entries say.
+func (m *Mender) Census(ctx context.Context) *isthmusv1.EntriesReport {
+	return (&census{shelf: m.m.shelf}).take(ctx)
 }

@@ -22,13 +22,15 @@ const (
 	PurposeIntentions = "intentions"
 	// PurposeTraffic, beside one of the former: an agent that writes where calls go.
 	PurposeTraffic = "traffic"
+	// PurposeHeal, beside one of the former: an agent that may transfer the leadership of the Consul servers, to heal a peering.
+	PurposeHeal = "heal"
 	// PurposeGateway: isthmus gateway.
 	PurposeGateway = "gateway"
 )
 
 // Purposes are all of them.
 func Purposes() []string {
-	return []string{PurposePeering, PurposePrimary, PurposeSecondary, PurposeIntentions, PurposeTraffic, PurposeGateway}
+	return []string{PurposePeering, PurposePrimary, PurposeSecondary, PurposeIntentions, PurposeTraffic, PurposeHeal, PurposeGateway}
 }
 
 // agentRules are what every agent needs.
@@ -95,6 +97,13 @@ service_prefix "" { policy = "read" intentions = "write" }
 # Write service-resolver, service-splitter, service-router and service-defaults. Consul has no narrower right for it: whoever has this can also
 # register services, and get certificates in the name of any.
 service_prefix "" { policy = "write" }
+`, nil
+	case PurposeHeal:
+		return `# What an isthmus agent needs, besides the rules for peering, to transfer the leadership of the Consul servers: the last step of healing a
+# peering whose stream hangs. A primary's agent has it already.
+
+# Transfer Raft's leadership. Consul has no narrower right for it: whoever has this can also remove servers and change the mesh CA.
+operator = "write"
 `, nil
 	case PurposeGateway:
 		return `# What isthmus gateway needs of its datacenter's Consul.

@@ -60,7 +60,9 @@ type worker struct {
 	applied     snapshot
 	lastProblem string
 	lastSelf    consul.Self
-	courier     *courier
+	// peerings are what was seen of them last.
+	peerings *isthmusv1.PeeringsReport
+	courier  *courier
 }
 
 func newWorker(a *Agent) *worker {
@@ -250,7 +252,7 @@ func (w *worker) act(ctx context.Context, state *isthmusv1.DesiredState, from sn
 	w.startCampaign(ctx)
 	term := w.term()
 	if term == nil {
-		w.applied, w.nextRights = snapshot{}, time.Time{}
+		w.applied, w.nextRights, w.peerings = snapshot{}, time.Time{}, nil
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return pollEvery, w.held
@@ -266,6 +268,7 @@ func (w *worker) lead(ctx context.Context, state *isthmusv1.DesiredState, from s
 	errMesh := r.reconcileMesh(ctx, state, w.lastSelf)
 	policies := w.mender.mend(ctx, a.memory.working, w.lastSelf)
 	peerings, pace, errPeerings := r.reconcilePeerings(ctx, state)
+	peerings = w.lastSeen(peerings, errPeerings)
 	exports := r.reconcileExports(ctx, a.memory.working, w.lastSelf)
 	report := &isthmusv1.ReportRequest{Peerings: peerings, Exports: exports, Policy: policies, Entries: w.census.take(ctx)}
 	report.Federation = w.federate(ctx, state)
@@ -282,6 +285,20 @@ func (w *worker) lead(ctx context.Context, state *isthmusv1.DesiredState, from s
 		a.config.Hooks.applied(from.Digest, from.Index)
 	}
 	return w.next(pace), err
+}
+
+// lastSeen is what to report of peerings: when they could not be looked at, what was seen before, and why.
+func (w *worker) lastSeen(now *isthmusv1.PeeringsReport, err error) *isthmusv1.PeeringsReport {
+	if err == nil || now != nil {
+		w.peerings = now
+		return now
+	}
+	if w.peerings == nil {
+		return nil
+	}
+	report := proto.CloneOf(w.peerings)
+	report.ErrorReason, report.Error = reasonOf(err), messageOf(err)
+	return report
 }
 
 // federate does what a federation's member does as one datacenter, and tells what it sees. What is in the way of it stands in its own

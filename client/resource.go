@@ -228,6 +228,11 @@ func (c *Client) RotatePeering(ctx context.Context, name string) (*isthmusv1.Pee
 	return act(ctx, c, "rotate", name, &isthmusv1.RotatePeeringRequest{Name: name}, &isthmusv1.Peering{})
 }
 
+// HealPeering asks for the next step of healing a peering whose stream hangs.
+func (c *Client) HealPeering(ctx context.Context, name string) (*isthmusv1.Peering, error) {
+	return act(ctx, c, "heal", name, &isthmusv1.HealPeeringRequest{Name: name}, &isthmusv1.Peering{})
+}
+
 // ImportPeering brings in the sealed token of an external acceptor.
 func (c *Client) ImportPeering(ctx context.Context, name string, payload *isthmusv1.SealedPayload) (*isthmusv1.Peering, error) {
 	return act(ctx, c, "import", name, &isthmusv1.ImportPeeringRequest{Name: name, Payload: payload}, &isthmusv1.Peering{})

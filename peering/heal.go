@@ -258,7 +258,7 @@ func (h *healing) exhaust() {
 	message := "nothing helped: see the logs of both Consul clusters' leaders"
 	if problem := h.dialer.Report.GetLeaderTransferError(); problem != "" && h.dialer.Report.GetLeaderTransfer() >= h.old.GetLeaderTransfer() {
 		message = "the transfer of " + h.dialer.name + "'s leadership failed (" + problem + "): restart the Consul server that leads " + h.dialer.name +
-			", or give its agent the rules of isthmus agent policy --for peering-heal"
+			", or give its agent the rules of isthmus agent policy --for heal"
 	}
 	h.become(h.old.GetStep(), HealExhausted, message)
 }

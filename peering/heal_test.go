@@ -163,7 +163,7 @@ func TestHealStopsAtATransferThatCannotBe(t *testing.T) {
 	w.transferError = `the agent's Consul token lacks the rule operator = "write"`
 	w.stream(resource.HeartbeatStale)
 	w.after(45 * time.Second)
-	w.want(t, "transfer-leader", "exhausted", 2, `operator = "write"`, "isthmus agent policy --for peering-heal")
+	w.want(t, "transfer-leader", "exhausted", 2, `operator = "write"`, "isthmus agent policy --for heal")
 }
 
 func TestHealIsSuggestedAndDoneWhenAsked(t *testing.T) {

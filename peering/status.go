@@ -1,6 +1,7 @@
 package peering
 
 import (
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -33,6 +34,15 @@ func Next(p *isthmusv1.Peering, e Evidence, now time.Time) *isthmusv1.PeeringSta
 	}
 	next.Conditions = resource.SetCondition(p, old.GetConditions(), conditionOf(verdict), now)
 	return next
+}
+
+// Settled tells whether a status that Next gave changes only by what agents say, or when they say nothing: no time is running.
+func Settled(p *isthmusv1.Peering, e Evidence, now time.Time) bool {
+	status := p.GetStatus()
+	if status.GetVerdict() != VerdictHealthy || status.GetToken().GetRaises() > 0 || status.GetHeal() != nil || e.Acceptor.Blind != "" || e.Dialer.Blind != "" {
+		return false
+	}
+	return !slices.ContainsFunc(look(p, e, now).ways(), way.differs)
 }
 
 // unchanged compares what Next works out; all else in a status follows from it. Parts that did not change are the same

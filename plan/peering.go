@@ -44,6 +44,7 @@ func dialer(r resource.Reader, p *isthmusv1.Peering) *isthmusv1.PeeringDialer {
 		Generation:     token.GetGeneration(),
 		Senders:        Trusted(r, spec.GetAcceptor()),
 		AcceptorPeerId: p.GetStatus().GetAcceptor().GetPeerId(),
+		LeaderTransfer: peering.LeaderTransfer(p),
 		Delete:         p.GetDeleteTime() != nil,
 	}
 	if !out.GetDelete() {

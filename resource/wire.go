@@ -44,6 +44,8 @@ const (
 	ActionRotate = "rotate"
 	ActionClaim  = "claim"
 	ActionMint   = "mint"
+	// ActionHeal: a step of healing a stream that hangs is wanted, was taken, or helped or not.
+	ActionHeal = "heal"
 	// ActionImport: an operator brought in another operator's peering token.
 	ActionImport = "import"
 	// ActionBundle: an agent made a federation's bundle, or an operator asks for one.

@@ -25,7 +25,7 @@ const importTTL = 24 * time.Hour
 func (p Program) peeringCommand() *cobra.Command {
 	return group("peering", "Peerings, and what to do to them",
 		p.listCommand("Show peerings with their verdicts", resource.KindPeering),
-		p.peeringRotateCommand(), p.peeringTokenCommand(), p.peeringImportCommand())
+		p.peeringRotateCommand(), p.peeringHealCommand(), p.peeringTokenCommand(), p.peeringImportCommand())
 }
 
 func (p Program) peeringRotateCommand() *cobra.Command {
@@ -41,6 +41,28 @@ func (p Program) peeringRotateCommand() *cobra.Command {
 			return err
 		}
 		p.printf("Peering %s: a new token is asked for\n", args[0])
+		return nil
+	})
+	return cmd
+}
+
+func (p Program) peeringHealCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "heal NAME",
+		Short: "Take the next step of healing a peering whose stream hangs",
+		Long: `Take the next step of healing a peering whose stream hangs, whatever spec.heal says: re-establish it with a fresh token, and when that
+did not help transfer the leadership of the dialer's Consul servers, for which the dialer's agent needs the rules of isthmus agent policy
+--for heal. It is refused when something else is wrong: no stream hangs, an agent does not see its Consul, no address can be dialled.
+isthmus describe peering NAME tells what came of it.`,
+		Args: cobra.ExactArgs(1),
+	}
+	conn := p.connectionOf(cmd)
+	cmd.ValidArgsFunction = conn.completeName(resource.KindPeering)
+	cmd.RunE = conn.run(func(ctx context.Context, c *client.Client, args []string) error {
+		if _, err := c.HealPeering(ctx, args[0]); err != nil {
+			return err
+		}
+		p.printf("Peering %s: the next step of healing is asked for\n", args[0])
 		return nil
 	})
 	return cmd

@@ -70,6 +70,24 @@ func (s *PeeringService) RotatePeering(ctx context.Context, r *isthmusv1.RotateP
 	}))
 }
 
+// HealPeering implements the RPC: it marks the next step as wanted now, and the controller takes it.
+func (s *PeeringService) HealPeering(ctx context.Context, r *isthmusv1.HealPeeringRequest) (*isthmusv1.Peering, error) {
+	return one[*isthmusv1.Peering](s.submit(ctx, false, func(v *snapshot.View) (*batch, error) {
+		before, err := existing(v, resource.KindPeering, r.GetName(), r.GetIndex())
+		if err != nil {
+			return nil, err
+		}
+		after := resource.Clone(before).(*isthmusv1.Peering) //nolint:forcetypeassert // the kind's type is fixed by the registry.
+		if after.Status, err = peering.RequestHeal(after); err != nil {
+			return nil, err
+		}
+		return &batch{edits: []*edit{{
+			kind: resource.KindOf(before), before: before, after: after, action: resource.ActionHeal, status: true,
+			message: "the next step of healing is wanted now",
+		}}}, nil
+	}))
+}
+
 // ImportPeering implements the RPC.
 func (s *PeeringService) ImportPeering(ctx context.Context, r *isthmusv1.ImportPeeringRequest) (*isthmusv1.Peering, error) {
 	payload := r.GetPayload()

@@ -7,6 +7,7 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/change"
+	"isthmus/server/evidence"
 	"isthmus/store"
 	"isthmus/store/snapshot"
 )
@@ -44,8 +45,8 @@ func (l *leader) group(v *snapshot.View, name string) []edit {
 // created is a new peering of a group, with the status that it would get a moment later.
 func (l *leader) created(v *snapshot.View, g *isthmusv1.PeeringGroup, p *isthmusv1.Peering) edit {
 	change.Fresh(p, l.now())
-	evidence, _ := l.evidence(v, p)
-	p.Status = peering.Next(p, evidence, l.now())
+	seen, _ := evidence.Peering(v, l.Observations, p)
+	p.Status = peering.Next(p, seen, l.now())
 	created := author().SpecEvent(resource.ActionCreate, nil, p, "wanted by PeeringGroup "+g.GetName(), l.now())
 	return edit{
 		put:      &store.Put{Object: p, Part: store.PartAll},

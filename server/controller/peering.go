@@ -2,13 +2,11 @@ package controller
 
 import (
 	"fmt"
-	"time"
 
 	"isthmus/peering"
-	"isthmus/plan"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
-	"isthmus/server/observation"
+	"isthmus/server/evidence"
 	"isthmus/store/snapshot"
 )
 
@@ -19,8 +17,8 @@ func (l *leader) peering(v *snapshot.View, name string) []edit {
 		delete(l.unsettled, name)
 		return nil
 	}
-	evidence, dialer := l.evidence(v, p)
-	if peering.Gone(p, evidence) {
+	seen, dialer := evidence.Peering(v, l.Observations, p)
+	if peering.Gone(p, seen) {
 		delete(l.unsettled, name)
 		c := removal(p, l.event(resource.ActionDelete, p, "both ends are gone"))
 		c.secrets = peering.Spent(p.GetStatus().GetToken(), nil)
@@ -31,12 +29,12 @@ func (l *leader) peering(v *snapshot.View, name string) []edit {
 	if next.Status == nil {
 		next.Status = &isthmusv1.PeeringStatus{}
 	}
-	next.Status.Token = peering.Reported(p.GetStatus().GetToken(), evidence.Dialer.Report, dialer, now)
+	next.Status.Token = peering.Reported(p.GetStatus().GetToken(), seen.Dialer.Report, dialer, now)
 	reported := next.GetStatus().GetToken() != p.GetStatus().GetToken()
 	settled := next.GetStatus()
-	next.Status = peering.Next(next, evidence, now)
+	next.Status = peering.Next(next, seen, now)
 	changed := next.GetStatus() != settled || reported
-	l.remember(next, changed)
+	l.remember(next, changed, peering.Settled(next, seen, now))
 	if !changed {
 		return nil
 	}
@@ -45,11 +43,10 @@ func (l *leader) peering(v *snapshot.View, name string) []edit {
 	return []edit{c}
 }
 
-// remember notes whether the peering's status may change by time alone. A healthy one changes only by what agents say, or
+// remember notes whether the peering's status may change by time alone. A settled one changes only by what agents say, or
 // when they say nothing, which liveness sees.
-func (l *leader) remember(p *isthmusv1.Peering, changed bool) {
-	token := p.GetStatus().GetToken()
-	if p.GetStatus().GetVerdict() == peering.VerdictHealthy && token.GetRaises() == 0 {
+func (l *leader) remember(p *isthmusv1.Peering, changed, settled bool) {
+	if settled {
 		delete(l.unsettled, p.GetName())
 		return
 	}
@@ -74,47 +71,6 @@ func (l *leader) recall(d *dirty) {
 	}
 }
 
-// evidence is what is known of both ends, and the agent that speaks for the dialer.
-func (l *leader) evidence(v *snapshot.View, p *isthmusv1.Peering) (_ peering.Evidence, dialer string) {
-	acceptor, _ := l.end(v, p, p.GetSpec().GetAcceptor(), plan.Trusted(v, p.GetSpec().GetAcceptor()))
-	dialing, agent := l.end(v, p, p.GetSpec().GetDialer(), plan.Recipients(v, p))
-	return peering.Evidence{Acceptor: acceptor, Dialer: dialing}, agent
-}
-
-// end is what is known of one end; recipients are its agents that take part in handing over tokens.
-func (l *leader) end(v *snapshot.View, p *isthmusv1.Peering, datacenter string, recipients []*isthmusv1.TrustedAgent) (peering.End, string) {
-	if datacenter == "" {
-		return peering.End{}, ""
-	}
-	var end peering.End
-	for _, t := range recipients {
-		end.Recipients = append(end.Recipients, t.GetAttestation().GetAgeRecipient())
-	}
-	seen, heard := l.observe(datacenter, observation.PartPeerings)
-	end.HeardTime = heard
-	if heard.IsZero() {
-		end.HeardTime = l.heardOfAny(v, datacenter)
-	}
-	for _, o := range seen.Peerings.GetPeerings() {
-		if o.GetUid() == p.GetUid() {
-			end.Report = o
-			break
-		}
-	}
-	return end, seen.Agent
-}
-
-// heardOfAny is when any agent of a datacenter that is believed was last heard of.
-func (l *leader) heardOfAny(v *snapshot.View, datacenter string) time.Time {
-	var last time.Time
-	for _, a := range plan.Trusted(v, datacenter) {
-		if heard := l.Observations.HeardOf(datacenter, a.GetAttestation().GetAgent()); heard.After(last) {
-			last = heard
-		}
-	}
-	return last
-}
-
 // peeringEvents tells the audit log of decisions and of what became of the peering; not of every detail of a status.
 func (l *leader) peeringEvents(before, after *isthmusv1.Peering) []*isthmusv1.Event {
 	var out []*isthmusv1.Event
@@ -124,6 +80,12 @@ func (l *leader) peeringEvents(before, after *isthmusv1.Peering) []*isthmusv1.Ev
 	}
 	if g := is.GetToken().GetGeneration(); g > was.GetToken().GetGeneration() {
 		out = append(out, l.event(resource.ActionRotate, after, fmt.Sprintf("token generation %d is wanted: %s", g, is.GetToken().GetReason())))
+	}
+	if was, is := was.GetHeal(), is.GetHeal(); is.GetState() != was.GetState() || is.GetTried() > was.GetTried() {
+		switch is.GetState() {
+		case peering.HealTrying, peering.HealHelped, peering.HealExhausted:
+			out = append(out, l.event(resource.ActionHeal, after, fmt.Sprintf("%s, step %d (%s): %s", is.GetState(), is.GetTried(), is.GetStep(), is.GetMessage())))
+		}
 	}
 	return out
 }

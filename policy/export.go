@@ -30,6 +30,7 @@ func Exports(r resource.Reader, datacenter string) *isthmusv1.ExportedServices {
 			services[key] = &merged{peers: map[string]bool{}, exports: map[string]bool{}}
 		}
 		services[key].exports[export.GetName()] = true
+		services[key].adopt = services[key].adopt || export.GetSpec().GetAdopt()
 		for _, name := range names {
 			services[key].peers[name] = true
 		}
@@ -74,6 +75,8 @@ func keyOf(spec *isthmusv1.ServiceExportSpec) serviceKey {
 type merged struct {
 	peers   map[string]bool
 	exports map[string]bool
+	// adopt: one of the exports takes over what somebody else wrote.
+	adopt bool
 }
 
 // neighbour is a datacenter at the other end of a peering, under the name that this end has for it.
@@ -125,6 +128,7 @@ func list(services map[serviceKey]*merged) []*isthmusv1.ExportedService {
 			Name: key.name, Namespace: key.namespace,
 			Peers:   slices.Sorted(maps.Keys(m.peers)),
 			Exports: slices.Sorted(maps.Keys(m.exports)),
+			Adopt:   m.adopt,
 		})
 	}
 	slices.SortFunc(out, func(a, b *isthmusv1.ExportedService) int {

@@ -35,10 +35,12 @@ func ExportStatus(
 		}
 		peers := neighbours(r, dc.GetName())
 		report, online := reported(dc.GetName())
-		p := wish{
+		w := wish{
 			service: keyOf(export.GetSpec()), datacenter: dc.GetName(),
 			own: consumers(export, dc, peers), all: allConsumers(same, dc, peers),
-		}.place(report, online)
+		}
+		p := w.place(report, online)
+		p.Drift = w.drift(report, driftIn(export.GetStatus(), dc.GetName()))
 		next.Datacenters++
 		if p.GetState() == resource.ExportApplied {
 			next.Applied++
@@ -46,7 +48,8 @@ func ExportStatus(
 		placements = append(placements, p)
 	}
 	slices.SortStableFunc(placements, func(a, b *isthmusv1.ExportPlacement) int {
-		return cmp.Compare(rank(a.GetState()), rank(b.GetState()))
+		// What somebody changed last would go unsaid if it were cut off.
+		return cmp.Or(cmp.Compare(rank(a.GetState()), rank(b.GetState())), b.GetDrift().GetTime().AsTime().Compare(a.GetDrift().GetTime().AsTime()))
 	})
 	next.Placements = placements[:min(len(placements), maxPlacements)]
 	next.Conditions = resource.SetCondition(export, export.GetStatus().GetConditions(), ready(next), now)
@@ -124,6 +127,44 @@ func (w wish) judge(report *isthmusv1.ExportsReport) (state, message string) {
 		return resource.ExportPending, "still exported to " + strings.Join(extra, ", ")
 	}
 	return resource.ExportApplied, ""
+}
+
+// drift is the last change that somebody made to a consumer that the export wants: of what the agent tells, or what is remembered of before.
+func (w wish) drift(report *isthmusv1.ExportsReport, before *isthmusv1.Drift) *isthmusv1.Drift {
+	for _, d := range w.drifts(report.GetDrifts()) {
+		return d
+	}
+	return before
+}
+
+// drifts are those of some changes that concern a consumer which the export wants; their order is kept.
+func (w wish) drifts(all []*isthmusv1.Drift) []*isthmusv1.Drift {
+	var out []*isthmusv1.Drift
+	for _, d := range all {
+		peer, ok := strings.CutPrefix(d.GetPart(), "export/"+cmp.Or(w.service.namespace, defaultNamespace)+"/"+w.service.name+"@")
+		if ok && slices.Contains(w.own, peer) {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// ExportDrifts are those of some changes to isthmus's consumers that concern an export in a datacenter; their order is kept.
+func ExportDrifts(r resource.Reader, export *isthmusv1.ServiceExport, datacenter string, drifts []*isthmusv1.Drift) []*isthmusv1.Drift {
+	dc, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, datacenter)
+	if !ok || len(drifts) == 0 {
+		return nil
+	}
+	return wish{service: keyOf(export.GetSpec()), own: consumers(export, dc, neighbours(r, datacenter))}.drifts(drifts)
+}
+
+func driftIn(s *isthmusv1.ServiceExportStatus, datacenter string) *isthmusv1.Drift {
+	for _, p := range s.GetPlacements() {
+		if p.GetDatacenter() == datacenter {
+			return p.GetDrift()
+		}
+	}
+	return nil
 }
 
 // without are the names of the one that the other has not.

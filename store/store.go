@@ -203,7 +203,7 @@ type Vault interface {
 // Observation is the last report of one part by one reporter.
 type Observation struct {
 	Datacenter string
-	// Part is inventory, services, peerings, exports, federation, or agent/NAME, delivery/NAME, gateway/NAME.
+	// Part is inventory, services, peerings, exports, federation, policy, entries, rights, or agent/NAME, delivery/NAME, gateway/NAME, clock/NAME.
 	Part string
 	// Agent that reported.
 	Agent  string

@@ -62,6 +62,7 @@ func run(t *testing.T, st *sqlstore.Store, leaser store.Leaser) *controller.Cont
 	ctx, cancel := context.WithCancel(context.Background())
 	var wait sync.WaitGroup
 	wait.Go(func() { _ = s.Run(ctx) })
+	wait.Go(func() { _ = seen.Run(ctx) })
 	wait.Go(func() { _ = c.Run(ctx) })
 	t.Cleanup(func() {
 		cancel()

@@ -24,7 +24,25 @@ func (l *leader) export(v *snapshot.View, name string) []edit {
 	if proto.Equal(e.GetStatus(), next.GetStatus()) {
 		return nil
 	}
-	return []edit{statusChange(next)}
+	events := append(l.exportEvents(v, e, next), l.readyEvents(next, e.GetStatus().GetConditions(), next.GetStatus().GetConditions())...)
+	return []edit{statusChange(next, events...)}
+}
+
+// exportEvents tell the audit log of what somebody did to isthmus's consumers.
+func (l *leader) exportEvents(v *snapshot.View, before, after *isthmusv1.ServiceExport) []*isthmusv1.Event {
+	last := map[string]*isthmusv1.Drift{}
+	for _, p := range before.GetStatus().GetPlacements() {
+		last[p.GetDatacenter()] = p.GetDrift()
+	}
+	var out []*isthmusv1.Event
+	for _, p := range after.GetStatus().GetPlacements() {
+		if was := last[p.GetDatacenter()]; !proto.Equal(was, p.GetDrift()) {
+			seen, _ := l.observe(p.GetDatacenter(), observation.PartExports)
+			drifts := policy.ExportDrifts(v, after, p.GetDatacenter(), seen.Exports.GetDrifts())
+			out = append(out, l.driftEvents(after, p.GetDatacenter(), seen, driftsSince(was, drifts))...)
+		}
+	}
+	return out
 }
 
 // exportsOf are the exports that choose one of some datacenters.

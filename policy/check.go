@@ -67,7 +67,7 @@ func refused(problems []*isthmusv1.PolicyProblem) []fault.Violation {
 		}
 		v := fault.Violation{Field: cmp.Or(p.GetField(), "spec"), Reason: p.GetReason(), Message: p.GetMessage()}
 		if p.GetFix() != "" {
-			v.Message += ": " + p.GetFix()
+			v.Message += "; " + p.GetFix()
 		}
 		if !slices.Contains(out, v) {
 			out = append(out, v)

@@ -280,9 +280,9 @@ func (c *compilation) contradiction(group []want) {
 			}
 			c.problem(policyName(w.intention), &isthmusv1.PolicyProblem{
 				Reason: ReasonContradicts, Field: w.field, Datacenter: c.realm.home,
-				Message: fmt.Sprintf("%s says otherwise of %s in its %s: while they contradict each other, it is denied",
+				Message: fmt.Sprintf("%s says otherwise of %s in its %s, and of two that contradict each other a denial counts",
 					policyName(other.intention), w.called(), other.field),
-				Fix: "let them say the same, or one of them nothing of it",
+				Fix: "let both say the same, or one of them nothing of it",
 			})
 			break
 		}

@@ -238,19 +238,21 @@ func TestDriftOfExportsIsAudited(t *testing.T) {
 		},
 	}
 	f.report("a1", "dc1", &isthmusv1.ReportRequest{Exports: report})
+	var at []*isthmusv1.ExportPlacement
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(patience)
-	for len(f.events(resource.ActionDrift)) == 0 {
+	for len(at) == 0 || at[0].GetDrift() == nil {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatal("no event")
+			t.Fatalf("no drift: %v", at)
 		}
+		e, _ := resource.Lookup[*isthmusv1.ServiceExport](f.c.Snapshot.View(), resource.KindServiceExport, "web")
+		at = e.GetStatus().GetPlacements()
 	}
-	e, _ := resource.Lookup[*isthmusv1.ServiceExport](f.c.Snapshot.View(), resource.KindServiceExport, "web")
-	if p := e.GetStatus().GetPlacements()[0]; p.GetState() != resource.ExportApplied || p.GetDrift().GetModifyIndex() != 5 {
-		t.Errorf("placement %v", p)
+	if at[0].GetState() != resource.ExportApplied || at[0].GetDrift().GetModifyIndex() != 5 {
+		t.Errorf("placement %v", at[0])
 	}
 	if got := f.events(resource.ActionDrift); len(got) != 1 || !strings.Contains(got[0].GetMessage(), `export/default/web@partner in exported-services/default (its ModifyIndex 5)`) ||
 		!strings.Contains(got[0].GetMessage(), "nothing instead of") {

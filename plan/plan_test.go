@@ -277,13 +277,61 @@ func TestForGateway(t *testing.T) {
 	}
 }
 
+// somewhere is a choice of datacenters, by name or by label.
+func somewhere(t *rapid.T, names []string, label string) (datacenters []string, selector string) {
+	if rapid.Bool().Draw(t, label+" by name") {
+		return rapid.SliceOfNDistinct(rapid.SampledFrom(names), 1, 4, rapid.ID).Draw(t, label), ""
+	}
+	return nil, rapid.SampledFrom([]string{"env=prod", "env=test", "env"}).Draw(t, label)
+}
+
+func scope(t *rapid.T) string {
+	return rapid.SampledFrom([]string{"", resource.ScopeFederation}).Draw(t, "scope")
+}
+
+func anIntention(t *rapid.T, names []string) *isthmusv1.Intention {
+	i := &isthmusv1.Intention{Name: rapid.SampledFrom([]string{"i", "j"}).Draw(t, "name"), Spec: &isthmusv1.IntentionSpec{
+		Scope: scope(t), Destination: &isthmusv1.IntentionDestination{Service: rapid.SampledFrom([]string{"api", "Api"}).Draw(t, "service")},
+	}}
+	i.Spec.Destination.Datacenters, i.Spec.Destination.Selector = somewhere(t, names, "destination")
+	for range rapid.IntRange(1, 2).Draw(t, "sources") {
+		s := &isthmusv1.IntentionSource{
+			Service: "web", Namespace: rapid.SampledFrom([]string{"", "", "team"}).Draw(t, "namespace"), Action: rapid.SampledFrom([]string{"allow", "deny"}).Draw(t, "action"),
+		}
+		s.Datacenters, s.Selector = somewhere(t, names, "source")
+		i.Spec.Sources = append(i.Spec.Sources, s)
+	}
+	return i
+}
+
+func aTrafficPolicy(t *rapid.T, names []string) *isthmusv1.TrafficPolicy {
+	p := &isthmusv1.TrafficPolicy{Name: rapid.SampledFrom([]string{"p", "q"}).Draw(t, "name"), Spec: &isthmusv1.TrafficPolicySpec{Service: "web", Scope: scope(t)}}
+	p.Spec.Datacenters, p.Spec.Selector = somewhere(t, names, "callers")
+	target := &isthmusv1.TrafficTarget{Datacenter: rapid.SampledFrom(names).Draw(t, "target")}
+	switch rapid.IntRange(0, 2).Draw(t, "way") {
+	case 0:
+		step := &isthmusv1.FailoverStep{SameLabel: rapid.SampledFrom([]string{"", "env"}).Draw(t, "same label")}
+		step.Datacenters, step.Selector = somewhere(t, names, "failover")
+		p.Spec.Failover = append(p.Spec.Failover, step)
+	case 1:
+		p.Spec.Redirect = target
+	default:
+		p.Spec.Split = []*isthmusv1.TrafficSplit{{Weight: 90}, {Weight: 10, Target: target}}
+	}
+	return p
+}
+
 // Affected names every datacenter whose plan a change alters: property, over random fleets and changes.
 func TestAffectedMissesNobody(t *testing.T) {
 	t.Parallel()
 	names := []string{"dc1", "dc2", "dc3", "dc4"}
 	env := rapid.SampledFrom([]string{"prod", "test"})
 	object := rapid.Custom(func(t *rapid.T) resource.Object {
-		switch rapid.IntRange(0, 6).Draw(t, "kind") {
+		switch rapid.IntRange(0, 8).Draw(t, "kind") {
+		case 7:
+			return anIntention(t, names)
+		case 8:
+			return aTrafficPolicy(t, names)
 		case 4:
 			dc := rapid.SampledFrom(names).Draw(t, "datacenter")
 			return &isthmusv1.Gateway{Name: dc + "-gw", Spec: &isthmusv1.GatewaySpec{
@@ -299,6 +347,7 @@ func TestAffectedMissesNobody(t *testing.T) {
 				TrustDomain: rapid.SampledFrom([]string{"", "x", "y"}).Draw(t, "trust domain"), ConsulDomain: rapid.SampledFrom([]string{"", "example"}).Draw(t, "domain"),
 				WanAddresses: rapid.SampledFrom([][]string{nil, {"a:2"}}).Draw(t, "wan"), RpcAddresses: rapid.SampledFrom([][]string{nil, {"a:3"}}).Draw(t, "rpc"),
 				AclEnabled: rapid.SampledFrom([]*bool{nil, new(true), new(false)}).Draw(t, "acl"), Servers: rapid.Int32Range(0, 3).Draw(t, "servers"),
+				ConsulVersion: rapid.SampledFrom([]string{"", "1.20.6", "1.20.6+ent"}).Draw(t, "version"),
 			}
 			if rapid.Bool().Draw(t, "kubernetes") {
 				dc.Spec = &isthmusv1.DatacenterSpec{Runtime: "kubernetes", Kubernetes: &isthmusv1.KubernetesSpec{ApiUrl: "https://" + dc.GetName()}}

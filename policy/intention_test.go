@@ -61,17 +61,6 @@ func widely(i *isthmusv1.Intention) *isthmusv1.Intention {
 	return i
 }
 
-// joined is a federation of joined members.
-func joined(primary string, secondaries ...string) *isthmusv1.Federation {
-	f := &isthmusv1.Federation{
-		Name: "global", Spec: &isthmusv1.FederationSpec{Primary: primary, Secondaries: secondaries}, Status: &isthmusv1.FederationStatus{},
-	}
-	for _, name := range secondaries {
-		f.Status.Members = append(f.Status.Members, &isthmusv1.FederationMember{Datacenter: name, Role: resource.RoleSecondary, Phase: resource.PhaseJoined})
-	}
-	return f
-}
-
 func named(p *isthmusv1.Peering, acceptorsName, dialersName string) *isthmusv1.Peering {
 	p.Spec.AcceptorPeerName, p.Spec.DialerPeerName = acceptorsName, dialersName
 	return p
@@ -107,7 +96,9 @@ func TestIntentions(t *testing.T) {
 	}{
 		{"nothing", nil, "dc1", nil},
 		{
-			"the issue's own: a selector for sources", []resource.Object{intention("api-from-web", "api@dc1", "web@[env=prod]=allow")}, "dc1",
+			"as in the manual: a selector for sources",
+			[]resource.Object{intention("api-from-web", "api@dc1", "web@[env=prod]=allow")},
+			"dc1",
 			[]string{
 				`service-intentions/api source/default/web {"Name":"web","Action":"allow"} Intention/api-from-web`,
 				`service-intentions/api source/default/web@dc2 {"Name":"web","Peer":"dc2","Action":"allow"} Intention/api-from-web`,
@@ -115,56 +106,78 @@ func TestIntentions(t *testing.T) {
 		},
 		{"elsewhere nothing of it", []resource.Object{intention("i", "api@dc1", "web@[env=prod]=allow")}, "dc2", nil},
 		{
-			"without a place: where the destination is", []resource.Object{intention("i", "api@[env]", "web=deny")}, "dc3",
+			"without a place: where the destination is",
+			[]resource.Object{intention("i", "api@[env]", "web=deny")},
+			"dc3",
 			[]string{`service-intentions/api source/default/web {"Name":"web","Action":"deny"} Intention/i`},
 		},
 		{
-			"the name that the destination has for its peer", []resource.Object{named(peering("dc1", "dc2"), "west", "east"), intention("i", "api@dc1", "web@dc2=allow")}, "dc1",
+			"the name that the destination has for its peer",
+			[]resource.Object{named(peering("dc1", "dc2"), "west", "east"), intention("i", "api@dc1", "web@dc2=allow")},
+			"dc1",
 			[]string{`service-intentions/api source/default/web@west {"Name":"web","Peer":"west","Action":"allow"} Intention/i`},
 		},
 		{
-			"the same at the other end", []resource.Object{named(peering("dc1", "dc2"), "west", "east"), intention("i", "api@dc2", "web@dc1=allow")}, "dc2",
+			"the same at the other end",
+			[]resource.Object{named(peering("dc1", "dc2"), "west", "east"), intention("i", "api@dc2", "web@dc1=allow")},
+			"dc2",
 			[]string{`service-intentions/api source/default/web@east {"Name":"web","Peer":"east","Action":"allow"} Intention/i`},
 		},
 		{"a datacenter that is not connected", []resource.Object{intention("i", "api@dc2", "web@dc3=allow")}, "dc2", nil},
 		{"a peering that is being deleted", []resource.Object{leaving, intention("i", "api@dc1", "web@dc2=allow")}, "dc1", nil},
 		{"an intention that is being deleted", []resource.Object{gone}, "dc1", nil},
 		{
-			"an external peer", []resource.Object{intention("i", "*@dc1", "*@peer:acme=deny")}, "dc1",
+			"an external peer",
+			[]resource.Object{intention("i", "*@dc1", "*@peer:acme=deny")},
+			"dc1",
 			[]string{`service-intentions/* source/default/*@acme {"Name":"*","Peer":"acme","Action":"deny"} Intention/i`},
 		},
 		{
-			"permissions, in Consul's words", []resource.Object{intention("i", "api@dc1", "web=get")}, "dc1",
+			"permissions, in Consul's words",
+			[]resource.Object{intention("i", "api@dc1", "web=get")},
+			"dc1",
 			[]string{`service-intentions/api source/default/web {"Name":"web","Permissions":[{"Action":"allow","HTTP":{"Methods":["GET"]}}]} Intention/i`},
 		},
 		{
-			"a namespace and a description", []resource.Object{described}, "dc1",
+			"a namespace and a description",
+			[]resource.Object{described},
+			"dc1",
 			[]string{`service-intentions/api source/team/web {"Name":"web","Namespace":"team","Action":"allow","Description":"because"} Intention/i`},
 		},
 		{
-			"two that agree", []resource.Object{intention("a", "api@dc1", "web=allow"), intention("b", "api@[env=prod]", "web=allow", "app=deny")}, "dc1",
+			"two that agree",
+			[]resource.Object{intention("a", "api@dc1", "web=allow"), intention("b", "api@[env=prod]", "web=allow", "app=deny")},
+			"dc1",
 			[]string{
 				`service-intentions/api source/default/app {"Name":"app","Action":"deny"} Intention/b`,
 				`service-intentions/api source/default/web {"Name":"web","Action":"allow"} Intention/a,Intention/b`,
 			},
 		},
 		{
-			"two that do not: nobody gets in whom one keeps out", []resource.Object{intention("a", "api@dc1", "web=allow"), intention("b", "api@[env=prod]", "web=deny")}, "dc1",
+			"two that do not: nobody gets in whom one keeps out",
+			[]resource.Object{intention("a", "api@dc1", "web=allow"), intention("b", "api@[env=prod]", "web=deny")},
+			"dc1",
 			[]string{`service-intentions/api source/default/web {"Name":"web","Action":"deny"} Intention/a,Intention/b`},
 		},
 		{
-			"two that let in otherwise", []resource.Object{intention("a", "api@dc1", "web=allow"), intention("b", "api@[env=prod]", "web=get")}, "dc1",
+			"two that let in otherwise",
+			[]resource.Object{intention("a", "api@dc1", "web=allow"), intention("b", "api@[env=prod]", "web=get")},
+			"dc1",
 			[]string{`service-intentions/api source/default/web {"Name":"web","Action":"deny"} Intention/a,Intention/b`},
 		},
 		{
-			"one that does not agree with itself, by labels", []resource.Object{intention("a", "api@dc1", "web@dc2=allow", "web@[env=prod]=deny")}, "dc1",
+			"one that does not agree with itself, by labels",
+			[]resource.Object{intention("a", "api@dc1", "web@dc2=allow", "web@[env=prod]=deny")},
+			"dc1",
 			[]string{
 				`service-intentions/api source/default/web {"Name":"web","Action":"deny"} Intention/a`,
 				`service-intentions/api source/default/web@dc2 {"Name":"web","Peer":"dc2","Action":"deny"} Intention/a`,
 			},
 		},
 		{
-			"names that Consul takes for one", []resource.Object{intention("a", "api@dc1", "web=allow"), intention("b", "API@dc1", "app=deny")}, "dc1",
+			"names that Consul takes for one",
+			[]resource.Object{intention("a", "api@dc1", "web=allow"), intention("b", "API@dc1", "app=deny")},
+			"dc1",
 			[]string{`service-intentions/api source/default/web {"Name":"web","Action":"allow"} Intention/a`},
 		},
 	} {
@@ -201,27 +214,40 @@ func TestIntentionsOfAFederation(t *testing.T) {
 		{"a part of the sources, said to be wider", []resource.Object{widely(intention("i", "api@dc1,dc2", "web@dc1=allow"))}, []string{allow}, nil, false},
 		{"all sources, in two items", []resource.Object{intention("i", "api@dc1,dc2", "web@dc1=allow", "web@dc2=allow")}, []string{allow}, nil, false},
 		{
-			"all sources, in two items that differ", []resource.Object{intention("i", "api@dc1,dc2", "web@dc1=allow", "web@dc2=deny")}, []string{deny},
-			[]string{"ScopeTooNarrow spec.sources[0]", "ScopeTooNarrow spec.sources[1]"}, true,
+			"all sources, in two items that differ",
+			[]resource.Object{intention("i", "api@dc1,dc2", "web@dc1=allow", "web@dc2=deny")},
+			[]string{deny},
+			[]string{"ScopeTooNarrow spec.sources[0]", "ScopeTooNarrow spec.sources[1]"},
+			true,
 		},
 		{
-			"a peer of the primary", []resource.Object{intention("i", "api@dc1,dc2", "web@dc3=allow")},
-			[]string{`source/default/web@dc3 {"Name":"web","Peer":"dc3","Action":"allow"} Intention/i`}, nil, false,
+			"a peer of the primary",
+			[]resource.Object{intention("i", "api@dc1,dc2", "web@dc3=allow")},
+			[]string{`source/default/web@dc3 {"Name":"web","Peer":"dc3","Action":"allow"} Intention/i`},
+			nil, false,
 		},
 		{
-			"a peer of a secondary", []resource.Object{intention("i", "api@dc1,dc2", "web@[env=test]=allow")},
+			"a peer of a secondary",
+			[]resource.Object{intention("i", "api@dc1,dc2", "web@[env=test]=allow")},
 			[]string{
 				`source/default/web@dc3 {"Name":"web","Peer":"dc3","Action":"allow"} Intention/i`,
 				`source/default/web@dc4 {"Name":"web","Peer":"dc4","Action":"allow"} Intention/i`,
-			}, nil, false,
+			},
+			nil, false,
 		},
 		{
-			"one name for two peers", []resource.Object{named(peering("dc1", "dc3"), "far", "dc1"), named(peering("dc2", "dc4"), "far", "dc2"), intention("i", "api@dc1,dc2", "web@dc3=allow")},
-			nil, []string{"PeerAmbiguous spec.sources[0]"}, true,
+			"one name for two peers",
+			[]resource.Object{named(peering("dc1", "dc3"), "far", "dc1"), named(peering("dc2", "dc4"), "far", "dc2"), intention("i", "api@dc1,dc2", "web@dc3=allow")},
+			nil,
+			[]string{"PeerAmbiguous spec.sources[0]"},
+			true,
 		},
 		{
-			"one name for two peers, denied", []resource.Object{named(peering("dc1", "dc3"), "far", "dc1"), named(peering("dc2", "dc4"), "far", "dc2"), intention("i", "api@dc1,dc2", "web@peer:far=deny")},
-			[]string{`source/default/web@far {"Name":"web","Peer":"far","Action":"deny"} Intention/i`}, []string{"PeerAmbiguous spec.sources[0]"}, true,
+			"one name for two peers, denied",
+			[]resource.Object{named(peering("dc1", "dc3"), "far", "dc1"), named(peering("dc2", "dc4"), "far", "dc2"), intention("i", "api@dc1,dc2", "web@peer:far=deny")},
+			[]string{`source/default/web@far {"Name":"web","Peer":"far","Action":"deny"} Intention/i`},
+			[]string{"PeerAmbiguous spec.sources[0]"},
+			true,
 		},
 		{"not connected", []resource.Object{datacenter("dc5", "test"), intention("i", "api@dc1,dc2", "web@dc5=allow")}, nil, []string{"NotConnected spec.sources[0]"}, false},
 	} {
@@ -230,7 +256,7 @@ func TestIntentionsOfAFederation(t *testing.T) {
 			f := fleet()
 			f.Delete(resource.KindPeering, "dc1-dc2")
 			f.Delete(resource.KindPeering, "dc3-dc1")
-			f.Put(datacenter("dc4", "test"), peering("dc1", "dc3"), peering("dc2", "dc4"), joined("dc1", "dc2"))
+			f.Put(datacenter("dc4", "test"), peering("dc1", "dc3"), peering("dc2", "dc4"), federated("dc1", "dc2"))
 			f.Put(tt.also...)
 			var want []string
 			for _, part := range tt.want {
@@ -330,7 +356,7 @@ func TestSharedTrust(t *testing.T) {
 	t.Parallel()
 	f := fleet()
 	f.Delete(resource.KindPeering, "dc1-dc2")
-	f.Put(datacenter("dc4", "test"), joined("dc2", "dc4"), peering("dc1", "dc2"))
+	f.Put(datacenter("dc4", "test"), federated("dc2", "dc4"), peering("dc1", "dc2"))
 	narrow := intention("i", "api@dc1", "web@dc2=allow")
 	f.Put(narrow)
 	status := policy.StatusOf(f, narrow, silence, noon)

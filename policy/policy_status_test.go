@@ -182,7 +182,7 @@ func TestProblemsInStatus(t *testing.T) {
 			t.Parallel()
 			f := fleet()
 			f.Delete(resource.KindPeering, "dc1-dc2")
-			f.Put(datacenter("dc4", "test"), joined("dc1", "dc2"), tt.i)
+			f.Put(datacenter("dc4", "test"), federated("dc1", "dc2"), tt.i)
 			status := policy.StatusOf(f, tt.i, reporting(written(f, "dc1", resource.PolicyApplied), true), noon)
 			state := ""
 			if p := status.GetPlacements(); len(p) > 0 {

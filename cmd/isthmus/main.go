@@ -32,6 +32,8 @@ const (
 	exitError = 1
 	// exitDegraded: isthmus status or doctor found something that is not healthy, or not known; isthmus adopt something that differs.
 	exitDegraded = 2
+	// exitUnknown: isthmus explain got no answer that anybody could vouch for.
+	exitUnknown = 3
 )
 
 func main() {
@@ -59,7 +61,7 @@ type Program struct {
 // Run runs one command line and returns the exit code. What went wrong has been written to Err.
 func (p Program) Run(ctx context.Context, args []string) int {
 	root := p.Command()
-	root.SetArgs(args)
+	root.SetArgs(arrowed(args))
 	err := root.ExecuteContext(ctx)
 	var exit *exitStatus
 	switch {
@@ -135,7 +137,7 @@ The server is named by ISTHMUS_ADDR (default http://127.0.0.1:8700), the API tok
 	add(groupRun, p.serverCommand(), p.agentCommand(), p.gatewayCommand(), p.demoCommand(), p.storeCommand())
 	add(groupResources, p.applyCommand(), p.getCommand(), p.describeCommand(), p.deleteCommand(), p.exportCommand(),
 		p.statusCommand(), p.eventsCommand(), p.peeringCommand(), p.federationCommand(), p.membersCommand(),
-		p.reachabilityCommand(), p.doctorCommand(), p.servicesCommand(), p.datacenterCommand(), p.adoptCommand())
+		p.reachabilityCommand(), p.doctorCommand(), p.servicesCommand(), p.explainCommand(), p.datacenterCommand(), p.adoptCommand())
 	add(groupTrust, p.fleetCommand(), p.joinTokenCommand(), p.apiTokenCommand(), p.bundleCommand())
 	root.AddCommand(p.versionCommand())
 	explainArguments(root)

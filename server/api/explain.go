@@ -1,0 +1,19 @@
+package api
+
+import (
+	"context"
+
+	"isthmus/explain"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/server/evidence"
+)
+
+// Explain implements the RPC. Reports have no index, so it never blocks.
+func (s *DiagnosisService) Explain(ctx context.Context, r *isthmusv1.ExplainRequest) (*isthmusv1.Explanation, error) {
+	v, err := s.newest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := s.Now()
+	return explain.Explain(v, explain.Evidence{Of: evidence.Explain(v, s.Observations, now), Connections: connectionsOf(v)}, r.GetSource(), r.GetDestination(), now)
+}

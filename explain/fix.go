@@ -3,6 +3,7 @@ package explain
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -40,10 +41,20 @@ func (w *walk) freeName(kind, wish string) string {
 	}
 }
 
-// peeringManifest is the command that makes a peering of the two datacenters: the destination's accepts.
+// peeringManifest is the command that makes a peering of the two datacenters: the destination's accepts. Where both have gateways, their
+// servers, too, reach each other by these, whatever their networks are.
 func (w *walk) peeringManifest() string {
 	a, b := w.src.Datacenter, w.dst.Datacenter
-	return applied(fmt.Sprintf("{kind: Peering, name: %s, spec: {acceptor: %s, dialer: %s}}", w.freeName(resource.KindPeering, b+"-"+a), yamlText(b), yamlText(a)))
+	through := ""
+	if w.hasGateway(a) && w.hasGateway(b) {
+		through = ", throughGateways: true"
+	}
+	return applied(fmt.Sprintf("{kind: Peering, name: %s, spec: {acceptor: %s, dialer: %s%s}}", w.freeName(resource.KindPeering, b+"-"+a), yamlText(b), yamlText(a), through))
+}
+
+// hasGateway tells that a datacenter has a mesh gateway that others can dial.
+func (w *walk) hasGateway(datacenter string) bool {
+	return slices.ContainsFunc(w.of(datacenter).Inventory.Body.GetGateways(), func(g *isthmusv1.ObservedGateway) bool { return usable(g) && g.GetWanAddress() != "" })
 }
 
 // unconnected is what would connect the two datacenters.

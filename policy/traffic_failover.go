@@ -19,7 +19,7 @@ type fallback struct {
 
 func (f fallback) key() [3]string { return [3]string{f.service, f.datacenter, f.peer} }
 
-// failover is one list of targets for all callers: Consul leaves each one's own datacenter out by itself.
+// failover is one list of targets for all callers of a federation: Consul leaves each one's own datacenter out by itself.
 func (w waysOf) failover() way {
 	out := way{field: "spec.failover"}
 	if len(w.p.GetSpec().GetFailover()) == 0 {
@@ -35,7 +35,10 @@ func (w waysOf) failover() way {
 			lists[n] = append(lists[n], w.asSeenFrom(caller, step, targets)...)
 		}
 	}
-	order, ok := inOneOrder(all, lists)
+	order, ok := once(lists[0]), true
+	if len(w.c.realm.members) > 1 {
+		order, ok = inOneOrder(all, lists)
+	}
 	switch {
 	case !ok:
 		w.problem(out.field, ReasonOrderDiffers, "leave sameLabel out, or connect them by peerings: then each has its own",
@@ -50,7 +53,7 @@ func (w waysOf) failover() way {
 	var value failoverValue
 	for _, f := range order {
 		t := targetValue{Datacenter: f.datacenter, Peer: f.peer, Namespace: w.spelled(w.namespace(), f.place)}
-		if f.service != w.service() {
+		if f.service != w.service() || f.own() {
 			t.Service = f.service
 		}
 		value.Targets = append(value.Targets, t)
@@ -113,10 +116,12 @@ func (w waysOf) unreachable(field, selector string) {
 	}
 }
 
-// asSeenFrom are a step's places in the order in which one caller is to try them, without its own datacenter.
+// asSeenFrom are a step's places in the order in which one caller is to try them, without its own datacenter: but where some of the calls
+// go elsewhere in the first place, by a split or routes, they may come back.
 func (w waysOf) asSeenFrom(caller *isthmusv1.Datacenter, step *isthmusv1.FailoverStep, targets []fallback) []fallback {
+	elsewhere := len(w.p.GetSpec().GetSplit())+len(w.p.GetSpec().GetRoutes()) > 0
 	out := slices.DeleteFunc(slices.Clone(targets), func(f fallback) bool {
-		return f.in.GetName() == caller.GetName() && f.service == w.service()
+		return !elsewhere && f.in.GetName() == caller.GetName() && f.service == w.service()
 	})
 	want, ok := caller.GetLabels()[step.GetSameLabel()]
 	if step.GetSameLabel() == "" || !ok {
@@ -132,8 +137,8 @@ func (w waysOf) asSeenFrom(caller *isthmusv1.Datacenter, step *isthmusv1.Failove
 	return out
 }
 
-// inOneOrder is one list with everything of all lists in which each of them has its own order; false: there is none. Where that leaves a
-// choice, it is as in all.
+// inOneOrder is all, in an order that is the one of each list for what is in it; false: there is none. Where that leaves a choice, it is
+// as it was.
 func inOneOrder(all []fallback, lists [][]fallback) ([]fallback, bool) {
 	all = once(all)
 	has := make([]map[[3]string]bool, len(lists))
@@ -158,15 +163,12 @@ func inOneOrder(all []fallback, lists [][]fallback) ([]fallback, bool) {
 		if i < 0 {
 			return nil, false
 		}
-		wanted := false
 		for n := range lists {
 			if has[n][all[i].key()] {
-				lists[n], wanted = lists[n][1:], true
+				lists[n] = lists[n][1:]
 			}
 		}
-		if wanted {
-			out = append(out, all[i])
-		}
+		out = append(out, all[i])
 		all = slices.Delete(all, i, i+1)
 	}
 	return out, true

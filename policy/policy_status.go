@@ -27,10 +27,11 @@ func StatusOf(
 ) *isthmusv1.PolicyStatus {
 	before, _ := resource.Status(o).(*isthmusv1.PolicyStatus)
 	next := &isthmusv1.PolicyStatus{}
+	made := maker(r, o)
 	for _, m := range realmsOf(r, o, realmOf) {
-		problems := problemsOf(r, m, o)
+		entries, problems := made(m)
 		next.Problems = append(next.Problems, problems...)
-		p := placing{r: r, policy: o, realm: m, entries: entriesOf(compiled(r, m), o), problems: problems, before: placementIn(before, m.home)}
+		p := placing{r: r, policy: o, realm: m, entries: entries, problems: problems, before: placementIn(before, m.home)}
 		placement := p.place(reported(m.home))
 		next.Datacenters++
 		if placement.GetState() == resource.PolicyApplied {
@@ -62,23 +63,30 @@ func weight(p *isthmusv1.PolicyProblem) int {
 	return 0
 }
 
-// problemsOf is what of a policy is left out in a realm, and what else is worth knowing.
-func problemsOf(r resource.Reader, m realm, o resource.Object) []*isthmusv1.PolicyProblem {
-	if i, ok := o.(*isthmusv1.Intention); ok {
-		c := newCompilation(r, m)
-		c.intentionsOf(sameDestination(r, i))
-		return c.problems[policyName(o)]
+// maker tells what a policy comes to in a realm: the config entries that have a part of it, with the parts of others, and what of it is left
+// out or else worth knowing.
+func maker(r resource.Reader, o resource.Object) func(m realm) ([]*isthmusv1.ConfigEntry, []*isthmusv1.PolicyProblem) {
+	switch o := o.(type) {
+	case *isthmusv1.Intention:
+		// All that has parts of its entry, and nothing else: there may be many realms, and many Intentions in each.
+		same := slices.Collect(sameDestination(r, o))
+		return func(m realm) ([]*isthmusv1.ConfigEntry, []*isthmusv1.PolicyProblem) {
+			c := newCompilation(r, m)
+			c.intentionsOf(slices.Values(same))
+			return entriesOf(c.entries(), o), c.problems[policyName(o)]
+		}
+	case *isthmusv1.TrafficPolicy:
+		return func(m realm) ([]*isthmusv1.ConfigEntry, []*isthmusv1.PolicyProblem) {
+			return entriesOf(compiled(r, m).config, o), trafficProblems(r, m, o)
+		}
 	}
-	if p, ok := o.(*isthmusv1.TrafficPolicy); ok {
-		return trafficProblems(r, m, p)
-	}
-	return nil
+	return func(realm) ([]*isthmusv1.ConfigEntry, []*isthmusv1.PolicyProblem) { return nil, nil }
 }
 
 // entriesOf are the config entries that have a part of a policy.
-func entriesOf(c *compilation, o resource.Object) []*isthmusv1.ConfigEntry {
+func entriesOf(config *isthmusv1.ConfigEntries, o resource.Object) []*isthmusv1.ConfigEntry {
 	var out []*isthmusv1.ConfigEntry
-	for _, e := range c.config.GetEntries() {
+	for _, e := range config.GetEntries() {
 		if slices.ContainsFunc(e.GetParts(), func(p *isthmusv1.ConfigPart) bool { return wantedBy(p, o) }) {
 			out = append(out, e)
 		}

@@ -316,6 +316,9 @@ func gatewayFindings() []finding {
 		{"a gateway that is not in Consul", "GatewayRegistered", "dc2", fail, "error", "--for gateway", func(w *world) {
 			w.seen["dc2"].Gateways["dc2-g"] = &isthmusv1.GatewayReport{ErrorReason: "AclRuleMissing", Error: "it lacks a rule"}
 		}},
+		{"a gateway that does not know whether it is in Consul", "GatewayRegistered", "dc2", fail, "error", "start Consul", func(w *world) {
+			w.seen["dc2"].Gateways["dc2-g"] = &isthmusv1.GatewayReport{Registered: true, ErrorReason: "ConsulUnreachable", Error: "nothing answers"}
+		}},
 		{"a gateway that has not told", "GatewayRegistered", "dc2", unknown, "error", "", func(w *world) { delete(w.seen["dc2"].Gateways, "dc2-g") }},
 		{"a gateway without a WAN address", "GatewayAddress", "dc2", fail, "error", "-wan-address", func(w *world) {
 			inventoryOf(w, "dc2", func(i *isthmusv1.InventoryReport) { i.Gateways[0].WanAddress = "" })

@@ -90,6 +90,9 @@ func (x *exam) gatewayRegistered() []answer {
 		case !report.GetRegistered():
 			return fails(dc, "%s is not registered in Consul: %s", title(a), cmp.Or(report.GetError(), "it has not come to that yet")).
 				fixed("%s", fixOfRegistration(report.GetErrorReason())), true
+		case report.GetErrorReason() != "":
+			// What it did last may be undone by now.
+			return fails(dc, "%s cannot make sure that it stands in Consul: %s", title(a), report.GetError()).fixed("%s", fixOfRegistration(report.GetErrorReason())), true
 		}
 		return passes(dc, "%s stands in Consul as a mesh gateway", title(a)), true
 	})

@@ -34,7 +34,7 @@ func (s *DiagnosisService) RunDoctor(ctx context.Context, r *isthmusv1.RunDoctor
 	}
 	now := s.Now()
 	checks := doctor.Checks(v, doctor.Evidence{
-		Of: evidence.Doctor(v, s.Observations), Version: s.Version, Connections: connectionsOf(v), APITokens: visibleTokens(ctx, v),
+		Of: evidence.Doctor(v, s.Observations), Version: s.Version, Connections: s.connectionsOf(v, r.GetDatacenter()), APITokens: visibleTokens(ctx, v),
 	}, now, only...)
 	return doctor.Report(doctor.About(checks, r.GetDatacenter()), now), nil
 }
@@ -47,20 +47,6 @@ func visibleTokens(ctx context.Context, v *snapshot.View) []*isthmusv1.APIToken 
 		if caller.Role == auth.Admin || t.GetName() == caller.Name {
 			out = append(out, t)
 		}
-	}
-	return out
-}
-
-// connectionsOf are the verdicts on all peerings.
-func connectionsOf(v *snapshot.View) []*isthmusv1.Connection {
-	var out []*isthmusv1.Connection
-	for p := range resource.All[*isthmusv1.Peering](v, resource.KindPeering) {
-		status := p.GetStatus()
-		out = append(out, &isthmusv1.Connection{
-			Kind: resource.KindOf(p).Singular, Name: p.GetName(), A: p.GetSpec().GetAcceptor() + p.GetSpec().GetExternalAcceptor(),
-			B: p.GetSpec().GetDialer() + p.GetSpec().GetExternalDialer(), Verdict: status.GetVerdict(), Since: status.GetVerdictSince(),
-			Reason: status.GetReason(), Message: status.GetMessage(), Broken: status.GetBroken(),
-		})
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"strings"
 
 	"isthmus/explain"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -15,5 +16,6 @@ func (s *DiagnosisService) Explain(ctx context.Context, r *isthmusv1.ExplainRequ
 		return nil, err
 	}
 	now := s.Now()
-	return explain.Explain(v, explain.Evidence{Of: evidence.Explain(v, s.Observations, now), Connections: connectionsOf(v)}, r.GetSource(), r.GetDestination(), now)
+	_, datacenter, _ := strings.Cut(r.GetDestination(), "@")
+	return explain.Explain(v, explain.Evidence{Of: evidence.Explain(v, s.Observations, now), Connections: s.connectionsOf(v, datacenter)}, r.GetSource(), r.GetDestination(), now)
 }

@@ -1,0 +1,175 @@
+package connection
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"isthmus/fault"
+	"isthmus/peering"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
+// Kinds of connections.
+const (
+	KindPeering    = "peering"
+	KindFederation = "federation"
+)
+
+// Directions in which nothing arrives.
+const (
+	BrokenAToB = "a-to-b"
+	BrokenBToA = "b-to-a"
+	BrokenBoth = "both"
+)
+
+// Ids of evidence. They are stable.
+const (
+	EvidenceAgent       = "Agent"
+	EvidenceState       = "State"
+	EvidenceHeartbeat   = "Heartbeat"
+	EvidenceReceive     = "Receive"
+	EvidenceSend        = "Send"
+	EvidenceImports     = "ImportsMatch"
+	EvidenceCatalog     = "CatalogMatches"
+	EvidenceDialled     = "GatewayDialled"
+	EvidenceRoots       = "TrustRoots"
+	EvidencePeerID      = "PeerID"
+	EvidenceRead        = "Read"
+	EvidenceWANMember   = "WANMember"
+	EvidenceReplication = "ACLReplication"
+)
+
+// MaxConnections is how many are given at once: a federation of a thousand has half a million pairs, and whoever looks has to say which.
+const MaxConnections = 10000
+
+// calm is how long two reports have to be as they are before a difference between them counts: each agent looks at its catalog every 15 s
+// at the latest, and what a peer exports is there a moment later.
+const calm = 45 * time.Second
+
+// Evidence is what agents said last.
+type Evidence struct {
+	// Of is what is seen of a datacenter; the zero value when nothing is.
+	Of func(datacenter string) Seen
+	// Peering is what is known of both ends of a peering.
+	Peering func(p *isthmusv1.Peering) peering.Evidence
+}
+
+// Seen is what is seen of one datacenter. Reports of who is silent are the last that they sent; nil: none yet.
+type Seen struct {
+	// Online: an agent of it is heard of, last at HeardTime (zero: never).
+	Online     bool
+	HeardTime  time.Time
+	Inventory  *isthmusv1.InventoryReport
+	Federation *isthmusv1.FederationReport
+	// Services, which are as they are since ServicesTime.
+	Services     *isthmusv1.ServicesReport
+	ServicesTime time.Time
+}
+
+// Filter chooses connections; what is empty chooses all.
+type Filter struct {
+	Datacenter, Kind, Name, Verdict string
+}
+
+func (f Filter) wants(kind, name string) bool {
+	return (f.Kind == "" || f.Kind == kind) && (f.Name == "" || f.Name == name)
+}
+
+func (f Filter) touches(a, b string) bool {
+	return f.Datacenter == "" || f.Datacenter == a || f.Datacenter == b
+}
+
+// List are the connections that a filter chooses, by kind, name and datacenters. Refused: they are more than MaxConnections.
+func List(r resource.Reader, e Evidence, filter Filter, now time.Time) ([]*isthmusv1.Connection, error) {
+	l := look{r: r, e: e, now: now, filter: filter, seen: map[string]Seen{}}
+	for f := range resource.All[*isthmusv1.Federation](r, resource.KindFederation) {
+		if filter.wants(KindFederation, f.GetName()) {
+			l.federation(f)
+		}
+	}
+	for p := range resource.All[*isthmusv1.Peering](r, resource.KindPeering) {
+		spec := p.GetSpec()
+		a, b := cmp.Or(spec.GetAcceptor(), spec.GetExternalAcceptor()), cmp.Or(spec.GetDialer(), spec.GetExternalDialer())
+		if filter.wants(KindPeering, p.GetName()) && filter.touches(a, b) && l.room() {
+			l.add(l.peering(p, a, b))
+		}
+	}
+	if l.more {
+		return nil, fault.New(fault.Refused, "there are more than %d connections: choose those of one datacenter, or of one Peering or Federation", MaxConnections)
+	}
+	slices.SortFunc(l.out, func(x, y *isthmusv1.Connection) int {
+		return cmp.Or(cmp.Compare(x.GetKind(), y.GetKind()), cmp.Compare(x.GetName(), y.GetName()), cmp.Compare(x.GetA(), y.GetA()), cmp.Compare(x.GetB(), y.GetB()))
+	})
+	return l.out, nil
+}
+
+// look is one look at connections.
+type look struct {
+	r      resource.Reader
+	e      Evidence
+	now    time.Time
+	filter Filter
+	// seen is what was asked for already.
+	seen map[string]Seen
+	out  []*isthmusv1.Connection
+	// more: there are more than are given.
+	more bool
+}
+
+func (l *look) of(datacenter string) Seen {
+	if s, ok := l.seen[datacenter]; ok {
+		return s
+	}
+	var s Seen
+	if l.e.Of != nil {
+		s = l.e.Of(datacenter)
+	}
+	l.seen[datacenter] = s
+	return s
+}
+
+func (l *look) room() bool {
+	l.more = l.more || len(l.out) >= MaxConnections
+	return !l.more
+}
+
+func (l *look) add(c *isthmusv1.Connection) {
+	if l.filter.Verdict == "" || l.filter.Verdict == c.GetVerdict() {
+		l.out = append(l.out, c)
+	}
+}
+
+// facts gathers evidence.
+type facts []*isthmusv1.Evidence
+
+func (f *facts) add(id, datacenter, verdict string, since *timestamppb.Timestamp, format string, args ...any) {
+	*f = append(*f, &isthmusv1.Evidence{Id: id, Datacenter: datacenter, Verdict: verdict, Since: since, Message: fmt.Sprintf(format, args...)})
+}
+
+// word is a verdict of evidence: known, and then good or not.
+func word(known, good bool) string {
+	switch {
+	case !known:
+		return resource.CheckUnknown
+	case good:
+		return resource.CheckPass
+	}
+	return resource.CheckFail
+}
+
+// agent tells whether an end is heard of.
+func (f *facts) agent(datacenter string, online bool, heard time.Time) {
+	switch {
+	case heard.IsZero():
+		f.add(EvidenceAgent, datacenter, resource.CheckUnknown, nil, "no agent of %s has reported yet", datacenter)
+	case online:
+		f.add(EvidenceAgent, datacenter, resource.CheckPass, nil, "the agent of %s is heard of", datacenter)
+	default:
+		f.add(EvidenceAgent, datacenter, resource.CheckFail, timestamppb.New(heard), "the agent of %s is silent: what follows of it is the last that it saw", datacenter)
+	}
+}

@@ -1,0 +1,27 @@
+package evidence
+
+import (
+	"isthmus/connection"
+	"isthmus/peering"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/server/observation"
+)
+
+// Connection is what the agents of each datacenter said last, as far as it tells whether two of them are connected.
+func Connection(r resource.Reader, table *observation.Table) connection.Evidence {
+	return connection.Evidence{
+		Of: func(datacenter string) connection.Seen {
+			federated := seen(r, table, datacenter)
+			services, _ := table.Get(datacenter, observation.PartServices)
+			return connection.Seen{
+				Online: federated.Online, HeardTime: heardOfAny(r, table, datacenter), Inventory: federated.Inventory, Federation: federated.Federation,
+				Services: services.Services, ServicesTime: services.Received,
+			}
+		},
+		Peering: func(p *isthmusv1.Peering) peering.Evidence {
+			e, _ := Peering(r, table, p)
+			return e
+		},
+	}
+}

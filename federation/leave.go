@@ -97,8 +97,10 @@ func (j *judge) lost(datacenter string) bool {
 	if !ok {
 		return !j.seen[datacenter].Online
 	}
-	return !j.seen[datacenter].Online && dc.GetStatus().GetAgent() == resource.LivenessOffline &&
-		(dc.GetDeleteTime() != nil || j.now.Sub(dc.GetStatus().GetAgentSince().AsTime()) > lostAfter)
+	// Of one that is being removed the operator has said whether it is lost.
+	deleted := resource.Departing(dc) && dc.GetStatus().GetRemoval() == nil
+	return resource.Lost(dc) || !j.seen[datacenter].Online && dc.GetStatus().GetAgent() == resource.LivenessOffline &&
+		(deleted || j.now.Sub(dc.GetStatus().GetAgentSince().AsTime()) > lostAfter)
 }
 
 // dissolve is the primary's part in the deletion of its federation: it goes back last.

@@ -89,8 +89,9 @@ func judgeOf(r resource.Reader, f *isthmusv1.Federation, e Evidence, now time.Ti
 		j.next = proto.CloneOf(f.GetStatus())
 	}
 	for _, dc := range resource.SecondariesOf(r, f) {
-		// One that is being deleted leaves before.
-		if row, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, dc); !ok || row.GetDeleteTime() != nil {
+		// One that is being deleted leaves before; one that is being removed when that step has come, and at once while it is not in.
+		row, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, dc)
+		if !ok || resource.Departed(row, resource.StepFederation) || resource.Departing(row) && !resource.Engaged(resource.MemberOf(f, dc)) {
 			continue
 		}
 		j.wanted[dc] = true

@@ -53,6 +53,8 @@ type End struct {
 	BlindTime           time.Time
 	// Recipients are the age recipients of the datacenter's trusted agents.
 	Recipients []string
+	// Lost: the datacenter's Consul is gone for good, as an operator says, and this end with it.
+	Lost bool
 }
 
 // end is one end while it is judged.

@@ -101,7 +101,7 @@ func membersOf(r resource.Reader, group *isthmusv1.PeeringGroup) ([]string, map[
 	}
 	var members []string
 	for dc := range resource.Select(r, spec.GetDatacenters(), spec.GetSelector()) {
-		if dc.GetDeleteTime() != nil {
+		if resource.Departed(dc, resource.StepPeerings) {
 			// Its peerings have to go before it can.
 			continue
 		}

@@ -93,7 +93,7 @@ func (e end) seenNow(old *isthmusv1.PeeringEnd) *isthmusv1.PeeringEnd {
 }
 
 // Gone tells whether nothing is left of a deleted peering in any Consul, so that it can go: each end's agent said so, or
-// nobody ever began to make a token for it. An external end is its operator's to remove.
+// nobody ever began to make a token for it. An external end is its operator's to remove, and of a lost one nothing is awaited.
 func Gone(p *isthmusv1.Peering, e Evidence) bool {
 	if p.GetDeleteTime() == nil {
 		return false
@@ -101,6 +101,6 @@ func Gone(p *isthmusv1.Peering, e Evidence) bool {
 	if len(p.GetStatus().GetToken().GetLedger()) == 0 {
 		return true
 	}
-	return (p.GetSpec().GetExternalAcceptor() != "" || e.Acceptor.Report.GetDeleted()) &&
-		(p.GetSpec().GetExternalDialer() != "" || e.Dialer.Report.GetDeleted())
+	return (p.GetSpec().GetExternalAcceptor() != "" || e.Acceptor.Lost || e.Acceptor.Report.GetDeleted()) &&
+		(p.GetSpec().GetExternalDialer() != "" || e.Dialer.Lost || e.Dialer.Report.GetDeleted())
 }

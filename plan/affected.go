@@ -17,7 +17,7 @@ import (
 //	Peering        both ends
 //	Agent          its datacenter and its datacenter's peers, when it comes, goes or gains trust: they seal to it, and accept its
 //	               signature; its fleet decides whom its own datacenter seals to
-//	Datacenter     itself; with other labels, and when it comes or goes, its peers: selectors of exports choose among them
+//	Datacenter     itself; with other labels, and when it comes, goes or is on its way out, its peers: policies choose among them
 //	               with another address, trust domain or the like, those who route to it
 //	Gateway        its datacenter's peers, which route to it
 //	ServiceExport  its exporters, before and after
@@ -81,7 +81,8 @@ func Affected(r resource.Reader, before, after resource.Object) []string {
 }
 
 func relabelled(before, after resource.Object) bool {
-	return before == nil || after == nil || !maps.Equal(before.GetLabels(), after.GetLabels())
+	return before == nil || after == nil || !maps.Equal(before.GetLabels(), after.GetLabels()) ||
+		(before.GetDeleteTime() == nil) != (after.GetDeleteTime() == nil)
 }
 
 // retrusted tells whether others must look at an agent again. Most changes of an agent are its liveness.

@@ -12,9 +12,10 @@ import (
 
 // Exports is everything that isthmus wants exported in one datacenter: services and peers' names sorted, each service
 // once however many ServiceExports want it. Only peerings that exist and are not being deleted count: Consul would keep
-// an entry for a peer that is not there, and hand the service to whoever takes that name later.
+// an entry for a peer that is not there, and hand the service to whoever takes that name later. From and to a datacenter on its way out
+// nothing is exported.
 func Exports(r resource.Reader, datacenter string) *isthmusv1.ExportedServices {
-	dc, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, datacenter)
+	dc, ok := staying(r, datacenter)
 	if _, excluded := secondaries(r)[datacenter]; !ok || excluded {
 		return &isthmusv1.ExportedServices{}
 	}
@@ -51,8 +52,15 @@ func Exporters(r resource.Reader, export *isthmusv1.ServiceExport) iter.Seq[*ist
 	}
 }
 
+// chosen are the datacenters that an export chooses, those on their way out left out.
 func chosen(r resource.Reader, export *isthmusv1.ServiceExport) iter.Seq[*isthmusv1.Datacenter] {
-	return resource.Select(r, export.GetSpec().GetDatacenters(), export.GetSpec().GetSelector())
+	return func(yield func(*isthmusv1.Datacenter) bool) {
+		for dc := range resource.Select(r, export.GetSpec().GetDatacenters(), export.GetSpec().GetSelector()) {
+			if !resource.Departing(dc) && !yield(dc) {
+				return
+			}
+		}
+	}
 }
 
 // secondaries are the datacenters that are, or are about to be, secondaries of a federation, with its name.
@@ -96,7 +104,7 @@ func neighbours(r resource.Reader, datacenter string) []neighbour {
 		if spec.GetDialer() == datacenter {
 			other, name = spec.GetAcceptor(), spec.GetDialerPeerName()
 		}
-		if dc, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, other); ok {
+		if dc, ok := staying(r, other); ok {
 			out = append(out, neighbour{datacenter: dc, peerName: name})
 		}
 	}

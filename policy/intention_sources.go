@@ -201,7 +201,7 @@ func (f *finder) notConnected(at string, s *isthmusv1.IntentionSource, connected
 	}
 	var out []string
 	for dc := range resource.Select(f.c.r, s.GetDatacenters(), s.GetSelector()) {
-		if !connected[dc.GetName()] && !f.c.realm.has(dc.GetName()) {
+		if !connected[dc.GetName()] && !f.c.realm.has(dc.GetName()) && !resource.Departing(dc) {
 			out = append(out, dc.GetName())
 		}
 	}

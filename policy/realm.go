@@ -51,11 +51,11 @@ func realmOf(r resource.Reader, datacenter string) (realm, bool) {
 	return out, out.has(datacenter)
 }
 
-// realmWith is the realm of these datacenters, those that are not declared left out.
+// realmWith is the realm of these datacenters, those left out that are not declared, or on their way out.
 func realmWith(r resource.Reader, home, federation string, names []string) realm {
 	out := realm{home: home, federation: federation, peers: map[string]map[string]peer{}}
 	for _, name := range names {
-		if dc, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, name); ok {
+		if dc, ok := staying(r, name); ok {
 			out.members = append(out.members, dc)
 			out.peers[name] = peersOf(r, name)
 		}
@@ -63,17 +63,24 @@ func realmWith(r resource.Reader, home, federation string, names []string) realm
 	return out
 }
 
-// peersOf are a datacenter's peers by the names that its Consul has for them. A peering that is being deleted does not count.
+// staying is a datacenter that is declared and not on its way out.
+func staying(r resource.Reader, name string) (*isthmusv1.Datacenter, bool) {
+	dc, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, name)
+	return dc, ok && !resource.Departing(dc)
+}
+
+// peersOf are a datacenter's peers by the names that its Consul has for them. A peering that is being deleted does not count, nor a
+// datacenter on its way out.
 func peersOf(r resource.Reader, datacenter string) map[string]peer {
 	out := map[string]peer{}
 	for p := range resource.AllTouching[*isthmusv1.Peering](r, resource.KindPeering, datacenter) {
 		spec := p.GetSpec()
-		switch {
-		case p.GetDeleteTime() != nil:
-		case spec.GetAcceptor() == datacenter:
-			out[spec.GetAcceptorPeerName()] = peer{datacenter: spec.GetDialer(), peering: p}
-		default:
-			out[spec.GetDialerPeerName()] = peer{datacenter: spec.GetAcceptor(), peering: p}
+		name, other := spec.GetDialerPeerName(), spec.GetAcceptor()
+		if spec.GetAcceptor() == datacenter {
+			name, other = spec.GetAcceptorPeerName(), spec.GetDialer()
+		}
+		if _, ok := staying(r, other); p.GetDeleteTime() == nil && (ok || other == "") {
+			out[name] = peer{datacenter: other, peering: p}
 		}
 	}
 	return out

@@ -106,7 +106,7 @@ func (w waysOf) unreachable(field, selector string) {
 	}
 	var out []string
 	for dc := range resource.Select(w.c.r, nil, selector) {
-		if !slices.ContainsFunc(w.reachable, func(r *isthmusv1.Datacenter) bool { return r.GetName() == dc.GetName() }) {
+		if !resource.Departing(dc) && !slices.ContainsFunc(w.reachable, func(r *isthmusv1.Datacenter) bool { return r.GetName() == dc.GetName() }) {
 			out = append(out, dc.GetName())
 		}
 	}

@@ -27,6 +27,9 @@ func end(r resource.Reader, table *observation.Table, p *isthmusv1.Peering, data
 		return peering.End{}, ""
 	}
 	var out peering.End
+	if dc, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, datacenter); ok {
+		out.Lost = resource.Lost(dc)
+	}
 	for _, t := range recipients() {
 		out.Recipients = append(out.Recipients, t.GetAttestation().GetAgeRecipient())
 	}

@@ -313,27 +313,30 @@ func writeExports(t testing.TB, c *consultest.Cluster, services []*isthmusv1.Exp
 	c.Do(http.MethodPut, "/v1/config", map[string]any{"Kind": "exported-services", "Name": "default", "Services": list}, nil)
 }
 
-// takesTraffic writes a compiled entry as a human would, and reads it back.
-func takesTraffic(r *rapid.T, t testing.TB, c *consultest.Cluster, entry *isthmusv1.ConfigEntry) {
+// bodyOf is a compiled entry as a human would write it.
+func bodyOf(t testing.TB, entry *isthmusv1.ConfigEntry) map[string]any {
 	t.Helper()
-	want := map[string]any{}
+	body := map[string]any{"Kind": entry.GetKind(), "Name": entry.GetName()}
 	for _, p := range entry.GetParts() {
 		var value any
 		if err := json.Unmarshal([]byte(p.GetValue()), &value); err != nil {
-			r.Fatalf("%s: %v", p.GetValue(), err)
+			t.Fatalf("%s: %v", p.GetValue(), err)
 		}
-		switch p.GetKey() {
+		switch key := p.GetKey(); key {
 		case "failover/*":
-			want["Failover"] = map[string]any{"*": value}
+			body["Failover"] = map[string]any{"*": value}
 		default:
-			want[strings.ToUpper(p.GetKey()[:1])+p.GetKey()[1:]] = value
+			body[strings.ToUpper(key[:1])+key[1:]] = value
 		}
 	}
-	body := map[string]any{"Kind": entry.GetKind(), "Name": entry.GetName()}
-	for key, value := range want {
-		body[key] = value
-	}
-	if err := c.Call(t.Context(), http.MethodPut, "/v1/config", body, nil); err != nil {
+	return body
+}
+
+// takesTraffic writes a compiled entry, and reads it back.
+func takesTraffic(r *rapid.T, t testing.TB, c *consultest.Cluster, entry *isthmusv1.ConfigEntry) {
+	t.Helper()
+	want := bodyOf(t, entry)
+	if err := c.Call(t.Context(), http.MethodPut, "/v1/config", want, nil); err != nil {
 		r.Fatalf("Consul refuses %v: %v", entry, err)
 	}
 	back := map[string]any{}

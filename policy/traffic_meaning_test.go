@@ -133,11 +133,10 @@ func (m meaning) spot(service string, t *isthmusv1.TrafficTarget) (spot, bool) {
 	return m.where(cmp.Or(t.GetService(), service), t.GetDatacenter(), t.GetPeer(), spot{datacenter: m.caller})
 }
 
-// target is where one target's calls go. Without a place, or where the caller's datacenter is alone, it is the service's own shares.
+// target is where one target's calls go. Without a place, it is the service's own shares.
 func (m meaning) target(service string, t *isthmusv1.TrafficTarget, shares bool) node {
 	at, _ := m.spot(service, t)
-	named := t.GetDatacenter() != "" && len(m.members) > 1 || at.peer != ""
-	if shares && !named {
+	if shares && t.GetDatacenter() == "" && t.GetPeer() == "" {
 		return m.share(at.service)
 	}
 	return m.end(at)
@@ -150,36 +149,19 @@ func (m meaning) share(service string) node {
 		return m.end(spot{service: service, datacenter: m.caller})
 	}
 	var out node
-	var own []string // a target that comes again has its share added up
 	for _, s := range spec.GetSplit() {
-		at, _ := m.spot(service, s.GetTarget())
-		key := at.String()
-		if s.GetTarget().GetDatacenter() != "" && len(m.members) > 1 {
-			key += " by name"
-		}
-		if i := slices.Index(own, key); i >= 0 {
-			out.weights[i] += s.GetWeight()
-			continue
-		}
-		own = append(own, key)
 		out.weights = append(out.weights, s.GetWeight())
-		out.next = append(out.next, m.target(service, s.GetTarget(), at.service != service))
+		out.next = append(out.next, m.target(service, s.GetTarget(), cmp.Or(s.GetTarget().GetService(), service) != service))
 	}
 	return flat(out)
 }
 
-// splits tells whether a spec has shares that all can be reached, and that are not all the service's own.
+// splits tells whether a spec has shares that all can be reached.
 func (m meaning) splits(spec *isthmusv1.TrafficPolicySpec) bool {
-	all := true
-	for _, s := range spec.GetSplit() {
-		at, ok := m.spot(spec.GetService(), s.GetTarget())
-		if !ok {
-			return false
-		}
-		own := at == (spot{service: spec.GetService(), datacenter: m.caller}) && (s.GetTarget().GetDatacenter() == "" || len(m.members) == 1)
-		all = all && own
-	}
-	return len(spec.GetSplit()) > 0 && !all
+	return len(spec.GetSplit()) > 0 && !slices.ContainsFunc(spec.GetSplit(), func(s *isthmusv1.TrafficSplit) bool {
+		_, ok := m.spot(spec.GetService(), s.GetTarget())
+		return !ok
+	})
 }
 
 // flat has the shares of a share's share.

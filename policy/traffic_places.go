@@ -13,8 +13,8 @@ import (
 // place is where a target is, as the realm's Consul names it; with neither datacenter nor peer it is the caller's own datacenter.
 type place struct {
 	datacenter, peer string
-	// suffix of the virtual services that stand for services there: at-dc2, whether it is a datacenter of the federation or a peer; or
-	// via-acme for an external peer.
+	// suffix of the virtual services that stand for services there: at-dc2, whether it is the caller's own, one of the federation or a peer;
+	// via-acme for an external peer. Empty where none is named.
 	suffix string
 }
 
@@ -78,10 +78,11 @@ func (w waysOf) datacenter(field string, dc *isthmusv1.Datacenter) (place, bool)
 	m := w.c.realm
 	name := dc.GetName()
 	if m.has(name) {
-		if len(m.members) == 1 {
-			return place{}, true
+		at := place{suffix: "at-" + name}
+		if len(m.members) > 1 {
+			at.datacenter = consulDatacenter(dc)
 		}
-		return place{datacenter: consulDatacenter(dc), suffix: "at-" + name}, true
+		return at, true
 	}
 	peers, lacking := map[string]bool{}, []string(nil)
 	for _, member := range m.members {

@@ -150,10 +150,15 @@ func TestTraffic(t *testing.T) {
 			`service-defaults/api-via-acme protocol "grpc"`, fmt.Sprintf(redirects, "api-via-acme", `"Peer":"acme"`), fmt.Sprintf(splitsShare, "api-via-acme"),
 		}, nil},
 		{
-			"a share of one's own is one", exports, `datacenters: [dc1], split: [{weight: 33.33}, {weight: 33.33, target: {datacenter: dc1}}, {weight: 33.34, target: {service: api-v2}}]`, "dc1",
-			[]string{`service-splitter/api splits [{"Weight":66.66},{"Weight":33.34,"Service":"api-v2"}]`}, nil,
+			"a place of one's own", exports, `datacenters: [dc1], split: [{weight: 33.33}, {weight: 33.33, target: {datacenter: dc1}}, {weight: 33.34, target: {service: api-v2}}]`, "dc1",
+			[]string{
+				fmt.Sprintf(speaksHTTP, "api-at-dc1"), `service-resolver/api-at-dc1 redirect {"Service":"api"}`,
+				`service-splitter/api splits [{"Weight":33.33},{"Weight":33.33,"Service":"api-at-dc1"},{"Weight":33.34,"Service":"api-v2"}]`,
+			}, nil,
 		},
-		{"all of it one's own", nil, `datacenters: [dc1], split: [{weight: 50}, {weight: 50, target: {datacenter: dc1}}]`, "dc1", nil, nil},
+		{"failover of what goes elsewhere at first", exports, `datacenters: [dc1], failover: [{datacenters: [dc1, dc2]}], split: [{weight: 90}, {weight: 10, target: {datacenter: dc2}}]`, "dc1", []string{
+			fmt.Sprintf(speaksHTTP, "api-at-dc2"), targets(`{"Service":"api"}`, peer2), fmt.Sprintf(redirects, "api-at-dc2", `"Peer":"dc2"`), fmt.Sprintf(splitsShare, "api-at-dc2"),
+		}, nil},
 		{"a share for who is not connected", nil, `datacenters: [dc2], split: [{weight: 90}, {weight: 10, target: {datacenter: dc3}}]`, "dc2", nil, []string{"NotConnected spec.split[1].target"}},
 
 		{"routes", exports, `datacenters: [dc1], routes: [

@@ -3,7 +3,6 @@ package policy
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -75,7 +74,7 @@ type protocolValue string
 // defaultProtocol is what a service with a split or routes speaks unless its policy says otherwise.
 const defaultProtocol = "http"
 
-// ways compiles one policy at a time.
+// waysOf compiles one policy.
 type waysOf struct {
 	*wayfinder
 	p       *isthmusv1.TrafficPolicy
@@ -157,15 +156,15 @@ func (w waysOf) redirect() way {
 	return out
 }
 
-// destination is the service by whose name splitters and routers, which know no datacenters and peers, call a target: the real one where
-// it is the caller's own datacenter, and one that stands for it elsewhere, with what makes it do so.
+// destination is the service by whose name splitters and routers, which know no datacenters and peers, call a target: where a place is
+// named, one that stands for it there, with what makes it do so. The splitter and the router are the same then however places are connected.
 func (w waysOf) destination(field string, t *isthmusv1.TrafficTarget) (name, namespace string, virtual []part, ok bool) {
 	if w.lacksNamespace(field+".namespace", t.GetNamespace()) {
 		return "", "", nil, false
 	}
 	service, namespace := cmp.Or(t.GetService(), w.service()), cmp.Or(t.GetNamespace(), w.namespace())
 	at, ok := w.place(field, service, namespace, t)
-	if !ok || at.own() {
+	if !ok || at.suffix == "" {
 		return service, namespace, nil, ok
 	}
 	name = service + "-" + at.suffix
@@ -198,26 +197,15 @@ func (w waysOf) split() way {
 	complete := true
 	for i, s := range w.p.GetSpec().GetSplit() {
 		name, namespace, more, ok := w.destination(fmt.Sprintf("spec.split[%d].target", i), s.GetTarget())
-		if !ok {
-			complete = false
-			continue
-		}
-		virtual = append(virtual, more...)
-		service, spelled := w.named(name, namespace)
+		complete = complete && ok
 		steps, _ := resource.WeightSteps(s.GetWeight())
-		// Consul refuses the same destination twice: the caller's own datacenter may be named beside none at all.
-		k := slices.IndexFunc(shares, func(v splitValue) bool { return v.Service == service && v.Namespace == spelled })
-		if k < 0 {
-			k = len(shares)
-			shares = append(shares, splitValue{Service: service, Namespace: spelled})
-		}
-		sum, _ := resource.WeightSteps(shares[k].Weight)
-		shares[k].Weight = float64(sum+steps) / 100
+		share := splitValue{Weight: float64(steps) / 100}
+		share.Service, share.Namespace = w.named(name, namespace)
+		shares, virtual = append(shares, share), append(virtual, more...)
 	}
-	if !complete || len(shares) == 0 || len(shares) == 1 && shares[0].Service == "" {
-		return out
+	if complete && len(shares) > 0 {
+		out.parts = append(w.own(KindSplitter, keySplits, shares), virtual...)
 	}
-	out.parts = append(w.own(KindSplitter, keySplits, shares), virtual...)
 	return out
 }
 

@@ -20,6 +20,8 @@ const (
 	ReasonPeerAmbiguous = "PeerAmbiguous"
 	// ReasonNeedsEnterprise: a namespace, in a Consul that has none.
 	ReasonNeedsEnterprise = "NeedsEnterprise"
+	// ReasonTooMany: Consul's Meta has no room to mark so many parts of one config entry.
+	ReasonTooMany = "TooMany"
 	// ReasonNotConnected: a source or a target is in a datacenter that is neither in the federation nor a peer. It will be when it is.
 	ReasonNotConnected = "NotConnected"
 	// ReasonNotExported: a target is a peer to whom nothing exports the service.

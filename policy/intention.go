@@ -27,9 +27,11 @@ func (c *compilation) intentionsOf(all iter.Seq[*isthmusv1.Intention]) {
 			wants = append(wants, c.wantsOf(i, destination)...)
 		}
 	}
-	for _, group := range grouped(c.oneSpelling(wants)) {
+	groups := grouped(c.oneSpelling(wants))
+	for _, group := range groups {
 		c.settle(group)
 	}
+	c.tooMany(groups)
 }
 
 // checkIntention finds what stands against an Intention in the fleet as it is wanted.
@@ -269,6 +271,39 @@ func denial(group []want) sourceValue {
 	out := group[0].source
 	out.Action, out.Permissions, out.Description = resource.ActionDeny, nil, ""
 	return out
+}
+
+// maxSources is how many sources of isthmus's one entry may have: an agent marks each with 16 bytes in the entry's Meta, which Consul limits to
+// 64 values of 512 bytes, and a few of these are left to others.
+const maxSources = 1800
+
+// tooMany notes with each Intention of an entry that it would have more sources than can be marked.
+func (c *compilation) tooMany(groups [][]want) {
+	type place struct{ namespace, name string }
+	sources, intentions := map[place]int{}, map[place]map[string]bool{}
+	for _, group := range groups {
+		namespace, name := group[0].entry()
+		at := place{namespace, name}
+		sources[at]++
+		if intentions[at] == nil {
+			intentions[at] = map[string]bool{}
+		}
+		for _, w := range group {
+			intentions[at][policyName(w.intention)] = true
+		}
+	}
+	for at, n := range sources {
+		if n <= maxSources {
+			continue
+		}
+		for name := range intentions[at] {
+			c.problem(name, &isthmusv1.PolicyProblem{
+				Reason: ReasonTooMany, Field: "spec.sources", Datacenter: c.realm.home,
+				Message: fmt.Sprintf("%s/%s in %s would have %d sources, and Consul's Meta has room to mark %d as isthmus's", KindIntentions, at.name, c.realm.home, n, maxSources),
+				Fix:     "name fewer datacenters, or * in place of single services",
+			})
+		}
+	}
 }
 
 // contradiction notes with each Intention of a group who says otherwise.

@@ -394,3 +394,21 @@ func TestNamespacesNeedEnterprise(t *testing.T) {
 		}
 	}
 }
+
+// An entry holds as many sources as can be marked: one more is refused.
+func TestTooManySourcesAreRefused(t *testing.T) {
+	t.Parallel()
+	for n, refused := range map[int]bool{1800: false, 1801: true} {
+		var sources []string
+		for i := range n {
+			sources = append(sources, fmt.Sprintf("web%d=allow", i))
+		}
+		a, b := intention("a", "api@dc1", sources[:1000]...), intention("b", "api@dc1", sources[1000:]...)
+		f := fleet()
+		f.Put(a, b)
+		v := policy.Check(f, b)
+		if (len(v) == 1 && v[0].Reason == policy.ReasonTooMany) != refused || len(v) > 1 {
+			t.Errorf("%d sources: %v", n, v)
+		}
+	}
+}

@@ -94,13 +94,14 @@ func (m *mender) mend(ctx context.Context, newest func() *isthmusv1.DesiredState
 		return l.report
 	}
 	m.wish(item)
+	version := m.shelf.now() // before anything is looked at: what comes meanwhile is for the next look
 	jobs, err := m.jobs(ctx, correct)
 	if err != nil {
 		m.last = lastMend{}
 		return &isthmusv1.PolicyReport{ErrorReason: reasonOf(err), Error: messageOf(err), Drifts: slices.Clone(m.drifts)}
 	}
 	m.run(ctx, jobs, correct)
-	return m.conclude(jobs, item, correct)
+	return m.conclude(jobs, lastMend{item: item, correct: correct, version: version})
 }
 
 // wish decodes what is wanted, once.
@@ -290,9 +291,9 @@ func (m *mender) compare(j *job, list consul.EntryList) {
 }
 
 // conclude remembers what is isthmus's now, and makes the report.
-func (m *mender) conclude(jobs []*job, item *isthmusv1.ConfigEntries, correct bool) *isthmusv1.PolicyReport {
+func (m *mender) conclude(jobs []*job, look lastMend) *isthmusv1.PolicyReport {
 	report := &isthmusv1.PolicyReport{}
-	m.last = lastMend{item: item, correct: correct, version: m.shelf.now()}
+	m.last = look
 	for _, j := range jobs {
 		if j.err != nil {
 			m.last.again = m.now().Add(refusedPause)
@@ -352,7 +353,7 @@ func refusalOf(err error) (reason, message, fix string) {
 	switch found := protocols.FindStringSubmatch(p.Text); {
 	case found != nil:
 		service := cmp.Or(found[1], found[2])
-		return reasonNeedsHTTP, message, "set Protocol of service-defaults/" + service + ", of all services that the entry is about, to the same: http, http2 or grpc"
+		return reasonNeedsHTTP, message, "write service-defaults/" + service + " with Protocol http, or, when it speaks http2 or grpc, say spec.protocol of the TrafficPolicy"
 	case p.Reason == consul.RuleMissing:
 		return reason, message, "give the agent's token the rules that isthmus agent policy --for intentions and --for traffic print"
 	}

@@ -91,6 +91,7 @@ func (c *census) take(ctx context.Context) *isthmusv1.EntriesReport {
 	if c.last != nil && c.last.GetErrorReason() == "" && c.version == c.shelf.now() {
 		return c.last
 	}
+	version := c.shelf.now()
 	report := &isthmusv1.EntriesReport{}
 	size := 0
 	for _, kind := range reportedKinds() {
@@ -118,7 +119,7 @@ func (c *census) take(ctx context.Context) *isthmusv1.EntriesReport {
 	slices.SortFunc(report.Entries, func(a, b *isthmusv1.ReportedEntry) int {
 		return cmp.Or(cmp.Compare(a.GetKind(), b.GetKind()), cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
 	})
-	c.version, c.last = c.shelf.now(), report
+	c.version, c.last = version, report
 	return report
 }
 

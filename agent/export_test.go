@@ -202,6 +202,11 @@ func (m *Mender) Mend(ctx context.Context, state *isthmusv1.DesiredState) (*isth
 		return nil, nil, err
 	}
 	errMesh := m.r.reconcileMesh(ctx, state, self)
+	for _, kind := range policyKinds() {
+		if _, err := m.m.shelf.refresh(ctx, kind); err != nil { // which watches do otherwise
+			return nil, nil, err
+		}
+	}
 	policies := m.m.mend(ctx, newest, self)
 	exports := m.r.reconcileExports(ctx, newest, self)
 	return policies, exports, errors.Join(errMesh, m.r.reconcileProxyDefaults(ctx, state))

@@ -230,6 +230,9 @@ func mergeExports(e consul.Entry, w exportsWish) (mergeResult, error) {
 		result.entry, result.remove = e, true
 		return result, nil
 	}
+	if len(next) == 0 {
+		delete(meta, metaCreated) // what is left is somebody else's
+	}
 	e.SetMeta(meta)
 	if e.Body["Services"] != nil || len(services) > 0 {
 		e.Body["Services"] = services

@@ -93,6 +93,9 @@ func mergeMesh(e consul.Entry, want *bool, correct bool) (mergeResult, error) {
 	if want == nil && len(meta) == 1 && meta[metaCreated] != "" && through(e.Body) == "" && onlyMeta(e.Body) {
 		return mergeResult{entry: e, remove: true}, nil
 	}
+	if want == nil {
+		delete(meta, metaCreated) // what is left is somebody else's
+	}
 	e.SetMeta(meta)
 	after, err := json.Marshal(e.Body)
 	if err != nil {

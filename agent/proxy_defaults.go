@@ -87,6 +87,9 @@ func mergeProxyDefaults(e consul.Entry, want string, correct bool) (mergeResult,
 	if want == "" && len(meta) == 1 && meta[metaCreated] != "" && gatewayMode(e.Body) == "" && onlyProxyDefaults(e.Body) {
 		return mergeResult{entry: e, remove: true}, nil
 	}
+	if want == "" {
+		delete(meta, metaCreated) // what is left is somebody else's
+	}
 	e.SetMeta(meta)
 	after, err := json.Marshal(e.Body)
 	if err != nil {

@@ -3,6 +3,7 @@ package policy
 import (
 	"iter"
 	"slices"
+	"strings"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -105,9 +106,10 @@ func servicesOf(o resource.Object) []string {
 	return nil
 }
 
-// meet tells whether two lists of services have one in common; * is every service.
+// meet tells whether two lists of services have one in common; * is every service. Consul has one config entry for names that differ in
+// capitals only.
 func meet(a, b []string) bool {
 	return slices.ContainsFunc(a, func(name string) bool {
-		return name == resource.AnyService || slices.Contains(b, name)
+		return name == resource.AnyService || slices.ContainsFunc(b, func(other string) bool { return strings.EqualFold(name, other) })
 	})
 }

@@ -281,7 +281,7 @@ func whateverTrafficCompiles(t *testing.T, c *consultest.Cluster) {
 				if e.GetKind() == kind {
 					written++
 					kinds[kind]++
-					takesTraffic(r, t, c, e)
+					takesTraffic(t, r, c, e)
 				}
 			}
 		}
@@ -333,7 +333,7 @@ func bodyOf(t testing.TB, entry *isthmusv1.ConfigEntry) map[string]any {
 }
 
 // takesTraffic writes a compiled entry, and reads it back.
-func takesTraffic(r *rapid.T, t testing.TB, c *consultest.Cluster, entry *isthmusv1.ConfigEntry) {
+func takesTraffic(t testing.TB, r *rapid.T, c *consultest.Cluster, entry *isthmusv1.ConfigEntry) {
 	t.Helper()
 	want := bodyOf(t, entry)
 	if err := c.Call(t.Context(), http.MethodPut, "/v1/config", want, nil); err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -72,9 +73,7 @@ func (g *graph) add(w way) *refusal {
 	if r != nil {
 		return r
 	}
-	for node, by := range seen {
-		g.exported[node] = by
-	}
+	maps.Copy(g.exported, seen)
 	for _, p := range w.parts {
 		g.parts[p.node()] = append(g.parts[p.node()], placed{p, w.field})
 	}

@@ -1,0 +1,106 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
+// What isthmus doctor finds is proven on real Consul servers: each check below is made to fail as it does in a datacenter, and what it names
+// as the fix makes it pass. Some cannot be had here, and have table tests (package doctor) and, where that is named, others:
+//
+//   - AgentVersion, ConsulVersionSkew, ConsulVersion: there is one isthmus and one Consul to run.
+//   - AgentCertificate: a certificate lives for a day; the server's clock is moved for it in package server.
+//   - HeldRemovals: needs a restored store; package agent has what agents hold, and package inventory what is shown of it.
+//   - NoPartition: Consul Enterprise. KubernetesAPIReachable: nothing runs pods here.
+//   - OnePrimary, OneFederation, NoPeeringInside, ConsulNameUnique, DomainAlike, ACLsAlike, GossipAlike, TLSEnabled, ConnectEnabled: a
+//     federation with one of these is refused, or its servers would not start together; package federation has each rule.
+//   - BundleCurrent: passes through "under way" in each join. LossAccepted: TestJoinOfARunningDatacenter accepts what its text names.
+//   - SecondaryReachesPrimary: a world whose networks are cut is TestCausesAfterTheJoin's; it is the same probe as GatewayReachable's.
+//   - ServerReachable, TokenAccepted, LocalClock: package cmd/isthmus.
+
+// Finds waits until doctor finds that a check is so of a datacenter (or of none), with words in its message or fix; what it found.
+func (f *Fleet) Finds(id, datacenter, verdict string, words ...string) *isthmusv1.DoctorCheck {
+	f.t.Helper()
+	var found *isthmusv1.DoctorCheck
+	f.Eventually(fmt.Sprintf("doctor finds that %s is %s in %q", id, verdict, datacenter), func() error {
+		report, err := f.Client.Doctor(f.t.Context(), []string{id}, "")
+		if err != nil {
+			return err
+		}
+		for _, c := range report.GetChecks() {
+			if c.GetDatacenter() == datacenter && c.GetVerdict() == verdict && containsAll(c.GetMessage()+" "+c.GetFix(), words...) {
+				found = c
+				return nil
+			}
+		}
+		return fmt.Errorf("it finds %v", report.GetChecks())
+	})
+	return found
+}
+
+// Passes waits until everything that doctor finds on checks passes.
+func (f *Fleet) Passes(ids ...string) {
+	f.t.Helper()
+	f.Eventually("doctor finds that all is well with "+strings.Join(ids, ", "), func() error {
+		report, err := f.Client.Doctor(f.t.Context(), ids, "")
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if !slices.ContainsFunc(report.GetChecks(), func(c *isthmusv1.DoctorCheck) bool { return c.GetId() == id }) {
+				return fmt.Errorf("%s is not asked", id)
+			}
+		}
+		if report.GetFailed()+report.GetUnknown() > 0 {
+			return fmt.Errorf("%v", report.GetChecks()[0])
+		}
+		return nil
+	})
+}
+
+// Well waits until isthmus doctor ends with 0, as a script would.
+func (f *Fleet) Well() {
+	f.t.Helper()
+	if out, problem, code := f.Run("doctor", "--wait", "80s"); code != 0 {
+		f.t.Fatalf("isthmus doctor ends with %d\n%s%s", code, out, problem)
+	}
+}
+
+// rewrite gives an ACL policy of a datacenter other rules.
+func (d *Datacenter) rewrite(policy, rules string) {
+	d.f.t.Helper()
+	var at struct{ ID string }
+	d.Do(http.MethodGet, "/v1/acl/policy/name/"+policy, nil, &at)
+	d.Do(http.MethodPut, "/v1/acl/policy/"+at.ID, map[string]any{"Name": policy, "Rules": rules}, nil)
+}
+
+// lacking are rules but for those of one line.
+func lacking(rules, line string) string {
+	var out []string
+	for text := range strings.Lines(rules) {
+		if !strings.HasPrefix(text, line) {
+			out = append(out, text)
+		}
+	}
+	return strings.Join(out, "")
+}
+
+const (
+	finds  = resource.CheckFail
+	passes = resource.CheckPass
+	nobody = resource.CheckUnknown
+)
+
+// severity fails the test when a finding is not that severe.
+func severity(t *testing.T, c *isthmusv1.DoctorCheck, want string) {
+	t.Helper()
+	if c.GetSeverity() != want {
+		t.Errorf("%s is of severity %s, want %s: %s", c.GetId(), c.GetSeverity(), want, c.GetMessage())
+	}
+}

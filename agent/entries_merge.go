@@ -171,7 +171,10 @@ func (m *merger) put(p wishedPart) (changed bool) {
 		if !known {
 			was = p.value
 		}
-		return m.drifted(p, was, found, mark)
+		if !ours {
+			mark.before = emptyForm(m.wish.kind, m.entry.Body, p.key)
+		}
+		return m.drifted(p, was, found, mark, ours)
 	case there:
 		if known {
 			m.out.drifts = append(m.out.drifts, partDrift{key: p.key, wanted: was, found: found})
@@ -183,10 +186,10 @@ func (m *merger) put(p wishedPart) (changed bool) {
 }
 
 // drifted deals with a part of isthmus's that somebody changed or took out.
-func (m *merger) drifted(p wishedPart, was, found any, mark ownedPart) (changed bool) {
+func (m *merger) drifted(p wishedPart, was, found any, mark ownedPart, ours bool) (changed bool) {
 	if !m.correct {
 		m.out.drifts = append(m.out.drifts, partDrift{key: p.key, wanted: was, found: found})
-		if mark != (ownedPart{}) {
+		if ours {
 			m.next.mark(p.key, mark)
 		}
 		m.out.written[p.key] = was

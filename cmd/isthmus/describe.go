@@ -45,18 +45,23 @@ func (p Program) describeCommand() *cobra.Command {
 		if err != nil && fault.CodeOf(err) != fault.Denied {
 			return err
 		}
-		return p.describe(kind, o, events)
+		row, err := connectionOf(ctx, c, o)
+		if err != nil {
+			return err
+		}
+		return p.describe(kind, o, row, events)
 	})
 	return cmd
 }
 
-func (p Program) describe(kind resource.Kind, o resource.Object, events []*isthmusv1.Event) error {
+// describe shows all about one resource; row is the verdict on a peering with its evidence, nil for anything else.
+func (p Program) describe(kind resource.Kind, o resource.Object, row *isthmusv1.Connection, events []*isthmusv1.Event) error {
 	p.printf("%s %s\n\n", kind.Name, o.GetName())
 	p.describeMetadata(o)
 	status := proto.Clone(resource.Status(o))
 	sections := []func() error{
 		func() error { return p.section("Spec", resource.Spec(o)) },
-		func() error { return p.describePeering(o) },
+		func() error { return p.describePeering(o, row) },
 		func() error { return p.describeFederation(o) },
 		func() error { return p.describePolicy(o) },
 		func() error { return p.section("Status", withoutTables(status)) },
@@ -161,61 +166,6 @@ func conditionsOf(status proto.Message) []*isthmusv1.Condition {
 func (p Program) titledTable(title string, header []string, rows [][]string) error {
 	p.printf("\n%s:\n", title)
 	return p.table(header, rows)
-}
-
-// describePeering shows the evidence of both ends side by side, and the ledger of tokens.
-func (p Program) describePeering(o resource.Object) error {
-	peering, ok := o.(*isthmusv1.Peering)
-	if !ok {
-		return nil
-	}
-	status := peering.GetStatus()
-	var rows [][]string
-	for _, end := range []struct {
-		role string
-		*isthmusv1.PeeringEnd
-		external string
-	}{
-		{"acceptor", status.GetAcceptor(), peering.GetSpec().GetExternalAcceptor()},
-		{"dialer", status.GetDialer(), peering.GetSpec().GetExternalDialer()},
-	} {
-		if end.external != "" {
-			rows = append(rows, []string{end.role, end.external, "-", "not seen: external", "-", "-", "-", "-"})
-			continue
-		}
-		rows = append(rows, []string{
-			end.role, dash(end.GetDatacenter()), dash(end.GetState()), seenText(end.PeeringEnd), dash(end.GetHeartbeat()),
-			fmt.Sprintf("%d/%d", end.GetImportedServices(), end.GetExportedServices()), dash(end.GetPeerId()),
-			dash(strings.TrimPrefix(end.GetErrorReason()+" "+end.GetError(), " ")),
-		})
-	}
-	header := []string{"END", "DATACENTER", "STATE", "SEEN", "HEARTBEAT", "IMPORTED/EXPORTED", "PEER-ID", "ERROR"}
-	if err := p.titledTable("Ends", header, rows); err != nil || len(status.GetToken().GetLedger()) == 0 {
-		return err
-	}
-	rows = nil
-	for _, e := range status.GetToken().GetLedger() {
-		rows = append(rows, []string{
-			fmt.Sprint(e.GetGeneration()), dash(e.GetOutcome()), by(e.GetMadeBy(), e.GetMakeTime()),
-			by(e.GetDeliveredTo(), e.GetDeliverTime()), by(e.GetUsedBy(), e.GetUseTime()),
-		})
-	}
-	return p.titledTable("Tokens", []string{"GENERATION", "OUTCOME", "MADE", "DELIVERED", "USED"}, rows)
-}
-
-func seenText(end *isthmusv1.PeeringEnd) string {
-	if end.GetSeen() {
-		return "yes"
-	}
-	return "no"
-}
-
-// by tells who did something, and when.
-func by(who string, at *timestamppb.Timestamp) string {
-	if who == "" {
-		return "-"
-	}
-	return who + " " + at.AsTime().UTC().Format(time.RFC3339)
 }
 
 func dash(s string) string {

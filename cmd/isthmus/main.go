@@ -137,7 +137,7 @@ The server is named by ISTHMUS_ADDR (default http://127.0.0.1:8700), the API tok
 	add(groupRun, p.serverCommand(), p.agentCommand(), p.gatewayCommand(), p.demoCommand(), p.storeCommand())
 	add(groupResources, p.applyCommand(), p.getCommand(), p.describeCommand(), p.deleteCommand(), p.exportCommand(),
 		p.statusCommand(), p.eventsCommand(), p.peeringCommand(), p.federationCommand(), p.membersCommand(),
-		p.reachabilityCommand(), p.doctorCommand(), p.servicesCommand(), p.explainCommand(), p.datacenterCommand(), p.adoptCommand())
+		p.connectionsCommand(), p.reachabilityCommand(), p.doctorCommand(), p.servicesCommand(), p.explainCommand(), p.datacenterCommand(), p.adoptCommand())
 	add(groupTrust, p.fleetCommand(), p.joinTokenCommand(), p.apiTokenCommand(), p.bundleCommand())
 	root.AddCommand(p.versionCommand())
 	explainArguments(root)

@@ -111,6 +111,8 @@ func TestOutput(t *testing.T) {
 		"get-nothing":          {args: []string{"get"}, code: 1},
 		"get-bad-form":         {args: []string{"get", "peerings", "-o", "xml"}, code: 1},
 		"peering-list":         {args: []string{"peering", "list"}},
+		"connections":          {args: []string{"connections"}, code: 2},
+		"connections-wide":     {args: []string{"connections", "-o", "wide", "--verdict", "stale"}, code: 2},
 		"describe-peering":     {args: []string{"describe", "peering", "demo-dc1-dc2"}},
 		"describe-intention":   {args: []string{"describe", "intention", "api-from-web"}},
 		"describe-posture":     {args: []string{"describe", "datacenter", "dc1"}},

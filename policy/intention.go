@@ -39,6 +39,7 @@ func checkIntention(r resource.Reader, i *isthmusv1.Intention) []fault.Violation
 	var problems []*isthmusv1.PolicyProblem
 	for _, m := range realmsOf(r, i, wantedRealm) {
 		c := newCompilation(r, m)
+		c.quiet = true
 		c.intentionsOf(sameDestination(r, i))
 		problems = append(problems, c.problems[policyName(i)]...)
 	}
@@ -52,6 +53,7 @@ func checkIntentionFederation(r resource.Reader, f *isthmusv1.Federation) []faul
 		return nil
 	}
 	c := newCompilation(r, m)
+	c.quiet = true
 	c.intentions()
 	var out []fault.Violation
 	for i := range resource.All[*isthmusv1.Intention](r, resource.KindIntention) {

@@ -14,6 +14,9 @@ type prospect struct {
 	view *snapshot.View
 	// edited are the resources that the edits leave, by kind and name; nil where one goes.
 	edited map[string]map[string]resource.Object
+	// memberships of all datacenters, once somebody has asked for them.
+	memberships map[string]resource.Membership
+	found       bool
 }
 
 func newProspect(v *snapshot.View, edits []*edit) *prospect {
@@ -25,6 +28,14 @@ func newProspect(v *snapshot.View, edits []*edit) *prospect {
 		p.edited[e.kind.Name][e.name()] = e.after
 	}
 	return p
+}
+
+// Memberships implements resource.MembershipReader, for the one request whose prospect it is.
+func (p *prospect) Memberships(find func() map[string]resource.Membership) map[string]resource.Membership {
+	if !p.found {
+		p.memberships, p.found = find(), true
+	}
+	return p.memberships
 }
 
 // Get implements resource.Reader.

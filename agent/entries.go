@@ -7,6 +7,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,9 +49,14 @@ type mender struct {
 	last    lastMend
 }
 
+// entryID is what Consul knows an entry by: it takes names that differ in capitals for one.
 type entryID struct{ kind, namespace, name string }
 
-func (w wish) id() entryID { return entryID{w.kind, w.namespace, w.name} }
+func idOf(kind, namespace, name string) entryID {
+	return entryID{kind, namespace, strings.ToLower(name)}
+}
+
+func (w wish) id() entryID { return idOf(w.kind, w.namespace, w.name) }
 
 type alike struct {
 	index uint64
@@ -142,7 +148,7 @@ func (m *mender) jobs(ctx context.Context, correct bool) ([]*job, error) {
 		}
 		index[kind] = list.Index
 		for _, e := range list.Entries {
-			id := entryID{kind, e.Namespace, e.Name}
+			id := idOf(kind, e.Namespace, e.Name)
 			if _, wanted := wishes[id]; !wanted && e.Meta()[metaParts] == "" {
 				continue
 			} else if !wanted {
@@ -283,7 +289,7 @@ func (m *mender) do(ctx context.Context, j *job, correct bool) {
 // compare finds out whether a write changed anything. When it did not, Consul takes what was there for what is wished, and nobody changed it.
 func (m *mender) compare(j *job, list consul.EntryList) {
 	for _, e := range list.Entries {
-		if e.Name == j.wish.name && e.Namespace == j.wish.namespace && e.Index == j.entry.Index {
+		if idOf(e.Kind, e.Namespace, e.Name) == j.wish.id() && e.Index == j.entry.Index {
 			m.alike[j.wish.id()] = alike{e.Index, j.wish.digest}
 			j.merge.drifts = nil
 		}

@@ -1,12 +1,14 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 
 	"golang.org/x/sync/errgroup"
 
 	"isthmus/agent/consul"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 // amends puts back at once what somebody changed in a config entry, and what a new desired state says of them, while a pass may still wait for
@@ -41,9 +43,24 @@ func (w *worker) amend(ctx context.Context) {
 	if err != nil || state == nil {
 		return
 	}
+	a.reconciler.amendSingles(term, state, self)
 	report := &isthmusv1.ReportRequest{Policy: w.mender.mend(term, a.memory.working, self), Entries: w.census.take(term)}
 	report.Exports = a.reconciler.reconcileExports(term, a.memory.working, self)
 	w.say(term, report)
+}
+
+// amendSingles does the same for the mesh and proxy-defaults entries.
+func (r *reconciler) amendSingles(ctx context.Context, state *isthmusv1.DesiredState, self consul.Self) {
+	if self.Secondary() {
+		return
+	}
+	correct := state.GetDrift() != resource.DriftReport
+	_, errMesh := r.mergeEntry(ctx, consul.KindMesh, consul.NameMesh, func(e consul.Entry) (mergeResult, error) {
+		return mergeMesh(e, wantedMesh(state), correct)
+	})
+	if err := cmp.Or(errMesh, r.reconcileProxyDefaults(ctx, state)); err != nil {
+		r.log.Debug("not amended; the next pass tells", "error", err)
+	}
 }
 
 // watchEntries wakes the worker when a config entry changes. Those that passes look at wake them, too.

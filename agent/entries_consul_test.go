@@ -102,6 +102,28 @@ func TestConflictsAndAdoption(t *testing.T) {
 	}
 }
 
+// Consul takes names that differ in capitals for one entry, and so does isthmus.
+func TestEntriesInOtherCapitals(t *testing.T) {
+	t.Parallel()
+	m := newMending(t, consultest.Start(t, "dc1"))
+	m.put(`{"Kind":"service-intentions","Name":"API","Sources":[{"Name":"a","Action":"deny"}]}`)
+	before := m.shows("service-intentions", "API")
+	want := wanting("service-intentions", "api", "source/default/web", allowWeb)
+	for range 2 {
+		got, report := m.want("correct", want)
+		if got["service-intentions/api"].GetState() != resource.PolicyApplied || len(report.GetEntries()) != 1 || len(report.GetDrifts()) != 0 {
+			t.Fatalf("%v", report)
+		}
+		if now := m.shows("service-intentions", "API"); !strings.Contains(now, `"web"`) || !strings.Contains(now, `"a"`) {
+			t.Fatalf("%s", now)
+		}
+	}
+	m.want("correct")
+	if after := m.shows("service-intentions", "API"); after != before {
+		t.Fatalf("left: %s", after)
+	}
+}
+
 // An entry that consul-k8s manages is never written, whatever is wanted.
 func TestKubernetesKeepsItsEntries(t *testing.T) {
 	t.Parallel()

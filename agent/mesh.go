@@ -25,13 +25,7 @@ const (
 // reconcileMesh merges the one switch that isthmus has in the mesh entry. Without an item, what isthmus set is put back. A secondary
 // has the primary's entry, and leaves it alone.
 func (r *reconciler) reconcileMesh(ctx context.Context, state *isthmusv1.DesiredState, self consul.Self) error {
-	var want *bool
-	for _, item := range state.GetItems() {
-		if m := item.GetMesh(); m != nil {
-			through := m.GetPeerThroughMeshGateways()
-			want = &through
-		}
-	}
+	want := wantedMesh(state)
 	if self.Secondary() {
 		return r.checkMesh(ctx, want, self)
 	}
@@ -41,6 +35,18 @@ func (r *reconciler) reconcileMesh(ctx context.Context, state *isthmusv1.Desired
 		return mergeMesh(e, want, correct)
 	})
 	return err
+}
+
+// wantedMesh is what the switch shall be; nil: isthmus wants nothing of it.
+func wantedMesh(state *isthmusv1.DesiredState) *bool {
+	var want *bool
+	for _, item := range state.GetItems() {
+		if m := item.GetMesh(); m != nil {
+			through := m.GetPeerThroughMeshGateways()
+			want = &through
+		}
+	}
+	return want
 }
 
 // checkMesh tells whether a secondary, which has the primary's mesh entry, has it as it is wanted there.

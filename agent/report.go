@@ -22,12 +22,29 @@ type reporter struct {
 	mu   sync.Mutex
 	now  *isthmusv1.ReportRequest
 	sent map[string]string
+	// digests are those of the messages that were looked at last, since some are large, and most are the same as before.
+	digests map[string]digested
 	// round grows with each resend, so that a report which was on its way then does not count.
 	round int
 }
 
+type digested struct {
+	message proto.Message
+	digest  string
+}
+
+// digest is a part's, computed once for each message.
+func (r *reporter) digest(p part) string {
+	if known := r.digests[p.name]; known.message == p.message {
+		return known.digest
+	}
+	d := digested{message: p.message, digest: resource.Digest(p.message)}
+	r.digests[p.name] = d
+	return d.digest
+}
+
 func newReporter(send func(context.Context, *isthmusv1.ReportRequest) error, log hclog.Logger) *reporter {
-	return &reporter{send: send, log: log, wake: make(chan struct{}, 1), now: &isthmusv1.ReportRequest{}, sent: map[string]string{}}
+	return &reporter{send: send, log: log, wake: make(chan struct{}, 1), now: &isthmusv1.ReportRequest{}, sent: map[string]string{}, digests: map[string]digested{}}
 }
 
 // set replaces the parts that are set in next. Messages must not be changed after.
@@ -71,7 +88,7 @@ func (r *reporter) flush(ctx context.Context) error {
 	request := &isthmusv1.ReportRequest{}
 	digests := map[string]string{}
 	for _, p := range partsOf(r.now) {
-		if digest := resource.Digest(p.message); r.sent[p.name] != digest {
+		if digest := r.digest(p); r.sent[p.name] != digest {
 			digests[p.name] = digest
 			p.put(request)
 		}

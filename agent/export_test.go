@@ -216,3 +216,6 @@ func (m *Mender) Mend(ctx context.Context, state *isthmusv1.DesiredState) (*isth
 func (m *Mender) Census(ctx context.Context) *isthmusv1.EntriesReport {
 	return (&census{shelf: m.m.shelf}).take(ctx)
 }
+
+// ForeignDigest is of what an entry has without isthmus's part.
+func ForeignDigest(e consul.Entry) string { return foreignDigest(e) }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -191,16 +192,46 @@ func (r *reconciler) lostEntries(ctx context.Context, _ consul.Self) ([]*isthmus
 			return nil, err
 		}
 		for _, e := range entries {
-			if e.Meta()[metaCreated] == "" {
-				out = append(out, lostAs(entryDigest(e), lostEntry, kind+"/"+e.Name, "the primary's takes its place, or none does"))
+			if digest := foreignDigest(e); digest != "" {
+				out = append(out, lostAs(digest, lostEntry, kind+"/"+e.Name, "the primary's takes its place, or none does"))
 			}
 		}
 	}
-	intentions, err := list("service-intentions")
+	intentions, err := list(consul.KindIntentions)
 	for _, e := range intentions {
-		out = append(out, lostAs(entryDigest(e), lostIntention, e.Name, "all intentions for it are replaced by the primary's"))
+		if digest := foreignDigest(e); digest != "" {
+			out = append(out, lostAs(digest, lostIntention, e.Name, "all intentions for it are replaced by the primary's"))
+		}
 	}
 	return out, err
+}
+
+// foreignDigest is of what an entry has without isthmus's part; empty: nothing.
+func foreignDigest(e consul.Entry) string {
+	e.Body = cloneJSON(e.Body).(map[string]any) //nolint:forcetypeassert // a map's clone is one
+	var left mergeResult
+	var err error
+	switch meta := e.Meta(); {
+	case meta[metaCreated] != "" && len(meta) == 1 && saysNothing(e.Body):
+		return ""
+	case slices.Contains(policyKinds(), e.Kind):
+		var m merge
+		m, err = mergeParts(e, wish{kind: e.Kind, namespace: e.Namespace, name: e.Name}, nil, true)
+		left = m.mergeResult
+	case e.Kind == consul.KindMesh:
+		left, err = mergeMesh(e, nil, true)
+	case e.Kind == consul.KindProxyDefaults:
+		left, err = mergeProxyDefaults(e, "", true)
+	default:
+		return entryDigest(e)
+	}
+	switch {
+	case err != nil:
+		return entryDigest(e)
+	case left.remove:
+		return ""
+	}
+	return entryDigest(left.entry)
 }
 
 func (r *reconciler) lostExports(ctx context.Context, _ consul.Self) ([]*isthmusv1.LostItem, error) {

@@ -35,3 +35,32 @@ func TestLoginsChangeNoLoss(t *testing.T) {
 		t.Fatal("one more token by hand does not count")
 	}
 }
+
+// What isthmus itself wrote comes again, and is no loss; what others wrote beside it is, and stays the same whatever isthmus does.
+func TestOnlyOthersPartsAreLost(t *testing.T) {
+	t.Parallel()
+	want := wanting("service-intentions", "api", "source/default/web", allowWeb)
+	alone, err := agent.MergeParts(stored(t, "service-intentions", "api", ""), want, nil, true)
+	need(t, err)
+	alone.Entry.Index = 7
+	if digest := agent.ForeignDigest(alone.Entry); digest != "" {
+		t.Error("isthmus's own entry is a loss")
+	}
+	const byBob = `{"Sources":[{"Name":"a","Action":"deny"}],"Meta":{"owner":"bob"}}`
+	beside, err := agent.MergeParts(stored(t, "service-intentions", "api", byBob), want, nil, true)
+	need(t, err)
+	if with, without := agent.ForeignDigest(beside.Entry), agent.ForeignDigest(stored(t, "service-intentions", "api", byBob)); with != without || with == "" {
+		t.Errorf("with isthmus's part %q, without it %q", with, without)
+	}
+	yes := true
+	mesh, _, _, err := agent.MergeMesh(stored(t, "mesh", "mesh", ""), &yes, true)
+	need(t, err)
+	mesh.Index = 7
+	if agent.ForeignDigest(mesh) != "" {
+		t.Error("isthmus's own mesh entry is a loss")
+	}
+	mesh.Body["HTTP"] = map[string]any{"SanitizeXForwardedClientCert": true}
+	if agent.ForeignDigest(mesh) == "" {
+		t.Error("what somebody added to isthmus's mesh entry is no loss")
+	}
+}

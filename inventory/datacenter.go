@@ -128,6 +128,8 @@ func ready(dc *isthmusv1.Datacenter, next *isthmusv1.DatacenterStatus, e Evidenc
 	}
 	name := dc.GetName()
 	switch {
+	case dc.GetStatus().GetRemoval() != nil:
+		return no("Removing", "%s", removing(dc.GetStatus().GetRemoval()))
 	case len(e.Agents) == 0:
 		return no("NoAgent", "no agent is enrolled: make a token with isthmus join-token create --datacenter %s", name)
 	case next.GetAgent() == resource.LivenessOffline:
@@ -148,6 +150,19 @@ func ready(dc *isthmusv1.Datacenter, next *isthmusv1.DatacenterStatus, e Evidenc
 	return &isthmusv1.Condition{
 		Type: resource.ConditionReady, Status: resource.ConditionTrue, Reason: "Ready", Message: "its agent is heard of and its Consul answers",
 	}
+}
+
+// removing says how far a removal is.
+func removing(r *isthmusv1.DatacenterRemoval) string {
+	step, number, of := resource.RemovalAt(r)
+	if step == nil {
+		return "it is being removed: nothing of it is left in the others"
+	}
+	text := fmt.Sprintf("it is being removed, step %d of %d, %s: %s", number, of, step.GetId(), step.GetTitle())
+	if step.GetMessage() != "" {
+		text += ": " + step.GetMessage()
+	}
+	return text
 }
 
 func current(e Evidence) *isthmusv1.Condition {

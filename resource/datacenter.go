@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"fmt"
 	"net/url"
 	"regexp"
 	"time"
@@ -55,6 +56,13 @@ func datacenterKind() Kind {
 			column("SERVERS", func(d *isthmusv1.Datacenter) string { return seen(d, d.GetStatus().GetServers()) }),
 			column("LEADER", func(d *isthmusv1.Datacenter) string { return d.GetStatus().GetLeader() }),
 			column("SERVICES", func(d *isthmusv1.Datacenter) string { return seen(d, d.GetStatus().GetServices()) }),
+			column("REMOVAL", func(d *isthmusv1.Datacenter) string {
+				step, number, of := RemovalAt(d.GetStatus().GetRemoval())
+				if step == nil {
+					return ""
+				}
+				return fmt.Sprintf("%s %d/%d", step.GetId(), number, of)
+			}),
 			column("AGENTS", func(d *isthmusv1.Datacenter) string {
 				return showInt(d.GetStatus().GetAgentsOnline()) + "/" + showInt(d.GetStatus().GetAgents())
 			}).wide(),

@@ -49,3 +49,13 @@ func Departed(dc *isthmusv1.Datacenter, step string) bool {
 func Lost(dc *isthmusv1.Datacenter) bool {
 	return Departing(dc) && dc.GetStatus().GetRemoval().GetLost()
 }
+
+// RemovalAt is the step that a removal is at, its number from 1, and how many there are; nil: all are done, or it has none.
+func RemovalAt(r *isthmusv1.DatacenterRemoval) (step *isthmusv1.RemovalStep, number, of int) {
+	for i, s := range r.GetSteps() {
+		if s.GetState() != StepDone && s.GetState() != StepSkipped {
+			return s, i + 1, len(r.GetSteps())
+		}
+	}
+	return nil, len(r.GetSteps()), len(r.GetSteps())
+}

@@ -52,6 +52,8 @@ const (
 	ActionBundle = "bundle"
 	// ActionReadSecret: an agent fetched a sealed token or bundle, or an operator a bundle.
 	ActionReadSecret = "read-secret"
+	// ActionRemove: an operator takes a datacenter out of the fleet.
+	ActionRemove = "remove"
 	// ActionTransition: what a resource is changed by itself: a verdict, a liveness, an expiry.
 	ActionTransition = "transition"
 	// ActionDrift: somebody changed isthmus's part of a config entry. ActionConflict: what is wanted stands there otherwise, as somebody else's.

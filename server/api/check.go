@@ -25,7 +25,10 @@ func check(v *snapshot.View, b *batch) error {
 		if !e.changes() {
 			continue
 		}
-		if e.leaving() {
+		switch {
+		case e.stepwise, e.stillLeaving():
+			continue // what refers to it goes before it does
+		case e.leaving():
 			problems = append(problems, checkReferrers(next, e)...)
 			problems = append(problems, checkMember(v, e, b.force)...)
 			continue
@@ -33,6 +36,7 @@ func check(v *snapshot.View, b *batch) error {
 		problems = append(problems, checkStanding(e)...)
 		problems = append(problems, checkDiscovered(e)...)
 		problems = append(problems, checkReferences(next, e)...)
+		problems = append(problems, checkNewcomer(next, e)...)
 		if claims := checkClaims(next, e); len(claims) > 0 {
 			problems = append(problems, claims...)
 			continue // its other rules would say the same once more
@@ -238,6 +242,9 @@ func checkReferrers(next *prospect, e *edit) []problem {
 				}
 			}
 		}
+	}
+	if e.kind.Name == resource.KindDatacenter && len(out) > 0 {
+		out[0].violation.Message += fmt.Sprintf("; or take it out of the fleet with all that names it: isthmus datacenter remove %s", e.name())
 	}
 	return out
 }

@@ -27,6 +27,8 @@ type edit struct {
 	message string
 	// status: the status is written too.
 	status bool
+	// stepwise: it is on its way out, and what refers to it goes step by step.
+	stepwise bool
 	// byHand: its labels and spec are what an operator says they shall be.
 	byHand bool
 	// document and locate say where it stands in a set of manifests.
@@ -56,6 +58,11 @@ func (e *edit) changes() bool {
 
 // leaving tells that the resource is on its way out or gone after the edit.
 func (e *edit) leaving() bool { return e.after == nil || e.after.GetDeleteTime() != nil }
+
+// stillLeaving tells that the resource was on its way out before, and only its status is another.
+func (e *edit) stillLeaving() bool {
+	return e.status && e.before != nil && e.before.GetDeleteTime() != nil && e.after != nil && e.after.GetDeleteTime() != nil
+}
 
 // at gives a violation its place in the manifests.
 func (e *edit) at(v fault.Violation) fault.Violation {

@@ -21,18 +21,27 @@ func (l *leader) datacenter(v *snapshot.View, name string) []edit {
 	acting, out := l.agents(v, name)
 	d, ok := resource.Lookup[*isthmusv1.Datacenter](v, resource.KindDatacenter, name)
 	if !ok {
+		delete(l.departing, name)
 		return out
 	}
-	if d.GetDeleteTime() != nil && !touched(v, name) {
-		return append(out, l.datacenterGoes(v, d)...)
+	departing := d.GetStatus().GetRemoval() != nil
+	if d.GetDeleteTime() != nil && !departing && !touched(v, name) {
+		return append(out, l.datacenterGoes(v, d, "nothing holds it any more")...)
 	}
 	next := resource.Clone(d)
-	next.Status = inventory.Datacenter(d, l.inventory(v, d, acting), l.now())
+	var events []*isthmusv1.Event
+	if departing {
+		steps := l.depart(v, next)
+		if out = append(out, steps.edits...); steps.gone {
+			return append(out, l.datacenterGoes(v, d, "nothing of it is left in the others")...)
+		}
+		events = steps.events
+	}
+	next.Status = inventory.Datacenter(next, l.inventory(v, d, acting), l.now())
 	seen, _ := l.Observations.Get(name, observation.PartEntries)
 	posture := policy.Posture(next.GetStatus().GetDefaultIntentionPolicy(), seen.Entries)
 	next.Status.Conditions = resource.SetCondition(d, next.GetStatus().GetConditions(), posture, l.now())
 	if !proto.Equal(d.GetStatus(), next.GetStatus()) {
-		var events []*isthmusv1.Event
 		if was, is := d.GetStatus().GetAgent(), next.GetStatus().GetAgent(); was != is && was != "" {
 			events = append(events, l.event(resource.ActionTransition, d, fmt.Sprintf("agents %s → %s", was, is)))
 		}
@@ -54,14 +63,15 @@ func touched(v *snapshot.View, datacenter string) bool {
 }
 
 // datacenterGoes removes a datacenter with the gateways that were found in it.
-func (l *leader) datacenterGoes(v *snapshot.View, d *isthmusv1.Datacenter) []edit {
+func (l *leader) datacenterGoes(v *snapshot.View, d *isthmusv1.Datacenter, why string) []edit {
+	delete(l.departing, d.GetName())
 	var out []edit
 	for g := range resource.AllTouching[*isthmusv1.Gateway](v, resource.KindGateway, d.GetName()) {
 		if g.GetSpec().GetSource() == resource.SourceDiscovered {
 			out = append(out, removal(g, l.event(resource.ActionDelete, g, "with its datacenter")))
 		}
 	}
-	return append(out, removal(d, l.event(resource.ActionDelete, d, "nothing holds it any more")))
+	return append(out, removal(d, l.event(resource.ActionDelete, d, why)))
 }
 
 // inventory is what is known of a datacenter.

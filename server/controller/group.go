@@ -55,30 +55,30 @@ func (l *leader) created(v *snapshot.View, g *isthmusv1.PeeringGroup, p *isthmus
 	}
 }
 
-// revised is a new version of a peering's spec.
-func (l *leader) revised(v *snapshot.View, p *isthmusv1.Peering, why string) edit {
-	m := resource.MetadataOf(p)
+// revised is a new version of a resource's spec.
+func (l *leader) revised(v *snapshot.View, o resource.Object, why string) edit {
+	m := resource.MetadataOf(o)
 	m.Generation++
 	m.UpdateTime = timestamppb.New(l.now())
-	resource.SetMetadata(p, m)
-	before, _ := v.Get(resource.KindPeering, p.GetName())
+	resource.SetMetadata(o, m)
+	before, _ := v.Get(resource.KindOf(o).Name, o.GetName())
 	return edit{
-		put:      &store.Put{Object: p, Part: store.PartSpec},
-		requires: []store.Require{{Key: keyOf(p), Index: p.GetIndex()}},
-		events:   []*isthmusv1.Event{author().SpecEvent(resource.ActionUpdate, before, p, why, l.now())},
+		put:      &store.Put{Object: o, Part: store.PartSpec},
+		requires: []store.Require{{Key: keyOf(o), Index: o.GetIndex()}},
+		events:   []*isthmusv1.Event{author().SpecEvent(resource.ActionUpdate, before, o, why, l.now())},
 	}
 }
 
-// leaving begins the deletion of a peering: its ends in Consul go first.
-func (l *leader) leaving(p *isthmusv1.Peering, why string) edit {
-	next := resource.Clone(p)
+// leaving begins the deletion of a resource of which something may be in a Consul, as a peering's ends: that goes first.
+func (l *leader) leaving(o resource.Object, why string) edit {
+	next := resource.Clone(o)
 	m := resource.MetadataOf(next)
 	m.DeleteTime = timestamppb.New(l.now())
 	m.UpdateTime = m.DeleteTime
 	resource.SetMetadata(next, m)
 	return edit{
 		put:      &store.Put{Object: next, Part: store.PartSpec},
-		requires: []store.Require{{Key: keyOf(p), Index: p.GetIndex()}},
-		events:   []*isthmusv1.Event{author().SpecEvent(resource.ActionDelete, p, nil, why, l.now())},
+		requires: []store.Require{{Key: keyOf(o), Index: o.GetIndex()}},
+		events:   []*isthmusv1.Event{author().SpecEvent(resource.ActionDelete, o, nil, why, l.now())},
 	}
 }

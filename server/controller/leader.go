@@ -46,6 +46,8 @@ type leader struct {
 	unsettled map[string]time.Time
 	// unfederated are the federations of which that is true.
 	unfederated map[string]time.Time
+	// departing are the datacenters that are being removed.
+	departing map[string]bool
 	// policed is which report of its config entries each datacenter's policies were looked at with.
 	policed map[string]string
 	ticks   int
@@ -55,7 +57,7 @@ func newLeader(c *Controller, lease store.Lease) *leader {
 	return &leader{
 		Controller: c, lease: lease, log: c.Log, now: c.Now, began: c.Now(),
 		dirty: newDirty(), unsettled: map[string]time.Time{}, unfederated: map[string]time.Time{},
-		policed: map[string]string{},
+		policed: map[string]string{}, departing: map[string]bool{},
 	}
 }
 
@@ -186,7 +188,7 @@ func (l *leader) changed(batch *snapshot.Batch) {
 			case *isthmusv1.Datacenter:
 				l.dirty.datacenters[o.GetName()] = true
 				l.dirty.federated[o.GetName()] = true
-				if c.Part != store.PartStatus {
+				if c.Part != store.PartStatus || o.GetStatus().GetRemoval() != nil {
 					l.dirty.selectors(batch.View)
 				}
 			case *isthmusv1.Peering:

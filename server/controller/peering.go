@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"maps"
 
 	"isthmus/peering"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -56,7 +57,7 @@ func (l *leader) remember(p *isthmusv1.Peering, changed, settled bool) {
 }
 
 // recall marks the peerings and federations that are not settled: those that were quiet for long less often, so that a fleet that is
-// cut off costs little.
+// cut off costs little. The datacenters that are being removed wait for what others say.
 func (l *leader) recall(d *dirty) {
 	l.ticks++
 	for name, last := range l.unsettled {
@@ -69,6 +70,7 @@ func (l *leader) recall(d *dirty) {
 			d.federations[name] = true
 		}
 	}
+	maps.Copy(d.datacenters, l.departing)
 }
 
 // peeringEvents tells the audit log of decisions and of what became of the peering; not of every detail of a status.

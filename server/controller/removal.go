@@ -1,0 +1,104 @@
+package controller
+
+import (
+	"fmt"
+
+	"isthmus/plan"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	leave "isthmus/removal"
+	"isthmus/resource"
+	"isthmus/server/evidence"
+	"isthmus/server/observation"
+	"isthmus/store/snapshot"
+)
+
+// departure is what a removal does in one round.
+type departure struct {
+	edits  []edit
+	events []*isthmusv1.Event
+	// gone: the Datacenter can go.
+	gone bool
+}
+
+// depart brings the removal of a datacenter on: d is a copy, which gets the removal's next status.
+func (l *leader) depart(v *snapshot.View, d *isthmusv1.Datacenter) departure {
+	l.departing[d.GetName()] = true
+	next := leave.Next(v, d, l.seenFor(v), l.now())
+	out := departure{gone: next.Gone}
+	why := "datacenter " + d.GetName() + " is removed from the fleet"
+	for _, e := range next.Edits {
+		switch {
+		case e.After != nil:
+			out.edits = append(out.edits, l.revised(v, e.After, why))
+		case gradual(e.Before):
+			out.edits = append(out.edits, l.leaving(e.Before, why))
+		default:
+			out.edits = append(out.edits, removal(e.Before, author().SpecEvent(resource.ActionDelete, e.Before, nil, why, l.now())))
+		}
+	}
+	out.events = l.stepEvents(d, next.Removal)
+	d.Status.Removal = next.Removal
+	return out
+}
+
+// gradual tells whether something of a resource may be in a Consul, which goes before it does.
+func gradual(o resource.Object) bool {
+	switch o.(type) {
+	case *isthmusv1.Peering, *isthmusv1.PeeringGroup, *isthmusv1.Federation:
+		return true
+	}
+	return false
+}
+
+// stepEvents tell the audit log of each step that begins or is done.
+func (l *leader) stepEvents(d *isthmusv1.Datacenter, next *isthmusv1.DatacenterRemoval) []*isthmusv1.Event {
+	before := map[string]string{}
+	for _, s := range d.GetStatus().GetRemoval().GetSteps() {
+		before[s.GetId()] = s.GetState()
+	}
+	var out []*isthmusv1.Event
+	for _, s := range next.GetSteps() {
+		if before[s.GetId()] == s.GetState() {
+			continue
+		}
+		text := fmt.Sprintf("removal, %s: %s → %s", s.GetId(), before[s.GetId()], s.GetState())
+		if s.GetMessage() != "" {
+			text += ": " + s.GetMessage()
+		}
+		out = append(out, l.event(resource.ActionTransition, d, text))
+	}
+	return out
+}
+
+// seenFor is what the agents of each datacenter said last, as a removal asks for it.
+func (l *leader) seenFor(v *snapshot.View) leave.Evidence {
+	federated := evidence.Federation(v, l.Observations)
+	return leave.Evidence{Of: func(datacenter string) leave.Seen {
+		seen := federated.Of(datacenter)
+		out := leave.Seen{Reported: seen.Inventory != nil, Online: seen.Online, Federation: seen.Federation}
+		part := func(name string) observation.Seen {
+			s, _ := l.Observations.Get(datacenter, name)
+			return s
+		}
+		out.Peerings, out.Exports, out.Policy = part(observation.PartPeerings).Peerings, part(observation.PartExports).Exports, part(observation.PartPolicy).Policy
+		out.Entries, out.Services = part(observation.PartEntries).Entries, part(observation.PartServices).Services
+		leading := l.speaker(v, datacenter)
+		out.Problem = leading.GetError()
+		out.Applied = func() bool {
+			state, _ := plan.For(v, datacenter, leading.GetFeatures())
+			return leading != nil && leading.GetAppliedDigest() == plan.Digest(state)
+		}
+		return out
+	}}
+}
+
+// speaker is what the leading agent of a datacenter reports of itself; nil: nothing.
+func (l *leader) speaker(v *snapshot.View, datacenter string) *isthmusv1.AgentReport {
+	var acting []*isthmusv1.Agent
+	for a := range resource.AllTouching[*isthmusv1.Agent](v, resource.KindAgent, datacenter) {
+		if a.GetSpec().GetKind() == resource.AgentKindAgent && a.GetDeleteTime() == nil {
+			acting = append(acting, a)
+		}
+	}
+	return l.leading(datacenter, acting)
+}

@@ -17,7 +17,7 @@ import (
 	"isthmus/demo/consulrun"
 )
 
-// An intention that is written in the primary decides who may talk to whom in a secondary: with real traffic, through both gateways.
+// An Intention decides who may talk to whom across a federation: with real traffic, through both gateways.
 func TestIntentionAcrossDatacenters(t *testing.T) {
 	f := NewWorld(t, 2, "dc1", "dc2")
 	dc1, dc2 := f.Site("dc1", Site{Primary: true}), f.Site("dc2", Site{Fresh: true})
@@ -28,25 +28,54 @@ func TestIntentionAcrossDatacenters(t *testing.T) {
 	dc2.Serve("web", "hello from dc2")
 	dc1.Do(http.MethodPut, "/v1/agent/service/register", map[string]any{"Name": "client"}, nil)
 
-	f.Eventually("nobody may: the policy is deny", func() error {
-		_, err := dc1.Ask("client", "web", dc2)
+	t.Log("nobody may: the posture is to deny")
+	f.KeepsOut(dc1, "client", "web", dc2)
+	f.Says("the posture", []string{"describe", "datacenter", "dc2"}, "DefaultDeny", "ByDefault", "denied, by Consul's default")
+	intention := func(action string) string {
+		return "kind: Intention\nname: web-from-client\nspec:\n  scope: federation\n  destination: {service: web, datacenters: [dc2]}\n" +
+			"  sources: [{service: client, datacenters: [dc1], action: " + action + "}]\n"
+	}
+	f.Apply(intention("allow"))
+	f.LetsIn(dc1, "client", "web", dc2, "hello from dc2")
+	t.Log("another service may not")
+	dc1.Do(http.MethodPut, "/v1/agent/service/register", map[string]any{"Name": "stranger"}, nil)
+	f.KeepsOut(dc1, "stranger", "web", dc2)
+	t.Log("nobody may any more once it says so, nor when it is gone")
+	f.Apply(intention("deny"))
+	f.KeepsOut(dc1, "client", "web", dc2)
+	f.Apply(intention("allow"))
+	f.LetsIn(dc1, "client", "web", dc2, "hello from dc2")
+	f.Must("delete", "intention", "web-from-client")
+	f.KeepsOut(dc1, "client", "web", dc2)
+	if left := dc1.entry("service-intentions", "web"); left != nil {
+		t.Errorf("an entry is left behind: %v", left)
+	}
+}
+
+// LetsIn waits until a client of one datacenter gets an answer from a service of another.
+func (f *Fleet) LetsIn(from *Datacenter, client, service string, of *Datacenter, says string) {
+	f.t.Helper()
+	f.Eventually(fmt.Sprintf("%s of %s may call %s of %s", client, from.Cluster.Datacenter, service, of.Cluster.Datacenter), func() error {
+		said, err := from.Ask(client, service, of)
+		if err == nil && said != says {
+			return fmt.Errorf("it said %q", said)
+		}
+		return err
+	})
+}
+
+// KeepsOut waits until the service's sidecar turns the client away.
+func (f *Fleet) KeepsOut(from *Datacenter, client, service string, of *Datacenter) {
+	f.t.Helper()
+	f.Eventually(fmt.Sprintf("%s of %s may not call %s of %s", client, from.Cluster.Datacenter, service, of.Cluster.Datacenter), func() error {
+		_, err := from.Ask(client, service, of)
 		if err == nil {
 			return errors.New("it was let in")
 		}
 		if !strings.Contains(err.Error(), "bad certificate") {
-			return err // the way is not there yet
+			return err // the way is not there
 		}
 		return nil
-	})
-	dc1.Do(http.MethodPut, "/v1/config", map[string]any{
-		"Kind": "service-intentions", "Name": "web", "Sources": []any{map[string]any{"Name": "client", "Action": "allow"}},
-	}, nil)
-	f.Eventually("the client may", func() error {
-		said, err := dc1.Ask("client", "web", dc2)
-		if err == nil && said != "hello from dc2" {
-			return fmt.Errorf("it said %q", said)
-		}
-		return err
 	})
 }
 

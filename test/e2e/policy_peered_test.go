@@ -101,10 +101,10 @@ spec: {service: api, selector: env=prod, consumers: {selector: env=prod}}
 	dc1.isEntry("without what was added meanwhile it is as before isthmus came", "service-intentions", "api", intentions)
 }
 
-// without are sources but those of a name.
-func without(sources []any, name string) []any {
+// without are the elements of a config entry but those of a name.
+func without(elements []any, name string) []any {
 	var out []any
-	for _, s := range sources {
+	for _, s := range elements {
 		if s.(map[string]any)["Name"] != name {
 			out = append(out, s)
 		}

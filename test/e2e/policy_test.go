@@ -42,7 +42,7 @@ func production(spec string, names ...string) string {
 	return out.String()
 }
 
-// entry is a config entry as Consul has it, without its indexes; nil when there is none.
+// entry is a config entry as Consul has it, without its indexes and its hash; nil when there is none.
 func (d *Datacenter) entry(kind, name string) map[string]any {
 	d.f.t.Helper()
 	var list []map[string]any
@@ -51,6 +51,7 @@ func (d *Datacenter) entry(kind, name string) map[string]any {
 		if e["Name"] == name {
 			delete(e, "CreateIndex")
 			delete(e, "ModifyIndex")
+			delete(e, "Hash") // over the indexes, too
 			return e
 		}
 	}

@@ -260,7 +260,7 @@ func whateverTrafficCompiles(t *testing.T, c *consultest.Cluster) {
 	if err := write(t, c, httpByDefault); err != nil {
 		t.Fatal(err)
 	}
-	written, kinds := 0, map[string]int{}
+	written, kinds, offers := 0, map[string]int{}, map[bool]int{}
 	rapid.Check(t, func(r *rapid.T) {
 		clearTraffic(t, c)
 		f, members := someFleet(r)
@@ -285,6 +285,11 @@ func whateverTrafficCompiles(t *testing.T, c *consultest.Cluster) {
 				}
 			}
 		}
+		if _, taken := f.Get(resource.KindServiceExport, "it"); !taken {
+			for _, service := range []string{"api", "web", "*"} {
+				offers[refusesAsConsul(t, r, c, f, service)]++
+			}
+		}
 		for _, from := range members {
 			for _, service := range []string{"api", "web", "old"} {
 				m := meaning{f: f, policies: policies, members: members, caller: from}
@@ -295,9 +300,29 @@ func whateverTrafficCompiles(t *testing.T, c *consultest.Cluster) {
 			}
 		}
 	})
+	if offers[true] == 0 || offers[false] == 0 {
+		t.Errorf("exports that were refused, and those that were not: %v", offers)
+	}
 	if written < 100 || len(kinds) < 4 {
 		t.Errorf("only %d entries were written, %v: the generator makes too little that is admitted", written, kinds)
 	}
+}
+
+// refusesAsConsul tells whether an export is refused beside the traffic that Consul holds: by isthmus exactly when Consul would.
+func refusesAsConsul(t testing.TB, r *rapid.T, c *consultest.Cluster, f *resourcetest.Fleet, service string) bool {
+	t.Helper()
+	e := export("it", service, []string{"dc1"}, &isthmusv1.ExportConsumers{Peers: []string{"acme"}})
+	f.Put(e)
+	refusals := policy.Check(f, e)
+	err := c.Call(t.Context(), http.MethodPut, "/v1/config", map[string]any{
+		"Kind": "exported-services", "Name": "default", "Services": []any{map[string]any{"Name": service, "Consumers": []any{map[string]any{"Peer": "acme"}}}},
+	}, nil)
+	f.Delete(resource.KindServiceExport, "it")
+	c.Do(http.MethodDelete, "/v1/config/exported-services/default", nil, nil)
+	if (len(refusals) > 0) != (err != nil) {
+		r.Fatalf("an export of %s: isthmus says %v, Consul says %v", service, refusals, err)
+	}
+	return err != nil
 }
 
 func writeExports(t testing.TB, c *consultest.Cluster, services []*isthmusv1.ExportedService) {

@@ -16,10 +16,39 @@ import (
 type graph struct {
 	// parts are those that were taken, by the service whose entry they are in.
 	parts map[serviceKey][]placed
-	// exported are the services that are exported to peers, and everything that their calls may come to; by the export that makes it so.
-	exported map[serviceKey]string
+	// exported are the services that are exported to peers, and everything that their calls may come to.
+	exported map[serviceKey]exposure
 	// everything is the export of all services of a namespace.
 	everything map[string]string
+}
+
+// exposure is how calls of peers come to a service.
+type exposure struct {
+	// by is the ServiceExport.
+	by string
+	// depth says which of its entries they come by.
+	depth depth
+}
+
+// depth is how far up a service's entries calls begin: what is redirected or failed over to has no share of its split, and what is routed
+// or split to is not routed again.
+type depth int
+
+const (
+	atResolver depth = iota + 1
+	atSplitter
+	atRouter
+)
+
+// depthOf is the depth at which a kind of entry counts (of), and the one at which its targets are called (next).
+func depthOf(kind string) (of, next depth) {
+	switch kind {
+	case KindRouter:
+		return atRouter, atSplitter
+	case KindSplitter:
+		return atSplitter, atSplitter
+	}
+	return atResolver, atResolver
 }
 
 // placed is a part that was taken, with the field of its policy that it comes from.
@@ -39,7 +68,7 @@ type refusal struct {
 
 // newGraph is empty; but for says which ServiceExport to take as if it were not there.
 func newGraph(r resource.Reader, home, but string) *graph {
-	g := &graph{parts: map[serviceKey][]placed{}, exported: map[serviceKey]string{}, everything: map[string]string{}}
+	g := &graph{parts: map[serviceKey][]placed{}, exported: map[serviceKey]exposure{}, everything: map[string]string{}}
 	for _, s := range Exports(r, home).GetServices() {
 		by := slices.DeleteFunc(slices.Clone(s.GetExports()), func(name string) bool { return name == but })
 		if len(by) == 0 {
@@ -49,7 +78,7 @@ func newGraph(r resource.Reader, home, but string) *graph {
 			g.everything[s.GetNamespace()] = by[0]
 			continue
 		}
-		g.exported[nodeOf(s.GetNamespace(), s.GetName())] = by[0]
+		g.exported[nodeOf(s.GetNamespace(), s.GetName())] = exposure{by[0], atRouter}
 	}
 	return g
 }
@@ -207,26 +236,30 @@ func (g *graph) round(w way, key string, path []serviceKey, seen map[serviceKey]
 // exposes finds what Consul refuses of services that are exported to peers: anything that sends their calls to another datacenter of the
 // federation, or redirects them to a peer, however many services they go through. Failover to peers is fine. Seen are the services which the
 // way brings into what is exported.
-func (g *graph) exposes(w way) (seen map[serviceKey]string, r *refusal) {
+func (g *graph) exposes(w way) (seen map[serviceKey]exposure, r *refusal) {
 	type step struct {
 		node serviceKey
-		by   string
+		exposure
 	}
 	var todo []step
 	for _, p := range w.parts {
-		if by, ok := g.exportOf(p.node()); ok {
-			todo = append(todo, step{p.node(), by})
+		if e, ok := g.exposureOf(p.node()); ok {
+			todo = append(todo, step{p.node(), e})
 		}
 	}
-	seen = map[serviceKey]string{}
+	seen = map[serviceKey]exposure{}
 	for len(todo) > 0 {
 		at := todo[0]
 		todo = todo[1:]
-		if _, done := seen[at.node]; done {
+		if seen[at.node].depth >= at.depth {
 			continue
 		}
-		seen[at.node] = at.by
+		seen[at.node] = at.exposure
 		for _, p := range g.at(at.node, w) {
+			of, next := depthOf(p.kind)
+			if of > at.depth {
+				continue
+			}
 			if where := p.abroad(); where != "" {
 				return nil, &refusal{
 					reason: ReasonExported,
@@ -235,21 +268,21 @@ func (g *graph) exposes(w way) (seen map[serviceKey]string, r *refusal) {
 					fix: "fail over to peers, or export a service of another name that stays where it is",
 				}
 			}
-			for _, next := range p.next() {
-				todo = append(todo, step{next, at.by})
+			for _, node := range p.next() {
+				todo = append(todo, step{node, exposure{at.by, next}})
 			}
 		}
 	}
 	return seen, nil
 }
 
-// exportOf is the export by which calls of peers may come to a service.
-func (g *graph) exportOf(node serviceKey) (string, bool) {
-	if by, ok := g.exported[node]; ok {
-		return by, true
+// exposureOf is how calls of peers may come to a service.
+func (g *graph) exposureOf(node serviceKey) (exposure, bool) {
+	if by, ok := g.everything[node.namespace]; ok {
+		return exposure{by, atRouter}, true
 	}
-	by, ok := g.everything[node.namespace]
-	return by, ok
+	e, ok := g.exported[node]
+	return e, ok
 }
 
 // abroad is where a part sends calls that Consul does not let services of peers go; "" for nowhere.

@@ -72,7 +72,7 @@ func (m meaning) peered(a, b string) bool {
 // call is where calls of a service go: first its routes count, then its shares, then redirect and failover.
 func (m meaning) call(service string) node {
 	m.loaded = map[string]bool{}
-	m.load(service)
+	m.load(map[string]int{}, service, 3)
 	spec := m.of(service, func(s *isthmusv1.TrafficPolicySpec) bool { return len(m.routesOf(s)) > 0 })
 	if spec == nil {
 		return m.share(service)
@@ -85,40 +85,46 @@ func (m meaning) call(service string) node {
 	return out
 }
 
-// load notes which services the entries of one lead to.
-func (m meaning) load(service string) {
-	if m.loaded[service] {
+// load notes which services the entries of one lead to: its routes lead to splits, these to splits, and all of them to what is redirected
+// and failed over to, which leads to no splits any more. How is 3 with routes, 2 with splits, 1 without.
+func (m meaning) load(seen map[string]int, service string, how int) {
+	if seen[service] >= how {
 		return
 	}
-	m.loaded[service] = true
+	seen[service], m.loaded[service] = how, true
 	for _, p := range m.policies {
 		spec := p.GetSpec()
 		if spec.GetService() != service {
 			continue
 		}
-		var targets []*isthmusv1.TrafficTarget
-		for _, r := range m.routesOf(spec) {
-			targets = append(targets, r.GetTarget())
-		}
-		if m.splits(spec) {
-			for _, s := range spec.GetSplit() {
-				targets = append(targets, s.GetTarget())
+		if how >= 3 {
+			for _, r := range m.routesOf(spec) {
+				m.loadTarget(seen, service, r.GetTarget())
 			}
 		}
-		if _, ok := m.spot(service, spec.GetRedirect()); ok && spec.GetRedirect() != nil {
-			targets = append(targets, spec.GetRedirect())
+		if how >= 2 && m.splits(spec) {
+			for _, s := range spec.GetSplit() {
+				m.loadTarget(seen, service, s.GetTarget())
+			}
 		}
-		for _, t := range targets {
-			m.load(cmp.Or(t.GetService(), service))
+		if m.redirects(spec) {
+			m.load(seen, cmp.Or(spec.GetRedirect().GetService(), service), 1)
 		}
-		if len(spec.GetFailover()) > 0 {
-			for _, to := range m.fallbacks(spec, spot{service: service, datacenter: m.caller}) {
-				if to.peer == "" {
-					m.load(to.service)
-				}
+		for _, to := range m.fallbacks(spec, spot{service: service, datacenter: m.caller}) {
+			if to.peer == "" {
+				m.load(seen, to.service, 1)
 			}
 		}
 	}
+}
+
+// loadTarget is load for a target of routes and splits, which is only redirected to where a place is named.
+func (m meaning) loadTarget(seen map[string]int, service string, t *isthmusv1.TrafficTarget) {
+	how := 2
+	if t.GetDatacenter()+t.GetPeer() != "" {
+		how = 1
+	}
+	m.load(seen, cmp.Or(t.GetService(), service), how)
 }
 
 // routesOf are those whose target can be reached.

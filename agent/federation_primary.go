@@ -134,7 +134,7 @@ func (p *primaryPass) run(ctx context.Context) []*isthmusv1.ObservedBundle {
 		if request.GetSecretDigest() != "" {
 			continue
 		}
-		o := &isthmusv1.ObservedBundle{Datacenter: request.GetDatacenter(), Recipient: request.GetRecipient()}
+		o := &isthmusv1.ObservedBundle{Datacenter: request.GetDatacenter(), Recipient: request.GetRecipient(), RequestTime: request.GetCreateTime()}
 		err := p.paced(ctx, p.requestKey(request), p.requestKey(request), func() error { return p.byHand(ctx, request) })
 		o.ErrorReason, o.Error = reasonOf(err), messageOf(err)
 		out = append(out, o)

@@ -224,7 +224,8 @@ func (j *judge) requests() {
 	}
 	for _, request := range j.next.GetBundleRequests() {
 		for _, o := range j.seen[j.primary()].Federation.GetBundles() {
-			of := o.GetRecipient() == request.GetRecipient() && o.GetDatacenter() == request.GetDatacenter()
+			of := o.GetRecipient() == request.GetRecipient() && o.GetDatacenter() == request.GetDatacenter() &&
+				o.GetRequestTime().AsTime().Equal(request.GetCreateTime().AsTime())
 			if request.GetSecretDigest() == "" && of && final(o.GetErrorReason()) {
 				request.Error = o.GetError()
 			}

@@ -452,12 +452,23 @@ func TestByHandRefused(t *testing.T) {
 		if got := w.f.GetStatus().GetBundleRequests()[0].GetError(); got != "because of "+reason || len(w.primaryItem(t).GetRequests()) != 0 {
 			t.Errorf("%s: %q", reason, got)
 		}
+		again, err := federation.Requested(w.f, &isthmusv1.BundleRequest{Datacenter: "dc2", Recipient: "age1x", CreateTime: timestamppb.New(noon().Add(time.Second))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.edit(func(f *isthmusv1.Federation) { f.Status = again })
+		w.step()
+		if got := w.f.GetStatus().GetBundleRequests()[0].GetError(); got != "" || len(w.primaryItem(t).GetRequests()) != 1 {
+			t.Errorf("%s: the answer to the request before is taken for one to the next: %q", reason, got)
+		}
 	}
 }
 
 func (w *world) refusesByHand(reason string) {
 	w.see("dc1", func(s *federation.Seen) {
-		s.Federation.Bundles = []*isthmusv1.ObservedBundle{{Datacenter: "dc2", Recipient: "age1x", ErrorReason: reason, Error: "because of " + reason}}
+		s.Federation.Bundles = []*isthmusv1.ObservedBundle{{
+			Datacenter: "dc2", Recipient: "age1x", RequestTime: timestamppb.New(noon()), ErrorReason: reason, Error: "because of " + reason,
+		}}
 	})
 	w.step()
 }

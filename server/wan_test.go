@@ -327,7 +327,9 @@ func (w *wan) tellOf(a *agent, item *isthmusv1.DesiredItem, d *isthmusv1.Deliver
 		}
 		for _, q := range p.GetRequests() {
 			if w.refuse != "" {
-				f.Bundles = append(f.Bundles, &isthmusv1.ObservedBundle{Datacenter: q.GetDatacenter(), Recipient: q.GetRecipient(), ErrorReason: "RecipientNotAllowed", Error: w.refuse})
+				f.Bundles = append(f.Bundles, &isthmusv1.ObservedBundle{
+					Datacenter: q.GetDatacenter(), Recipient: q.GetRecipient(), RequestTime: q.GetCreateTime(), ErrorReason: "RecipientNotAllowed", Error: w.refuse,
+				})
 			}
 		}
 	}

@@ -4902,10 +4902,12 @@ type ObservedBundle struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Datacenter string                 `protobuf:"bytes,1,opt,name=datacenter,proto3" json:"datacenter,omitempty"`
 	// Of a request by hand.
-	Recipient     string `protobuf:"bytes,2,opt,name=recipient,proto3" json:"recipient,omitempty"`
-	ErrorReason   string `protobuf:"bytes,3,opt,name=error_reason,json=errorReason,proto3" json:"error_reason,omitempty"`
-	Error         string `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
-	Revoked       bool   `protobuf:"varint,5,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	Recipient   string `protobuf:"bytes,2,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	ErrorReason string `protobuf:"bytes,3,opt,name=error_reason,json=errorReason,proto3" json:"error_reason,omitempty"`
+	Error       string `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	Revoked     bool   `protobuf:"varint,5,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	// The create_time of that request: another one of the same recipient is not answered by it.
+	RequestTime   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=request_time,json=requestTime,proto3" json:"request_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4973,6 +4975,13 @@ func (x *ObservedBundle) GetRevoked() bool {
 		return x.Revoked
 	}
 	return false
+}
+
+func (x *ObservedBundle) GetRequestTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RequestTime
+	}
+	return nil
 }
 
 type GatewayReport struct {
@@ -5517,7 +5526,7 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\n" +
 	"latency_ms\x18\x05 \x01(\x05R\tlatencyMs\x12!\n" +
 	"\ferror_reason\x18\x06 \x01(\tR\verrorReason\x12\x14\n" +
-	"\x05error\x18\a \x01(\tR\x05error\"\xa1\x01\n" +
+	"\x05error\x18\a \x01(\tR\x05error\"\xe0\x01\n" +
 	"\x0eObservedBundle\x12\x1e\n" +
 	"\n" +
 	"datacenter\x18\x01 \x01(\tR\n" +
@@ -5525,7 +5534,8 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\trecipient\x18\x02 \x01(\tR\trecipient\x12!\n" +
 	"\ferror_reason\x18\x03 \x01(\tR\verrorReason\x12\x14\n" +
 	"\x05error\x18\x04 \x01(\tR\x05error\x12\x18\n" +
-	"\arevoked\x18\x05 \x01(\bR\arevoked\"\xf5\x01\n" +
+	"\arevoked\x18\x05 \x01(\bR\arevoked\x12=\n" +
+	"\frequest_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vrequestTime\"\xf5\x01\n" +
 	"\rGatewayReport\x12\x1f\n" +
 	"\vlan_address\x18\x01 \x01(\tR\n" +
 	"lanAddress\x12\x1f\n" +
@@ -5718,32 +5728,33 @@ var file_isthmus_v1_sync_proto_depIdxs = []int32{
 	75, // 71: isthmus.v1.JoinLoss.items:type_name -> isthmus.v1.LostItem
 	69, // 72: isthmus.v1.ObservedRead.since:type_name -> google.protobuf.Timestamp
 	69, // 73: isthmus.v1.ObservedProbe.since:type_name -> google.protobuf.Timestamp
-	61, // 74: isthmus.v1.GatewayReport.probes:type_name -> isthmus.v1.ObservedProbe
-	0,  // 75: isthmus.v1.SyncService.Enrol:input_type -> isthmus.v1.EnrolRequest
-	2,  // 76: isthmus.v1.SyncService.Renew:input_type -> isthmus.v1.RenewRequest
-	4,  // 77: isthmus.v1.SyncService.Pull:input_type -> isthmus.v1.PullRequest
-	34, // 78: isthmus.v1.SyncService.FetchSecrets:input_type -> isthmus.v1.FetchSecretsRequest
-	36, // 79: isthmus.v1.SyncService.ClaimToken:input_type -> isthmus.v1.ClaimTokenRequest
-	38, // 80: isthmus.v1.SyncService.StoreToken:input_type -> isthmus.v1.StoreTokenRequest
-	40, // 81: isthmus.v1.SyncService.Report:input_type -> isthmus.v1.ReportRequest
-	28, // 82: isthmus.v1.SyncService.StoreBundle:input_type -> isthmus.v1.StoreBundleRequest
-	30, // 83: isthmus.v1.SyncService.TakeTurn:input_type -> isthmus.v1.TakeTurnRequest
-	32, // 84: isthmus.v1.SyncService.EndTurn:input_type -> isthmus.v1.EndTurnRequest
-	1,  // 85: isthmus.v1.SyncService.Enrol:output_type -> isthmus.v1.EnrolResponse
-	3,  // 86: isthmus.v1.SyncService.Renew:output_type -> isthmus.v1.RenewResponse
-	5,  // 87: isthmus.v1.SyncService.Pull:output_type -> isthmus.v1.PullResponse
-	35, // 88: isthmus.v1.SyncService.FetchSecrets:output_type -> isthmus.v1.FetchSecretsResponse
-	37, // 89: isthmus.v1.SyncService.ClaimToken:output_type -> isthmus.v1.ClaimTokenResponse
-	39, // 90: isthmus.v1.SyncService.StoreToken:output_type -> isthmus.v1.StoreTokenResponse
-	41, // 91: isthmus.v1.SyncService.Report:output_type -> isthmus.v1.ReportResponse
-	29, // 92: isthmus.v1.SyncService.StoreBundle:output_type -> isthmus.v1.StoreBundleResponse
-	31, // 93: isthmus.v1.SyncService.TakeTurn:output_type -> isthmus.v1.TakeTurnResponse
-	33, // 94: isthmus.v1.SyncService.EndTurn:output_type -> isthmus.v1.EndTurnResponse
-	85, // [85:95] is the sub-list for method output_type
-	75, // [75:85] is the sub-list for method input_type
-	75, // [75:75] is the sub-list for extension type_name
-	75, // [75:75] is the sub-list for extension extendee
-	0,  // [0:75] is the sub-list for field type_name
+	69, // 74: isthmus.v1.ObservedBundle.request_time:type_name -> google.protobuf.Timestamp
+	61, // 75: isthmus.v1.GatewayReport.probes:type_name -> isthmus.v1.ObservedProbe
+	0,  // 76: isthmus.v1.SyncService.Enrol:input_type -> isthmus.v1.EnrolRequest
+	2,  // 77: isthmus.v1.SyncService.Renew:input_type -> isthmus.v1.RenewRequest
+	4,  // 78: isthmus.v1.SyncService.Pull:input_type -> isthmus.v1.PullRequest
+	34, // 79: isthmus.v1.SyncService.FetchSecrets:input_type -> isthmus.v1.FetchSecretsRequest
+	36, // 80: isthmus.v1.SyncService.ClaimToken:input_type -> isthmus.v1.ClaimTokenRequest
+	38, // 81: isthmus.v1.SyncService.StoreToken:input_type -> isthmus.v1.StoreTokenRequest
+	40, // 82: isthmus.v1.SyncService.Report:input_type -> isthmus.v1.ReportRequest
+	28, // 83: isthmus.v1.SyncService.StoreBundle:input_type -> isthmus.v1.StoreBundleRequest
+	30, // 84: isthmus.v1.SyncService.TakeTurn:input_type -> isthmus.v1.TakeTurnRequest
+	32, // 85: isthmus.v1.SyncService.EndTurn:input_type -> isthmus.v1.EndTurnRequest
+	1,  // 86: isthmus.v1.SyncService.Enrol:output_type -> isthmus.v1.EnrolResponse
+	3,  // 87: isthmus.v1.SyncService.Renew:output_type -> isthmus.v1.RenewResponse
+	5,  // 88: isthmus.v1.SyncService.Pull:output_type -> isthmus.v1.PullResponse
+	35, // 89: isthmus.v1.SyncService.FetchSecrets:output_type -> isthmus.v1.FetchSecretsResponse
+	37, // 90: isthmus.v1.SyncService.ClaimToken:output_type -> isthmus.v1.ClaimTokenResponse
+	39, // 91: isthmus.v1.SyncService.StoreToken:output_type -> isthmus.v1.StoreTokenResponse
+	41, // 92: isthmus.v1.SyncService.Report:output_type -> isthmus.v1.ReportResponse
+	29, // 93: isthmus.v1.SyncService.StoreBundle:output_type -> isthmus.v1.StoreBundleResponse
+	31, // 94: isthmus.v1.SyncService.TakeTurn:output_type -> isthmus.v1.TakeTurnResponse
+	33, // 95: isthmus.v1.SyncService.EndTurn:output_type -> isthmus.v1.EndTurnResponse
+	86, // [86:96] is the sub-list for method output_type
+	76, // [76:86] is the sub-list for method input_type
+	76, // [76:76] is the sub-list for extension type_name
+	76, // [76:76] is the sub-list for extension extendee
+	0,  // [0:76] is the sub-list for field type_name
 }
 
 func init() { file_isthmus_v1_sync_proto_init() }

@@ -243,6 +243,18 @@ func (c *Client) ConfirmDatacenter(ctx context.Context, name string) (*isthmusv1
 	return act(ctx, c, "confirm", name, &isthmusv1.ConfirmDatacenterRequest{Name: name}, &isthmusv1.Datacenter{})
 }
 
+// RemoveDatacenter takes a datacenter out of the fleet, or tells what that would do: a dry run. Refused: something stands against it, or the
+// plan digest is not that of what would be done now. Of one that is being removed already it tells how far it is.
+func (c *Client) RemoveDatacenter(ctx context.Context, r *isthmusv1.RemoveDatacenterRequest) (*isthmusv1.DatacenterRemoval, error) {
+	kind, _ := resource.KindNamed(resource.KindDatacenter)
+	out := &isthmusv1.DatacenterRemoval{}
+	index, err := c.do(ctx, call{method: http.MethodPost, path: pathOf(kind, r.GetName()) + ":remove", body: r}, out)
+	if err == nil {
+		c.remember(index)
+	}
+	return out, err
+}
+
 // ApproveAgent trusts an agent's keys.
 func (c *Client) ApproveAgent(ctx context.Context, name string, approval *isthmusv1.Approval) (*isthmusv1.Agent, error) {
 	return act(ctx, c, "approve", name, &isthmusv1.ApproveAgentRequest{Name: name, Approval: approval}, &isthmusv1.Agent{})

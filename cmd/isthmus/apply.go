@@ -94,7 +94,7 @@ func (a *applier) show(changes []*isthmusv1.Change) {
 		}
 		a.program.printf("%s\n", line)
 		if a.dryRun && change.GetAction() != resource.ActionUnchanged {
-			a.showFields(change)
+			a.program.showFields(change)
 		}
 	}
 	if a.dryRun {
@@ -103,15 +103,15 @@ func (a *applier) show(changes []*isthmusv1.Change) {
 	}
 }
 
-func (a *applier) showFields(change *isthmusv1.Change) {
+func (p Program) showFields(change *isthmusv1.Change) {
 	for _, f := range change.GetFields() {
 		switch {
 		case f.GetBefore() == "":
-			a.program.printf("  + %s: %s\n", f.GetField(), f.GetAfter())
+			p.printf("  + %s: %s\n", f.GetField(), f.GetAfter())
 		case f.GetAfter() == "":
-			a.program.printf("  - %s: %s\n", f.GetField(), f.GetBefore())
+			p.printf("  - %s: %s\n", f.GetField(), f.GetBefore())
 		default:
-			a.program.printf("  ~ %s: %s → %s\n", f.GetField(), f.GetBefore(), f.GetAfter())
+			p.printf("  ~ %s: %s → %s\n", f.GetField(), f.GetBefore(), f.GetAfter())
 		}
 	}
 }

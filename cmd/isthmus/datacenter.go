@@ -10,7 +10,7 @@ import (
 )
 
 func (p Program) datacenterCommand() *cobra.Command {
-	return group("datacenter", "Things to do to a datacenter", p.datacenterConfirmCommand())
+	return group("datacenter", "Things to do to a datacenter", p.datacenterConfirmCommand(), p.datacenterRemoveCommand())
 }
 
 func (p Program) datacenterConfirmCommand() *cobra.Command {

@@ -63,6 +63,7 @@ func (p Program) describe(kind resource.Kind, o resource.Object, row *isthmusv1.
 		func() error { return p.section("Spec", resource.Spec(o)) },
 		func() error { return p.describePeering(o, row) },
 		func() error { return p.describeFederation(o) },
+		func() error { return p.describeRemoval(o) },
 		func() error { return p.describePolicy(o) },
 		func() error { return p.section("Status", withoutTables(status)) },
 		func() error { return p.describeConditions(resource.Status(o)) },
@@ -131,6 +132,9 @@ func withoutTables(status proto.Message) proto.Message {
 	}
 	if policy, ok := status.(*isthmusv1.PolicyStatus); ok && policy != nil {
 		policy.Placements, policy.Problems = nil, nil
+	}
+	if datacenter, ok := status.(*isthmusv1.DatacenterStatus); ok && datacenter != nil {
+		datacenter.Removal = nil
 	}
 	if peering, ok := status.(*isthmusv1.PeeringStatus); ok && peering != nil {
 		peering.Acceptor, peering.Dialer = nil, nil

@@ -150,6 +150,10 @@ func (c *Cluster) Register(services ...string) {
 type Peering struct {
 	ID, Name, State, PeerID string
 	Meta                    map[string]string
+	StreamStatus            struct {
+		// LastHeartbeat is when one was received last; nil: never.
+		LastHeartbeat *time.Time
+	}
 }
 
 // Peerings are those of the datacenter, by name.

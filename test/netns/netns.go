@@ -210,6 +210,21 @@ func (s *Space) Disconnect() { s.set("down") }
 // Reconnect undoes Disconnect.
 func (s *Space) Reconnect() { s.set("up") }
 
+// Lose has whatever the datacenter sends to an address vanish on the way, as a broken route does: connections hang, and nobody is told.
+// What comes from there still arrives. Find undoes it.
+func (s *Space) Lose(address string) { s.route("add", address) }
+
+// Find undoes Lose.
+func (s *Space) Find(address string) { s.route("del", address) }
+
+func (s *Space) route(do, address string) {
+	s.t.Helper()
+	out, err := exec.CommandContext(s.t.Context(), "ip", "-n", s.name, "route", do, "blackhole", address+"/32").CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("ip route %s blackhole %s in %s: %v\n%s", do, address, s.name, err, out)
+	}
+}
+
 func (s *Space) set(state string) {
 	s.t.Helper()
 	out, err := exec.CommandContext(s.t.Context(), "ip", "-n", s.name, "link", "set", "wan0", state).CombinedOutput()

@@ -48,6 +48,17 @@ func TestOverlappingNetworks(t *testing.T) {
 		t.Fatalf("this process is not reached: %v", err)
 	}
 	_ = conn.Close()
+	// What dc2 sends to dc1 is lost, until it is found again.
+	dc2.Lose(dc1.WAN[0])
+	if conn, err := dc2.Dial(ctx, "tcp", dc1.WAN[0]+":9002"); err == nil {
+		_ = conn.Close()
+		t.Error("dc1 is reached over a lost route")
+	}
+	dc2.Find(dc1.WAN[0])
+	if conn, err = dc2.Dial(ctx, "tcp", dc1.WAN[0]+":9002"); err != nil {
+		t.Fatalf("dc1 is not reached any more: %v", err)
+	}
+	_ = conn.Close()
 }
 
 // listen listens in a namespace for the length of the test: a socket made there stays there.

@@ -1,0 +1,16 @@
+package agent
+
+import (
+	"time"
+
+	"isthmus/agent/consul"
+)
+
+// Heartbeat is how an end is judged that is ACTIVE since a time (zero: it is not), and heard a heartbeat, and anything, at others.
+func Heartbeat(active, heartbeat, received, now time.Time) string {
+	v := &vigil{active: active}
+	return v.heartbeat(consul.Peering{Heartbeat: heartbeat, Received: received}, now)
+}
+
+// NamesDigest is what a report has of the names of services.
+func NamesDigest(names ...string) string { return namesDigest(names) }

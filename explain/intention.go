@@ -57,6 +57,9 @@ func (w *walk) decided(d policy.Decision, byDefault string) finding {
 		return passes(at, "allowed: %s", d.Reason)
 	}
 	f := fails(at, "denied: %s", d.Reason)
+	if wanted := w.wantedOtherwise(d); wanted != nil {
+		return *wanted
+	}
 	_, name, _ := strings.Cut(d.Entry, "/")
 	exact := strings.EqualFold(name, w.dst.Service) && !strings.HasSuffix(strings.Split(d.Source, "@")[0], "/"+resource.AnyService)
 	if d.Entry == "" || !exact {
@@ -64,6 +67,54 @@ func (w *walk) decided(d policy.Decision, byDefault string) finding {
 	}
 	owner := w.ownerOfPart(at, d.Entry, d.Source)
 	return f.fixed("if it shall be allowed: %s", fixOfEntry(w.home(at), d.Entry, owner))
+}
+
+// wantedOtherwise is that an Intention is about just this call, and does not stand in Consul as it is wanted, so that something else decided;
+// nil: there is none.
+func (w *walk) wantedOtherwise(d policy.Decision) *finding {
+	key := "source/" + w.src.Namespace + "/" + w.src.Service
+	if w.link.peerOfSource != "" {
+		key += "@" + w.link.peerOfSource
+	}
+	if d.Source == key && strings.EqualFold(d.Entry, policy.KindIntentions+"/"+w.dst.Service) && !w.contested(w.dst.Datacenter, d.Entry, key) {
+		return nil
+	}
+	for _, e := range w.entriesWanted(w.dst.Datacenter).GetEntries() {
+		if e.GetKind() != policy.KindIntentions || !strings.EqualFold(e.GetName(), w.dst.Service) || cmp.Or(e.GetNamespace(), defaultNamespace) != w.dst.Namespace {
+			continue
+		}
+		for _, p := range e.GetParts() {
+			if p.GetKey() != key || len(p.GetPolicies()) == 0 {
+				continue
+			}
+			name := p.GetPolicies()[0]
+			f := fails(w.dst.Datacenter, "denied: %s, although %s says something else: it is not applied", d.Reason, name).
+				fixed("isthmus describe %s says what stands against it", strings.Replace(strings.ToLower(name), "/", " ", 1)).with(w.notApplied(e.GetKind()+"/"+e.GetName(), key)...)
+			return &f
+		}
+	}
+	return nil
+}
+
+// notApplied is what the agent says of a part that is not as it is wanted.
+func (w *walk) notApplied(entry, key string) []string {
+	home := w.home(w.dst.Datacenter)
+	report := w.of(home).Policy
+	var out []string
+	for _, e := range report.Body.GetEntries() {
+		if !strings.EqualFold(e.GetKind()+"/"+e.GetName(), entry) {
+			continue
+		}
+		for _, p := range e.GetParts() {
+			if p.GetKey() == key {
+				out = append(out, w.seenAt(home, report.Since, "%s, source %s: %s: %s", entry, sourceText(key), p.GetState(), cmp.Or(p.GetMessage(), e.GetMessage())))
+			}
+		}
+	}
+	if report.Body.GetError() != "" {
+		out = append(out, w.seenAt(home, report.Since, "%s", report.Body.GetError()))
+	}
+	return out
 }
 
 // sourceText is a source as people call it: web, or web of peer dc1.

@@ -16,6 +16,6 @@ func (s *DiagnosisService) Explain(ctx context.Context, r *isthmusv1.ExplainRequ
 		return nil, err
 	}
 	now := s.Now()
-	_, datacenter, _ := strings.Cut(r.GetDestination(), "@")
+	_, datacenter, _ := strings.Cut(r.GetSource(), "@") // whatever leads on, it begins there
 	return explain.Explain(v, explain.Evidence{Of: evidence.Explain(v, s.Observations, now), Connections: s.connectionsOf(v, datacenter)}, r.GetSource(), r.GetDestination(), now)
 }

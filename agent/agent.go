@@ -212,7 +212,7 @@ func (a *Agent) prepare(ctx context.Context) (err error) {
 	}
 	a.reporter = newReporter(a.link.report, a.log)
 	a.worker = newWorker(a)
-	a.worker.courier = courier
+	a.worker.courier, a.reconciler.exports.kept = courier, a.worker.mender.kept
 	a.reconciler.prover.changed, a.reconciler.dials.prover.changed = a.worker.kick, a.worker.kick
 	if state, from, _ := a.memory.current(); state != nil {
 		a.log.Info("going on with the last desired state", "digest", from.Digest, "index", from.Index, "items", len(state.GetItems()))

@@ -17,6 +17,7 @@ const (
 	fileState       = "state.json"
 	fileRecords     = "peerings.json"
 	fileSession     = "session.json"
+	fileEntries     = "entries.json"
 	fileLock        = "lock"
 	// fileDelivery is what was done for a federation on this host, filePending what Consul has yet to take over of it, fileBundle the
 	// bundle, sealed, fileToken the agent's own token for Consul, and fileCA the CAs that Consul's own certificate may be of. With

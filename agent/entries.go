@@ -42,11 +42,11 @@ type mender struct {
 	// item is what wishes were decoded from.
 	item   *isthmusv1.ConfigEntries
 	wishes []wish
-	// written is what is isthmus's in each entry; alike, entries of which Consul said that they say what is wished, although we see a difference.
-	written map[entryID]remembered
-	alike   map[entryID]alike
-	drifts  []*isthmusv1.Drift
-	last    lastMend
+	kept   *kept
+	// alike are entries of which Consul said that they say what is wished, although we see a difference.
+	alike  map[entryID]alike
+	drifts []*isthmusv1.Drift
+	last   lastMend
 }
 
 // entryID is what Consul knows an entry by: it takes names that differ in capitals for one.
@@ -73,8 +73,8 @@ type lastMend struct {
 	again time.Time
 }
 
-func newMender(c *consul.Client, now func() time.Time, log hclog.Logger) *mender {
-	return &mender{consul: c, shelf: newShelf(c), now: now, log: log, written: map[entryID]remembered{}, alike: map[entryID]alike{}}
+func newMender(c *consul.Client, k *kept, now func() time.Time, log hclog.Logger) *mender {
+	return &mender{consul: c, shelf: newShelf(c), kept: k, now: now, log: log, alike: map[entryID]alike{}}
 }
 
 // mend makes the entries what the newest desired state says, and tells how they stand. In a secondary there are only the primary's, which its
@@ -83,12 +83,7 @@ func (m *mender) mend(ctx context.Context, newest func() *isthmusv1.DesiredState
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	state := newest()
-	var item *isthmusv1.ConfigEntries
-	for _, i := range state.GetItems() {
-		if i.GetConfigEntries() != nil {
-			item = i.GetConfigEntries()
-		}
-	}
+	item := configEntries(state)
 	if item == nil {
 		return &isthmusv1.PolicyReport{} // no item is no order: what is there stays
 	}
@@ -108,6 +103,17 @@ func (m *mender) mend(ctx context.Context, newest func() *isthmusv1.DesiredState
 	}
 	m.run(ctx, jobs, correct)
 	return m.conclude(jobs, lastMend{item: item, correct: correct, version: version})
+}
+
+// configEntries is a state's item; nil: it has none.
+func configEntries(state *isthmusv1.DesiredState) *isthmusv1.ConfigEntries {
+	var item *isthmusv1.ConfigEntries
+	for _, i := range state.GetItems() {
+		if i.GetConfigEntries() != nil {
+			item = i.GetConfigEntries()
+		}
+	}
+	return item
 }
 
 // wish decodes what is wanted, once.
@@ -141,12 +147,13 @@ func (m *mender) jobs(ctx context.Context, correct bool) ([]*job, error) {
 	}
 	found := map[entryID]consul.Entry{}
 	index := map[string]uint64{}
+	newest := uint64(0)
 	for _, kind := range policyKinds() {
 		list, err := m.shelf.list(ctx, kind)
 		if err != nil {
 			return nil, err
 		}
-		index[kind] = list.Index
+		index[kind], newest = list.Index, max(newest, list.Index)
 		for _, e := range list.Entries {
 			id := idOf(kind, e.Namespace, e.Name)
 			if _, wanted := wishes[id]; !wanted && e.Meta()[metaParts] == "" {
@@ -157,7 +164,8 @@ func (m *mender) jobs(ctx context.Context, correct bool) ([]*job, error) {
 			found[id] = e
 		}
 	}
-	maps.DeleteFunc(m.written, func(id entryID, _ remembered) bool { _, ok := wishes[id]; return !ok })
+	m.kept.seen(newest, m.trustDomain(ctx))
+	m.kept.only(m.wishes)
 	maps.DeleteFunc(m.alike, func(id entryID, _ alike) bool { _, ok := wishes[id]; return !ok })
 	var jobs []*job
 	for id, w := range wishes {
@@ -176,6 +184,15 @@ func (m *mender) jobs(ctx context.Context, correct bool) ([]*job, error) {
 	return jobs, nil
 }
 
+// trustDomain is the mesh's, by which a Consul is known again; empty when it has none, or does not say.
+func (m *mender) trustDomain(ctx context.Context) string {
+	ca, err := m.consul.MeshCA(ctx)
+	if err != nil {
+		return ""
+	}
+	return ca.TrustDomain
+}
+
 // merge computes what a job is to do.
 func (m *mender) merge(j *job, correct bool) {
 	id := j.wish.id()
@@ -187,7 +204,7 @@ func (m *mender) merge(j *job, correct bool) {
 	e := j.entry
 	e.Body = cloneJSON(e.Body).(map[string]any) //nolint:forcetypeassert // a map's clone is one
 	if j.err = j.wish.err; j.err == nil {
-		j.merge, j.err = mergeParts(e, j.wish, m.written[id], correct)
+		j.merge, j.err = mergeParts(e, j.wish, m.kept.get(id), correct)
 	}
 }
 
@@ -316,18 +333,37 @@ func (m *mender) conclude(jobs []*job, look lastMend) *isthmusv1.PolicyReport {
 	slices.SortFunc(report.Entries, func(a, b *isthmusv1.ObservedEntry) int {
 		return cmp.Or(cmp.Compare(a.GetKind(), b.GetKind()), cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
 	})
+	m.kept.save()
 	report.Drifts = slices.Clone(m.drifts)
 	m.last.report = report
 	return report
 }
 
+// follow keeps what others wrote in the name of isthmus, for when this agent comes to lead.
+func (m *mender) follow(ctx context.Context, newest func() *isthmusv1.DesiredState) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	item := configEntries(newest())
+	if item == nil {
+		return
+	}
+	m.wish(item)
+	for _, kind := range policyKinds() {
+		if list, err := m.shelf.list(ctx, kind); err == nil {
+			m.kept.learnMarks(kind, list.Entries)
+		}
+	}
+	if list, err := m.shelf.list(ctx, consul.KindExportedServices); err == nil {
+		m.kept.learnExports(list.Entries)
+	}
+	m.kept.onlyExports(exportsOf(newest()))
+	m.kept.only(m.wishes)
+	m.kept.save()
+}
+
 // learn takes over what came of a job that went well.
 func (m *mender) learn(j *job) {
-	id := j.wish.id()
-	m.written[id] = j.merge.written
-	if len(j.merge.written) == 0 {
-		delete(m.written, id)
-	}
+	m.kept.put(j.wish.id(), j.merge.written)
 	for _, d := range j.merge.drifts {
 		m.drifts = noteDrift(m.drifts, &isthmusv1.Drift{
 			Entry: j.wish.kind + "/" + j.wish.name, Part: d.key, Wanted: shown(d.wanted), Found: shown(d.found), Corrected: d.corrected, ModifyIndex: j.index,

@@ -33,7 +33,11 @@ func (w *worker) kickAmend() {
 
 func (w *worker) amend(ctx context.Context) {
 	a, term := w.agent, w.term()
-	if term == nil || ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
+		return
+	case term == nil:
+		w.mender.follow(ctx, a.memory.working)
 		return
 	}
 	stop := context.AfterFunc(ctx, w.resignation())

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -274,6 +275,52 @@ func TestDriftIsOnlyReported(t *testing.T) {
 	if got["service-resolver/api"].GetState() != resource.PolicyApplied || !report.GetDrifts()[0].GetCorrected() || m.shows("service-resolver", "api") == "null" {
 		t.Errorf("put right: %v", report)
 	}
+}
+
+// An agent that starts again, or comes to lead, knows what was written although somebody deleted the entries with their marks; in a Consul that
+// was made anew everything is written again.
+func TestDriftIsKnownAfterARestart(t *testing.T) {
+	t.Parallel()
+	c := consultest.Start(t, "dc1")
+	m := newMending(t, c)
+	client := mustClient(t, c, c.ManagementToken)
+	own, follower := filepath.Join(t.TempDir(), "entries.json"), filepath.Join(t.TempDir(), "entries.json")
+	want := []*isthmusv1.ConfigEntry{wanting("service-intentions", "api", "source/default/web", allowWeb), wanting("service-resolver", "api", "failover/*", failover23)}
+	state := &isthmusv1.DesiredState{ConsulDatacenter: "dc1", Drift: "report", Items: []*isthmusv1.DesiredItem{
+		entries(want...), exports(&isthmusv1.ExportedService{Name: "web", Peers: []string{"west"}}),
+	}}
+	m.Mender = agent.NewMenderIn(own, client)
+	_, _, err := m.Mend(t.Context(), state)
+	need(t, err)
+	agent.NewMenderIn(follower, client).Follow(t.Context(), state)
+	for _, path := range []string{"service-intentions/api", "service-resolver/api", "exported-services/default"} {
+		c.Do(http.MethodDelete, "/v1/config/"+path, nil, nil)
+	}
+	for name, path := range map[string]string{"started again": own, "came to lead": follower} {
+		m.Mender = agent.NewMenderIn(path, client)
+		report, exported, err := m.Mend(t.Context(), state)
+		need(t, err)
+		for _, e := range report.GetEntries() {
+			if e.GetState() != resource.PolicyDrifted {
+				t.Errorf("an agent that %s: %v", name, e)
+			}
+		}
+		if path == own && exported.GetExports()[0].GetState() != resource.ExportDrifted {
+			t.Errorf("exports: %v", exported)
+		}
+		if len(report.GetDrifts()) != 2 || m.shows("service-intentions", "api") != "null" {
+			t.Errorf("an agent that %s: %v", name, report)
+		}
+	}
+	need(t, c.Wipe(t.Context()))
+	m.Mender = agent.NewMenderIn(own, mustClient(t, c, c.ManagementToken))
+	consultest.Await(t, "everything is written into the new Consul", func() error {
+		report, _, err := m.Mend(t.Context(), state)
+		if err == nil && (len(report.GetEntries()) != 2 || report.GetEntries()[0].GetState() != resource.PolicyApplied || len(report.GetDrifts()) > 0) {
+			err = fmt.Errorf("%v", report)
+		}
+		return err
+	})
 }
 
 // What everybody's entries say is told, and nothing of what defaults say beside.

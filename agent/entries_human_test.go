@@ -299,10 +299,10 @@ func (h *human) setSource(name, action string) edit {
 
 func (h *human) dropSource(name string) edit {
 	return edit{name: "drops source " + name, at: atIntentions, apply: func(body map[string]any) map[string]any {
-		list := slices.DeleteFunc(sourcesOf(body), func(s any) bool { return s.(map[string]any)["Name"] == name }) //nolint:forcetypeassert // the test's own
-		if len(list) == 0 {
-			return nil
+		if len(sourcesOf(h.alone[atIntentions])) < 2 {
+			return body // who wants none of it deletes the entry
 		}
+		list := slices.DeleteFunc(sourcesOf(body), func(s any) bool { return s.(map[string]any)["Name"] == name }) //nolint:forcetypeassert // the test's own
 		body["Sources"] = list
 		return body
 	}}

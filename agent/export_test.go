@@ -191,7 +191,22 @@ type Mender struct {
 // NewMender makes one for a Consul.
 func NewMender(c *consul.Client) *Mender {
 	log := hclog.NewNullLogger()
-	return &Mender{newMender(c, time.Now, log), &reconciler{consul: c, now: time.Now, log: log}}
+	return newMenderIn("", c, log)
+}
+
+// NewMenderIn makes one that keeps what it wrote in a file.
+func NewMenderIn(path string, c *consul.Client) *Mender {
+	return newMenderIn(path, c, hclog.NewNullLogger())
+}
+
+func newMenderIn(path string, c *consul.Client, log hclog.Logger) *Mender {
+	k := openKept(path, log)
+	return &Mender{newMender(c, k, time.Now, log), &reconciler{consul: c, now: time.Now, log: log, exports: exportDesk{kept: k}}}
+}
+
+// Follow is what an agent does that does not lead.
+func (m *Mender) Follow(ctx context.Context, state *isthmusv1.DesiredState) {
+	m.m.follow(ctx, func() *isthmusv1.DesiredState { return state })
 }
 
 // Mend makes all config entries what the state says.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"isthmus/agent/consul"
@@ -32,10 +33,48 @@ func namespaceOf(s string) string {
 // exportDesk is what an agent remembers of the exported-services entry.
 type exportDesk struct {
 	// mu: one look at a time.
-	mu sync.Mutex
-	// written is what isthmus has in it: whoever deletes or replaces the entry takes isthmus's marks away with it.
-	written map[export]bool
-	drifts  []*isthmusv1.Drift
+	mu     sync.Mutex
+	kept   *kept
+	drifts []*isthmusv1.Drift
+}
+
+func exportsID(partition string) entryID {
+	return idOf(consul.KindExportedServices, "", partition)
+}
+
+const partExport = "export/"
+
+// exportPart is the key of an export, and exportOf the other way.
+func exportPart(x export) string { return partExport + x.Namespace + "/" + x.Service + "@" + x.Peer }
+
+func exportOf(key string) (x export, ok bool) {
+	rest, ok := strings.CutPrefix(key, partExport)
+	at := strings.LastIndex(rest, "@")
+	if !ok || at < 0 {
+		return export{}, false
+	}
+	x.Peer = rest[at+1:]
+	x.Namespace, x.Service, ok = strings.Cut(rest[:at], "/")
+	return x, ok
+}
+
+func exportParts(exports map[export]bool) remembered {
+	out := remembered{}
+	for x := range exports {
+		out[exportPart(x)] = true
+	}
+	return out
+}
+
+// written is what isthmus has in the entry: whoever deletes or replaces it takes isthmus's marks away with it.
+func (d *exportDesk) written(partition string) map[export]bool {
+	out := map[export]bool{}
+	for key := range d.kept.get(exportsID(partition)) {
+		if x, ok := exportOf(key); ok {
+			out[x] = true
+		}
+	}
+	return out
 }
 
 // reconcileExports merges what isthmus exports by the newest desired state into the one exported-services entry, and tells how it stands. Not
@@ -55,7 +94,7 @@ func (r *reconciler) reconcileExports(ctx context.Context, newest func() *isthmu
 		return &isthmusv1.ExportsReport{}
 	}
 	want := wantedExports(item, state.GetDrift() != resource.DriftReport)
-	want.written = r.exports.written
+	want.written = r.exports.written(r.consul.Partition())
 	var result mergeResult
 	err := notOnSecondary(self, "exported-services")
 	if err == nil {
@@ -78,10 +117,11 @@ func (r *reconciler) reconcileExports(ctx context.Context, newest func() *isthmu
 
 // learnExports takes over what came of a merge.
 func (r *reconciler) learnExports(result mergeResult, correct bool) {
-	r.exports.written = result.ours
+	r.exports.kept.put(exportsID(r.consul.Partition()), exportParts(result.ours))
+	r.exports.kept.save()
 	for _, x := range slices.SortedFunc(maps.Keys(result.missed), compareExports) {
 		r.exports.drifts = noteDrift(r.exports.drifts, &isthmusv1.Drift{
-			Entry: consul.KindExportedServices + "/" + result.entry.Name, Part: "export/" + x.Namespace + "/" + x.Service + "@" + x.Peer,
+			Entry: consul.KindExportedServices + "/" + result.entry.Name, Part: exportPart(x),
 			Wanted: encode(map[string]any{fieldPeer: x.Peer}), Corrected: correct, ModifyIndex: result.entry.Index,
 		}, r.now(), r.log)
 	}

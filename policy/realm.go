@@ -92,16 +92,6 @@ func (m realm) has(datacenter string) bool {
 	return ok
 }
 
-// peerName is the name that a member's Consul has for a datacenter that it is peered with; false: it is not.
-func (m realm) peerName(member, datacenter string) (string, bool) {
-	for _, name := range slices.Sorted(maps.Keys(m.peers[member])) {
-		if datacenter != "" && m.peers[member][name].datacenter == datacenter {
-			return name, true
-		}
-	}
-	return "", false
-}
-
 // consulDatacenter is what Consul calls a datacenter.
 func consulDatacenter(dc *isthmusv1.Datacenter) string {
 	return cmp.Or(dc.GetSpec().GetConsulDatacenter(), dc.GetName())

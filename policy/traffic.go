@@ -48,7 +48,7 @@ type way struct {
 
 // traffic compiles the TrafficPolicies of the realm.
 func (c *compilation) traffic() {
-	c.trafficOf(resource.All[*isthmusv1.TrafficPolicy](c.r, resource.KindTrafficPolicy), newGraph(c.r, c.realm.home, ""), "")
+	c.trafficOf(allTraffic(c.r), newGraph(c.r, c.realm.home, ""), "")
 }
 
 // trafficOf compiles TrafficPolicies. Where one of them stands against another, who was there first has it; last names one that comes after

@@ -1,7 +1,10 @@
 package policy
 
 import (
+	"cmp"
+	"iter"
 	"slices"
+	"strings"
 
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -11,19 +14,79 @@ import (
 // checkTraffic finds what stands against a TrafficPolicy in the fleet as it is wanted.
 func checkTraffic(r resource.Reader, p *isthmusv1.TrafficPolicy) []fault.Violation {
 	var problems []*isthmusv1.PolicyProblem
+	near := trafficNear(r, p)
 	for _, m := range realmsOf(r, p, wantedRealm) {
-		c := trafficIn(r, m, "", p.GetName())
+		c := trafficIn(r, m, near, "", p.GetName())
 		problems = append(problems, c.problems[policyName(p)]...)
 	}
 	return refused(problems)
 }
 
-// trafficIn compiles the TrafficPolicies of a realm as if one ServiceExport were not there, and with one of them after all others.
-func trafficIn(r resource.Reader, m realm, but, last string) *compilation {
+// trafficIn compiles TrafficPolicies in a realm as if one ServiceExport were not there, and with one of them after all others.
+func trafficIn(r resource.Reader, m realm, policies iter.Seq[*isthmusv1.TrafficPolicy], but, last string) *compilation {
 	c := newCompilation(r, m)
 	c.quiet = true
-	c.trafficOf(resource.All[*isthmusv1.TrafficPolicy](r, resource.KindTrafficPolicy), newGraph(r, m.home, but), last)
+	c.trafficOf(policies, newGraph(r, m.home, but), last)
 	return c
+}
+
+// allTraffic are all TrafficPolicies.
+func allTraffic(r resource.Reader) iter.Seq[*isthmusv1.TrafficPolicy] {
+	return resource.All[*isthmusv1.TrafficPolicy](r, resource.KindTrafficPolicy)
+}
+
+// trafficNear are the TrafficPolicies by which calls may come to or from the services that a resource is about, through however many others:
+// no other has anything to do with it.
+func trafficNear(r resource.Reader, o resource.Object) iter.Seq[*isthmusv1.TrafficPolicy] {
+	near := map[string]bool{}
+	for _, name := range entriesNamed(o) {
+		if near[name] = true; name == resource.AnyService {
+			return allTraffic(r)
+		}
+	}
+	rest := slices.Collect(allTraffic(r))
+	var out []*isthmusv1.TrafficPolicy
+	for grown := true; grown; {
+		grown = false
+		rest = slices.DeleteFunc(rest, func(p *isthmusv1.TrafficPolicy) bool {
+			named := entriesNamed(p)
+			if !slices.ContainsFunc(named, func(name string) bool { return near[name] }) {
+				return false
+			}
+			for _, name := range named {
+				near[name] = true
+			}
+			out, grown = append(out, p), true
+			return true
+		})
+	}
+	return slices.Values(out)
+}
+
+// entriesNamed are the names of entries that a policy or an export is about, virtual services among them, without regard to case.
+func entriesNamed(o resource.Object) []string {
+	out := servicesOf(o)
+	if p, ok := o.(*isthmusv1.TrafficPolicy); ok {
+		virtual := func(t *isthmusv1.TrafficTarget) {
+			service := cmp.Or(t.GetService(), p.GetSpec().GetService())
+			if t.GetDatacenter() != "" {
+				out = append(out, service+atSuffix+t.GetDatacenter())
+			}
+			if t.GetPeer() != "" {
+				out = append(out, service+viaSuffix+t.GetPeer())
+			}
+		}
+		for _, s := range p.GetSpec().GetSplit() {
+			virtual(s.GetTarget())
+		}
+		for _, route := range p.GetSpec().GetRoutes() {
+			virtual(route.GetTarget())
+		}
+	}
+	for i, name := range out {
+		out[i] = strings.ToLower(name)
+	}
+	return out
 }
 
 // trafficProblems is what of a TrafficPolicy is left out in a realm as it is, and what else is worth knowing.
@@ -44,13 +107,14 @@ func trafficProblems(r resource.Reader, m realm, p *isthmusv1.TrafficPolicy) []*
 // there.
 func checkTrafficExport(r resource.Reader, e *isthmusv1.ServiceExport) []fault.Violation {
 	var out []fault.Violation
+	near := trafficNear(r, e)
 	for dc := range Exporters(r, e) {
 		m, ok := wantedRealm(r, dc.GetName())
 		if !ok || m.home != dc.GetName() {
 			continue
 		}
-		with, without := trafficIn(r, m, "", ""), trafficIn(r, m, e.GetName(), "")
-		for p := range resource.All[*isthmusv1.TrafficPolicy](r, resource.KindTrafficPolicy) {
+		with, without := trafficIn(r, m, near, "", ""), trafficIn(r, m, near, e.GetName(), "")
+		for p := range near {
 			name := policyName(p)
 			for _, problem := range with.problems[name] {
 				if problem.GetReason() != ReasonExported || slices.ContainsFunc(without.problems[name], alike(problem)) {
@@ -83,16 +147,16 @@ func checkTrafficFederation(r resource.Reader, f *isthmusv1.Federation) []fault.
 	if !ok || m.federation != f.GetName() {
 		return nil
 	}
-	c := trafficIn(r, m, "", "")
+	c := trafficIn(r, m, allTraffic(r), "", "")
 	var out []fault.Violation
-	for p := range resource.All[*isthmusv1.TrafficPolicy](r, resource.KindTrafficPolicy) {
+	for p := range allTraffic(r) {
 		problems := c.problems[policyName(p)]
 		if len(problems) == 0 {
 			continue
 		}
 		var before []*isthmusv1.PolicyProblem
 		for _, now := range realmsOf(r, p, realmOf) {
-			before = append(before, trafficIn(r, now, "", "").problems[policyName(p)]...)
+			before = append(before, trafficIn(r, now, trafficNear(r, p), "", "").problems[policyName(p)]...)
 		}
 		out = append(out, refusedTo(f, policyName(p), slices.DeleteFunc(slices.Clone(problems), func(one *isthmusv1.PolicyProblem) bool {
 			return slices.ContainsFunc(before, alike(one))

@@ -13,10 +13,16 @@ import (
 // place is where a target is, as the realm's Consul names it; with neither datacenter nor peer it is the caller's own datacenter.
 type place struct {
 	datacenter, peer string
-	// suffix of the virtual services that stand for services there: at-dc2, whether it is the caller's own, one of the federation or a peer;
-	// via-acme for an external peer. Empty where none is named.
+	// suffix of the virtual services that stand for services there: -at-dc2, whether it is the caller's own, one of the federation or a peer;
+	// -via-acme for an external peer. Empty where none is named.
 	suffix string
 }
+
+// What is between a service and a datacenter or an external peer in the name of a virtual service.
+const (
+	atSuffix  = "-at-"
+	viaSuffix = "-via-"
+)
 
 func (p place) own() bool { return p.datacenter == "" && p.peer == "" }
 
@@ -25,21 +31,28 @@ type wayfinder struct {
 	c *compilation
 	// reachable are the datacenters of the realm and those that a member is peered with, in order of their names.
 	reachable []*isthmusv1.Datacenter
+	// peerNames are what each member's Consul calls the datacenters that it is peered with.
+	peerNames map[string]map[string]string
 	// exports are the ServiceExports, and secondaries those datacenters which cannot export; both only where warnings are looked for.
 	exports     []*isthmusv1.ServiceExport
 	secondaries map[string]string
 }
 
 func newWayfinder(c *compilation) *wayfinder {
-	f := &wayfinder{c: c}
+	f := &wayfinder{c: c, peerNames: map[string]map[string]string{}}
 	known := map[string]*isthmusv1.Datacenter{}
 	for _, dc := range c.realm.members {
 		known[dc.GetName()] = dc
-		for _, p := range c.realm.peers[dc.GetName()] {
+		peers := map[string]string{}
+		for name, p := range c.realm.peers[dc.GetName()] {
 			if other, ok := resource.Lookup[*isthmusv1.Datacenter](c.r, resource.KindDatacenter, p.datacenter); ok {
 				known[p.datacenter] = other
+				if first, twice := peers[p.datacenter]; !twice || name < first {
+					peers[p.datacenter] = name
+				}
 			}
 		}
+		f.peerNames[dc.GetName()] = peers
 	}
 	for _, name := range slices.Sorted(maps.Keys(known)) {
 		f.reachable = append(f.reachable, known[name])
@@ -78,7 +91,7 @@ func (w waysOf) datacenter(field string, dc *isthmusv1.Datacenter) (place, bool)
 	m := w.c.realm
 	name := dc.GetName()
 	if m.has(name) {
-		at := place{suffix: "at-" + name}
+		at := place{suffix: atSuffix + name}
 		if len(m.members) > 1 {
 			at.datacenter = consulDatacenter(dc)
 		}
@@ -86,7 +99,7 @@ func (w waysOf) datacenter(field string, dc *isthmusv1.Datacenter) (place, bool)
 	}
 	peers, lacking := map[string]bool{}, []string(nil)
 	for _, member := range m.members {
-		peer, ok := m.peerName(member.GetName(), name)
+		peer, ok := w.peerNames[member.GetName()][name]
 		if !ok {
 			lacking = append(lacking, member.GetName())
 			continue
@@ -94,7 +107,7 @@ func (w waysOf) datacenter(field string, dc *isthmusv1.Datacenter) (place, bool)
 		peers[peer] = true
 	}
 	if len(peers) == 1 && len(lacking) == 0 {
-		return place{peer: slices.Sorted(maps.Keys(peers))[0], suffix: "at-" + name}, true
+		return place{peer: slices.Sorted(maps.Keys(peers))[0], suffix: atSuffix + name}, true
 	}
 	if len(peers) == 0 {
 		if !w.c.quiet {
@@ -136,7 +149,7 @@ func (w waysOf) external(field, name string) (place, bool) {
 		w.notShared(field, "peer "+name, nil, lacking)
 		return place{}, false
 	}
-	return place{peer: name, suffix: "via-" + name}, true
+	return place{peer: name, suffix: viaSuffix + name}, true
 }
 
 // exported notes that nothing exports a service to those who shall call it at a peer.

@@ -167,7 +167,7 @@ func (w waysOf) destination(field string, t *isthmusv1.TrafficTarget) (name, nam
 	if !ok || at.suffix == "" {
 		return service, namespace, nil, ok
 	}
-	name = service + "-" + at.suffix
+	name = service + at.suffix
 	to := targetValue{Service: service, Datacenter: at.datacenter, Peer: at.peer}
 	if at.peer != "" && namespace != defaultNamespace {
 		to.Namespace = namespace

@@ -172,6 +172,8 @@ func consulFindings() []finding {
 		{"no peering", "PeeringEnabled", "dc3", fail, "error", "peering.enabled = true", func(w *world) {
 			inventoryOf(w, "dc3", func(i *isthmusv1.InventoryReport) { i.PeeringEnabled = new(false) })
 		}},
+		{"no peering, says the agent", "PeeringEnabled", "dc3", fail, "error", "peering.enabled = true", func(w *world) { w.trouble("dc3", "PeeringDisabled", "peering must be enabled") }},
+		{"no peering is no missing Consul", "ConsulReachable", "dc3", pass, "error", "", func(w *world) { w.trouble("dc3", "PeeringDisabled", "peering must be enabled") }},
 		{"who knows about peering", "PeeringEnabled", "dc3", unknown, "error", "", func(w *world) {
 			inventoryOf(w, "dc3", func(i *isthmusv1.InventoryReport) { i.PeeringEnabled = nil })
 		}},

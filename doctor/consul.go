@@ -16,6 +16,7 @@ const (
 	reasonRuleMissing  = "AclRuleMissing"
 	reasonTokenUnknown = "AclTokenUnknown"
 	reasonNoLeader     = "NoLeader"
+	reasonPeeringOff   = "PeeringDisabled"
 )
 
 const (
@@ -49,7 +50,7 @@ func (x *exam) consulReachable() []answer {
 	return x.actingAgents(func(a *isthmusv1.Agent, trouble *isthmusv1.Condition) (answer, bool) {
 		dc := a.GetSpec().GetDatacenter()
 		switch trouble.GetReason() {
-		case "", reasonRuleMissing, reasonTokenUnknown, reasonNoLeader:
+		case "", reasonRuleMissing, reasonTokenUnknown, reasonNoLeader, reasonPeeringOff:
 			return passes(dc, "%s reaches Consul", title(a)), true
 		}
 		return fails(dc, "%s: %s", title(a), trouble.GetMessage()).fixed("%s", fixOfConsul(trouble.GetReason(), a)), true
@@ -116,18 +117,19 @@ func policyCommand(x *exam, datacenter string) string {
 }
 
 func (x *exam) leaderFound() []answer {
-	out := x.actingAgents(func(a *isthmusv1.Agent, trouble *isthmusv1.Condition) (answer, bool) {
-		if trouble.GetReason() != reasonNoLeader {
-			return answer{}, false
-		}
-		return fails(a.GetSpec().GetDatacenter(), "%s: %s", title(a), trouble.GetMessage()).fixed("%s", fixOfLeader), true
-	})
-	return append(out, x.facts(func(d *isthmusv1.Datacenter, i *isthmusv1.InventoryReport) []answer {
+	return append(x.blamed(reasonNoLeader, fixOfLeader), x.facts(func(d *isthmusv1.Datacenter, i *isthmusv1.InventoryReport) []answer {
 		if i.GetLeader() == "" {
 			return []answer{fails(d.GetName(), "the %s of %s have no leader: nothing can be written there", counted(int(i.GetServers()), "Consul server", "Consul servers"), d.GetName()).fixed("%s", fixOfLeader)}
 		}
 		return []answer{passes(d.GetName(), "%s leads the %s of %s", i.GetLeader(), counted(int(i.GetServers()), "Consul server", "Consul servers"), d.GetName())}
 	})...)
+}
+
+// blamed are the agents that one reason keeps from their work.
+func (x *exam) blamed(reason, fix string) []answer {
+	return x.actingAgents(func(a *isthmusv1.Agent, trouble *isthmusv1.Condition) (answer, bool) {
+		return fails(a.GetSpec().GetDatacenter(), "%s: %s", title(a), trouble.GetMessage()).fixed("%s", fix), trouble.GetReason() == reason
+	})
 }
 
 const fixOfLeader = "see consul operator raft list-peers there: start servers until more than half of them run, or recover by peers.json"
@@ -167,13 +169,13 @@ func (x *exam) peeringOf(datacenter string) string {
 }
 
 func (x *exam) peeringEnabled() []answer {
-	return x.facts(func(d *isthmusv1.Datacenter, i *isthmusv1.InventoryReport) []answer {
+	return append(x.blamed(reasonPeeringOff, fixOfSwitch("peering.enabled")), x.facts(func(d *isthmusv1.Datacenter, i *isthmusv1.InventoryReport) []answer {
 		p := x.peeringOf(d.GetName())
 		if p == "" {
 			return nil
 		}
 		return x.switched(d.GetName(), i.PeeringEnabled, "peering.enabled", "Peering "+p)
-	})
+	})...)
 }
 
 func (x *exam) connectEnabled() []answer {
@@ -199,9 +201,13 @@ func (x *exam) switched(datacenter string, on *bool, setting, wants string) []an
 		return []answer{unknown(datacenter, "the Consul of %s does not say whether %s is on, which %s needs", datacenter, setting, wants)}
 	case !*on:
 		return []answer{fails(datacenter, "%s is off in the Consul of %s, and %s needs it", setting, datacenter, wants).
-			fixed("set %s = true in the configuration of its servers, and restart them one by one", setting)}
+			fixed("%s", fixOfSwitch(setting))}
 	}
 	return []answer{passes(datacenter, "%s is on in %s", setting, datacenter)}
+}
+
+func fixOfSwitch(setting string) string {
+	return "set " + setting + " = true in the configuration of its servers, and restart them one by one"
 }
 
 // consulVersionSkew is asked of each federation and each peering.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"isthmus/agent"
+	"isthmus/agent/consul"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/test/consultest"
@@ -358,5 +359,27 @@ func TestCensusOfEntries(t *testing.T) {
 	blind := agent.NewMender(mustClient(t, m.c, m.c.MintToken("blind", `node_prefix "" { policy = "read" }`)))
 	if report := blind.Census(t.Context()); report.GetErrorReason() != "AclRuleMissing" || len(report.GetEntries()) == 5 {
 		t.Errorf("without rights: %v", report)
+	}
+}
+
+// A secondary has the primary's entries: its agent writes none, whatever it is told, and tells what is there.
+func TestASecondaryWritesNothing(t *testing.T) {
+	t.Parallel()
+	m := newMending(t, consultest.Start(t, "dc2"))
+	m.put(`{"Kind":"service-intentions","Name":"api","Sources":[{"Name":"a","Action":"deny"}]}`)
+	before := m.shows("service-intentions", "api")
+	secondary := consul.Self{Datacenter: "dc2", PrimaryDatacenter: "dc1"}
+	want := &isthmusv1.DesiredState{Items: []*isthmusv1.DesiredItem{entries(wanting("service-intentions", "api", "source/default/web", allowWeb))}}
+	if report := m.MendAs(t.Context(), want, secondary); report.GetErrorReason() != "SecondaryOfFederation" || len(report.GetEntries()) > 0 {
+		t.Errorf("told to write: %v", report)
+	}
+	if report := m.MendAs(t.Context(), &isthmusv1.DesiredState{}, secondary); report.GetErrorReason() != "" {
+		t.Errorf("told nothing: %v", report)
+	}
+	if after := m.shows("service-intentions", "api"); after != before {
+		t.Errorf("written: %s", after)
+	}
+	if report := m.Census(t.Context()); len(report.GetEntries()) != 1 || report.GetEntries()[0].GetName() != "api" {
+		t.Errorf("told: %v", report)
 	}
 }

@@ -227,6 +227,11 @@ func (m *Mender) Mend(ctx context.Context, state *isthmusv1.DesiredState) (*isth
 	return policies, exports, errors.Join(errMesh, m.r.reconcileProxyDefaults(ctx, state))
 }
 
+// MendAs is Mend of the entries of policies alone, in a Consul that is said to be self.
+func (m *Mender) MendAs(ctx context.Context, state *isthmusv1.DesiredState, self consul.Self) *isthmusv1.PolicyReport {
+	return m.m.mend(ctx, func() *isthmusv1.DesiredState { return state }, self)
+}
+
 // Census is what a Consul's entries say.
 func (m *Mender) Census(ctx context.Context) *isthmusv1.EntriesReport {
 	return (&census{shelf: m.m.shelf}).take(ctx)

@@ -196,8 +196,10 @@ func (x *expander) want(w pair) bool {
 		}
 	}
 	p := &isthmusv1.Peering{
-		Name:   x.nameOf(w),
-		Spec:   &isthmusv1.PeeringSpec{Acceptor: w.acceptor, Dialer: w.dialer, ThroughGateways: x.Group.GetSpec().ThroughGateways},
+		Name: x.nameOf(w),
+		Spec: &isthmusv1.PeeringSpec{
+			Acceptor: w.acceptor, Dialer: w.dialer, ThroughGateways: x.Group.GetSpec().ThroughGateways, Heal: x.Group.GetSpec().GetHeal(),
+		},
 		Status: &isthmusv1.PeeringStatus{Group: x.Group.GetName()},
 	}
 	resource.Default(p)
@@ -235,11 +237,12 @@ func (x *expander) skip(w pair, format string, args ...any) {
 func (x *expander) compare(p *isthmusv1.Peering) {
 	through := x.Group.GetSpec().ThroughGateways
 	have := p.GetSpec().ThroughGateways
-	if (through == nil) == (have == nil) && p.GetSpec().GetThroughGateways() == x.Group.GetSpec().GetThroughGateways() {
+	if (through == nil) == (have == nil) && p.GetSpec().GetThroughGateways() == x.Group.GetSpec().GetThroughGateways() &&
+		p.GetSpec().GetHeal() == x.Group.GetSpec().GetHeal() {
 		return
 	}
 	next := resource.Clone(p)
-	next.Spec.ThroughGateways = nil
+	next.Spec.ThroughGateways, next.Spec.Heal = nil, x.Group.GetSpec().GetHeal()
 	if through != nil {
 		next.Spec.ThroughGateways = new(*through)
 	}

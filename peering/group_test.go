@@ -101,6 +101,11 @@ func TestExpandChanges(t *testing.T) {
 	if x := peering.Expand(f, through); len(x.Update) != 3 || x.Update[0].GetSpec().ThroughGateways == nil || len(x.Create) != 0 {
 		t.Errorf("through gateways: %+v", x)
 	}
+	heals := proto.CloneOf(through)
+	heals.Spec.ThroughGateways, heals.Spec.Heal = nil, resource.HealAuto
+	if x := peering.Expand(f, heals); len(x.Update) != 3 || x.Update[0].GetSpec().GetHeal() != resource.HealAuto || len(x.Create) != 0 {
+		t.Errorf("heal is not told to the group's peerings: %v", x)
+	}
 	f.Put(member("b", "env=prod"))
 	if x := peering.Expand(f, mesh()); !slices.Equal(ends(x.Delete), []string{"a<b", "b<c"}) {
 		t.Errorf("b left: %+v", x)

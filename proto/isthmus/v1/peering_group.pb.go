@@ -153,7 +153,9 @@ type PeeringGroupSpec struct {
 	Hub             string `protobuf:"bytes,4,opt,name=hub,proto3" json:"hub,omitempty"`
 	ThroughGateways *bool  `protobuf:"varint,5,opt,name=through_gateways,json=throughGateways,proto3,oneof" json:"through_gateways,omitempty"`
 	// How many of its peerings one change may delete without force. Default: a quarter, at least 1.
-	MaxDeletions  *int32 `protobuf:"varint,6,opt,name=max_deletions,json=maxDeletions,proto3,oneof" json:"max_deletions,omitempty"`
+	MaxDeletions *int32 `protobuf:"varint,6,opt,name=max_deletions,json=maxDeletions,proto3,oneof" json:"max_deletions,omitempty"`
+	// What to do about a stream of its peerings that hangs: off, suggest (default) or auto.
+	Heal          string `protobuf:"bytes,7,opt,name=heal,proto3" json:"heal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -228,6 +230,13 @@ func (x *PeeringGroupSpec) GetMaxDeletions() int32 {
 		return *x.MaxDeletions
 	}
 	return 0
+}
+
+func (x *PeeringGroupSpec) GetHeal() string {
+	if x != nil {
+		return x.Heal
+	}
+	return ""
 }
 
 type PeeringGroupStatus struct {
@@ -566,14 +575,15 @@ const file_isthmus_v1_peering_group_proto_rawDesc = "" +
 	"\x06status\x18\v \x01(\v2\x1e.isthmus.v1.PeeringGroupStatusR\x06status\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa3\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd5\x02\n" +
 	"\x10PeeringGroupSpec\x12 \n" +
 	"\vdatacenters\x18\x01 \x03(\tR\vdatacenters\x12\x1a\n" +
 	"\bselector\x18\x02 \x01(\tR\bselector\x125\n" +
 	"\x05shape\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1aR\tfull-meshR\rhub-and-spokeR\x05shape\x12\x10\n" +
 	"\x03hub\x18\x04 \x01(\tR\x03hub\x12.\n" +
 	"\x10through_gateways\x18\x05 \x01(\bH\x00R\x0fthroughGateways\x88\x01\x01\x121\n" +
-	"\rmax_deletions\x18\x06 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00H\x01R\fmaxDeletions\x88\x01\x01B\x13\n" +
+	"\rmax_deletions\x18\x06 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00H\x01R\fmaxDeletions\x88\x01\x01\x120\n" +
+	"\x04heal\x18\a \x01(\tB\x1c\xbaH\x19\xd8\x01\x01r\x14R\x03offR\asuggestR\x04autoR\x04healB\x13\n" +
 	"\x11_through_gatewaysB\x10\n" +
 	"\x0e_max_deletions\"\x83\x02\n" +
 	"\x12PeeringGroupStatus\x125\n" +

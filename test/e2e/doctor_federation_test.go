@@ -24,12 +24,12 @@ func TestDoctorOfAFederation(t *testing.T) {
 
 	t.Log("the agent of a datacenter that shall join may not have it do so, and there is no gateway")
 	f.Finds("FederationReady", "", finds)
-	f.Finds("JoinAllowed", "dc2", finds, "--allow-join")
+	f.Finds("JoinAllowed", "dc2", finds, "--allow-join=dc1")
 	f.Finds("GatewayPresent", "dc2", finds, "run isthmus gateway")
 	f.Finds("ConsulReachable", "dc2", finds, "start Consul")
 	dc2.StartGateway()
 	dc2.Agents[0].stop()
-	dc2.Agents[0].more = append(dc2.Agents[0].more, "--allow-join")
+	dc2.Agents[0].more = append(dc2.Agents[0].more, "--allow-join=dc1")
 	dc2.Agents[0].Restart()
 	f.Joined("global", dc1, dc2)
 	f.Passes("FederationReady", "GatewayPresent", "ConsulReachable", "BundleCurrent")
@@ -88,7 +88,7 @@ func TestDoctorOfAFederation(t *testing.T) {
 }
 
 // addressOf is host:port as Consul's registration has it.
-func addressOf(t *testing.T, address string) map[string]any {
+func addressOf(t testing.TB, address string) map[string]any {
 	t.Helper()
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

@@ -1,0 +1,289 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"isthmus/agent"
+	"isthmus/agent/consul"
+	"isthmus/demo/consulrun"
+	"isthmus/doctor"
+	"isthmus/identity"
+	"isthmus/test/consultest"
+)
+
+// clusterOf starts a Consul datacenter with options, that has no agent as yet.
+func (f *Fleet) clusterOf(options consulrun.Options, rules string) *Datacenter {
+	f.t.Helper()
+	d := &Datacenter{Cluster: consultest.StartWith(f.t, options), f: f}
+	d.token = d.MintToken("isthmus-agent", rules)
+	return d
+}
+
+// approval is the command that a finding names.
+var approval = regexp.MustCompile(`isthmus (agent approve \S+ --fingerprint \S+)`)
+
+// Who looks after two peers is told of what is not well about them and their agents, and the fixes work.
+func TestDoctorOfAgents(t *testing.T) {
+	f := NewFleet(t, 3)
+	rules := f.rules(agent.PurposePeering)
+	// A mesh CA that ends within the month.
+	dc1 := f.clusterOf(consulrun.Options{Datacenter: "dc1", Config: map[string]any{"connect": map[string]any{
+		"enabled": true, "ca_config": map[string]any{"leaf_cert_ttl": "1h", "intermediate_cert_ttl": "24h", "root_cert_ttl": "480h"},
+	}}}, rules)
+	dc1.Enrol()
+	dc2 := f.clusterOf(consulrun.Options{Datacenter: "dc2"}, rules)
+	second := consultest.StartWith(t, consulrun.Options{Datacenter: "dc2", NodeName: "dc2-second", Join: dc2.Server})
+	f.Declare("dc1", "dc2")
+
+	t.Log("nobody is enrolled")
+	f.Finds("AgentEnrolled", "dc2", finds, "isthmus join-token create --datacenter dc2")
+	dc2.Enrol()
+	f.Passes("AgentEnrolled", "AgentOnline", "LeaderFound")
+
+	t.Log("an agent that the fleet key has not signed")
+	trusted := f.strangerOf(dc2)
+	f.Finds("AgentTrusted", "dc2", finds)
+	command := approval.FindStringSubmatch(f.Finds("AgentTrusted", "dc2", finds).GetFix())
+	if command == nil {
+		t.Fatal("the fix is no command")
+	}
+	f.Must(append(strings.Fields(command[1]), "--fleet-key", f.path("fleet.key"))...)
+	f.Passes("AgentTrusted")
+
+	t.Log("one of two agents is gone")
+	trusted.stop()
+	severity(t, f.Finds("AgentOnline", "dc2", finds, "start isthmus agent"), doctor.SeverityWarning)
+	trusted.Restart()
+	f.Passes("AgentOnline")
+
+	t.Log("a clock that is two minutes ahead")
+	f.agentAt(dc1, 2*time.Minute, func() {
+		severity(t, f.Finds("ClockSkew", "dc1", finds, "ahead of", "NTP"), doctor.SeverityWarning)
+	})
+	f.agentAt(dc1, 0, func() { f.Passes("ClockSkew", "AgentOnline") })
+	f.Must("delete", "agent", f.enrolledAs(f.path("dc1-clock")))
+
+	t.Log("a mesh CA that ends soon")
+	severity(t, f.Finds("MeshCAExpiry", "dc1", finds, "PrivateKeyBits"), doctor.SeverityWarning)
+	dc1.rotateMeshCA()
+	f.Passes("MeshCAExpiry")
+
+	t.Log("a token that reads no nodes, which Consul shows as an empty catalog")
+	dc1.rewrite("isthmus-agent", lacking(rules, "node_prefix"))
+	f.Finds("ACLRights", "dc1", finds, `node_prefix "" { policy = "read" }`, "isthmus agent policy --for peering")
+	dc1.rewrite("isthmus-agent", lacking(rules, "service_prefix"))
+	f.Finds("ACLRights", "dc1", finds, `service_prefix "" { policy = "read" }`)
+	dc1.rewrite("isthmus-agent", rules)
+	f.Passes("ACLRights", "LeaderFound")
+
+	t.Log("a Consul that is down, and one without a leader")
+	if err := dc2.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	f.Finds("ConsulReachable", "dc2", finds, "start Consul")
+	f.Finds("LeaderFound", "dc2", nobody, "cannot look")
+	restart(t, dc2.Server)
+	f.Passes("ConsulReachable", "LeaderFound")
+	if err := second.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	f.Finds("LeaderFound", "dc2", finds, "raft list-peers")
+	restart(t, second.Server)
+	f.Passes("LeaderFound")
+
+	t.Log("tokens that end")
+	token := f.path("gateway.join")
+	f.Must("join-token", "create", "--datacenter", "dc1", "--kind", "gateway", "--ttl", "90s", "--fleet-key", f.path("fleet.key"), "--out", token)
+	unused := f.Finds("JoinTokenExpiring", "dc1", finds, "isthmus join-token create --datacenter dc1 --kind gateway")
+	severity(t, unused, doctor.SeverityInfo)
+	f.Must("delete", "join-token", strings.TrimPrefix(unused.GetSubject(), "JoinToken/"))
+	f.Passes("JoinTokenExpiring")
+	f.Well()
+}
+
+// restart starts a server again.
+func restart(t *testing.T, s *consulrun.Server) {
+	t.Helper()
+	if err := s.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// strangerOf enrols an agent with a token that the server minted.
+func (f *Fleet) strangerOf(d *Datacenter) *Agent {
+	f.t.Helper()
+	name := d.Cluster.Datacenter + "-stranger"
+	tokenFile := f.path(name + ".join")
+	f.Must("join-token", "create", "--datacenter", d.Cluster.Datacenter, "--without-fleet-key", "--out", tokenFile)
+	key, err := identity.LoadFleetKey(f.path("fleet.key"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	a := &Agent{dc: d, dir: f.path(name)}
+	a.start = func() *process {
+		return launch(f.t, name, f.path(name+".log"), d.Env(d.token), "agent", "--data-dir", a.dir, "--join-token-file", tokenFile, "--fleet-id", key.ID())
+	}
+	a.process = a.start()
+	f.online(a)
+	return a
+}
+
+// agentAt runs one more agent of a datacenter in this process while something is looked at, with a clock that is so far ahead. It is the same
+// one each time.
+func (f *Fleet) agentAt(d *Datacenter, ahead time.Duration, look func()) {
+	f.t.Helper()
+	name := d.Cluster.Datacenter + "-clock"
+	tokenFile := f.path(name + ".join")
+	if _, err := os.Stat(tokenFile); err != nil {
+		f.Must("join-token", "create", "--datacenter", d.Cluster.Datacenter, "--fleet-key", f.path("fleet.key"), "--out", tokenFile)
+	}
+	environment := map[string]string{}
+	for _, variable := range d.Env(d.token) {
+		key, value, _ := strings.Cut(variable, "=")
+		environment[key] = value
+	}
+	settings, err := consul.FromEnv(func(key string) (string, bool) { value, ok := environment[key]; return value, ok })
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	a, err := agent.New(agent.Config{
+		DataDir: f.path(name), JoinToken: f.secret(name + ".join"), Consul: settings, Version: "dev", Host: "clock",
+		Now: func() time.Time { return time.Now().Add(ahead) },
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			f.t.Errorf("the agent with a clock of its own: %v", err)
+		}
+	}()
+	look()
+}
+
+// rotateMeshCA has Consul make a new root that is good for long.
+func (d *Datacenter) rotateMeshCA() {
+	d.f.t.Helper()
+	var config struct {
+		Provider string
+		Config   map[string]any
+	}
+	d.Do(http.MethodGet, "/v1/connect/ca/configuration", nil, &config)
+	config.Config["RootCertTTL"], config.Config["PrivateKeyBits"] = "87600h", 384
+	d.Do(http.MethodPut, "/v1/connect/ca/configuration", map[string]any{"Provider": config.Provider, "Config": config.Config}, nil)
+}
+
+// What is declared between two peers, and what somebody did to it in Consul.
+func TestDoctorOfPeers(t *testing.T) {
+	f := NewFleet(t, 2)
+	rules := f.rules(agent.PurposePeering)
+	dc1, dc2 := f.clusterOf(consulrun.Options{Datacenter: "dc1"}, rules), f.clusterOf(consulrun.Options{Datacenter: "dc2"}, rules)
+	dc1.Enrol()
+	dc2.Enrol()
+	dc1.Register("web", "api")
+	f.Declare("dc1", "dc2")
+
+	t.Log("no gateway where a peering goes through them, and a token with the address of one that is good for nothing")
+	dead := freeAddress(t)
+	dc1.gatewayByHand(dead, dead)
+	f.Apply("kind: Peering\nname: dc1-dc2\nspec: {acceptor: dc1, dialer: dc2, throughGateways: true}\n")
+	f.Finds("GatewayPresent", "dc2", finds, "run isthmus gateway")
+	f.Finds("GatewayAddress", "dc1", finds, dead, "loopback", "-wan-address")
+	f.Finds("TokenAddress", "dc2", finds, dead, "GatewayAddress", "isthmus peering rotate dc1-dc2")
+	f.Finds("ConnectionHealthy", "dc1", finds)
+	// A server of the acceptor answers to its own name, and to whoever comes by the dialer's gateway.
+	dc1.gatewayByHand(dc1.peeringAddress(), dc1.peeringAddress())
+	dc2.gatewayByHand(dc1.peeringAddress(), dc2.peeringAddress())
+	f.Must("peering", "rotate", "dc1-dc2")
+	f.Healthy("dc1-dc2")
+	f.Passes("GatewayPresent", "GatewayAddress", "GatewayReachable", "TokenAddress", "ConnectionHealthy")
+
+	t.Log("an export that somebody took out")
+	f.Apply("kind: Datacenter\nname: dc1\nlabels: {env: test}\nspec: {runtime: vm, drift: report}\n")
+	f.Apply("kind: ServiceExport\nname: web\nspec: {service: web, datacenters: [dc1], consumers: {datacenters: [dc2]}}\n")
+	f.Passes("ExportsApplied")
+	dc1.Do(http.MethodDelete, "/v1/config/exported-services/default", nil, nil)
+	severity(t, f.Finds("ExportsApplied", "dc1", finds, "drift: correct"), doctor.SeverityWarning)
+	f.Declare("dc1")
+	f.Passes("ExportsApplied")
+
+	t.Log("an intention that the agent may not write, and one that somebody has written otherwise")
+	dc1.Do(http.MethodPut, "/v1/config", map[string]any{
+		"Kind": "service-intentions", "Name": "api", "Sources": []any{map[string]any{"Name": "web", "Action": "deny"}},
+	}, nil)
+	f.Apply("kind: Intention\nname: api\nspec: {destination: {service: api, datacenters: [dc1]}, sources: [{service: web, action: allow}]}\n")
+	f.Finds("ACLRights", "dc1", finds, "intentions", "--for")
+	f.Finds("ConfigEntriesApplied", "dc1", finds)
+	dc1.rewrite("isthmus-agent", rules+f.rules(agent.PurposeIntentions))
+	f.Passes("ACLRights")
+	f.Finds("ConfigEntriesApplied", "dc1", finds, "conflict", "source/default/web")
+	dc1.Do(http.MethodDelete, "/v1/config/service-intentions/api", nil, nil)
+	f.Passes("ConfigEntriesApplied")
+
+	t.Log("peerings that nobody wants")
+	mark := map[string]string{"managed-by": "isthmus", "isthmus-uid": "gone"}
+	var made struct{ PeeringToken string }
+	dc1.Do(http.MethodPost, "/v1/peering/token", map[string]any{"PeerName": "left", "Meta": mark}, nil)
+	dc1.Do(http.MethodPost, "/v1/peering/token", map[string]any{"PeerName": "theirs"}, &made)
+	dc2.Do(http.MethodPost, "/v1/peering/establish", map[string]any{"PeerName": "old", "PeeringToken": made.PeeringToken, "Meta": mark}, nil)
+	f.Finds("StrayPeerings", "dc1", finds, "consul peering delete -name left")
+	f.Finds("OrphanPeerings", "dc2", finds, "consul peering delete -name old")
+	severity(t, f.Finds("ForeignPeerings", "dc1", finds, "theirs"), doctor.SeverityInfo)
+	for peer, d := range map[string]*Datacenter{"left": dc1, "theirs": dc1, "old": dc2} {
+		d.Do(http.MethodDelete, "/v1/peering/"+peer, nil, nil)
+	}
+	f.Passes("StrayPeerings", "OrphanPeerings", "ForeignPeerings")
+
+	t.Log("a Consul that lets everybody in, and one that has peering off")
+	dc1.switches(`{"default_intention_policy": "allow"}`)
+	severity(t, f.Finds("DefaultDeny", "dc1", finds, "default_intention_policy"), doctor.SeverityInfo)
+	dc1.switches(`{"default_intention_policy": "deny", "peering": {"enabled": false}}`)
+	f.Finds("PeeringEnabled", "dc1", finds, "peering.enabled = true")
+	dc1.switches(`{"default_intention_policy": "deny", "peering": {"enabled": true}}`)
+	f.Passes("PeeringEnabled", "DefaultDeny", "ConnectionHealthy")
+	f.Well()
+}
+
+// gatewayByHand registers a mesh gateway, or changes it.
+func (d *Datacenter) gatewayByHand(lan, wan string) {
+	d.f.t.Helper()
+	own := addressOf(d.f.t, lan)
+	d.Do(http.MethodPut, "/v1/agent/service/register", map[string]any{
+		"Kind": "mesh-gateway", "ID": "by-hand", "Name": "mesh-gateway", "Address": own["Address"], "Port": own["Port"],
+		"TaggedAddresses": map[string]any{"lan": own, "wan": addressOf(d.f.t, wan)},
+	}, nil)
+}
+
+// peeringAddress is where a datacenter's server listens for peers.
+func (d *Datacenter) peeringAddress() string {
+	d.f.t.Helper()
+	var servers []struct {
+		Address     string
+		ServiceMeta map[string]string
+	}
+	d.Do(http.MethodGet, "/v1/catalog/service/consul", nil, &servers)
+	return net.JoinHostPort(servers[0].Address, servers[0].ServiceMeta["grpc_tls_port"])
+}
+
+// switches has a datacenter's Consul run with one more file of configuration.
+func (d *Datacenter) switches(text string) {
+	d.f.t.Helper()
+	if err := os.WriteFile(fmt.Sprintf("%s/switches.json", d.ConfigDir), []byte(text), 0o600); err != nil {
+		d.f.t.Fatal(err)
+	}
+	if err := d.Server.Restart(d.f.t.Context()); err != nil {
+		d.f.t.Fatal(err)
+	}
+}

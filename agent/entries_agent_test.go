@@ -4,7 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -152,4 +157,50 @@ func metaOf(t *testing.T, c *consultest.Cluster, kind, name string) string {
 	text, err := json.Marshal(shownEntry(c, kind, name)["Meta"])
 	need(t, err)
 	return string(text)
+}
+
+// What somebody changed is put back, and what is newly wanted is written, also while a pass waits for something else.
+func TestDriftIsPutBackWhileAPassHangs(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	c := consultest.Start(t, "east")
+	var hold atomic.Bool
+	held, release := make(chan struct{}, 1), make(chan struct{})
+	t.Cleanup(sync.OnceFunc(func() { close(release) }))
+	target, err := url.Parse(c.HTTPAddr)
+	need(t, err)
+	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: newHuman(t, c).http.Transport, ErrorHandler: refuse}
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if hold.Load() && r.URL.Path == "/v1/peerings" && r.URL.Query().Get("index") == "" {
+			select {
+			case held <- struct{}{}:
+			default:
+			}
+			select {
+			case <-release:
+			case <-r.Context().Done():
+			}
+		}
+		forward.ServeHTTP(w, r)
+	}))
+	t.Cleanup(proxy.Close)
+	run(t, h.config("east", settings(t, "CONSUL_HTTP_ADDR="+proxy.URL, "CONSUL_HTTP_TOKEN="+c.ManagementToken)))
+	want := wanting("service-intentions", "api", "source/default/web", allowWeb)
+	h.want("east", entries(want), exports(&isthmusv1.ExportedService{Name: "web", Peers: []string{"west"}}))
+	h.settled("east", want, resource.PolicyApplied)
+	eventually(t, "exported", func() bool { return shownEntry(c, "exported-services", "default") != nil })
+	hold.Store(true)
+	<-held
+	for _, path := range []string{"service-intentions/api", "exported-services/default"} {
+		c.Do(http.MethodDelete, "/v1/config/"+path, nil, nil)
+	}
+	more := wanting("service-intentions", "web", "source/default/cron", `{"Name":"cron","Action":"deny"}`)
+	h.want("east", entries(want, more), exports(&isthmusv1.ExportedService{Name: "web", Peers: []string{"west"}}))
+	for _, at := range []entryName{{"service-intentions", "api"}, {"exported-services", "default"}, {"service-intentions", "web"}} {
+		eventually(t, fmt.Sprint(at, " is there"), func() bool { return shownEntry(c, at.kind, at.name) != nil })
+	}
+	h.settled("east", more, resource.PolicyApplied)
+	if drifts := h.reported("east").GetExports().GetDrifts(); len(drifts) != 1 || drifts[0].GetPart() != "export/default/web@west" || !drifts[0].GetCorrected() {
+		t.Errorf("drifts of exports: %v", drifts)
+	}
 }

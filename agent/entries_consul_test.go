@@ -360,6 +360,22 @@ func TestCensusOfEntries(t *testing.T) {
 	if report := blind.Census(t.Context()); report.GetErrorReason() != "AclRuleMissing" || len(report.GetEntries()) == 5 {
 		t.Errorf("without rights: %v", report)
 	}
+	// More than fits is cut off, and that is said.
+	for i := range 35 {
+		var sources []string
+		for k := range 1000 {
+			sources = append(sources, fmt.Sprintf(`{"Name":"source-%d","Action":"deny"}`, k))
+		}
+		m.put(fmt.Sprintf(`{"Kind":"service-intentions","Name":"s%d","Sources":[%s]}`, i, strings.Join(sources, ",")))
+	}
+	size := 0
+	report = agent.NewMender(mustClient(t, m.c, m.c.ManagementToken)).Census(t.Context())
+	for _, e := range report.GetEntries() {
+		size += len(e.GetJson())
+	}
+	if !report.GetTruncated() || size > 2<<20 || size < 1<<20 || report.GetEntries()[0].GetKind() != "exported-services" {
+		t.Errorf("%d bytes, truncated: %v", size, report.GetTruncated())
+	}
 }
 
 // A secondary has the primary's entries: its agent writes none, whatever it is told, and tells what is there.

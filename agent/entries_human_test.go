@@ -81,7 +81,7 @@ func newHuman(t *testing.T, c *consultest.Cluster) *human {
 func (h *human) proxy() string {
 	target, err := url.Parse(h.c.HTTPAddr)
 	need(h.t, err)
-	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: h.http.Transport}
+	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: h.http.Transport, ErrorHandler: refuse}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.mu.Lock()
 		if strings.HasPrefix(r.URL.Path, "/v1/config") {
@@ -99,6 +99,9 @@ func (h *human) proxy() string {
 	h.t.Cleanup(server.Close)
 	return server.URL
 }
+
+// refuse answers for a Consul that does not.
+func refuse(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
 
 func (h *human) call(method, path string, in, out any) (status int, text string, err error) {
 	body, err := json.Marshal(in)

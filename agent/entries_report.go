@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"isthmus/agent/consul"
 	"isthmus/fault"
@@ -20,6 +21,8 @@ const (
 	maxParts = 50
 	// maxReported bounds what is told of everybody's entries, in bytes of JSON.
 	maxReported = 2 << 20
+	// censusCalm is the least time between two of them.
+	censusCalm = time.Second
 )
 
 // shown is JSON for a report; empty for nothing.
@@ -78,19 +81,23 @@ func worse(a, b string) bool {
 // census tells of everybody's entries, made anew only when one changed.
 type census struct {
 	shelf *shelf
+	now   func() time.Time
 
 	mu      sync.Mutex
 	version uint64
 	last    *isthmusv1.EntriesReport
+	taken   time.Time
 }
 
 // take is what Consul's config entries say about who may call whom, and where calls go.
 func (c *census) take(ctx context.Context) *isthmusv1.EntriesReport {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.last != nil && c.last.GetErrorReason() == "" && c.version == c.shelf.now() {
+	calm := c.now().Sub(c.taken) < censusCalm // it may be large, and entries may change all the time
+	if c.last != nil && c.last.GetErrorReason() == "" && (calm || c.version == c.shelf.now()) {
 		return c.last
 	}
+	c.taken = c.now()
 	version := c.shelf.now()
 	report := &isthmusv1.EntriesReport{}
 	size := 0

@@ -234,7 +234,7 @@ func (m *Mender) MendAs(ctx context.Context, state *isthmusv1.DesiredState, self
 
 // Census is what a Consul's entries say.
 func (m *Mender) Census(ctx context.Context) *isthmusv1.EntriesReport {
-	return (&census{shelf: m.m.shelf}).take(ctx)
+	return (&census{shelf: m.m.shelf, now: time.Now}).take(ctx)
 }
 
 // ForeignDigest is of what an entry has without isthmus's part.

@@ -176,6 +176,9 @@ func observeExport(s *isthmusv1.ExportedService, result mergeResult, err error) 
 		o.State, o.Message = resource.ExportConflict, "somebody else keeps writing the exported-services entry"
 	case err != nil:
 		o.State, o.Message = resource.ExportFailed, messageOf(err)
+	case result.managed && len(o.GetPeers()) < len(s.GetPeers()):
+		o.State = resource.ExportConflict
+		o.Message = "Kubernetes manages the exported-services entry, and would undo what is written beside it: add the consumers to its ExportedServices resource"
 	case drifted:
 		o.State, o.Message = resource.ExportDrifted, "somebody took consumers out of the exported-services entry, and drift is only reported"
 	}
@@ -190,6 +193,8 @@ type mergeResult struct {
 	// there are the exports that the entry has then, whoever wrote them; ours those that are isthmus's; missed those of isthmus's that somebody had
 	// taken out, and drifted those that stay out.
 	there, ours, missed, drifted map[export]bool
+	// managed: Kubernetes manages the entry, which is left alone.
+	managed bool
 }
 
 // mergeEntry reads an entry, merges and writes it back, again when somebody else wrote meanwhile.
@@ -233,6 +238,11 @@ func mergeExports(e consul.Entry, w exportsWish) (mergeResult, error) {
 	services, _ := e.Body["Services"].([]any)
 	result := mergeResult{ours: map[export]bool{}, missed: map[export]bool{}, drifted: map[export]bool{}}
 
+	if meta[metaSource] == sourceKubernetes {
+		_, result.there = withoutExports(services, func(export) bool { return false })
+		result.entry, result.managed = e, true
+		return result, nil
+	}
 	services, have := withoutExports(services, func(x export) bool { return owned[x] && !w.want[x] })
 	next := map[export]bool{}
 	var add []export

@@ -358,3 +358,26 @@ func TestMeshMergeTakesBackItsSwitchAlone(t *testing.T) {
 		t.Fatalf("of peerings (-want +got):\n%s", diff)
 	}
 }
+
+// Entries that consul-k8s manages are not fought over.
+func TestKubernetesKeepsTheSharedEntries(t *testing.T) {
+	t.Parallel()
+	const managed = `"Meta":{"external-source":"kubernetes"}`
+	yes := true
+	mesh := stored(t, "mesh", "mesh", `{`+managed+`}`)
+	if _, write, remove, err := agent.MergeMesh(mesh, &yes, true); fault.CodeOf(err) != fault.Refused || write || remove {
+		t.Errorf("mesh: %v", err)
+	}
+	if _, write, remove, err := agent.MergeMesh(mesh, nil, true); err != nil || write || remove {
+		t.Errorf("mesh, nothing wanted: %v", err)
+	}
+	satisfied := stored(t, "mesh", "mesh", `{"Peering":{"PeerThroughMeshGateways":true},`+managed+`}`)
+	if _, write, _, err := agent.MergeMesh(satisfied, &yes, true); err != nil || write {
+		t.Errorf("mesh, as it is: %v", err)
+	}
+	web := map[agent.Export]bool{{Namespace: "default", Service: "web", Peer: "west"}: true}
+	exported := stored(t, "exported-services", "default", `{"Services":[{"Name":"api","Consumers":[{"Peer":"west"}]}],`+managed+`}`)
+	if _, write, remove, err := agent.MergeExports(exported, web, true); err != nil || write || remove {
+		t.Errorf("exports: %v %v", write, err)
+	}
+}

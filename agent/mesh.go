@@ -71,7 +71,13 @@ func mergeMesh(e consul.Entry, want *bool, correct bool) (mergeResult, error) {
 	meta := e.Meta()
 	now := through(e.Body)
 	ours, set := meta[metaMesh]
+	managed := meta[metaSource] == sourceKubernetes
 	switch {
+	case managed && (want == nil || now == wordOf(*want)):
+		return mergeResult{entry: e}, nil
+	case managed:
+		return mergeResult{}, because(fault.Refused, reasonKubernetes,
+			"Kubernetes manages the mesh entry: set spec.peering.peerThroughMeshGateways of its Mesh resource to %s", wordOf(*want))
 	case want == nil && !set:
 		return mergeResult{entry: e}, nil
 	case want == nil:

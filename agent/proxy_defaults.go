@@ -58,7 +58,13 @@ func mergeProxyDefaults(e consul.Entry, want string, correct bool) (mergeResult,
 	meta := e.Meta()
 	now := gatewayMode(e.Body)
 	ours, set := meta[metaGatewayMode]
+	managed := meta[metaSource] == sourceKubernetes
 	switch {
+	case managed && (want == "" || now == want):
+		return mergeResult{entry: e}, nil
+	case managed:
+		return mergeResult{}, because(fault.Refused, reasonKubernetes,
+			"Kubernetes manages the proxy-defaults entry: set spec.meshGateway.mode of its ProxyDefaults resource to %s", want)
 	case want == "" && !set:
 		return mergeResult{entry: e}, nil
 	case want == "":

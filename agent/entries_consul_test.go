@@ -373,7 +373,7 @@ func TestCensusOfEntries(t *testing.T) {
 	for _, e := range report.GetEntries() {
 		size += len(e.GetJson())
 	}
-	if !report.GetTruncated() || size > 2<<20 || size < 1<<20 || report.GetEntries()[0].GetKind() != "exported-services" {
+	if !report.GetTruncated() || size > 2<<20 || size < 1<<20 || report.GetEntries()[0].GetKind() != "mesh" {
 		t.Errorf("%d bytes, truncated: %v", size, report.GetTruncated())
 	}
 }

@@ -287,7 +287,7 @@ func federationFindings() []finding {
 		{"a certificate that nobody has seen", "NodeNamesInCertificate", "dc1", unknown, "error", "", func(w *world) {
 			w.see("dc1", func(s *doctor.Seen) { s.Federation.CertificateNames = nil })
 		}},
-		{"a secondary whose agent may not have it join", "JoinAllowed", "dc2", fail, "error", "--allow-join", func(w *world) {
+		{"a secondary whose agent may not have it join", "JoinAllowed", "dc2", fail, "error", "--allow-join=dc1", func(w *world) {
 			w.joining(func(d *isthmusv1.DeliveryReport) { d.AllowJoin = false })
 		}},
 		{"a loss that nobody accepted", "LossAccepted", "dc2", fail, "error", "isthmus federation plan global", func(w *world) {

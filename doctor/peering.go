@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"net"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -18,29 +19,46 @@ const (
 // statePending is Consul's word for a peering whose other end never came.
 const statePending = "PENDING"
 
+// connectionHealthy is asked of each pair. Of the pairs of a federation, which grow with the square of its members, those that are healthy are
+// one finding for each member.
 func (x *exam) connectionHealthy() []answer {
+	type member struct{ federation, datacenter string }
 	var out []answer
+	well := map[member][]string{}
 	for _, c := range x.Connections {
-		a := answer{datacenter: c.GetA(), message: c.GetA() + " – " + c.GetB() + " is " + c.GetVerdict() + ": " + c.GetMessage(), fix: c.GetFix()}
-		switch c.GetVerdict() {
-		case verdictHealthy:
-			a.verdict, a.fix, a.message = resource.CheckPass, "", c.GetA()+" – "+c.GetB()+" is healthy, as both ends say"
-		case verdictUnknown:
-			a.verdict = resource.CheckUnknown
-		case verdictPending, verdictDeleting:
-			a.verdict, a.severity = resource.CheckFail, SeverityWarning
-		default:
-			a.verdict = resource.CheckFail
-		}
-		kind := resource.KindPeering
-		if c.GetKind() == resource.KindOf(&isthmusv1.Federation{}).Singular {
-			// Members of a federation are many pairs: the other one tells which.
-			out = append(out, a.of(resource.KindDatacenter, c.GetB()))
+		federated := c.GetKind() == resource.KindOf(&isthmusv1.Federation{}).Singular
+		if federated && c.GetVerdict() == verdictHealthy {
+			for _, pair := range [][2]string{{c.GetA(), c.GetB()}, {c.GetB(), c.GetA()}} {
+				m := member{c.GetName(), pair[0]}
+				well[m] = append(well[m], pair[1])
+			}
 			continue
 		}
-		out = append(out, a.of(kind, c.GetName()))
+		a := connection(c)
+		if federated {
+			out = append(out, a.of(resource.KindDatacenter, c.GetB()))
+		} else {
+			out = append(out, a.of(resource.KindPeering, c.GetName()))
+		}
+	}
+	for m, others := range well {
+		out = append(out, passes(m.datacenter, "%s – %s: healthy, as both ends say", m.datacenter, listed(others)).of(resource.KindFederation, m.federation))
 	}
 	return out
+}
+
+func connection(c *isthmusv1.Connection) answer {
+	pair := c.GetA() + " – " + c.GetB()
+	text := pair + " is " + c.GetVerdict() + ": " + c.GetMessage()
+	switch c.GetVerdict() {
+	case verdictHealthy:
+		return passes(c.GetA(), "%s is healthy, as both ends say", pair)
+	case verdictUnknown:
+		return unknown(c.GetA(), "%s", text).fixed("%s", c.GetFix())
+	case verdictPending, verdictDeleting:
+		return fails(c.GetA(), "%s", text).fixed("%s", cmp.Or(c.GetFix(), "isthmus connections shows the evidence; wait: isthmus doctor --only ConnectionHealthy --wait 1m")).as(SeverityWarning)
+	}
+	return fails(c.GetA(), "%s", text).fixed("%s", cmp.Or(c.GetFix(), "isthmus connections shows the evidence"))
 }
 
 // tokenAddress is asked of each peering between two datacenters: whether the dialer's host reaches what its Consul dials.

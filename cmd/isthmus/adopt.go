@@ -18,7 +18,11 @@ import (
 const adoptWait = time.Minute
 
 // adoptable are the kinds whose content somebody else may have written already.
-var adoptable = []string{resource.KindIntention, resource.KindTrafficPolicy, resource.KindServiceExport}
+func adoptable() []resource.Kind {
+	return slices.DeleteFunc(resource.Kinds(), func(k resource.Kind) bool {
+		return !slices.Contains([]string{resource.KindIntention, resource.KindTrafficPolicy, resource.KindServiceExport}, k.Name)
+	})
+}
 
 func (p Program) adoptCommand() *cobra.Command {
 	a := adopter{program: p}
@@ -34,7 +38,7 @@ This sets spec.adopt; a manifest of the policy should say adopt: true as well. E
 	}
 	cmd.Flags().DurationVar(&a.wait, "wait", adoptWait, "how long to wait for the agents")
 	conn := p.connectionOf(cmd)
-	cmd.ValidArgsFunction = conn.completeKindAndName(slices.DeleteFunc(resource.Kinds(), func(k resource.Kind) bool { return !slices.Contains(adoptable, k.Name) }))
+	cmd.ValidArgsFunction = conn.completeKindAndName(adoptable())
 	cmd.RunE = conn.run(a.run)
 	return cmd
 }

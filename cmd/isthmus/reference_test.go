@@ -56,7 +56,7 @@ from the YAML file that ` + "`--config`" + ` names; its keys are the flags' name
 | ` + "`ISTHMUS_CONSUL_BIN`" + ` | the Consul that ` + "`demo`" + ` runs |
 | ` + "`NO_COLOR`" + ` | no colours, not even on a terminal |
 
-Exit codes: 0 it worked, 1 it did not (the reason is on standard error), 2 ` + "`status` or `doctor`" + ` found something degraded or unknown. Those of
+Exit codes: 0 it worked, 1 it did not (the reason is on standard error), 2 ` + "`status` or `doctor`" + ` found something degraded or unknown, or ` + "`adopt`" + ` something that differs. Those of
 ` + "`agent`" + ` are with it.
 
 `

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 )
 
@@ -42,9 +43,9 @@ func align(left, right []string) [][]string {
 	for i := range common {
 		common[i] = make([]int, len(right)+1)
 	}
-	for i := len(left) - 1; i >= 0; i-- {
-		for j := len(right) - 1; j >= 0; j-- {
-			if same(left[i], right[j]) {
+	for i, l := range slices.Backward(left) {
+		for j, r := range slices.Backward(right) {
+			if same(l, r) {
 				common[i][j] = common[i+1][j+1] + 1
 			} else {
 				common[i][j] = max(common[i+1][j], common[i][j+1])

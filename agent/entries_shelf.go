@@ -3,9 +3,15 @@ package agent
 import (
 	"context"
 	"sync"
+	"time"
 
 	"isthmus/agent/consul"
 )
+
+// emptyWait is how long a blocking read of a kind without entries takes at most. Consul looks at the token's rights when the read begins, and
+// leaves out what they do not cover until it ends: one that begins on a fresh secondary, before it has the primary's ACLs, sees nothing for as
+// long as it lasts, nor that something was left out.
+const emptyWait = 10 * time.Second
 
 // shelf holds the config entries that Consul's blocking queries gave last, so that a look at all of them costs nothing while nothing changes.
 type shelf struct {
@@ -29,6 +35,9 @@ func entryKindsWatched() []string {
 // fetch does one blocking read of a kind, as a consul.Fetch.
 func (s *shelf) fetch(kind string) consul.Fetch {
 	return func(ctx context.Context, q consul.Query) (uint64, error) {
+		if s.empty(kind) {
+			q.Wait = min(q.Wait, emptyWait)
+		}
 		list, err := s.consul.EntryList(ctx, kind, q)
 		if consul.ReasonOf(err) == consul.UnknownKind {
 			s.put(kind, consul.EntryList{}, true) // an old Consul has none of these
@@ -51,6 +60,13 @@ func (s *shelf) put(kind string, list consul.EntryList, anew bool) {
 	}
 	s.kinds[kind] = list
 	s.version++
+}
+
+// empty tells that no entry of a kind was seen.
+func (s *shelf) empty(kind string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.kinds[kind].Entries) == 0
 }
 
 // list are the entries of a kind: those that are held, or read now when there are none, or the token did not see all of them.

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/federation"
+	"isthmus/policy"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 )
@@ -52,7 +53,7 @@ type Progress struct {
 func Next(r resource.Reader, dc *isthmusv1.Datacenter, e Evidence, now time.Time) Progress {
 	old := dc.GetStatus().GetRemoval()
 	edits, blocked := Edits(r, dc)
-	j := &judge{about: aboutOf(dc, old), r: r, dc: dc, e: e, edits: edits, seen: map[string]Seen{}, lacking: map[string]string{}}
+	j := &judge{about: aboutOf(dc, old), r: r, dc: dc, e: e, edits: edits, blocked: blocked, seen: map[string]Seen{}, lacking: map[string]string{}}
 	next := proto.CloneOf(old)
 	next.Blocked = blocked
 	j.learn(next)
@@ -98,6 +99,8 @@ type judge struct {
 	dc    *isthmusv1.Datacenter
 	e     Evidence
 	edits []Edit
+	// blocked are sentences on what cannot be left without it.
+	blocked []string
 	// seen is Evidence, asked for once; lacking remembers what unapplied found.
 	seen    map[string]Seen
 	lacking map[string]string
@@ -152,9 +155,9 @@ func (j *judge) named(step string) string {
 func (j *judge) step(id string) verdict {
 	switch id {
 	case resource.StepPolicies:
-		return j.drained(id, func(s Seen) string { return leftParts(s.Policy) })
+		return j.drained(id, leftParts, sameEntries)
 	case resource.StepExports:
-		return j.drained(id, func(s Seen) string { return s.Exports.GetError() })
+		return j.drained(id, func(s Seen) string { return s.Exports.GetError() }, sameExports)
 	case resource.StepPeerings:
 		return j.unpeered()
 	case resource.StepFederation:
@@ -171,30 +174,74 @@ func (j *judge) step(id string) verdict {
 	return verdict{state: resource.StepSkipped} // a step of a later version
 }
 
-// drained: nothing names it, and all who are connected with it, and itself, have applied that.
-func (j *judge) drained(step string, problem func(Seen) string) verdict {
+// drained: nothing names it, and all who are connected with it, and itself, have applied that. problem is what keeps an agent from it; same
+// tells whether what it reports is just what is wanted now, which what comes after it in the agent's desired state does not alter.
+func (j *judge) drained(step string, problem func(Seen) string, same func(resource.Reader, string, Seen) bool) verdict {
+	if len(j.blocked) > 0 {
+		return doing("%s", enumerateBy(j.blocked, "; "))
+	}
 	if names := j.named(step); names != "" {
 		return doing("still named by %s", names)
 	}
-	var waits []string
-	asked := append(j.witnesses(j.r), j.name)
-	for _, dc := range asked {
-		if why := j.unapplied(dc); why != "" {
+	var waits, asked []string
+	for _, dc := range append(j.witnesses(j.r), j.name) {
+		if dc != j.name || !j.lost {
+			asked = append(asked, dc)
+		}
+		if why := j.silent(dc); why != "" {
 			waits = append(waits, why)
 		} else if why := problem(j.of(dc)); why != "" && j.speaks(dc) {
 			waits = append(waits, fmt.Sprintf("the agent of %s cannot take it out: %s", dc, why))
+		} else if !same(j.r, dc, j.of(dc)) {
+			if why := j.unapplied(dc); why != "" {
+				waits = append(waits, why)
+			}
 		}
 	}
-	if len(waits) > 0 {
-		return doing("%s", strings.Join(waits, "; "))
-	}
-	if j.lost {
-		asked = asked[:len(asked)-1]
-	}
-	if len(asked) == 0 {
+	switch {
+	case len(waits) > 0:
+		return doing("%s", enumerateBy(waits, "; "))
+	case len(asked) == 0:
 		return done("nobody was connected with it")
 	}
 	return done("applied in %s", enumerate(asked))
+}
+
+// sameEntries tells whether an agent reports of just the config entries that are wanted.
+func sameEntries(r resource.Reader, datacenter string, s Seen) bool {
+	if s.Policy == nil {
+		return false
+	}
+	wanted := map[string]bool{}
+	for _, e := range policy.Entries(r, datacenter).GetEntries() {
+		wanted[resource.Digest(e)] = true
+	}
+	for _, e := range s.Policy.GetEntries() {
+		if !wanted[e.GetWantedDigest()] {
+			return false
+		}
+		delete(wanted, e.GetWantedDigest())
+	}
+	return len(wanted) == 0
+}
+
+// sameExports tells whether an agent reports of just the exports that are wanted.
+func sameExports(r resource.Reader, datacenter string, s Seen) bool {
+	if s.Exports == nil {
+		return false
+	}
+	wanted := map[string][]string{}
+	for _, e := range policy.Exports(r, datacenter).GetServices() {
+		wanted[e.GetNamespace()+"/"+e.GetName()] = e.GetPeers()
+	}
+	for _, e := range s.Exports.GetExports() {
+		peers, ok := wanted[e.GetNamespace()+"/"+e.GetName()]
+		if !ok || slices.ContainsFunc(e.GetPeers(), func(peer string) bool { return !slices.Contains(peers, peer) }) {
+			return false
+		}
+		delete(wanted, e.GetNamespace()+"/"+e.GetName())
+	}
+	return len(wanted) == 0
 }
 
 // speaks tells whether anything is awaited of a datacenter's agents: not of who never wrote anything, of the datacenter itself when it is
@@ -221,26 +268,33 @@ func (j *judge) unapplied(datacenter string) string {
 }
 
 func (j *judge) lacks(datacenter string) string {
-	if !j.speaks(datacenter) {
-		return ""
+	if why := j.silent(datacenter); why != "" || !j.speaks(datacenter) {
+		return why
 	}
 	s := j.of(datacenter)
 	switch {
-	case !s.Online && datacenter == j.name:
-		return fmt.Sprintf("the agents of %s are silent: start them, or isthmus datacenter remove %s --lost when its Consul is gone for good", datacenter, datacenter)
-	case !s.Online:
-		return fmt.Sprintf("the agents of %s are silent", datacenter)
-	case s.Applied == nil || !s.Applied():
-		if s.Problem != "" {
-			return fmt.Sprintf("the agent of %s cannot apply it: %s", datacenter, s.Problem)
-		}
-		return fmt.Sprintf("the agent of %s has not applied it yet", datacenter)
+	case s.Applied != nil && s.Applied():
+		return ""
+	case s.Problem != "":
+		return fmt.Sprintf("the agent of %s cannot apply it: %s", datacenter, s.Problem)
 	}
-	return ""
+	return fmt.Sprintf("the agent of %s has not applied it yet", datacenter)
+}
+
+// silent is why nothing is heard of a datacenter of which something is awaited; empty: it is, or nobody waits for it.
+func (j *judge) silent(datacenter string) string {
+	switch {
+	case !j.speaks(datacenter), j.of(datacenter).Online:
+		return ""
+	case datacenter == j.name:
+		return fmt.Sprintf("the agents of %s are silent: start them, or isthmus datacenter remove %s --lost when its Consul is gone for good", datacenter, datacenter)
+	}
+	return fmt.Sprintf("the agents of %s are silent", datacenter)
 }
 
 // leftParts is what an agent could not take out of config entries; empty: nothing is left.
-func leftParts(r *isthmusv1.PolicyReport) string {
+func leftParts(s Seen) string {
+	r := s.Policy
 	if r.GetError() != "" {
 		return r.GetError()
 	}

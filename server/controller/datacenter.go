@@ -33,7 +33,7 @@ func (l *leader) datacenter(v *snapshot.View, name string) []edit {
 	if departing {
 		steps := l.depart(v, next)
 		if out = append(out, steps.edits...); steps.gone {
-			return append(out, l.datacenterGoes(v, d, "nothing of it is left in the others")...)
+			return append(out, l.datacenterGoes(v, d, "nothing of it is left in the others", steps.events...)...)
 		}
 		events = steps.events
 	}
@@ -62,8 +62,8 @@ func touched(v *snapshot.View, datacenter string) bool {
 	return ok && resource.Engaged(resource.MemberOf(m.Federation, datacenter))
 }
 
-// datacenterGoes removes a datacenter with the gateways that were found in it.
-func (l *leader) datacenterGoes(v *snapshot.View, d *isthmusv1.Datacenter, why string) []edit {
+// datacenterGoes removes a datacenter with the gateways that were found in it; before are events that come before its own.
+func (l *leader) datacenterGoes(v *snapshot.View, d *isthmusv1.Datacenter, why string, before ...*isthmusv1.Event) []edit {
 	delete(l.departing, d.GetName())
 	var out []edit
 	for g := range resource.AllTouching[*isthmusv1.Gateway](v, resource.KindGateway, d.GetName()) {
@@ -71,7 +71,7 @@ func (l *leader) datacenterGoes(v *snapshot.View, d *isthmusv1.Datacenter, why s
 			out = append(out, removal(g, l.event(resource.ActionDelete, g, "with its datacenter")))
 		}
 	}
-	return append(out, removal(d, l.event(resource.ActionDelete, d, why)))
+	return append(out, removal(d, append(before, l.event(resource.ActionDelete, d, why))...))
 }
 
 // inventory is what is known of a datacenter.

@@ -44,9 +44,10 @@ type mender struct {
 	wishes []wish
 	kept   *kept
 	// alike are entries of which Consul said that they say what is wished, although we see a difference.
-	alike  map[entryID]alike
-	drifts []*isthmusv1.Drift
-	last   lastMend
+	alike    map[entryID]alike
+	contests contests
+	drifts   []*isthmusv1.Drift
+	last     lastMend
 }
 
 // entryID is what Consul knows an entry by: it takes names that differ in capitals for one.
@@ -74,7 +75,7 @@ type lastMend struct {
 }
 
 func newMender(c *consul.Client, k *kept, now func() time.Time, log hclog.Logger) *mender {
-	return &mender{consul: c, shelf: newShelf(c), kept: k, now: now, log: log, alike: map[entryID]alike{}}
+	return &mender{consul: c, shelf: newShelf(c), kept: k, now: now, log: log, alike: map[entryID]alike{}, contests: contests{}}
 }
 
 // mend makes the entries what the newest desired state says, and tells how they stand. In a secondary there are only the primary's, which its
@@ -137,6 +138,8 @@ type job struct {
 	err   error
 	// done: it was written or deleted.
 	done bool
+	// held: somebody keeps changing it, and it is not put right before.
+	held time.Time
 }
 
 // jobs merges each entry that is wanted, and each that has something of isthmus's. Nothing is written yet.
@@ -167,6 +170,7 @@ func (m *mender) jobs(ctx context.Context, correct bool) ([]*job, error) {
 	m.kept.seen(newest, m.trustDomain(ctx))
 	m.kept.only(m.wishes)
 	maps.DeleteFunc(m.alike, func(id entryID, _ alike) bool { _, ok := wishes[id]; return !ok })
+	maps.DeleteFunc(m.contests, func(id entryID, _ []time.Time) bool { _, ok := wishes[id]; return !ok })
 	var jobs []*job
 	for id, w := range wishes {
 		e, there := found[id]
@@ -203,8 +207,15 @@ func (m *mender) merge(j *job, correct bool) {
 	delete(m.alike, id)
 	e := j.entry
 	e.Body = cloneJSON(e.Body).(map[string]any) //nolint:forcetypeassert // a map's clone is one
+	j.held = m.contests.until(id, m.now())
 	if j.err = j.wish.err; j.err == nil {
-		j.merge, j.err = mergeParts(e, j.wish, m.kept.get(id), correct)
+		j.merge, j.err = mergeParts(e, j.wish, m.kept.get(id), correct && j.held.IsZero())
+	}
+	for i := range j.merge.states {
+		if s := &j.merge.states[i]; correct && s.state == resource.PolicyDrifted {
+			s.reason, s.message = reasonContested, "somebody keeps changing what isthmus wrote here as fast as it is put back: it is put back a few times every 10 seconds"
+			s.fix = "find out who else writes this entry (Terraform, a Consul controller, a script), and let one of the two go"
+		}
 	}
 }
 
@@ -326,6 +337,9 @@ func (m *mender) conclude(jobs []*job, look lastMend) *isthmusv1.PolicyReport {
 		} else {
 			m.learn(j)
 		}
+		if j.held.After(m.last.again) && len(j.merge.drifts) > 0 {
+			m.last.again = j.held
+		}
 		if o := observeEntry(j); o != nil {
 			report.Entries = append(report.Entries, o)
 		}
@@ -364,6 +378,9 @@ func (m *mender) follow(ctx context.Context, newest func() *isthmusv1.DesiredSta
 // learn takes over what came of a job that went well.
 func (m *mender) learn(j *job) {
 	m.kept.put(j.wish.id(), j.merge.written)
+	if slices.ContainsFunc(j.merge.drifts, func(d partDrift) bool { return d.corrected }) {
+		m.contests.note(j.wish.id(), m.now())
+	}
 	for _, d := range j.merge.drifts {
 		m.drifts = noteDrift(m.drifts, &isthmusv1.Drift{
 			Entry: j.wish.kind + "/" + j.wish.name, Part: d.key, Wanted: shown(d.wanted), Found: shown(d.found), Corrected: d.corrected, ModifyIndex: j.index,

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"isthmus/agent"
 	"isthmus/agent/consul"
@@ -275,6 +276,35 @@ func TestDriftIsOnlyReported(t *testing.T) {
 	got, report := m.want("correct", want...)
 	if got["service-resolver/api"].GetState() != resource.PolicyApplied || !report.GetDrifts()[0].GetCorrected() || m.shows("service-resolver", "api") == "null" {
 		t.Errorf("put right: %v", report)
+	}
+}
+
+// Somebody whose tool puts its own back as fast as isthmus does does not keep Consul busy, and is told of; isthmus does not give up.
+func TestTwoWhoKeepChangingTheSame(t *testing.T) {
+	t.Parallel()
+	m := newMending(t, consultest.Start(t, "dc1"))
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	m.SetClock(func() time.Time { return now })
+	want := wanting("service-intentions", "api", "source/default/web", allowWeb)
+	m.want("correct", want)
+	corrected := 0
+	var last *isthmusv1.ObservedEntry
+	fight := func() {
+		m.put(`{"Kind":"service-intentions","Name":"api","Sources":[{"Name":"web","Action":"deny"}],"Meta":` + metaOf(t, m.c, "service-intentions", "api") + `}`)
+		got, _ := m.want("correct", want)
+		if last = got["service-intentions/api"]; last.GetState() == resource.PolicyApplied {
+			corrected++
+		}
+	}
+	for range 20 {
+		fight()
+	}
+	if corrected != 8 || last.GetState() != resource.PolicyDrifted || last.GetReason() != "Contested" {
+		t.Fatalf("put back %d times: %v", corrected, last)
+	}
+	now = now.Add(11 * time.Second)
+	if got, _ := m.want("correct", want); got["service-intentions/api"].GetState() != resource.PolicyApplied {
+		t.Fatalf("later: %v", got)
 	}
 }
 

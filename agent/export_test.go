@@ -227,6 +227,9 @@ func (m *Mender) Mend(ctx context.Context, state *isthmusv1.DesiredState) (*isth
 	return policies, exports, errors.Join(errMesh, m.r.reconcileProxyDefaults(ctx, state))
 }
 
+// SetClock gives it another clock.
+func (m *Mender) SetClock(now func() time.Time) { m.m.now, m.r.now = now, now }
+
 // MendAs is Mend of the entries of policies alone, in a Consul that is said to be self.
 func (m *Mender) MendAs(ctx context.Context, state *isthmusv1.DesiredState, self consul.Self) *isthmusv1.PolicyReport {
 	return m.m.mend(ctx, func() *isthmusv1.DesiredState { return state }, self)

@@ -33,9 +33,10 @@ func namespaceOf(s string) string {
 // exportDesk is what an agent remembers of the exported-services entry.
 type exportDesk struct {
 	// mu: one look at a time.
-	mu     sync.Mutex
-	kept   *kept
-	drifts []*isthmusv1.Drift
+	mu       sync.Mutex
+	kept     *kept
+	contests contests
+	drifts   []*isthmusv1.Drift
 }
 
 func exportsID(partition string) entryID {
@@ -93,7 +94,8 @@ func (r *reconciler) reconcileExports(ctx context.Context, newest func() *isthmu
 		// No item is no order: what is exported stays.
 		return &isthmusv1.ExportsReport{}
 	}
-	want := wantedExports(item, state.GetDrift() != resource.DriftReport)
+	id := exportsID(r.consul.Partition())
+	want := wantedExports(item, state.GetDrift() != resource.DriftReport && r.exports.contests.until(id, r.now()).IsZero())
 	want.written = r.exports.written(r.consul.Partition())
 	var result mergeResult
 	err := notOnSecondary(self, "exported-services")
@@ -119,6 +121,12 @@ func (r *reconciler) reconcileExports(ctx context.Context, newest func() *isthmu
 func (r *reconciler) learnExports(result mergeResult, correct bool) {
 	r.exports.kept.put(exportsID(r.consul.Partition()), exportParts(result.ours))
 	r.exports.kept.save()
+	if correct && len(result.missed) > 0 {
+		if r.exports.contests == nil {
+			r.exports.contests = contests{}
+		}
+		r.exports.contests.note(exportsID(r.consul.Partition()), r.now())
+	}
 	for _, x := range slices.SortedFunc(maps.Keys(result.missed), compareExports) {
 		r.exports.drifts = noteDrift(r.exports.drifts, &isthmusv1.Drift{
 			Entry: consul.KindExportedServices + "/" + result.entry.Name, Part: exportPart(x),

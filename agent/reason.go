@@ -73,6 +73,7 @@ const (
 	reasonForeign    = "WrittenByHand"
 	reasonKubernetes = "ManagedByKubernetes"
 	reasonDrift      = "ChangedByHand"
+	reasonContested  = "Contested"
 	reasonNeedsHTTP  = "NeedsHTTP"
 	reasonValue      = "ValueUnreadable"
 	// reasonOutdated is for the log only: no end failed for it.

@@ -139,7 +139,7 @@ func gatewayChecks() []Check {
 
 func peeringChecks() []Check {
 	return []Check{
-		{"ConnectionHealthy", SeverityError, "both ends say so", false, (*exam).connectionHealthy},
+		{"ConnectionHealthy", SeverityError, "both ends say that the connection works", false, (*exam).connectionHealthy},
 		{"TokenAddress", SeverityError, "the dialer reaches the addresses that its peering token carries", false, (*exam).tokenAddress},
 		{"OrphanPeerings", SeverityWarning, "each peering with isthmus's mark is wanted", false, (*exam).orphanPeerings},
 		{"StrayPeerings", SeverityWarning, "no attempt at a peering was left behind", false, (*exam).strayPeerings},

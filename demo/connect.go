@@ -54,8 +54,37 @@ func (d *demo) connect(ctx context.Context) error {
 	if result.Doctor, err = d.examine(ctx); err != nil {
 		return err
 	}
+	if len(d.sites) >= federated {
+		if result.Explanation, err = d.explain(ctx); err != nil {
+			return err
+		}
+	}
 	return d.Ready(result)
 }
+
+// explain walks the way of a call from the federation's secondary to its primary, until it is allowed.
+func (d *demo) explain(ctx context.Context) (e *isthmusv1.Explanation, err error) {
+	source, destination := SecondaryService+"@"+d.sites[1].name, Service+"@"+d.sites[0].name
+	step := "explain"
+	d.Progress(step, "asking", "", false)
+	err = d.poll(ctx, step, func() (bool, error) {
+		if e, err = d.client.Explain(ctx, source, destination); err != nil {
+			return false, err
+		}
+		if e.GetVerdict() == allowed {
+			return true, nil
+		}
+		return false, fault.New(fault.Refused, "%s", e.GetMessage())
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.Progress(step, e.GetVerdict(), "", true)
+	return e, nil
+}
+
+// allowed is the verdict on a call that may be made, and that arrives.
+const allowed = "allowed"
 
 // examine has doctor ask everything, until all of it passes.
 func (d *demo) examine(ctx context.Context) (report *isthmusv1.DoctorReport, err error) {
@@ -134,7 +163,7 @@ func (d *demo) discoverAll(ctx context.Context) ([]Discovery, error) {
 			// ACLs are the primary's now.
 			d.consuls[s.name].ManagementToken = d.consuls[primary.name].ManagementToken
 			err := d.poll(ctx, SecondaryService+" in "+s.name, func() (bool, error) {
-				return true, d.consuls[s.name].RegisterService(ctx, SecondaryService)
+				return true, d.consuls[s.name].RegisterMeshService(ctx, SecondaryService)
 			})
 			if err != nil {
 				return nil, err

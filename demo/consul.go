@@ -31,7 +31,7 @@ func (d *demo) startConsul(ctx context.Context, s site) (string, error) {
 	case s.role == roleSecondary:
 		return "installed; no TLS, ACLs or keys yet", nil
 	case s.name == d.sites[0].name:
-		if err := server.RegisterService(ctx, Service); err != nil {
+		if err := server.RegisterMeshService(ctx, Service); err != nil {
 			return "", err
 		}
 		return "TLS, ACLs, gossip encryption; offers " + Service, nil

@@ -73,6 +73,8 @@ type Result struct {
 	Reachability *isthmusv1.Reachability
 	// Doctor is everything that was asked of the fleet, all of which passes.
 	Doctor *isthmusv1.DoctorReport
+	// Explanation is the way of a call within the federation; nil when there is none.
+	Explanation *isthmusv1.Explanation
 	// Discovered are the answers of the other datacenters' Consul when asked for the service.
 	Discovered []Discovery
 	// Healthy is how long it took from apply until everything was healthy.

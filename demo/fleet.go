@@ -61,7 +61,7 @@ func own(host int) string {
 func (s site) inFederation() bool { return s.role != rolePeer }
 
 // fleet is the manifest that the demo applies. Two datacenters are peered. Of more, dc2 joins dc1's federation and all others are
-// peered with dc1. dc1's service is for all of them.
+// peered with dc1. dc1's service is for all of them, and within the federation dc2's may call it.
 func fleet(all []site) []byte {
 	var out strings.Builder
 	for _, s := range all {
@@ -70,8 +70,10 @@ func fleet(all []site) []byte {
 	if len(all) < federated {
 		out.WriteString("kind: PeeringGroup\nname: demo\nspec: {shape: full-mesh, selector: env=demo}\n---\n")
 	} else {
-		fmt.Fprintf(&out, "kind: Federation\nname: %s\nspec: {primary: dc1, secondaries: [dc2], mode: mesh-gateway}\n---\n", federation)
+		fmt.Fprintf(&out, "kind: Federation\nname: %s\nspec: {primary: dc1, secondaries: [dc2], mode: mesh-gateway, meshGatewayMode: local}\n---\n", federation)
 		fmt.Fprintf(&out, "kind: PeeringGroup\nname: demo\nspec: {shape: hub-and-spoke, selector: role!=%s, hub: role=%s}\n---\n", roleSecondary, rolePrimary)
+		fmt.Fprintf(&out, "kind: Intention\nname: %[1]s-from-%[2]s\nspec: {destination: {service: %[1]s, datacenters: [dc1, dc2]}, sources: [{service: %[2]s, action: allow}]}\n---\n",
+			Service, SecondaryService)
 	}
 	fmt.Fprintf(&out, "kind: ServiceExport\nname: %[1]s\nspec: {service: %[1]s, datacenters: [dc1], consumers: {selector: role=%[2]s}}\n", Service, rolePeer)
 	return []byte(out.String())

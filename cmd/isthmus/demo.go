@@ -93,9 +93,17 @@ func (p Program) showDemo(r demo.Result, ends bool) error {
 	if err := p.doctorTable(r.Doctor); err != nil {
 		return err
 	}
+	if r.Explanation != nil {
+		p.printf("\nExplain: the way of a call from one datacenter to another\n")
+		p.explanation(r.Explanation)
+	}
 	p.printf("\nFrom apply to all healthy: %.1f s\n", r.Healthy.Seconds())
 	if ends {
 		return nil
+	}
+	explain := ""
+	if r.Explanation != nil {
+		explain = fmt.Sprintf("\n  isthmus explain %s %s", r.Explanation.GetSource(), r.Explanation.GetDestination())
 	}
 	p.printf(`
 REST:  %[1]s/v1
@@ -103,11 +111,11 @@ Login: the API token in %[2]s
 
   export ISTHMUS_ADDR=%[1]s ISTHMUS_TOKEN_FILE=%[2]s
   isthmus status
-  isthmus doctor
+  isthmus doctor%[4]s
   curl -H "Authorization: Bearer $(cat %[2]s)" %[1]s/v1/peerings
 
 Data and logs: %[3]s
 Ctrl-C ends it all.
-`, r.Address, r.TokenFile, r.Dir)
+`, r.Address, r.TokenFile, r.Dir, explain)
 	return nil
 }

@@ -54,11 +54,22 @@ func (s *Server) createToken(ctx context.Context, t tokenRecord) error {
 // RegisterService puts an instance of a service, with a passing check, into the catalog, on a node of its own: Consul's
 // agent removes what it does not know from its own node.
 func (s *Server) RegisterService(ctx context.Context, name string) error {
+	return s.register(ctx, name, false)
+}
+
+// RegisterMeshService is RegisterService for one that takes part in the mesh by itself, without a sidecar proxy.
+func (s *Server) RegisterMeshService(ctx context.Context, name string) error {
+	return s.register(ctx, name, true)
+}
+
+func (s *Server) register(ctx context.Context, name string, mesh bool) error {
 	return s.Call(ctx, http.MethodPut, "/v1/catalog/register", map[string]any{
 		"Node": name + "-node", "Address": "127.0.0.1",
 		"NodeMeta": map[string]string{"external-node": "true"},
-		"Service":  map[string]any{"ID": name + "-1", "Service": name, "Address": "127.0.0.1", "Port": 80},
-		"Check":    map[string]any{"CheckID": "service:" + name + "-1", "Name": name + " answers", "Status": "passing", "ServiceID": name + "-1"},
+		"Service": map[string]any{
+			"ID": name + "-1", "Service": name, "Address": "127.0.0.1", "Port": 80, "Connect": map[string]bool{"Native": mesh},
+		},
+		"Check": map[string]any{"CheckID": "service:" + name + "-1", "Name": name + " answers", "Status": "passing", "ServiceID": name + "-1"},
 	}, nil)
 }
 

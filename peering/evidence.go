@@ -26,6 +26,8 @@ const (
 	grace = 30 * time.Second
 	// settle is how long after an event a report may still tell of the time before: five polls of Consul.
 	settle = 15 * time.Second
+	// flowing is how long after a stream was lost a heartbeat of before may still count as fresh.
+	flowing = 25 * time.Second
 	// calm is how long the reports of both ends must have been the same before what one exports and the other does not import counts as
 	// wrong, and not as on its way.
 	calm = 30 * time.Second
@@ -61,7 +63,9 @@ type End struct {
 type end struct {
 	End
 	// name of the datacenter, or of the external cluster.
-	name     string
+	name string
+	// known is what the status has of it.
+	known    *isthmusv1.PeeringEnd
 	external bool
 	// seen: it has reported, and is heard of.
 	seen bool
@@ -78,8 +82,8 @@ type view struct {
 
 func look(p *isthmusv1.Peering, e Evidence, now time.Time) view {
 	spec := p.GetSpec()
-	at := func(e End, datacenter, external string) end {
-		out := end{End: e, name: datacenter, now: now}
+	at := func(e End, datacenter, external string, known *isthmusv1.PeeringEnd) end {
+		out := end{End: e, name: datacenter, known: known, now: now}
 		if external != "" {
 			return end{name: external, external: true, now: now}
 		}
@@ -88,8 +92,8 @@ func look(p *isthmusv1.Peering, e Evidence, now time.Time) view {
 	}
 	return view{
 		Peering:  p,
-		acceptor: at(e.Acceptor, spec.GetAcceptor(), spec.GetExternalAcceptor()),
-		dialer:   at(e.Dialer, spec.GetDialer(), spec.GetExternalDialer()),
+		acceptor: at(e.Acceptor, spec.GetAcceptor(), spec.GetExternalAcceptor(), p.GetStatus().GetAcceptor()),
+		dialer:   at(e.Dialer, spec.GetDialer(), spec.GetExternalDialer(), p.GetStatus().GetDialer()),
 
 		lastTransfer: e.LastTransfer, now: now,
 	}
@@ -109,6 +113,14 @@ func (e end) online() bool {
 
 // blind tells whether the end's agent does not see its Consul, for longer than an election or a restart takes.
 func (e end) blind() bool { return e.Blind != "" && e.now.Sub(e.BlindTime) > settle }
+
+// flows tells whether an end hears the other one although Consul says FAILING, for longer than a heartbeat from before could count: the
+// handler of a stream that hung ends two minutes after it began, whatever came of it, and marks the one after it as lost (measured on
+// Consul 1.20).
+func (e end) flows() bool {
+	return e.state() == StateFailing && e.Report.GetHeartbeat() == resource.HeartbeatFresh && e.known.GetState() == StateFailing &&
+		e.now.Sub(e.known.GetSince().AsTime()) > flowing
+}
 
 // deaf tells whether the end should hear the other one, and does not.
 func (e end) deaf() bool {

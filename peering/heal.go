@@ -78,6 +78,8 @@ func (v view) heal(verdict Verdict) healing {
 		h.next = nil
 	case verdict.Verdict == VerdictHealthy:
 		h.recovered()
+	case verdict.Reason == ReasonConnectionFailing && !v.acceptor.deaf() && !v.dialer.deaf():
+		// A moment ago both heard each other: they connect again by themselves, or never lost each other.
 	case !hangs(verdict.Verdict, verdict.Reason):
 		// Something else is in the way: what was suggested would not help.
 		if h.old.GetTried() == 0 {

@@ -39,6 +39,11 @@ func TestDirectionInWhichNothingArrives(t *testing.T) {
 			e.Dialer.Blind, e.Dialer.BlindMessage, e.Dialer.BlindTime = "ConsulUnreachable", "Consul does not answer", start.Add(later-d)
 		}
 	}
+	lost := func(d time.Duration) change {
+		return func(p *isthmusv1.Peering, _ *peering.Evidence) {
+			p.Status.Acceptor.State, p.Status.Acceptor.Since = "FAILING", at(later-d)
+		}
+	}
 	reported := func(d time.Duration) change {
 		return func(_ *isthmusv1.Peering, e *peering.Evidence) {
 			e.Acceptor.ReportTime, e.Dialer.ReportTime = start.Add(later-time.Hour), start.Add(later-d)
@@ -59,6 +64,8 @@ func TestDirectionInWhichNothingArrives(t *testing.T) {
 			"stale", "HeartbeatMissing", "both", "dc1 is connected, and has never heard anything",
 		},
 		{"Consul has noticed", heard("FAILING", "stale"), active(), nil, "failing", "ConnectionFailing", "to-acceptor", "dc1 has lost the connection"},
+		{"Consul has noticed a moment ago", heard("FAILING", "fresh"), active(), []change{lost(time.Second)}, "failing", "ConnectionFailing", "", "dc1 has lost the connection"},
+		{"Consul says so, and yet heartbeats come", heard("FAILING", "fresh"), active(), []change{lost(minute)}, "healthy", "Healthy", "", "dc1 FAILING, heartbeat fresh"},
 		{"no address can be dialled", active(), hearing("stale", minute), []change{dials(false)}, "stale", "HeartbeatMissing", "to-dialer", "dc2 cannot dial dc1 at 192.0.2.1:8443 Timeout"},
 		{"the address can be dialled", active(), hearing("stale", minute), []change{dials(true)}, "stale", "HeartbeatMissing", "to-dialer", "dc2 ACTIVE, heartbeat stale"},
 		{"an agent does not see its Consul", active(), active(), []change{blind(minute)}, "unknown", "ConsulUnseen", "", "the agent of dc2 does not see its Consul (ConsulUnreachable: Consul does not answer)"},

@@ -137,6 +137,9 @@ func (v view) failing() (finding, bool) {
 		case StateDeleting:
 			return finding{VerdictFailing, ReasonDeletedInConsul, "somebody deletes the end in " + e.name + " in Consul"}, true
 		case StateFailing:
+			if e.flows() {
+				continue
+			}
 			return finding{VerdictFailing, ReasonConnectionFailing, e.name + " has lost the connection to its peer"}, true
 		}
 	}
@@ -158,7 +161,7 @@ func (v view) connecting() (finding, bool) {
 	active, missing := 0, 0
 	for _, e := range v.ends() {
 		switch {
-		case e.state() == StateActive:
+		case e.state() == StateActive, e.flows():
 			active++
 		case !e.exists():
 			missing++
@@ -383,7 +386,7 @@ func (v view) said() string {
 			parts = append(parts, e.name+" gone")
 		case !e.exists():
 			parts = append(parts, e.name+" has no end")
-		case e.Report.GetHeartbeat() == "" || e.state() != StateActive:
+		case e.Report.GetHeartbeat() == "" || e.state() != StateActive && e.state() != StateFailing:
 			parts = append(parts, e.name+" "+e.state())
 		default:
 			parts = append(parts, fmt.Sprintf("%s %s, heartbeat %s", e.name, e.state(), e.Report.GetHeartbeat()))

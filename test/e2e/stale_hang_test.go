@@ -83,7 +83,7 @@ func hung(t *testing.T, heal string) (f *Fleet, dc2 *Datacenter) {
 	f.Declare("dc1", "dc2")
 	dc1.bulk("dc2")
 	dc2.bulk("dc1")
-	f.Apply("kind: Peering\nname: dc1-dc2\nspec: {acceptor: dc1, dialer: dc2, heal: " + heal + "}\n")
+	f.heal("off")
 	f.Eventually("both ends are ACTIVE", func() error {
 		if a, d := dc1.Peerings()["dc2"].State, dc2.Peerings()["dc1"].State; a != "ACTIVE" || d != "ACTIVE" {
 			return fmt.Errorf("they are %q and %q", a, d)
@@ -111,7 +111,36 @@ func hung(t *testing.T, heal string) (f *Fleet, dc2 *Datacenter) {
 		}
 	}
 	f.says("dc1-dc2", "GatewayDialled", "dc2", "pass")
+	f.hangsOn(dc1, dc2, active.Add(consulPatience))
+	f.heal(heal)
 	return f, dc2
+}
+
+// heal applies the peering with what is to be done about its stream.
+func (f *Fleet) heal(mode string) {
+	f.t.Helper()
+	f.Apply("kind: Peering\nname: dc1-dc2\nspec: {acceptor: dc1, dialer: dc2, heal: " + mode + "}\n")
+}
+
+// consulPatience is more than the two minutes after which Consul itself gives up a stream without heartbeats.
+const consulPatience = 130 * time.Second
+
+// hangsOn looks until a time whether Consul still calls both ends ACTIVE, without a heartbeat ever, and nobody does anything about it.
+func (f *Fleet) hangsOn(dc1, dc2 *Datacenter, until time.Time) {
+	f.t.Helper()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for time.Now().Before(until) {
+		<-tick.C
+		for peer, d := range map[string]*Datacenter{"dc2": dc1, "dc1": dc2} {
+			if p := d.Peerings()[peer]; p.State != "ACTIVE" || p.StreamStatus.LastHeartbeat != nil {
+				f.t.Fatalf("%s's end is %s with a heartbeat of %v", d.Cluster.Datacenter, p.State, p.StreamStatus.LastHeartbeat)
+			}
+		}
+	}
+	if s := f.Peering("dc1-dc2").GetStatus(); s.GetVerdict() != "stale" || s.GetHeal() != nil || s.GetToken().GetGeneration() != 1 {
+		f.t.Errorf("heal: off, and the peering is %v", s)
+	}
 }
 
 // healed waits until the last step helped, and looks at what it was and what the audit log tells.

@@ -124,7 +124,7 @@ spec: {service: web, datacenters: [dc1], consumers: {selector: env=test}}
 			t.Errorf("broken %q, want %q; heartbeats %v", row.GetBroken(), c.direction, got)
 		}
 		f.says("dc1-dc2", "GatewayDialled", "dc2", "fail")
-		f.Says("the peering", []string{"describe", "peering", "dc1-dc2"}, "dc2 cannot dial dc1", "Timeout", "healing does not help")
+		f.Says("the peering", []string{"describe", "peering", "dc1-dc2"}, "dc2 cannot dial dc1", "healing does not help")
 		if tried := f.Peering("dc1-dc2").GetStatus().GetHeal().GetTried(); tried != 0 {
 			t.Errorf("%d steps of healing were tried though no address can be dialled", tried)
 		}

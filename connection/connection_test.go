@@ -179,7 +179,8 @@ func TestEvidenceAgainstAPeering(t *testing.T) {
 		},
 		{
 			"an agent is silent", func(s *scene) { s.acceptor.HeardTime = now.Add(-time.Hour) }, "unknown", "",
-			"see whether isthmus agent runs there, and what its log says", []string{"fail Agent dc1: the agent of dc1 is silent"},
+			"see whether isthmus agent runs there, and what its log says",
+			[]string{"fail Agent dc1: the agent of dc1 is silent"},
 		},
 		{
 			"an agent does not see its Consul", func(s *scene) {
@@ -200,7 +201,8 @@ func TestEvidenceAgainstAPeering(t *testing.T) {
 		{"a root that is not trusted", func(s *scene) { s.seenA.Inventory.CaRoots = []string{"root-new", "root-a"} }, "healthy", "", "", []string{"fail TrustRoots dc2: dc2 does not trust the root root-new"}},
 		{
 			"two ends that do not belong together", func(s *scene) { s.dialer.Report.PeerId = "other" }, "failing", "",
-			"wait: its end is made anew; isthmus peering rotate dc1-dc2 asks for it now", []string{"fail PeerID : dc1's end is id, and dc2's belongs to other"},
+			"wait: its end is made anew; isthmus peering rotate dc1-dc2 asks for it now",
+			[]string{"fail PeerID : dc1's end is id, and dc2's belongs to other"},
 		},
 		{"nobody has reported", func(s *scene) {
 			s.acceptor, s.dialer, s.seenA, s.seenB = peering.End{}, peering.End{}, connection.Seen{}, connection.Seen{}

@@ -131,5 +131,6 @@ func (p *primaryPass) allowed(request *isthmusv1.BundleRequest) error {
 	}
 	p.log.Warn("a bundle by hand is refused", "datacenter", request.GetDatacenter(), "recipient", request.GetRecipient(), "requested_by", request.GetRequestedBy(), "error", err)
 	return because(fault.Denied, reasonRecipient,
-		"%s; sign the request with the fleet key (isthmus federation bundle --fleet-key), or start the agent of the primary with %s", messageOf(err), flagAllowRecipient)
+		"%s; sign the request with the fleet key (isthmus federation bundle --fleet-key), or start the agent of the primary with %s=%s",
+		messageOf(err), flagAllowRecipient, request.GetRecipient())
 }

@@ -17,6 +17,8 @@ const (
 	FileCA     = "isthmus-federation-ca.pem"
 	FileCert   = "isthmus-federation-server.pem"
 	FileKey    = "isthmus-federation-server-key.pem"
+	// FileGatewayToken is written by hand only, and not for Consul: an agent writes it where its flags say.
+	FileGatewayToken = "isthmus-federation-gateway.token"
 )
 
 // TLSFiles are the paths, as Consul shall read them, of what a drop-in names. With an empty Cert and Key only the CA is set.

@@ -33,13 +33,18 @@ func (b *Bundle) SecretYAML(name, namespace string) ([]byte, error) {
 }
 
 // HandFiles are the files, by name, that an operator without an agent puts into a server's configuration directory; dir is where Consul
-// will find them. Certificate and key of the server are named in them, and not among them: they are made on its host.
+// will find them. Certificate and key of the server are named in them, and not among them: they are made on its host. The token of the mesh
+// gateway is among them, which Consul leaves alone.
 func (b *Bundle) HandFiles(dir string) (map[string][]byte, error) {
 	config, err := b.SecondaryDropIn(handFiles(dir))
 	if err != nil {
 		return nil, err
 	}
-	return map[string][]byte{FileDropIn: config, FileCA: []byte(b.CABundle())}, nil
+	files := map[string][]byte{FileDropIn: config, FileCA: []byte(b.CABundle())}
+	if b.Tokens.Gateway != "" {
+		files[FileGatewayToken] = []byte(b.Tokens.Gateway + "\n")
+	}
+	return files, nil
 }
 
 // HCL is the server configuration of HandFiles in Consul's own language.
@@ -68,7 +73,7 @@ func handFiles(dir string) TLSFiles {
 
 // hclBody writes the fields of a JSON object, whose opening brace was read, in their order: objects as blocks.
 func hclBody(out *bytes.Buffer, d *json.Decoder, margin string) error {
-	for d.More() {
+	for first := margin != ""; d.More(); first = false {
 		name, err := d.Token()
 		if err != nil {
 			return err //nolint:wrapcheck // HCL says what was being done
@@ -79,7 +84,10 @@ func hclBody(out *bytes.Buffer, d *json.Decoder, margin string) error {
 		}
 		switch value {
 		case json.Delim('{'):
-			fmt.Fprintf(out, "\n%s%s {\n", margin, name)
+			if !first {
+				out.WriteString("\n")
+			}
+			fmt.Fprintf(out, "%s%s {\n", margin, name)
 			if err := hclBody(out, d, margin+"  "); err != nil {
 				return err
 			}

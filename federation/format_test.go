@@ -50,7 +50,6 @@ acl {
 }
 
 tls {
-
   defaults {
     ca_file = "/etc/consul.d/isthmus-federation-ca.pem"
     cert_file = "/etc/consul.d/isthmus-federation-server.pem"
@@ -106,7 +105,7 @@ func TestConsulTakesWhatIsRendered(t *testing.T) {
 func TestHandFiles(t *testing.T) {
 	t.Parallel()
 	files, err := handBundle().HandFiles("/etc/consul.d/")
-	if err != nil || len(files) != 2 || string(files[federation.FileCA]) != "CA ONE\nCA TWO\n" {
+	if err != nil || len(files) != 3 || string(files[federation.FileCA]) != "CA ONE\nCA TWO\n" || string(files[federation.FileGatewayToken]) != "g\n" {
 		t.Errorf("got %d files, %v", len(files), err)
 	}
 	var config struct {

@@ -59,8 +59,11 @@ of that fleet made; without it, the fleet that it says is named on standard erro
 
   secret  the Kubernetes Secret consul-federation, as kubectl apply takes it
   values  Helm values of the secondary, which refer to that Secret
-  files   CA, a server certificate made for this host, and a drop-in for Consul's configuration, written into --dir
-  hcl     the drop-in in Consul's own language; it names the files that --format files writes
+  files   what a server host needs, written into --dir: CA, a server certificate made for this host, a drop-in for Consul's
+          configuration, and with ACLs the token of the mesh gateway. The drop-in names the files in --dir: write them where Consul
+          reads its configuration
+  hcl     the drop-in in Consul's own language, for who keeps Consul's configuration in it. It names files that --format files writes:
+          --dir says where they are
 
 All but values hold secrets: with --out they go into a new file that only you can read.`,
 		Example: `  isthmus bundle open dc2.bundle --identity key.txt --fleet-id SHA256:… --format secret --namespace consul | kubectl apply -f -
@@ -251,6 +254,9 @@ func (p Program) writeBundleFiles(ctx context.Context, b *federation.Bundle, dir
 			return err
 		}
 		p.printf("%s\n", filepath.Join(at, name))
+	}
+	if _, ok := files[federation.FileGatewayToken]; ok {
+		note += fmt.Sprintf("\nThe mesh gateway's Consul token is in %s: start it with CONSUL_HTTP_TOKEN_FILE set to that.", filepath.Join(at, federation.FileGatewayToken))
 	}
 	p.note("%s\nConsul's own user has to be able to read these files. Then restart Consul.", note)
 	return nil

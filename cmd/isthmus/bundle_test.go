@@ -50,7 +50,7 @@ func newHand(t *testing.T) *hand {
 	h := &hand{t: t, bundle: federation.Bundle{
 		Federation: "global", UID: bundleUID, Mode: "mesh-gateway", PrimaryDatacenter: "dc1", Datacenter: "dc2", Domain: "consul",
 		GossipKey: "Z29zc2lw", ACL: true, DefaultPolicy: "deny",
-		Tokens: federation.Tokens{Replication: bundleToken, Agent: bundleToken}, PrimaryGateways: []string{"192.0.2.1:8443"}, RetryIntervalWAN: "2s",
+		Tokens: federation.Tokens{Replication: bundleToken, Agent: bundleToken, Gateway: bundleToken}, PrimaryGateways: []string{"192.0.2.1:8443"}, RetryIntervalWAN: "2s",
 	}}
 	ca, key := newCA(t)
 	h.bundle.CACertificates, h.bundle.CAKey = []string{ca}, key
@@ -183,7 +183,7 @@ func TestBundleByHand(t *testing.T) {
 		must(t, nil, "", append(open, "--format", "files", "--dir", dir)...)
 	}
 	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 4 {
+	if err != nil || len(entries) != 5 {
 		t.Errorf("%v %v", entries, err)
 	}
 	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, federation.FileCert), filepath.Join(dir, federation.FileKey))

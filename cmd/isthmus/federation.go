@@ -125,7 +125,7 @@ the primary. Only admins may ask, and the audit log tells who did, and for whom.
 The recipient is signed with the fleet key, which the primary's agent checks. With --unsigned that agent has to allow the recipient by
 its own flag --allow-bundle-recipient.`,
 		Example: `  isthmus federation bundle global --datacenter dc2 --recipient age1… --out dc2.bundle
-  isthmus bundle open dc2.bundle --identity key.txt --format hcl --out /etc/consul.d/federation.hcl`,
+  isthmus bundle open dc2.bundle --identity key.txt --format files --dir /etc/consul.d`,
 		Args: cobra.ExactArgs(1),
 	}
 	flags := cmd.Flags()

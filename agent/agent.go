@@ -17,6 +17,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -66,8 +67,9 @@ type Config struct {
 
 // FederationConfig is what only flags on the agent's own host allow, never a desired state: it goes beyond Consul's API.
 type FederationConfig struct {
-	// AllowJoin lets this datacenter join a federation as a secondary, which takes its ACLs and config entries from it, and leave one.
-	AllowJoin bool
+	// AllowJoin names the primaries (datacenters, as isthmus calls them; AnyPrimary: any) whose federation this datacenter may join as a
+	// secondary, which takes its ACLs and config entries from it, and leave again.
+	AllowJoin []string
 	// ConfigDir is a directory that this host's Consul server reads its configuration from. Empty: nothing is written.
 	ConfigDir string
 	// ReloadCommand and RestartCommand are run by a shell after files were written; they return when it is done. Without a restart
@@ -82,6 +84,14 @@ type FederationConfig struct {
 	AllowedRecipients []string
 	// Kubernetes, when set, is where the files go in place of ConfigDir, and the CA comes from.
 	Kubernetes KubernetesConfig
+}
+
+// AnyPrimary in FederationConfig.AllowJoin allows to join any federation of the fleet. It is no name that a datacenter can have.
+const AnyPrimary = "*"
+
+// joins tells whether the flags allow to join a primary, and to leave it.
+func (f FederationConfig) joins(primary string) bool {
+	return slices.Contains(f.AllowJoin, AnyPrimary) || primary != "" && slices.Contains(f.AllowJoin, primary)
 }
 
 // KubernetesConfig is the cluster whose Consul an agent looks after.

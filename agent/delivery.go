@@ -319,15 +319,17 @@ func (c *courier) stateOf(err error) string {
 // report is about this host, whatever is wanted of it.
 func (c *courier) report(ctx context.Context, s situation) *isthmusv1.DeliveryReport {
 	report := &isthmusv1.DeliveryReport{
-		AllowJoin: c.federation.AllowJoin, CanWrite: c.host != nil && c.host.CanWrite(), CanRestart: c.host != nil && c.host.CanRestart(),
+		AllowJoin: len(c.federation.AllowJoin) > 0, CanWrite: c.host != nil && c.host.CanWrite(), CanRestart: c.host != nil && c.host.CanRestart(),
 		OwnCa: c.ownCA(),
 		Host:  &isthmusv1.FederationHost{Agent: c.self.name(), Host: c.hostName},
 	}
 	for _, i := range s.state.GetItems() {
 		switch f := i.GetFederationSecondary(); {
 		case f != nil:
-			report.Uid = f.GetUid()
-			report.OwnCaSignature = c.vouch(f.GetUid(), resource.RoleSecondary, report.GetOwnCa())
+			report.Uid, report.AllowJoin = f.GetUid(), c.federation.joins(f.GetPrimary())
+			if report.GetAllowJoin() {
+				report.OwnCaSignature = c.vouch(f.GetUid(), resource.RoleSecondary, report.GetOwnCa())
+			}
 			if f.GetKeyless() && !f.GetDelete() {
 				report.Host.Csr, report.Host.CsrSignature = c.request(f.GetUid(), s.consulDatacenter())
 			}

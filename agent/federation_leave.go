@@ -38,7 +38,7 @@ func (c *courier) wantLeave(ctx context.Context, s situation, item *isthmusv1.Fe
 	if err := c.checkHost(); err != nil {
 		return nil, err
 	}
-	if err := c.checkAllowed("this datacenter is to leave federation %s, which cuts it off from the others", item.GetFederation()); err != nil {
+	if err := c.checkAllowed(item, "this datacenter is to leave federation %s of primary %s, which cuts it off from the others"); err != nil {
 		return nil, err
 	}
 	w := &cargo{uid: item.GetUid(), content: delivery.Content{Owner: owner}, facts: facts{None: true}, removes: true, adopted: !c.record.Put}

@@ -45,7 +45,7 @@ func (c *courier) wantSecondary(ctx context.Context, s situation, item *isthmusv
 	if err := c.checkHost(); err != nil {
 		return nil, err
 	}
-	if err := c.checkAllowed("this datacenter is to join federation %s, which takes its ACLs and config entries from it", item.GetFederation()); err != nil {
+	if err := c.checkAllowed(item, "this datacenter is to join federation %s of primary %s, which takes its ACLs and config entries from it"); err != nil {
 		return nil, err
 	}
 	if c.record.UID == item.GetUid() {
@@ -110,12 +110,14 @@ func (c *courier) enter(ctx context.Context, s situation, item *isthmusv1.Federa
 	return c.save(func(r *deliveryRecord) { r.Begun, r.BegunTime = true, c.now() })
 }
 
-// checkAllowed proves that this host's flags let its datacenter join and leave federations.
-func (c *courier) checkAllowed(what string, args ...any) error {
-	if c.federation.AllowJoin {
+// checkAllowed proves that this host's flags let its datacenter join and leave this primary's federation. Which primary it is, is the server's
+// word here: what joins it is a bundle signed by that datacenter's own agents.
+func (c *courier) checkAllowed(item *isthmusv1.FederationSecondary, what string) error {
+	if c.federation.joins(item.GetPrimary()) {
 		return nil
 	}
-	return because(fault.Refused, reasonJoinNotAllowed, what+", and no flag on this host allows that: start its agent with %s", append(args, flagAllowJoin)...)
+	return because(fault.Refused, reasonJoinNotAllowed, what+", and no flag on this host allows that: start its agent with %s=%s",
+		item.GetFederation(), item.GetPrimary(), flagAllowJoin, item.GetPrimary())
 }
 
 // wantTrust is the first phase of a join of a datacenter with another CA.

@@ -62,7 +62,7 @@ func rightsOf(purpose, node string) ([]right, error) {
 func (r *reconciler) purposes(state *isthmusv1.DesiredState, self consul.Self) []string {
 	own := PurposePeering
 	intentions, traffic := false, false
-	if r.federation.AllowJoin {
+	if len(r.federation.AllowJoin) > 0 {
 		own = PurposeSecondary
 	}
 	for _, i := range state.GetItems() {

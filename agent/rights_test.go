@@ -26,7 +26,7 @@ func TestRightsTellEveryMissingRule(t *testing.T) {
 		{"peering", []string{agent.PurposePeering}, agent.FederationConfig{}, nil},
 		{"peering and policies", []string{agent.PurposePeering, agent.PurposeIntentions, agent.PurposeTraffic}, agent.FederationConfig{}, []*isthmusv1.DesiredItem{policies}},
 		{"primary", []string{agent.PurposePrimary}, agent.FederationConfig{}, []*isthmusv1.DesiredItem{primary, policies}},
-		{"secondary", []string{agent.PurposeSecondary}, agent.FederationConfig{AllowJoin: true}, nil},
+		{"secondary", []string{agent.PurposeSecondary}, agent.FederationConfig{AllowJoin: []string{agent.AnyPrimary}}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			missing := func(name string, lines []string) string {

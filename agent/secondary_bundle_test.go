@@ -105,7 +105,7 @@ func TestJoinHasToBeAllowedOnTheHost(t *testing.T) {
 	need(t, err)
 	s.courier = c
 	s.is("refused", "JoinNotAllowed")
-	c, err = agent.NewCourier(s.client, s.id, agent.FederationConfig{AllowJoin: true}, nil, s.dir, time.Now, nullLog(), agent.CourierHub{})
+	c, err = agent.NewCourier(s.client, s.id, agent.FederationConfig{AllowJoin: []string{"dc1"}}, nil, s.dir, time.Now, nullLog(), agent.CourierHub{})
 	need(t, err)
 	s.courier = c
 	s.is("refused", "NoConfigDir")
@@ -244,7 +244,7 @@ func TestTrustIsTakenBack(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	own := newServerCA(t, s.clock, time.Hour, nil)
-	config := agent.FederationConfig{AllowJoin: true, CACertFile: own.config().CACertFile}
+	config := agent.FederationConfig{AllowJoin: []string{"dc1"}, CACertFile: own.config().CACertFile}
 	c, err := agent.NewCourier(s.client, s.id, config, s.host, s.dir, func() time.Time { return s.clock }, nullLog(), agent.CourierHub{})
 	need(t, err)
 	s.courier = c

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"isthmus/agent"
 	"isthmus/federation"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/seal"
@@ -75,11 +76,62 @@ func TestLeavingHasToBeAllowedOnTheHost(t *testing.T) {
 	s := newSite(t)
 	s.is("restarting", "ConsulNotThere")
 	s.is("applied", "")
-	s.config.AllowJoin, s.item.Delete = false, true
+	s.config.AllowJoin, s.item.Delete = nil, true
 	s.start()
-	if h := s.is("refused", "JoinNotAllowed"); !strings.Contains(h.GetMessage(), "--allow-join") || s.host.restarts != 1 ||
+	if h := s.is("refused", "JoinNotAllowed"); !strings.Contains(h.GetMessage(), "--allow-join=dc1") || s.host.restarts != 1 ||
 		!strings.Contains(string(s.host.content.DropIn), `"dc1"`) {
 		t.Fatalf("%v after %d restarts", h, s.host.restarts)
+	}
+}
+
+// A flag allows the primaries that it names. A server that sends a datacenter to another one of the fleet, whose agents are as genuine, gets
+// nothing, whatever it calls that one.
+func TestJoinOfAnotherPrimary(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name          string
+		allowed       []string
+		claimed       string
+		state, reason string
+		says          string
+	}{
+		{"that is named", []string{"dc1", "dc3"}, "dc3", "restarting", "ConsulNotThere", ""},
+		{"where any is", []string{agent.AnyPrimary}, "dc3", "restarting", "ConsulNotThere", ""},
+		{"that is not named", []string{"dc1"}, "dc3", "refused", "JoinNotAllowed", "--allow-join=dc3"},
+		{"that is not named, under a name that is", []string{"dc1"}, "dc1", "refused", "SecretRefused", "dc3"},
+		{"that has no name", []string{"dc1"}, "", "refused", "JoinNotAllowed", ""},
+		{"where none is", nil, "dc3", "refused", "JoinNotAllowed", "--allow-join=dc3"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			other := enrolledBy(t, s.fleet, "dc3")
+			s.config.AllowJoin = tt.allowed
+			s.item.Primary, s.item.Senders = tt.claimed, trustedOf(other)
+			s.sealAs(seal.Draft{
+				Kind: seal.KindFederationBundle, UID: "f1", From: other.Agent(), FromDatacenter: "dc3", ToDatacenter: "dc2", Generation: 1, TTL: time.Hour,
+			}, other, s.bundle)
+			s.start()
+			if h := s.is(tt.state, tt.reason); !strings.Contains(h.GetMessage(), tt.says) {
+				t.Fatalf("it says %q, and not %q", h.GetMessage(), tt.says)
+			}
+			if joins := s.host.restarts > 0; joins != (tt.state == "restarting") {
+				t.Fatalf("%d restarts", s.host.restarts)
+			}
+		})
+	}
+}
+
+// What the server is told that the flags allow is told of the federation in question.
+func TestAllowedIsReportedOfThisPrimary(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for primary, want := range map[string]bool{"dc1": true, "dc3": false} {
+		s.item.Primary = primary
+		state := &isthmusv1.DesiredState{Datacenter: "dc2", ConsulDatacenter: "dc2", Items: []*isthmusv1.DesiredItem{{FederationSecondary: s.item}}}
+		if got := s.courier.Deliver(t.Context(), state, true).GetAllowJoin(); got != want {
+			t.Errorf("%s: allowed is %t", primary, got)
+		}
 	}
 }
 

@@ -57,7 +57,7 @@ func (p *pair) agentOf(c *consultest.Cluster, token string) *running {
 	p.t.Helper()
 	config := p.hub.config("dc2", settings(p.t, c.Env(token)...))
 	config.Federation = agent.FederationConfig{
-		AllowJoin: true, ConfigDir: c.ConfigDir, ReloadCommand: c.ReloadCommand(), RestartCommand: c.RestartCommand(),
+		AllowJoin: []string{"dc1"}, ConfigDir: c.ConfigDir, ReloadCommand: c.ReloadCommand(), RestartCommand: c.RestartCommand(),
 		GatewayTokenFile: filepath.Join(config.DataDir, "gateway-token"),
 	}
 	config.Log = p.logger("dc2")

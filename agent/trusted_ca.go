@@ -52,9 +52,9 @@ func (c *courier) others(uid, primary string, vouchers []*isthmusv1.TrustedCA) (
 	return proven, refused
 }
 
-// vouch signs this host's CA for the others of a federation; nothing while the flags allow no join, or where there is no CA.
+// vouch signs this host's CA for the others of a federation that its flags allow; nothing where there is no CA.
 func (c *courier) vouch(uid, role, ca string) []byte {
-	if uid == "" || ca == "" || role == resource.RoleSecondary && !c.federation.AllowJoin {
+	if uid == "" || ca == "" {
 		return nil
 	}
 	signature, err := identity.SignOwnCA(c.self.signer(), uid, role, c.self.name(), c.self.datacenter(), ca)

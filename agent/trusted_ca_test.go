@@ -73,7 +73,7 @@ func hostileNames(t *testing.T) []string {
 func withOwnCA(t *testing.T) *site {
 	t.Helper()
 	s := newSite(t)
-	config := agent.FederationConfig{AllowJoin: true, CACertFile: newServerCA(t, s.clock, time.Hour, nil).config().CACertFile}
+	config := agent.FederationConfig{AllowJoin: []string{"dc1"}, CACertFile: newServerCA(t, s.clock, time.Hour, nil).config().CACertFile}
 	var err error
 	s.courier, err = agent.NewCourier(s.client, s.id, config, s.host, s.dir, func() time.Time { return s.clock }, nullLog(), agent.CourierHub{
 		Fetch:    func(string) (*isthmusv1.SealedPayload, error) { return s.payload, nil },

@@ -171,7 +171,7 @@ func newSite(t *testing.T) *site {
 	s := &site{
 		t: t, consul: &simConsul{leader: "10.0.0.1:8300", peers: 3, well: 3, primary: "dc2", gateways: []string{"10.0.0.20:8443"}}, host: &simHost{canRestart: true}, fleet: fleet,
 		id: enrolledBy(t, fleet, "dc2"), primary: enrolledBy(t, fleet, "dc1"), dir: t.TempDir(), clock: time.Now(),
-		config: agent.FederationConfig{AllowJoin: true, ConfigDir: "/x"},
+		config: agent.FederationConfig{AllowJoin: []string{"dc1"}, ConfigDir: "/x"},
 	}
 	s.host.restart = func() error {
 		s.consul.set(func(c *simConsul) { c.primary, c.through = "dc1", true })

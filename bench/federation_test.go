@@ -55,7 +55,7 @@ func (f *fleet) startMember(b *testing.B, dc, address string, fresh bool) {
 	flags := []string{"--consul-config-dir", consul.ConfigDir, "--consul-restart-command", consul.RestartCommand(), "--consul-reload-command", consul.ReloadCommand()}
 	token := ""
 	if fresh {
-		flags = append(flags, "--allow-join", "--gateway-token-file", gatewayToken)
+		flags = append(flags, "--allow-join=dc1", "--gateway-token-file", gatewayToken)
 	} else {
 		flags = append(flags, "--consul-ca-cert", consul.CAFile, "--consul-ca-key", consul.CAKeyFile)
 		token = mint(ctx, b, consul, agent.PurposePrimary)

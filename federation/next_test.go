@@ -150,7 +150,7 @@ func TestBlocked(t *testing.T) {
 		{"another federation's", put(&isthmusv1.Federation{
 			Name: "a", Spec: &isthmusv1.FederationSpec{Primary: "dc9", Secondaries: []string{"dc2"}},
 		}), "dc2", "blocked", federation.ReasonAnotherFederation, "Federation a", "selector"},
-		{"not allowed", report("dc2", func(r *isthmusv1.DeliveryReport) { r.AllowJoin = false }), "dc2", "blocked", federation.ReasonJoinNotAllowed, "host-dc2-a", "--allow-join"},
+		{"not allowed", report("dc2", func(r *isthmusv1.DeliveryReport) { r.AllowJoin = false }), "dc2", "blocked", federation.ReasonJoinNotAllowed, "host-dc2-a", "--allow-join=dc1"},
 		{"nowhere to write", report("dc2", func(r *isthmusv1.DeliveryReport) { r.CanWrite = false }), "dc2", "blocked", federation.ReasonNotWritable, "host-dc2-a", "--consul-config-dir"},
 		{"nowhere to write in the primary", report("dc1", func(r *isthmusv1.DeliveryReport) { r.CanWrite = false }), "dc1", "blocked", federation.ReasonNotWritable, "dc1", "--consul-config-dir"},
 		{"no agent", func(w *world) { w.Delete(resource.KindAgent, "dc2-a") }, "dc2", "waiting", federation.ReasonNoTrustedAgent, "no agent", "join-token create --datacenter dc2"},

@@ -262,8 +262,8 @@ func (j *judge) forbidden(m *isthmusv1.FederationMember, s Seen) problem {
 	case !allHosts(s, (*isthmusv1.DeliveryReport).GetCanWrite):
 		return j.notWritable(m)
 	case !allHosts(s, (*isthmusv1.DeliveryReport).GetAllowJoin):
-		return because(ReasonJoinNotAllowed, "the agent of %s on %s does not allow it to join a federation, which takes its ACLs and config entries from it",
-			m.GetDatacenter(), hostsNot(s, (*isthmusv1.DeliveryReport).GetAllowJoin)).fixed("start it with --allow-join")
+		return because(ReasonJoinNotAllowed, "the agent of %s on %s does not allow it to join a federation of %s, which takes its ACLs and config entries from it",
+			m.GetDatacenter(), hostsNot(s, (*isthmusv1.DeliveryReport).GetAllowJoin), j.primary()).fixed("start it with --allow-join=%s", j.primary())
 	}
 	return problem{}
 }

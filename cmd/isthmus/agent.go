@@ -44,7 +44,7 @@ agent policy prints the rights that the token needs.
 Exit codes: 10 wrong datacenter, 11 join token expired, 12 used up, 13 not valid, 14 server unreachable, 15 server not trusted,
 16 agent deleted, 17 away for too long, 1 anything else.`,
 		Example: `  isthmus agent --data-dir /var/lib/isthmus-agent --join-token-file dc1.token`,
-		Args:    cobra.NoArgs,
+		Args:    noArgument,
 	}
 	cmd.Flags().AddFlagSet(flags)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -79,7 +79,9 @@ func (s *agentSettings) reachFlags(flags *pflag.FlagSet) {
 // federationFlags are what this host allows for a federation, beyond Consul's API.
 func (s *agentSettings) federationFlags(flags *pflag.FlagSet) {
 	f := &s.Federation
-	flags.BoolVar(&f.AllowJoin, "allow-join", false, "let this datacenter join or leave a federation as a secondary: joining replaces its ACLs and config entries by the primary's")
+	flags.Var(primariesFlag{&f.AllowJoin}, flagAllowJoin, "let this datacenter join the federation of this `primary`, and leave it: joining replaces its ACLs and config entries by the primary's; may be repeated; "+
+		"without a value: of any primary of the fleet, which leaves it to the control plane which one")
+	flags.Lookup(flagAllowJoin).NoOptDefVal = agent.AnyPrimary
 	flags.StringVar(&f.ConfigDir, "consul-config-dir", "", "directory that this host's Consul server reads its configuration from (-config-dir): what a federation gives is written there")
 	flags.StringVar(&f.ReloadCommand, "consul-reload-command", "", "shell command that has Consul read its certificates again, such as systemctl reload consul (default: the restart command)")
 	flags.StringVar(&f.RestartCommand, "consul-restart-command", "", "shell command that restarts Consul, or starts it, such as systemctl restart consul; without it the agent says when a restart is required")

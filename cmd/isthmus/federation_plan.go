@@ -25,7 +25,7 @@ func (p Program) federationPlanCommand() *cobra.Command {
 exports, peerings, its mesh CA), what has to be restarted, what it is afterwards, and what stands against it.
 
 Nothing that destroys is done before the Federation's spec accepts it, by the digest of exactly this plan, and the agents of that
-datacenter run with --allow-join.`,
+datacenter run with --allow-join=PRIMARY.`,
 		Example: `  isthmus federation plan global
   isthmus federation plan global --delete`,
 		Args: cobra.ExactArgs(1),

@@ -109,7 +109,10 @@ func flagRows(t *testing.T, cmd *cobra.Command) []string {
 		if usage == "" {
 			t.Errorf("%s --%s is not described", cmd.CommandPath(), f.Name)
 		}
-		if kind != "" {
+		switch {
+		case kind != "" && f.NoOptDefVal != "":
+			name += "[=" + kind + "]"
+		case kind != "":
 			name += " " + strings.ReplaceAll(kind, "|", `\|`)
 		}
 		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" && f.DefValue != "0s" && f.DefValue != "[]" {

@@ -46,6 +46,40 @@ func TestFlagsGoBeforeEnvironmentBeforeFile(t *testing.T) {
 	}
 }
 
+// The flag that may stand alone takes the same from everywhere; the error of a wrong name shows which source was taken.
+func TestAllowJoinNamesPrimaries(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		environment map[string]string
+		file        string
+		args        []string
+		want        string
+	}{
+		"wrong name":                {args: []string{"--allow-join=No/Name"}, want: `"No/Name" is no name of a datacenter`},
+		"no name":                   {args: []string{"--allow-join="}, want: `"" is no name of a datacenter`},
+		"behind a blank":            {args: []string{"--allow-join", "dc1"}, want: "--allow-join=dc1"},
+		"an argument":               {args: []string{"--allow-join=dc1", "--", "No/Name"}, want: `unknown command "No/Name"`},
+		"environment":               {environment: map[string]string{"ISTHMUS_ALLOW_JOIN": "dc1,No/Name"}, want: `ISTHMUS_ALLOW_JOIN: "No/Name" is no name`},
+		"file":                      {file: "allowJoin: [dc1, No/Name]\n", want: `allowJoin: "No/Name" is no name`},
+		"alone":                     {args: []string{"--allow-join"}, want: "not a directory"},
+		"several":                   {args: []string{"--allow-join=dc1", "--allow-join=dc2,dc3"}, want: "not a directory"},
+		"true in the environment":   {environment: map[string]string{"ISTHMUS_ALLOW_JOIN": "true"}, want: "not a directory"},
+		"true or a list in a file":  {file: "allowJoin: true\n", want: "not a directory"},
+		"flags go before the file":  {file: "allowJoin: No/Name\n", args: []string{"--allow-join=dc1"}, want: "not a directory"},
+		"false is none in the file": {file: "allowJoin: false\n", want: "not a directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// What is well formed gets as far as to the directory, which cannot be one.
+			args := append([]string{"agent", "--data-dir", writeFile(t, "data", ""), "--config", writeFile(t, "agent.yaml", test.file)}, test.args...)
+			got := run(t, test.environment, "", args...)
+			if got.code == 0 || !strings.Contains(got.err, test.want) {
+				t.Errorf("code %d, %s", got.code, got.err)
+			}
+		})
+	}
+}
+
 func TestSettingsFilesAreStrict(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

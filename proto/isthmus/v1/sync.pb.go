@@ -4455,7 +4455,7 @@ type DeliveryReport struct {
 	// Empty: there is nothing to deliver.
 	Uid  string          `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
 	Host *FederationHost `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
-	// What the agent's flags allow.
+	// What the agent's flags allow. allow_join: the federation of uid; while there is none, one at least.
 	AllowJoin  bool `protobuf:"varint,3,opt,name=allow_join,json=allowJoin,proto3" json:"allow_join,omitempty"`
 	CanWrite   bool `protobuf:"varint,4,opt,name=can_write,json=canWrite,proto3" json:"can_write,omitempty"`
 	CanRestart bool `protobuf:"varint,5,opt,name=can_restart,json=canRestart,proto3" json:"can_restart,omitempty"`

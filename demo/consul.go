@@ -99,7 +99,7 @@ func (d *demo) agentFlags(s site, consul *consulrun.Server) []string {
 	if s.role == rolePrimary {
 		return append(flags, "--consul-ca-cert", consul.CAFile, "--consul-ca-key", consul.CAKeyFile)
 	}
-	return append(flags, "--allow-join")
+	return append(flags, "--allow-join="+d.sites[0].name)
 }
 
 // enrolment is one agent or gateway that is started with a join token.

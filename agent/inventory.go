@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -75,19 +77,36 @@ func (r *reconciler) wan(ctx context.Context, consulDatacenter string, report *i
 	return nil
 }
 
+// replicationStalls is after how long without the end of a round ACL replication is called hung. Each round waits in the primary for something
+// new, for 5 minutes unless Consul is told otherwise, for 10 at most (max_query_time), and a sixteenth; so that how old the last success is says
+// nothing before.
+const replicationStalls = 15 * time.Minute
+
 // replication is how ACLs come from the primary; nil when they do not.
 func (r *reconciler) replication(ctx context.Context) (*isthmusv1.AclReplication, error) {
-	now, err := r.consul.Replication(ctx)
-	if err != nil || !now.Enabled {
+	found, err := r.consul.Replication(ctx)
+	if err != nil {
 		return nil, err
 	}
-	out := &isthmusv1.AclReplication{Enabled: true, Running: now.Running, SourceDatacenter: now.Source, Healthy: now.Healthy}
-	if out.Healthy {
-		return out, nil // the time of the last success would make news of nothing
+	return replicationAt(found, r.now()), nil
+}
+
+// replicationAt is what a report has of it: no times while it is healthy, which would make news of nothing.
+func replicationAt(found consul.Replication, now time.Time) *isthmusv1.AclReplication {
+	if !found.Enabled {
+		return nil
 	}
-	out.Error = now.LastError
-	if !now.LastSuccess.IsZero() {
-		out.LastSuccessTime = timestamppb.New(now.LastSuccess)
+	out := &isthmusv1.AclReplication{Enabled: true, Running: found.Running, SourceDatacenter: found.Source, Healthy: found.Healthy}
+	if out.GetHealthy() && now.Sub(found.LastSuccess) > replicationStalls {
+		out.Healthy = false
+		found.LastError = fmt.Sprintf("no round of it has ended for more than %s, and Consul shows no error: it hangs until another server leads there (consul operator raft transfer-leader)", replicationStalls)
 	}
-	return out, nil
+	if out.GetHealthy() {
+		return out
+	}
+	out.Error = found.LastError
+	if !found.LastSuccess.IsZero() {
+		out.LastSuccessTime = timestamppb.New(found.LastSuccess)
+	}
+	return out
 }

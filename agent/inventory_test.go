@@ -7,7 +7,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"isthmus/agent"
+	"isthmus/agent/consul"
 	"isthmus/demo/consulrun"
 	"isthmus/test/consultest"
 )
@@ -64,5 +67,32 @@ func TestInventoryTellsThePostureOfIntentions(t *testing.T) {
 	eventually(t, "the inventory", func() bool { return h.reported("east").GetInventory() != nil })
 	if i := h.reported("east").GetInventory(); i.GetDefaultIntentionPolicy() != "allow" || i.GetDefaultPolicy() != "deny" {
 		t.Errorf("got %q, and %q of ACLs", i.GetDefaultIntentionPolicy(), i.GetDefaultPolicy())
+	}
+}
+
+// Consul calls a replication that hangs well for ever. How old the last success is counts from when no round takes that long, and is no news before.
+func TestReplicationThatHangs(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for _, tt := range []struct {
+		name    string
+		found   consul.Replication
+		healthy bool
+		since   bool
+		says    string
+	}{
+		{"a round just ended", consul.Replication{Enabled: true, Healthy: true, LastSuccess: now.Add(-time.Second)}, true, false, ""},
+		{"a round waits for news", consul.Replication{Enabled: true, Healthy: true, LastError: "old", LastSuccess: now.Add(-11 * time.Minute)}, true, false, ""},
+		{"it hangs", consul.Replication{Enabled: true, Healthy: true, LastError: "old", LastSuccess: now.Add(-16 * time.Minute)}, false, true, "hangs"},
+		{"it fails", consul.Replication{Enabled: true, LastError: "rpc error", LastSuccess: now.Add(-time.Minute)}, false, true, "rpc error"},
+		{"it has not begun", consul.Replication{Enabled: true}, false, false, ""},
+	} {
+		got := agent.ReplicationAt(tt.found, now)
+		if got.GetHealthy() != tt.healthy || (got.GetLastSuccessTime() != nil) != tt.since || !strings.Contains(got.GetError(), tt.says) || tt.says == "" && got.GetError() != "" {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+	if got := agent.ReplicationAt(consul.Replication{}, now); got != nil {
+		t.Errorf("ACLs are off: %v", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"isthmus/agent/consul"
+	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
 // Heartbeat is how an end is judged that is ACTIVE since a time (zero: it is not), and heard a heartbeat, and anything, at others.
@@ -14,3 +15,8 @@ func Heartbeat(active, heartbeat, received, now time.Time) string {
 
 // NamesDigest is what a report has of the names of services.
 func NamesDigest(names ...string) string { return namesDigest(names) }
+
+// ReplicationAt is what a report has of ACL replication.
+func ReplicationAt(found consul.Replication, now time.Time) *isthmusv1.AclReplication {
+	return replicationAt(found, now)
+}

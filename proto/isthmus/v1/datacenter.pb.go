@@ -837,7 +837,7 @@ type AclReplication struct {
 	Enabled          bool                   `protobuf:"varint,1,opt,name=enabled,proto3" json:"enabled,omitempty"`
 	Running          bool                   `protobuf:"varint,2,opt,name=running,proto3" json:"running,omitempty"`
 	SourceDatacenter string                 `protobuf:"bytes,3,opt,name=source_datacenter,json=sourceDatacenter,proto3" json:"source_datacenter,omitempty"`
-	// Consul's LastSuccess is later than its LastError.
+	// Consul's LastSuccess is later than its LastError, and rounds end.
 	Healthy bool `protobuf:"varint,4,opt,name=healthy,proto3" json:"healthy,omitempty"`
 	// While it is not healthy: Consul's last error, and when it last succeeded (unset: never): what is newer in the primary is missing.
 	Error           string                 `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`

@@ -246,6 +246,8 @@ type Datacenter struct {
 	// Gateways in the order in which they were started.
 	Gateways []*Gateway
 	token    string
+	// gatewayToken is the file with its gateways' Consul token.
+	gatewayToken string
 	// space is its network when that is one of its own.
 	space *netns.Space
 }

@@ -58,7 +58,7 @@ func TestJoinOfARunningDatacenter(t *testing.T) {
 		return nil
 	})
 	dc2.Agents[0].stop()
-	dc2.Agents[0].more = append(dc2.Agents[0].more, "--allow-join")
+	dc2.Agents[0].more = append(dc2.Agents[0].more, "--allow-join=dc1")
 	dc2.Agents[0].Restart()
 	f.Phase("global", "dc2", resource.PhaseBlocked, "LossNotAccepted")
 	dc2.stillItsOwn(own)

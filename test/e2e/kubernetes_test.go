@@ -79,7 +79,7 @@ func (f *Fleet) kubernetes(name string) *kubernetes {
 	d.Servers = f.servers(d.Datacenter, name, Site{Fresh: true})
 	d.Cluster = d.Servers[0]
 	kubeconfig := d.cluster.Kubeconfig(f.t, d.cluster.Token(f.t, "consul", "isthmus-agent"))
-	f.online(d.launchAgent(d.Cluster, "--kubeconfig", kubeconfig, "--allow-join"))
+	f.online(d.launchAgent(d.Cluster, "--kubeconfig", kubeconfig, "--allow-join=dc1"))
 	d.pod = d.cluster.NewPod(f.t, "consul", d.ConfigDir, federationSecret, serverCertSecret)
 	return d
 }

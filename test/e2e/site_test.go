@@ -3,9 +3,11 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	"isthmus/agent"
 	"isthmus/client"
 	"isthmus/demo/consulrun"
+	"isthmus/federation"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/test/consultest"
 	"isthmus/test/netns"
@@ -36,6 +39,8 @@ type Site struct {
 	Servers int
 	// NoJoin leaves --allow-join out.
 	NoJoin bool
+	// NoAgent: it has none; somebody opens a bundle by hand.
+	NoAgent bool
 	// Gateways is how many there are at first. Default: one; -1: none.
 	Gateways int
 	// Guard makes a file DATACENTER-two-at-once when a server is restarted while another one is.
@@ -67,7 +72,10 @@ func (f *Fleet) Site(name string, site Site) *Datacenter {
 	}
 	d.Servers = f.servers(d, name, site)
 	d.Cluster = d.Servers[0]
-	gatewayToken := f.path(name + "-gateway.token")
+	d.gatewayToken = f.path(name + "-gateway.token")
+	if site.NoAgent {
+		d.gatewayToken = filepath.Join(d.ConfigDir, federation.FileGatewayToken)
+	}
 	if !site.Fresh {
 		purpose := agent.PurposeSecondary
 		if site.Primary {
@@ -77,28 +85,9 @@ func (f *Fleet) Site(name string, site Site) *Datacenter {
 		f.write(name+"-gateway.token", d.MintToken("isthmus-gateway", f.rules(agent.PurposeGateway)))
 	}
 	for _, s := range d.Servers {
-		restart := s.RestartCommand()
-		if site.Guard {
-			lock := f.path(name + "-restarting")
-			restart = fmt.Sprintf("mkdir '%s' || touch '%s'; %s; code=$?; rmdir '%s'; exit $code", lock, f.path(name+"-two-at-once"), restart, lock)
+		if !site.NoAgent {
+			d.launchAgent(s, d.agentFlags(site, s)...)
 		}
-		args := []string{
-			"--consul-config-dir", s.ConfigDir, "--consul-restart-command", restart, "--consul-reload-command", s.ReloadCommand(),
-			"--gateway-token-file", gatewayToken,
-		}
-		ca := s
-		if site.ShowCAOf != nil {
-			ca = site.ShowCAOf.Cluster
-		}
-		if !site.Fresh {
-			args = append(args, "--consul-ca-cert", ca.CAFile)
-		}
-		if site.Primary {
-			args = append(args, "--consul-ca-key", ca.CAKeyFile)
-		} else if !site.NoJoin {
-			args = append(args, "--allow-join")
-		}
-		d.launchAgent(s, args...)
 	}
 	for range max(site.Gateways, 0) + boolInt(site.Gateways == 0) {
 		d.StartGateway()
@@ -107,6 +96,32 @@ func (f *Fleet) Site(name string, site Site) *Datacenter {
 		f.online(a)
 	}
 	return d
+}
+
+// agentFlags are what the agent beside a server is allowed and told.
+func (d *Datacenter) agentFlags(site Site, s *consultest.Cluster) []string {
+	restart := s.RestartCommand()
+	if site.Guard {
+		lock, broken := d.f.path(d.Cluster.Datacenter+"-restarting"), d.f.path(d.Cluster.Datacenter+"-two-at-once")
+		restart = fmt.Sprintf("mkdir '%s' || touch '%s'; %s; code=$?; rmdir '%s'; exit $code", lock, broken, restart, lock)
+	}
+	args := []string{
+		"--consul-config-dir", s.ConfigDir, "--consul-restart-command", restart, "--consul-reload-command", s.ReloadCommand(),
+		"--gateway-token-file", d.gatewayToken,
+	}
+	ca := s
+	if site.ShowCAOf != nil {
+		ca = site.ShowCAOf.Cluster
+	}
+	if !site.Fresh {
+		args = append(args, "--consul-ca-cert", ca.CAFile)
+	}
+	if site.Primary {
+		args = append(args, "--consul-ca-key", ca.CAKeyFile)
+	} else if !site.NoJoin {
+		args = append(args, "--allow-join=dc1")
+	}
+	return args
 }
 
 // tell shows of a test that failed how far its federation has come.
@@ -133,9 +148,13 @@ func boolInt(yes bool) int {
 func (f *Fleet) servers(d *Datacenter, name string, site Site) []*consultest.Cluster {
 	f.t.Helper()
 	var servers []*consultest.Cluster
+	config := site.Config
+	if site.Fresh && site.Servers > 1 {
+		config = together(config, d.space.Servers[:site.Servers])
+	}
 	for i := range max(site.Servers, 1) {
 		options := consulrun.Options{
-			Datacenter: name, NodeName: fmt.Sprintf("s%d", i+1), UnixSocket: true, Prepared: site.Fresh, Config: site.Config,
+			Datacenter: name, NodeName: fmt.Sprintf("s%d", i+1), UnixSocket: true, Prepared: site.Fresh, Config: config,
 		}
 		if site.CA != nil {
 			options.CA = site.CA.Server
@@ -152,6 +171,13 @@ func (f *Fleet) servers(d *Datacenter, name string, site Site) []*consultest.Clu
 		servers = append(servers, consultest.StartWith(f.t, options))
 	}
 	return servers
+}
+
+// together is a configuration with which servers that are all new elect a leader once the last one is there, as people install three.
+func together(config map[string]any, addresses []string) map[string]any {
+	out := map[string]any{"bootstrap_expect": len(addresses), "retry_join": addresses, "retry_interval": "1s"}
+	maps.Copy(out, config)
+	return out
 }
 
 func (f *Fleet) rules(purpose string) string {
@@ -201,7 +227,7 @@ func (d *Datacenter) StartGateway() *Gateway {
 	}
 	g.start = func() *process {
 		f.t.Helper()
-		env := []string{"CONSUL_HTTP_ADDR=unix://" + d.Socket, "CONSUL_HTTP_TOKEN_FILE=" + f.path(dc+"-gateway.token")}
+		env := []string{"CONSUL_HTTP_ADDR=unix://" + d.Socket, "CONSUL_HTTP_TOKEN_FILE=" + d.gatewayToken}
 		args := []string{
 			"gateway", "--data-dir", g.dir, "--join-token-file", tokenFile, "--lan-address", g.LAN, "--wan-address", g.WAN, "--log-level", "debug",
 			"--listen", listen, "--drain-timeout", "1s",

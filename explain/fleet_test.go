@@ -29,10 +29,14 @@ func datacenter(name string) *isthmusv1.Datacenter {
 	return &isthmusv1.Datacenter{Name: name, Labels: map[string]string{"env": "prod"}, Spec: &isthmusv1.DatacenterSpec{Runtime: "vm"}}
 }
 
-func since[T any](body T) explain.Report[T] { return explain.Report[T]{Body: body, Since: noon.Add(-time.Hour)} }
+func since[T any](body T) explain.Report[T] {
+	return explain.Report[T]{Body: body, Since: noon.Add(-time.Hour)}
+}
 
 // addresses of the gateways, by datacenter.
-func wan(dc string) string { return map[string]string{"dc1": "192.0.2.1:8443", "dc9": "192.0.2.9:8443"}[dc] }
+func wan(dc string) string {
+	return map[string]string{"dc1": "192.0.2.1:8443", "dc9": "192.0.2.9:8443"}[dc]
+}
 
 func agentOf(dc, service, trustDomain string) *explain.Seen {
 	return &explain.Seen{

@@ -88,7 +88,7 @@ func near(name string, names []string) string {
 	case len(names) == 0:
 		return "; there is none at all"
 	case meant != "":
-		return fmt.Sprintf(": %s is meant? There are %s", meant, some(names))
+		return fmt.Sprintf("; did you mean %s? There are %s", meant, some(names))
 	}
 	return "; there are " + some(names)
 }

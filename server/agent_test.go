@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/identity"
 	"isthmus/peering"
@@ -413,6 +414,9 @@ func (a *agent) observe(peer, uid, role string, deleting bool) *isthmusv1.Observ
 	o.State, o.PeerId = e.state, e.peerID
 	if e.state == peering.StateActive {
 		o.Heartbeat = resource.HeartbeatFresh
+	}
+	if a.world.hangs {
+		o.Heartbeat, o.HeartbeatTime = resource.HeartbeatStale, timestamppb.New(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	}
 	return o
 }

@@ -51,6 +51,46 @@ func TestPeeringRotates(t *testing.T) {
 	n.uses("dc1-dc2", 2)
 }
 
+// A stream that hangs is shown with its evidence and the command that heals it; the command has a fresh token made, once.
+func TestPeeringThatHangsIsHealed(t *testing.T) {
+	t.Parallel()
+	n, w, _, _ := pair(t)
+	n.becomes("dc1-dc2", peering.VerdictHealthy)
+	if a := n.call(http.MethodPost, "/v1/peerings/dc1-dc2:heal", "{}"); a.status != http.StatusBadRequest || !strings.Contains(a.body, "there is no stream that hangs") {
+		t.Errorf("a healthy peering is healed: %d %s", a.status, a.body)
+	}
+	w.change(func() { w.hangs = true })
+	eventually(t, "a stale peering with a suggestion", func() (bool, string) {
+		s := n.peering("dc1-dc2").GetStatus()
+		return s.GetVerdict() == peering.VerdictStale && s.GetBroken() == "both" && s.GetHeal().GetState() == peering.HealSuggested &&
+			s.GetHeal().GetStep() == peering.StepReestablish, s.String()
+	})
+	row := n.want(http.StatusOK, n.call(http.MethodGet, "/v1/connections?verdict=stale&datacenter=dc2", "")).body
+	for _, words := range []string{`"broken":"both"`, `"fix":"isthmus peering heal dc1-dc2"`, `"id":"Heartbeat"`, `"a":"dc1"`, `"since":`} {
+		if !strings.Contains(strings.ReplaceAll(row, `": `, `":`), words) {
+			t.Errorf("no %s in %s", words, row)
+		}
+	}
+	if row := n.want(http.StatusOK, n.call(http.MethodGet, "/v1/connections?verdict=healthy", "")).body; strings.Contains(row, "dc1-dc2") {
+		t.Errorf("among the healthy ones: %s", row)
+	}
+	n.want(http.StatusNotFound, n.call(http.MethodGet, "/v1/connections?datacenter=dc9", ""))
+	n.want(http.StatusOK, n.call(http.MethodPost, "/v1/peerings/dc1-dc2:heal", "{}"))
+	eventually(t, "a fresh token that is used", func() (bool, string) {
+		s := n.peering("dc1-dc2").GetStatus()
+		return s.GetToken().GetReason() == peering.ReasonHealing && peering.Current(s.GetToken()).GetOutcome() == resource.OutcomeUsed &&
+			s.GetHeal().GetState() == peering.HealTrying, s.String()
+	})
+	w.change(func() { w.hangs = false })
+	n.becomes("dc1-dc2", peering.VerdictHealthy)
+	events := n.want(http.StatusOK, n.call(http.MethodGet, "/v1/events?kind=Peering&target=dc1-dc2", "")).body
+	for _, words := range []string{"the next step of healing is wanted now", "trying, step 1 (reestablish)", "token generation 2 is wanted: Healing"} {
+		if !strings.Contains(events, words) {
+			t.Errorf("no event tells of %q in %s", words, events)
+		}
+	}
+}
+
 func TestPeeringIsDeletedAtBothEnds(t *testing.T) {
 	t.Parallel()
 	n, w, _, _ := pair(t)

@@ -17,6 +17,8 @@ type world struct {
 	current map[string]string // peer id → the token that may still be used
 	ends    map[string]map[string]*end
 	exports map[string]*isthmusv1.ExportedServices
+	// hangs: no end hears anything.
+	hangs   bool
 	changed chan struct{}
 }
 

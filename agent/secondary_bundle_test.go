@@ -255,7 +255,7 @@ func TestTrustIsTakenBack(t *testing.T) {
 	}
 	s.item.TrustedCas = nil
 	s.is("applied", "") // no word of it is no order
-	s.item = &isthmusv1.FederationSecondary{Uid: "f1", Federation: "global", Delete: true}
+	s.item = &isthmusv1.FederationSecondary{Uid: "f1", Federation: "global", Primary: "dc1", Delete: true}
 	s.is("removed", "")
 	if s.host.content.CA != nil || s.host.content.DropIn != nil || s.host.restarts != 0 {
 		t.Fatalf("it is there: %v", s.host.content)

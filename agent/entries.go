@@ -36,6 +36,8 @@ type mender struct {
 	shelf  *shelf
 	now    func() time.Time
 	log    hclog.Logger
+	// allowAdopt is what this host's flags allow.
+	allowAdopt bool
 
 	// mu: one look at a time.
 	mu sync.Mutex
@@ -124,7 +126,7 @@ func (m *mender) wish(item *isthmusv1.ConfigEntries) {
 	}
 	m.item, m.wishes = item, nil
 	for _, e := range item.GetEntries() {
-		m.wishes = append(m.wishes, wishOfEntry(e))
+		m.wishes = append(m.wishes, wishOfEntry(e, m.allowAdopt))
 	}
 }
 
@@ -159,7 +161,7 @@ func (m *mender) jobs(ctx context.Context, correct bool) ([]*job, error) {
 		index[kind], newest = list.Index, max(newest, list.Index)
 		for _, e := range list.Entries {
 			id := idOf(kind, e.Namespace, e.Name)
-			if _, wanted := wishes[id]; !wanted && e.Meta()[metaParts] == "" {
+			if _, wanted := wishes[id]; !wanted && (e.Meta()[metaParts] == "" || !entryName(kind, e.Namespace, e.Name)) {
 				continue
 			} else if !wanted {
 				wishes[id] = wish{kind: kind, namespace: e.Namespace, name: e.Name}

@@ -26,10 +26,12 @@ type wishedPart struct {
 	key   string
 	value any
 	adopt bool
+	// notAdopted: it is wanted to take over what somebody else wrote, and this host does not allow it.
+	notAdopted bool
 }
 
 // wishOfEntry decodes an entry of the desired state.
-func wishOfEntry(e *isthmusv1.ConfigEntry) wish {
+func wishOfEntry(e *isthmusv1.ConfigEntry, allowAdopt bool) wish {
 	w := wish{kind: e.GetKind(), namespace: e.GetNamespace(), name: e.GetName(), digest: resource.Digest(e)}
 	if w.namespace == defaultNamespace {
 		w.namespace = ""
@@ -37,14 +39,24 @@ func wishOfEntry(e *isthmusv1.ConfigEntry) wish {
 	if !slices.Contains(policyKinds(), w.kind) {
 		w.err = because(fault.Invalid, reasonValue, "this agent merges nothing into entries of kind %s", w.kind)
 	}
+	if !entryName(w.kind, w.namespace, w.name) {
+		w.err = because(fault.Invalid, reasonValue, "%.200q is no name of a service: this agent touches no entry of that name", w.name)
+	}
 	for _, p := range e.GetParts() {
 		value, err := decode(p.GetValue())
 		if err != nil || !knownPart(w.kind, p.GetKey(), value) {
 			w.err = because(fault.Invalid, reasonValue, "this agent does not understand part %s of %s/%s", p.GetKey(), w.kind, w.name)
 		}
-		w.parts = append(w.parts, wishedPart{key: p.GetKey(), value: value, adopt: p.GetAdopt()})
+		w.parts = append(w.parts, wishedPart{
+			key: p.GetKey(), value: value, adopt: p.GetAdopt() && allowAdopt, notAdopted: p.GetAdopt() && !allowAdopt,
+		})
 	}
 	return w
+}
+
+// entryName tells whether an entry may be one that policies compile to. Consul takes any name, those among them that are a path in its API.
+func entryName(kind, namespace, name string) bool {
+	return (resource.ValidService(name) || kind == consul.KindIntentions && name == resource.AnyService) && (namespace == "" || resource.ValidName(namespace))
 }
 
 func decode(text string) (any, error) {
@@ -162,6 +174,12 @@ func (m *merger) put(p wishedPart) (changed bool) {
 	case there && same(p.key, p.value, found):
 		if ours || p.adopt {
 			m.keep(p, mark.before)
+		} else if p.notAdopted {
+			m.out.states = append(m.out.states, partState{
+				key: p.key, state: resource.PolicyConflict, reason: reasonAdopt, message: "somebody else wrote the same, and no flag on this host lets isthmus take it over",
+				fix: "start the agent with --allow-adopt until it is done, or take adopt out of the policy: it counts as it is", found: found,
+			})
+			return false
 		}
 		m.state(p.key, resource.PolicyApplied, "", "", nil)
 		return false

@@ -155,7 +155,7 @@ func (r *rules) service(field, value string, wildcard bool) {
 		r.add(invalid(field, "* is not possible here: name one service"))
 	case value == "consul":
 		r.add(invalid(field, "Consul's own service %s is in no mesh", quote(value)))
-	case !serviceForm.MatchString(value):
+	case !ValidService(value):
 		r.add(invalid(field, "%s is not a service's name: letters, digits, '-', '_' and '.'", quote(value)))
 	}
 }

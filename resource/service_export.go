@@ -33,6 +33,9 @@ const (
 // serviceForm is what can be a service of Consul's mesh: wider than a DNS label, as Consul is.
 var serviceForm = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,253}[a-zA-Z0-9])?$`)
 
+// ValidService tells whether a text can be the name of a service in Consul's mesh. Consul itself takes more: spaces, slashes, paths.
+func ValidService(name string) bool { return serviceForm.MatchString(name) }
+
 func serviceExportKind() Kind {
 	return Kind{
 		Name: KindServiceExport, Plural: "service-exports", Singular: "service-export", Short: "export",
@@ -85,7 +88,7 @@ func validateServiceExport(o Object) []fault.Violation {
 	case service == "" || service == AnyService:
 	case service == "consul":
 		r.add(invalid("spec.service", "Consul never exports its own service %s", quote(service)))
-	case !serviceForm.MatchString(service):
+	case !ValidService(service):
 		r.add(invalid("spec.service", "%s is not a service's name: letters, digits, '-', '_' and '.', or * for every service", quote(service)))
 	}
 	r.name("spec.namespace", spec.GetNamespace())

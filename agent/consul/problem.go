@@ -46,6 +46,8 @@ const (
 	Starting Reason = "ConsulStarting"
 	// UnknownKind: this Consul has no config entries of that kind.
 	UnknownKind Reason = "UnknownKind"
+	// Strange: the call, or the answer, is not what one to Consul can be: see guard.
+	Strange Reason = "StrangePath"
 	// Other: anything else; the text tells.
 	Other Reason = "ConsulError"
 )
@@ -161,8 +163,10 @@ func explain(err error, doing string) error {
 	if err == nil {
 		return nil
 	}
-	if _, known := errors.AsType[*Problem](err); known {
-		return err // no call was made
+	if known, ok := errors.AsType[*fault.Error](err); ok {
+		if _, ours := errors.AsType[*Problem](known); ours {
+			return known // no call was made
+		}
 	}
 	p := classify(err)
 	message := doing + ": "
@@ -178,7 +182,7 @@ func explain(err error, doing string) error {
 		message += "Consul's certificate is not trusted; CONSUL_CACERT names the CA that is"
 	case NoLeader:
 		message += "Consul has no leader, or the call did not reach it"
-	case TokenRefused, TokenMalformed, NameTaken, SameCluster, PeeringDisabled, NoGateway, UnknownKind:
+	case TokenRefused, TokenMalformed, NameTaken, SameCluster, PeeringDisabled, NoGateway, UnknownKind, Strange:
 		code, message = fault.Refused, message+p.Text
 	case PeerUnreachable, Starting, Other, NoPath, RemoteUnreachable, RemoteCertificate:
 		message += p.Text
@@ -187,6 +191,9 @@ func explain(err error, doing string) error {
 }
 
 func classify(err error) *Problem {
+	if p, known := errors.AsType[*Problem](err); known {
+		return p
+	}
 	var status api.StatusError
 	if !errors.As(err, &status) {
 		return &Problem{Reason: transportReason(err), Text: err.Error(), wrongServer: true}

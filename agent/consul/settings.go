@@ -189,7 +189,7 @@ func (s Settings) open() (*api.Client, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "Consul's settings cannot be used")
 	}
-	config.HttpClient.Transport = questioner{config.HttpClient.Transport}
+	config.HttpClient.Transport = questioner{guard{config.HttpClient.Transport}}
 	return client, nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -17,6 +16,7 @@ import (
 	"isthmus/fault"
 	"isthmus/federation"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 // What is taken from an agent, which may be anybody's by now. Texts and lists that are only shown are cut; a list that is
@@ -238,17 +238,10 @@ func join(path string, field protoreflect.FieldDescriptor) string {
 // plainText makes a text fit for logs, terminals and every database (PostgreSQL's jsonb refuses NUL): without what controls
 // any of them, and not longer than most.
 func plainText(text string, most int) string {
-	if len(text) > most {
-		end := most
-		for end > 0 && !utf8.RuneStart(text[end]) {
-			end--
-		}
-		text = text[:end] + "…"
-	}
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 			return ' '
 		}
 		return r
-	}, text)
+	}, resource.Cut(text, most))
 }

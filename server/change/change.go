@@ -23,6 +23,9 @@ import (
 // time, so a second attempt is common and a fifth is a sign of a storm.
 const maxAttempts = 8
 
+// maxMessage bounds what one entry of the audit log says, in bytes.
+const maxMessage = 8 << 10
+
 // Author is who causes a change, as the audit log says it.
 type Author struct {
 	Actor, Role string
@@ -40,7 +43,7 @@ func (a Author) Event(action string, o resource.Object, message string, now time
 	return &isthmusv1.Event{
 		CreateTime: timestamppb.New(now),
 		Spec: &isthmusv1.EventSpec{
-			Actor: a.Actor, Role: a.Role, Action: action, RequestId: a.Request, Message: message,
+			Actor: a.Actor, Role: a.Role, Action: action, RequestId: a.Request, Message: resource.Cut(message, maxMessage),
 			Kind: resource.KindOf(o).Name, Target: o.GetName(), TargetUid: o.GetUid(),
 		},
 	}

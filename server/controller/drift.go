@@ -50,10 +50,7 @@ func (l *leader) driftEvents(o resource.Object, datacenter string, seen observat
 
 // shown is a part of a config entry as the audit log has it.
 func shown(value string) string {
-	if len(value) > maxShown {
-		value = value[:maxShown] + "…"
-	}
-	return cmp.Or(value, "nothing")
+	return cmp.Or(resource.Cut(value, maxShown), "nothing")
 }
 
 // readyEvents tell the audit log that a condition Ready is another. What is on its way is no news before it has arrived.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -260,10 +261,10 @@ func TestSelfAndInventory(t *testing.T) {
 	}
 	services, _, err := a.Services(ctx, consul.Query{})
 	need(t, err)
-	want := []consul.Service{
+	listed := []consul.Service{
 		{Name: "api", Instances: 1}, {Name: "consul", Instances: 1}, {Name: "mesh-gateway", Kind: "mesh-gateway", Instances: 1, Troubled: true}, {Name: "web", Instances: 1},
 	}
-	if !slices.Equal(services, want) {
+	if !slices.Equal(services, listed) {
 		t.Fatalf("services: %+v", services)
 	}
 	gateways, err := a.Instances(ctx, "mesh-gateway", "")

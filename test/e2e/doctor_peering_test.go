@@ -194,6 +194,7 @@ func TestDoctorOfPeers(t *testing.T) {
 	dc2.Enrol()
 	dc1.Register("web", "api")
 	f.Declare("dc1", "dc2")
+	backup := f.backUp()
 
 	t.Log("no gateway where a peering goes through them, and a token with the address of one that is good for nothing")
 	dead := freeAddress(t)
@@ -254,6 +255,48 @@ func TestDoctorOfPeers(t *testing.T) {
 	dc1.switches(`{"default_intention_policy": "deny", "peering": {"enabled": true}}`)
 	f.Passes("PeeringEnabled", "DefaultDeny", "ConnectionHealthy")
 	f.Well()
+
+	t.Log("a store that was restored from a time when there was no peering")
+	f.restore(backup)
+	f.Finds("HeldRemovals", "dc1", finds, "isthmus datacenter confirm dc1")
+	f.Must("datacenter", "confirm", "dc1")
+	f.Passes("HeldRemovals")
+	for peer, d := range map[string]*Datacenter{"dc2": dc1, "dc1": dc2} {
+		f.Finds("OrphanPeerings", d.Cluster.Datacenter, finds, "consul peering delete -name "+peer)
+		d.Do(http.MethodDelete, "/v1/peering/"+peer, nil, nil)
+	}
+	f.Passes("OrphanPeerings")
+}
+
+// backUp copies the server's data while it does not run, and gives the copy's directory.
+func (f *Fleet) backUp() string {
+	f.t.Helper()
+	f.server.stop()
+	backup := f.path("backup")
+	if err := os.CopyFS(backup, os.DirFS(f.path("server"))); err != nil {
+		f.t.Fatal(err)
+	}
+	f.StartServer()
+	return backup
+}
+
+// restore has the server go on with a copy of its data, as operators are told to.
+func (f *Fleet) restore(backup string) {
+	f.t.Helper()
+	f.server.stop()
+	if err := os.RemoveAll(f.path("server")); err != nil {
+		f.t.Fatal(err)
+	}
+	if err := os.CopyFS(f.path("server"), os.DirFS(backup)); err != nil {
+		f.t.Fatal(err)
+	}
+	for _, name := range []string{"admin.token", "server.key", "isthmus.db"} {
+		if err := os.Chmod(f.path("server", name), 0o600); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	f.Must("store", "restored", "--data-dir", f.path("server"))
+	f.StartServer()
 }
 
 // gatewayByHand registers a mesh gateway, or changes it.

@@ -16,7 +16,6 @@ import (
 //
 //   - AgentVersion, ConsulVersionSkew, ConsulVersion: there is one isthmus and one Consul to run.
 //   - AgentCertificate: a certificate lives for a day; the server's clock is moved for it in package server.
-//   - HeldRemovals: needs a restored store; package agent has what agents hold, and package inventory what is shown of it.
 //   - NoPartition: Consul Enterprise. KubernetesAPIReachable: nothing runs pods here.
 //   - OnePrimary, OneFederation, NoPeeringInside, ConsulNameUnique, DomainAlike, ACLsAlike, GossipAlike, TLSEnabled, ConnectEnabled: a
 //     federation with one of these is refused, or its servers would not start together; package federation has each rule.

@@ -181,7 +181,7 @@ func (f *finder) sharedTrust(at string, s *isthmusv1.IntentionSource, peers map[
 	}
 	for _, name := range slices.Sorted(maps.Keys(peers)) {
 		m, ok := realmOf(f.c.r, name)
-		others := slices.DeleteFunc(m.members, chooses)
+		others := slices.DeleteFunc(slices.Clone(m.members), chooses)
 		if !ok || len(others) == 0 {
 			continue
 		}

@@ -32,8 +32,18 @@ type peer struct {
 }
 
 // realmOf is the realm that a datacenter is in as it stands: a secondary belongs to its federation once its Consul does. False for a
-// datacenter that is not declared.
+// datacenter that is not declared. It is found once in each view, shared, and never changed.
 func realmOf(r resource.Reader, datacenter string) (realm, bool) {
+	known, ok := r.(rememberer)
+	if !ok {
+		out := findRealm(r, datacenter)
+		return out, out.has(datacenter)
+	}
+	out := known.Remember("realm of "+datacenter, func() any { return findRealm(r, datacenter) }).(realm)
+	return out, out.has(datacenter)
+}
+
+func findRealm(r resource.Reader, datacenter string) realm {
 	memberships := resource.Memberships(r)
 	own, federated := memberships[datacenter]
 	home, federation := datacenter, ""
@@ -47,8 +57,7 @@ func realmOf(r resource.Reader, datacenter string) (realm, bool) {
 			}
 		}
 	}
-	out := realmWith(r, home, federation, slices.Sorted(maps.Keys(names)))
-	return out, out.has(datacenter)
+	return realmWith(r, home, federation, slices.Sorted(maps.Keys(names)))
 }
 
 // realmWith is the realm of these datacenters, those left out that are not declared, or on their way out.

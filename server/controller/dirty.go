@@ -47,18 +47,32 @@ func (d *dirty) all(v *snapshot.View) {
 	mark(d.datacenters, v, resource.KindDatacenter)
 	mark(d.peerings, v, resource.KindPeering)
 	d.selectors(v)
+	d.everyPolicy(v)
 }
 
-// selectors marks what chooses datacenters.
+// selectors marks what chooses datacenters, but for policies.
 func (d *dirty) selectors(v *snapshot.View) {
 	mark(d.groups, v, resource.KindPeeringGroup)
 	mark(d.exports, v, resource.KindServiceExport)
 	mark(d.federations, v, resource.KindFederation)
+}
+
+// everyPolicy marks all Intentions and TrafficPolicies.
+func (d *dirty) everyPolicy(v *snapshot.View) {
+	for _, key := range policiesOf(v) {
+		d.policies[key] = true
+	}
+}
+
+// policiesOf are all Intentions and TrafficPolicies, always in the same order.
+func policiesOf(v *snapshot.View) []store.Key {
+	var out []store.Key
 	for _, kind := range []string{resource.KindIntention, resource.KindTrafficPolicy} {
 		for o := range v.List(kind) {
-			d.policies[keyOf(o)] = true
+			out = append(out, keyOf(o))
 		}
 	}
+	return out
 }
 
 // touch marks the peerings of a datacenter.

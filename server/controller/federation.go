@@ -83,6 +83,7 @@ func (l *leader) federationChanged(v *snapshot.View, c snapshot.Change, f *isthm
 		return
 	}
 	l.dirty.selectors(v)
+	l.dirty.everyPolicy(v)
 	for _, datacenter := range resource.MembersOf(v, f) {
 		l.dirty.datacenters[datacenter] = true
 		l.dirty.exporters[datacenter] = true

@@ -23,6 +23,8 @@ const (
 	// sweep is how often everything is looked at: what is marked by changes comes about at once, and what no mark was made
 	// for, or was left out of a write, then.
 	sweep = time.Minute
+	// sweptPolicies is how many policies are looked at with each sweep.
+	sweptPolicies = 20
 	// compactEvery is how often the feed and expired secrets are compacted.
 	compactEvery = time.Hour
 	// lively is how long a peering that is not settled is looked at with every tick; after that, with every tenth. Graces
@@ -50,7 +52,9 @@ type leader struct {
 	departing map[string]bool
 	// policed is which report of its config entries each datacenter's policies were looked at with.
 	policed map[string]string
-	ticks   int
+	// swept counts the policies that sweeps have looked at.
+	swept int
+	ticks int
 }
 
 func newLeader(c *Controller, lease store.Lease) *leader {
@@ -100,12 +104,24 @@ func (l *leader) run(ctx context.Context) error {
 		case <-ticker.C:
 			ticked = true
 		case <-sweeper.C:
-			l.dirty.all(l.Snapshot.View())
+			l.sweep(l.Snapshot.View())
 		case <-compactor.C:
 			l.compact(ctx)
 		}
 	}
 	return nil
+}
+
+// sweep marks everything, but of policies, each of which may concern the whole fleet, only the next few.
+func (l *leader) sweep(v *snapshot.View) {
+	mark(l.dirty.datacenters, v, resource.KindDatacenter)
+	mark(l.dirty.peerings, v, resource.KindPeering)
+	l.dirty.selectors(v)
+	policies := policiesOf(v)
+	for range min(sweptPolicies, len(policies)) {
+		l.dirty.policies[policies[l.swept%len(policies)]] = true
+		l.swept++
+	}
 }
 
 func isClosed(c <-chan struct{}) bool {

@@ -256,9 +256,9 @@ func TestHealLadder(t *testing.T) {
 		w := newWard(mode)
 		var last, unwell time.Time
 		steps := 0
-		for range rapid.IntRange(1, 80).Draw(t, "events") {
+		for range rapid.IntRange(1, 40).Draw(t, "events") {
 			requested := w.disturb(t)
-			for range rapid.IntRange(1, 40).Draw(t, "looks") {
+			for range rapid.IntRange(1, 20).Draw(t, "looks") {
 				w.now = w.now.Add(time.Duration(rapid.IntRange(1, 20).Draw(t, "seconds")) * time.Second)
 				before, transfers := w.p, w.transferred
 				w.p = proto.CloneOf(w.p)

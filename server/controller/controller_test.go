@@ -47,6 +47,12 @@ func (d *deceived) held() (store.Lease, bool) {
 
 func run(t *testing.T, st *sqlstore.Store, leaser store.Leaser) *controller.Controller {
 	t.Helper()
+	return runOn(t, st, st, leaser)
+}
+
+// runOn runs the controllers, which write to one store, over what is in another.
+func runOn(t *testing.T, writes store.Store, st *sqlstore.Store, leaser store.Leaser) *controller.Controller {
+	t.Helper()
 	s, err := snapshot.Open(t.Context(), st, hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +62,7 @@ func run(t *testing.T, st *sqlstore.Store, leaser store.Leaser) *controller.Cont
 		t.Fatal(err)
 	}
 	c := &controller.Controller{
-		Store: st, Leaser: leaser, Keeper: st, Snapshot: s, Observations: seen, Holder: "here", KeepChanges: 100,
+		Store: writes, Leaser: leaser, Keeper: st, Snapshot: s, Observations: seen, Holder: "here", KeepChanges: 100,
 		Now: time.Now, Log: hclog.NewNullLogger(),
 	}
 	ctx, cancel := context.WithCancel(context.Background())

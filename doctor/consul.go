@@ -78,7 +78,7 @@ func (x *exam) aclRights() []answer {
 		if reason == reasonTokenUnknown {
 			return one.fixed("give the agent a token that this Consul knows (CONSUL_HTTP_TOKEN_FILE), with the rules of %s", policyCommand(x, a.GetSpec().GetDatacenter())), true
 		}
-		return one.fixed("add the rule to the policy of the agent's token; %s prints all that it needs", policyCommand(x, a.GetSpec().GetDatacenter())), true
+		return one.fixed("%s", x.fixOfRights(a.GetSpec().GetDatacenter())), true
 	})
 	for d := range x.datacenters() {
 		if x.of(d.GetName()).Online {
@@ -101,10 +101,16 @@ func (x *exam) reportedRights(datacenter string) []answer {
 	}
 	var out []answer
 	for _, m := range rights.GetMissing() {
-		out = append(out, fails(datacenter, "the token of the agent of %s lacks %s: %s", datacenter, m.GetRule(), m.GetMessage()).
-			fixed("add %s to the policy of the agent's token; %s prints all that it needs", m.GetRule(), policyCommand(x, datacenter)))
+		out = append(out, fails(datacenter, "the agent of %s says that its token lacks %s: %s", datacenter, m.GetRule(), m.GetMessage()).
+			fixed("%s", x.fixOfRights(datacenter)))
 	}
 	return out
+}
+
+// fixOfRights names no rule that the agent named: one that is not to be trusted would get what it asks for.
+func (x *exam) fixOfRights(datacenter string) string {
+	return "give the policy of the agent's token the rules that " + policyCommand(x, datacenter) +
+		" prints (and --for intentions or traffic, where it shall write such policies), and no others"
 }
 
 // policyCommand prints the rules that agents of a datacenter need.
@@ -326,7 +332,7 @@ func (x *exam) serverCertificateExpiry() []answer {
 			return nil
 		}
 		m := x.memberships[d.GetName()]
-		fix := fmt.Sprintf("make it anew with the CA of the federation (consul tls cert create -server -dc %s -node NODE), then consul reload", s.Inventory.GetConsulDatacenter())
+		fix := fmt.Sprintf("make it anew with the CA of the federation (consul tls cert create -server -dc %s -node NODE), then consul reload", shell(s.Inventory.GetConsulDatacenter()))
 		if m.Federation.GetSpec().GetKeyless() && m.Role == resource.RoleSecondary {
 			fix = fmt.Sprintf("the agent of %s issues it anew by itself: see BundleCurrent, and both agents' logs", m.Federation.GetSpec().GetPrimary())
 		}

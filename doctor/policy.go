@@ -91,7 +91,12 @@ func policyPlaced(kind, name string, p *isthmusv1.PolicyPlacement) (a answer, ba
 	fix := ""
 	if conflicts := p.GetConflicts(); len(conflicts) > 0 {
 		text += fmt.Sprintf(" (%s, %s)", conflicts[0].GetEntry(), conflicts[0].GetPart())
-		fix = conflicts[0].GetFix()
+		// The patch for Kubernetes is the server's; other advice may be the agent's own.
+		if advice := conflicts[0].GetFix(); p.GetState() == resource.PolicyManaged {
+			fix = advice
+		} else if advice != "" {
+			text += "; its agent says: " + advice
+		}
 	}
 	switch p.GetState() {
 	case resource.PolicyApplied:
@@ -99,17 +104,17 @@ func policyPlaced(kind, name string, p *isthmusv1.PolicyPlacement) (a answer, ba
 	case resource.PolicyUnknown:
 		return unknown(p.GetDatacenter(), "%s", text), true
 	case resource.PolicyConflict:
-		fix = cmp.Or(fix, "isthmus describe "+kind+" "+name+" shows both; change it in Consul or here, or take over what is the same with isthmus adopt")
+		fix = "isthmus describe " + kind + " " + name + " shows both; change it in Consul or here, or take over what is the same with isthmus adopt"
 		return fails(p.GetDatacenter(), "%s", text).fixed("%s", fix), true
 	case resource.PolicyDrifted:
-		fix = cmp.Or(fix, "set spec.drift: correct in Datacenter "+p.GetDatacenter()+", or undo the change in Consul")
+		fix = "set spec.drift: correct in Datacenter " + p.GetDatacenter() + ", or undo the change in Consul"
 		return fails(p.GetDatacenter(), "%s", text).fixed("%s", fix).as(SeverityWarning), true
 	case resource.PolicyManaged:
 		fix = cmp.Or(fix, "change the custom resource in Kubernetes")
 		return fails(p.GetDatacenter(), "%s", text).fixed("%s", fix).as(SeverityWarning), true
 	case resource.PolicyPending:
-		fix = cmp.Or(fix, "wait until its agent has done it: isthmus doctor --only ConfigEntriesApplied --wait 1m")
+		fix = "wait until its agent has done it: isthmus doctor --only ConfigEntriesApplied --wait 1m"
 		return fails(p.GetDatacenter(), "%s", text).fixed("%s", fix).as(SeverityWarning), true
 	}
-	return fails(p.GetDatacenter(), "%s", text).fixed("%s", cmp.Or(fix, "see the log of the agent of "+p.GetDatacenter()+", and ACLRights")), true
+	return fails(p.GetDatacenter(), "%s", text).fixed("see the log of the agent of %s, and ACLRights", p.GetDatacenter()), true
 }

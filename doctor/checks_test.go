@@ -451,6 +451,10 @@ func TestFixesAreNoOnesScript(t *testing.T) {
 		s.Inventory.ConsulDatacenter = evil
 		s.Federation.CertificateExpireTime = in(time.Hour)
 	})
+	w.see("dc1", func(s *doctor.Seen) {
+		s.Federation.CertificateNames = []string{"server.dc1.consul"}
+		s.Federation.WanMembers = []*isthmusv1.WanMember{{Node: evil + ".dc1", Datacenter: "dc1", Status: "alive"}}
+	})
 	w.policy(resource.PolicyFailed, &isthmusv1.PolicyConflict{Entry: "service-intentions/api", Part: "source/default/web", Fix: evil})
 	quoted := 0
 	for _, c := range w.checks() {

@@ -3,6 +3,7 @@ package federation
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -318,13 +319,24 @@ func (j *judge) nodeNames(m *isthmusv1.FederationMember) (answer, problem) {
 		if !slices.Contains(names, node+"."+server) {
 			return fail(because(ReasonNodeNameMissing, "the certificate of server %s of %s is for %s, not for %s.%s, which servers of other datacenters ask for",
 				node, m.GetDatacenter(), strings.Join(names, ", "), node, server).
-				fixed("make it anew with consul tls cert create -server -node %s, or -additional-dnsname '*.%s'", node, server))
+				fixed("make it anew with consul tls cert create -server -node %s, or -additional-dnsname '*.%s'", pasted(node, "NODE"), pasted(server, "server.DATACENTER.DOMAIN")))
 		}
 	}
 	if nodes == 0 {
 		return open()
 	}
 	return pass()
+}
+
+// bareWord is what means itself in a shell.
+var bareWord = regexp.MustCompile(`^[A-Za-z0-9._][A-Za-z0-9._-]*$`)
+
+// pasted is a name as it may stand in a command that people paste: one that agents or Consul's users chose otherwise has to be filled in.
+func pasted(name, placeholder string) string {
+	if bareWord.MatchString(name) {
+		return name
+	}
+	return placeholder
 }
 
 // unreachable: what a running datacenter has is not put at stake while it cannot reach the primary at all. One with gateways of its own,

@@ -17,7 +17,7 @@ const (
 	VerdictUnknown = "unknown"
 )
 
-// Verdict of a hop that does not matter here, beside resource.CheckPass, CheckFail and CheckUnknown.
+// VerdictSkip is that of a hop that does not matter here, beside resource.CheckPass, CheckFail and CheckUnknown.
 const VerdictSkip = "skip"
 
 // Ids of hops, in the order in which they are walked.

@@ -133,8 +133,8 @@ func (w *walk) exportState(s *isthmusv1.ExportedService) string {
 func (w *walk) unexported() finding {
 	at := w.dst.Datacenter
 	f := fails(at, "%s does not export %s to %s (there: peer %s)", at, w.dst.Service, w.src.Datacenter, w.link.peerOfSource)
-	for _, s := range w.exportsWanted() {
-		name := s.GetExports()[0]
+	if wanted := w.exportsWanted(); len(wanted) > 0 {
+		name := wanted[0].GetExports()[0]
 		f.message += fmt.Sprintf(", although ServiceExport/%s wants it", name)
 		if report := w.of(at).Exports.Body; report.GetError() != "" {
 			f.message += ": " + report.GetError()

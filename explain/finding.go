@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 
 	"isthmus/resource"
 )
@@ -38,7 +39,7 @@ func (f finding) fixed(format string, args ...any) finding {
 func (f finding) with(lines ...string) finding {
 	for _, line := range lines {
 		if line != "" {
-			f.evidence = append(f.evidence[:len(f.evidence):len(f.evidence)], line)
+			f.evidence = append(slices.Clip(f.evidence), line)
 		}
 	}
 	return f

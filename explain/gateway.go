@@ -128,7 +128,7 @@ func (w *walk) needsEnvoy() *finding {
 			envoys++
 		}
 	}
-	if own == 0 || envoys > 0 && own == 0 {
+	if own == 0 {
 		return nil
 	}
 	f := fails(at, "NeedsEnvoy: %s speaks %s, which Consul's gateways look into on the way between peers, and %d of the %d mesh gateways of %s are isthmus gateways, which pass bytes only",

@@ -17,17 +17,14 @@ func (w *walk) resolver() finding {
 	if w.link.kind == linkPeering {
 		decides = w.dst.Datacenter
 	}
-	var direct []way
-	f := passes(decides, "calls that ask for %s go there", w.dst)
-	if w.link.kind == linkPeering && w.dst.external {
-		f = skips(decides, "where calls go that arrive is %s's operator's to say", w.dst.Datacenter)
-	} else {
+	f := skips(decides, "where calls go that arrive is %s's operator's to say", w.dst.Datacenter)
+	if !w.dst.external {
 		entries, since, problem := w.entriesOf(decides)
 		if problem != nil {
 			return *problem
 		}
-		direct = waysOf(entries, w.dst.Namespace, w.dst.Service, w.consulName(w.dst.Datacenter))
-		f = w.judgeWays(decides, direct).with(w.seenAt(decides, since, "%s", w.waysText(decides, direct)))
+		ways := waysOf(entries, w.dst.Namespace, w.dst.Service, w.consulName(w.dst.Datacenter))
+		f = w.judgeWays(decides, ways).with(w.seenAt(decides, since, "%s", w.waysText(decides, ways)))
 	}
 	if w.link.kind == linkSame || w.src.external {
 		return f

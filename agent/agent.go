@@ -52,6 +52,9 @@ type Config struct {
 	EnrolTimeout time.Duration
 	// Consul is where the datacenter's Consul is.
 	Consul consul.Settings
+	// AllowAdopt lets isthmus take over what somebody else wrote into a config entry, when a policy asks for that and it says the same. From then
+	// on the server decides what becomes of it.
+	AllowAdopt bool
 	// Federation is what this agent may do to its host for a federation, and where the primary's CA is.
 	Federation FederationConfig
 	// Version is this program's.
@@ -223,6 +226,7 @@ func (a *Agent) prepare(ctx context.Context) (err error) {
 	a.reporter = newReporter(a.link.report, a.log)
 	a.worker = newWorker(a)
 	a.worker.courier, a.reconciler.exports.kept = courier, a.worker.mender.kept
+	a.reconciler.exports.allowAdopt = a.config.AllowAdopt
 	a.reconciler.prover.changed, a.reconciler.dials.prover.changed = a.worker.kick, a.worker.kick
 	if state, from, _ := a.memory.current(); state != nil {
 		a.log.Info("going on with the last desired state", "digest", from.Digest, "index", from.Index, "items", len(state.GetItems()))

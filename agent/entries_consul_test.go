@@ -82,8 +82,15 @@ func TestConflictsAndAdoption(t *testing.T) {
 	if after := m.shows("service-intentions", "api"); after != before {
 		t.Errorf("a conflict was written: %s", after)
 	}
-	// Somebody makes it what isthmus wants: it is adopted, and goes with the policy.
+	// Somebody makes it what isthmus wants: it is adopted where the host allows that, and goes with the policy.
 	m.put(`{"Kind":"service-intentions","Name":"api","Sources":[{"Name":"web","Action":"allow"},{"Name":"z","Action":"deny"}],"Meta":{"owner":"bob"}}`)
+	before = m.shows("service-intentions", "api")
+	got, _ = m.want("correct", want)
+	if o := got["service-intentions/api"]; o.GetReason() != "AdoptNotAllowed" || m.shows("service-intentions", "api") != before {
+		t.Errorf("not allowed: %v", o)
+	}
+	m.Mender = agent.NewMender(mustClient(t, m.c, m.c.ManagementToken)) // started again with the flag
+	m.AllowAdopt(true)
 	got, _ = m.want("correct", want)
 	if o := got["service-intentions/api"]; o.GetState() != resource.PolicyApplied || len(o.GetParts()) != 0 {
 		t.Errorf("adopted: %v", o)
@@ -102,6 +109,28 @@ func TestConflictsAndAdoption(t *testing.T) {
 	m.want("correct")
 	if after := m.shows("service-intentions", "api"); after != before {
 		t.Errorf("the human's own was touched: %s", after)
+	}
+}
+
+// Consumers that somebody else wrote are taken over only where the host allows it.
+func TestExportsAreAdoptedWhereTheHostAllowsIt(t *testing.T) {
+	t.Parallel()
+	m := newMending(t, consultest.Start(t, "dc1"))
+	m.put(`{"Kind":"exported-services","Name":"default","Services":[{"Name":"web","Consumers":[{"Peer":"west"},{"Peer":"north"}]}]}`)
+	want := &isthmusv1.DesiredState{Items: []*isthmusv1.DesiredItem{exports(&isthmusv1.ExportedService{Name: "web", Peers: []string{"west"}, Adopt: true})}}
+	none := &isthmusv1.DesiredState{Items: []*isthmusv1.DesiredItem{exports()}}
+	for _, allow := range []bool{false, true} {
+		m.AllowAdopt(allow)
+		_, report, err := m.Mend(t.Context(), want)
+		need(t, err)
+		if state := report.GetExports()[0].GetState(); (state == resource.ExportApplied) != allow {
+			t.Errorf("allowed %v: %v", allow, report)
+		}
+		_, _, err = m.Mend(t.Context(), none)
+		need(t, err)
+		if left := m.shows("exported-services", "default"); strings.Contains(left, "west") == allow || !strings.Contains(left, "north") {
+			t.Errorf("allowed %v: left: %s", allow, left)
+		}
 	}
 }
 

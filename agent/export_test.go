@@ -165,7 +165,7 @@ type Merged struct {
 
 // MergeParts is the pure merge of an entry that policies compile to; before is what an earlier one wrote.
 func MergeParts(e consul.Entry, want *isthmusv1.ConfigEntry, before map[string]any, correct bool) (Merged, error) {
-	w := wishOfEntry(want)
+	w := wishOfEntry(want, true)
 	if w.err != nil {
 		return Merged{}, w.err
 	}
@@ -229,6 +229,9 @@ func (m *Mender) Mend(ctx context.Context, state *isthmusv1.DesiredState) (*isth
 
 // SetClock gives it another clock.
 func (m *Mender) SetClock(now func() time.Time) { m.m.now, m.r.now = now, now }
+
+// AllowAdopt is the flag of that name.
+func (m *Mender) AllowAdopt(allow bool) { m.m.allowAdopt, m.r.exports.allowAdopt = allow, allow }
 
 // MendAs is Mend of the entries of policies alone, in a Consul that is said to be self.
 func (m *Mender) MendAs(ctx context.Context, state *isthmusv1.DesiredState, self consul.Self) *isthmusv1.PolicyReport {

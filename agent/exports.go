@@ -33,8 +33,11 @@ func namespaceOf(s string) string {
 // exportDesk is what an agent remembers of the exported-services entry.
 type exportDesk struct {
 	// mu: one look at a time.
-	mu       sync.Mutex
-	kept     *kept
+	mu   sync.Mutex
+	kept *kept
+	// allowAdopt is what this host's flags allow.
+	allowAdopt bool
+
 	contests contests
 	drifts   []*isthmusv1.Drift
 }
@@ -97,6 +100,9 @@ func (r *reconciler) reconcileExports(ctx context.Context, newest func() *isthmu
 	id := exportsID(r.consul.Partition())
 	want := wantedExports(item, state.GetDrift() != resource.DriftReport && r.exports.contests.until(id, r.now()).IsZero())
 	want.written = r.exports.written(r.consul.Partition())
+	if !r.exports.allowAdopt {
+		want.notAdopted, want.adopt = want.adopt, nil
+	}
 	var result mergeResult
 	err := notOnSecondary(self, "exported-services")
 	if err == nil {
@@ -140,6 +146,8 @@ type exportsWish struct {
 	want map[export]bool
 	// adopt are those of want that become isthmus's although somebody else wrote them.
 	adopt map[export]bool
+	// notAdopted are those which this host does not allow to become isthmus's.
+	notAdopted map[export]bool
 	// written is what this agent wrote last.
 	written map[export]bool
 	// correct: what somebody took out is put back.
@@ -171,13 +179,13 @@ func notOnSecondary(self consul.Self, entry string) error {
 
 func observeExport(s *isthmusv1.ExportedService, result mergeResult, err error) *isthmusv1.ObservedExport {
 	o := &isthmusv1.ObservedExport{Name: s.GetName(), Namespace: s.GetNamespace(), State: resource.ExportApplied}
-	drifted := false
+	drifted, notAdopted := false, false
 	for _, peer := range s.GetPeers() {
 		e := export{namespaceOf(s.GetNamespace()), s.GetName(), peer}
 		if result.there[e] {
 			o.Peers = append(o.Peers, peer)
 		}
-		drifted = drifted || result.drifted[e]
+		drifted, notAdopted = drifted || result.drifted[e], notAdopted || result.notAdopted[e]
 	}
 	switch {
 	case fault.CodeOf(err) == fault.Conflict:
@@ -187,6 +195,9 @@ func observeExport(s *isthmusv1.ExportedService, result mergeResult, err error) 
 	case result.managed && len(o.GetPeers()) < len(s.GetPeers()):
 		o.State = resource.ExportConflict
 		o.Message = "Kubernetes manages the exported-services entry, and would undo what is written beside it: add the consumers to its ExportedServices resource"
+	case notAdopted:
+		o.State = resource.ExportConflict
+		o.Message = "somebody else exports the same, and no flag on this host lets isthmus take it over: start the agent with --allow-adopt until it is done, or take adopt out of the export"
 	case drifted:
 		o.State, o.Message = resource.ExportDrifted, "somebody took consumers out of the exported-services entry, and drift is only reported"
 	}
@@ -201,6 +212,8 @@ type mergeResult struct {
 	// there are the exports that the entry has then, whoever wrote them; ours those that are isthmus's; missed those of isthmus's that somebody had
 	// taken out, and drifted those that stay out.
 	there, ours, missed, drifted map[export]bool
+	// notAdopted: somebody else wrote some that isthmus shall take over, which this host does not allow.
+	notAdopted map[export]bool
 	// managed: Kubernetes manages the entry, which is left alone.
 	managed bool
 }
@@ -244,7 +257,7 @@ func mergeExports(e consul.Entry, w exportsWish) (mergeResult, error) {
 	meta := e.Meta()
 	owned := readOwnership(meta)
 	services, _ := e.Body["Services"].([]any)
-	result := mergeResult{ours: map[export]bool{}, missed: map[export]bool{}, drifted: map[export]bool{}}
+	result := mergeResult{ours: map[export]bool{}, missed: map[export]bool{}, drifted: map[export]bool{}, notAdopted: map[export]bool{}}
 
 	if meta[metaSource] == sourceKubernetes {
 		_, result.there = withoutExports(services, func(export) bool { return false })
@@ -260,6 +273,9 @@ func mergeExports(e consul.Entry, w exportsWish) (mergeResult, error) {
 		case have[x] && (owned[x] || w.adopt[x]):
 			next[x] = true
 		case have[x]: // somebody else's, which does as well
+			if w.notAdopted[x] {
+				result.notAdopted[x] = true
+			}
 		case mine && !w.correct:
 			result.missed[x], result.drifted[x], result.ours[x] = true, true, true
 			if owned[x] {

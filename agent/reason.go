@@ -71,6 +71,7 @@ const (
 	reasonMetaFull   = "MetaFull"
 	reasonLegacy     = "LegacyIntentions"
 	reasonForeign    = "WrittenByHand"
+	reasonAdopt      = "AdoptNotAllowed"
 	reasonKubernetes = "ManagedByKubernetes"
 	reasonDrift      = "ChangedByHand"
 	reasonContested  = "Contested"

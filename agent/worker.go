@@ -69,6 +69,7 @@ type worker struct {
 func newWorker(a *Agent) *worker {
 	w := &worker{agent: a, now: a.config.Now, wake: make(chan struct{}, 1), wakeAmend: make(chan struct{}, 1), catalog: true, hurry: pollSoon}
 	w.mender = newMender(a.consul, openKept(filepath.Join(a.config.DataDir, fileEntries), a.log), w.now, a.log)
+	w.mender.allowAdopt = a.config.AllowAdopt
 	w.census = &census{shelf: w.mender.shelf, now: w.now}
 	return w
 }

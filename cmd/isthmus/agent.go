@@ -63,6 +63,7 @@ func (s *agentSettings) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&s.FleetKey, "fleet-id", "", "the fleet (SHA256:…, see isthmus fleet show) that this agent shall belong to (default: the join token's)")
 	flags.DurationVar(&s.EnrolTimeout, "enrol-timeout", 0, "give up when no server answers within this time (5m); 0: never")
 	flags.StringVar(&s.Host, "host", "", "name of this machine in reports (default: its host name)")
+	flags.BoolVar(&s.AllowAdopt, "allow-adopt", false, "let isthmus take over what somebody else wrote into Consul's config entries, when a policy asks for that (isthmus adopt) and it says the same; from then on the control plane may change it")
 	s.federationFlags(flags)
 	s.kubernetesFlags(flags)
 	s.logging = logFlags(flags)

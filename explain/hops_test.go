@@ -177,7 +177,16 @@ func TestHopsOfAFederation(t *testing.T) {
 			w.seen["dc1"].Policy = since(&isthmusv1.PolicyReport{Entries: []*isthmusv1.ObservedEntry{{Kind: "service-intentions", Name: "api", Parts: []*isthmusv1.ObservedPart{
 				{Key: "source/default/web", State: "failed", Message: "a rule is missing"},
 			}}}})
-		}, "denied", "Intention", "fail", []string{"although Intention/yes says something else", "a rule is missing"}, []string{"isthmus describe intention yes"}},
+		}, "denied", "Intention", "fail", []string{"although Intention/yes is about just this call", "a rule is missing"}, []string{"isthmus describe intention yes"}},
+		{"an Intention that would deny, and is not applied", func(w *world) {
+			w.Put(&isthmusv1.Intention{Name: "no", Spec: &isthmusv1.IntentionSpec{
+				Destination: &isthmusv1.IntentionDestination{Service: "api", Namespace: "default", Datacenters: []string{"dc1", "dc9"}},
+				Sources:     []*isthmusv1.IntentionSource{{Service: "web", Namespace: "default", Action: "deny"}},
+			}})
+			w.seen["dc1"].Policy = since(&isthmusv1.PolicyReport{Entries: []*isthmusv1.ObservedEntry{{Kind: "service-intentions", Name: "api", Parts: []*isthmusv1.ObservedPart{
+				{Key: "source/default/web", State: "conflict", Message: "somebody allows it"},
+			}}}})
+		}, "allowed", "Intention", "pass", []string{"careful", "is not applied", "somebody allows it"}, nil},
 		{"managed by Kubernetes", func(w *world) {
 			body := sources(map[string]any{"Name": "web", "Action": "deny"})
 			body["Meta"] = map[string]any{"external-source": "kubernetes"}

@@ -54,7 +54,11 @@ func (w *walk) decided(d policy.Decision, byDefault string) finding {
 		return unknown(at, "it depends on the request: %s; what none of the permissions takes is decided by default: %s", d.Reason, cmp.Or(byDefault, "unknown")).
 			fixed("see the permissions: Envoy asks them of each request, the first that matches decides")
 	case d.Allowed:
-		return passes(at, "allowed: %s", d.Reason)
+		f := passes(at, "allowed: %s", d.Reason)
+		if wanted := w.wantedOtherwise(d); wanted != nil {
+			f = f.with("careful: an Intention is about just this call, and is not applied: " + wanted.fix).with(wanted.evidence...)
+		}
+		return f
 	}
 	f := fails(at, "denied: %s", d.Reason)
 	if wanted := w.wantedOtherwise(d); wanted != nil {
@@ -88,7 +92,7 @@ func (w *walk) wantedOtherwise(d policy.Decision) *finding {
 				continue
 			}
 			name := p.GetPolicies()[0]
-			f := fails(w.dst.Datacenter, "denied: %s, although %s says something else: it is not applied", d.Reason, name).
+			f := fails(w.dst.Datacenter, "denied: %s, although %s is about just this call: it is not applied", d.Reason, name).
 				fixed("isthmus describe %s says what stands against it", strings.Replace(strings.ToLower(name), "/", " ", 1)).with(w.notApplied(e.GetKind()+"/"+e.GetName(), key)...)
 			return &f
 		}

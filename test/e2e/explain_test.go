@@ -178,7 +178,7 @@ func TestExplainWhatPeopleDid(t *testing.T) {
 		t.Fatalf("the fix is %s", h.GetFix())
 	}
 	f.Fix(&isthmusv1.Explanation{Fix: hopOf(e, "Intention").GetFix()})
-	f.Intends("web@dc1", "api@dc2", "fail", "although Intention/api-from-web-of-dc1 says something else: it is not applied", "lacks the rule")
+	f.Intends("web@dc1", "api@dc2", "fail", "although Intention/api-from-web-of-dc1 is about just this call: it is not applied", "lacks the rule")
 	dc2.MayWritePolicies()
 	f.Intends("web@dc1", "api@dc2", "pass", "service-intentions/api allows web of peer west")
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -254,6 +255,20 @@ func TestOwnershipFitsIntoMetaAndComesBack(t *testing.T) {
 	}
 	if err := agent.WriteOwnership(map[string]string{}, different); fault.CodeOf(err) != fault.Refused {
 		t.Fatalf("more than fits: %v", err)
+	}
+}
+
+// A little that somebody wrote into Meta cannot stand for more than the agent has time and memory for: it owns nothing.
+func TestOwnershipIsBounded(t *testing.T) {
+	t.Parallel()
+	many := strings.TrimSuffix(strings.Repeat(`"a",`, 100_000), ",")
+	for name, text := range map[string]string{
+		"services times peers": `[{"s":[` + many + `],"p":[` + many + `]}]`,
+		"many groups":          `[` + strings.TrimSuffix(strings.Repeat(`{"s":[`+many[:3999]+`],"p":[`+many[:3999]+`]},`, 3), ",") + `]`,
+	} {
+		if owned := agent.ReadOwnership(map[string]string{"isthmus-exports": text}); len(owned) != 0 {
+			t.Errorf("%s: %d exports", name, len(owned))
+		}
 	}
 }
 

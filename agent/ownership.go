@@ -24,6 +24,8 @@ const (
 	metaKeysOurs = 56
 	// ownershipMax bounds what is unpacked, whatever somebody put there.
 	ownershipMax = 8 << 20
+	// ownedMax bounds the exports that are read: services times peers come to more than fits into memory from little that is written.
+	ownedMax = 250_000
 	// packed starts a value that is compressed; JSON starts otherwise.
 	packed = "z:"
 )
@@ -99,7 +101,7 @@ func readOwnership(meta map[string]string) map[export]bool {
 			return map[export]bool{}
 		}
 		unpacked, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(raw)), ownershipMax))
-		if err != nil {
+		if err != nil || len(unpacked) == ownershipMax {
 			return map[export]bool{}
 		}
 		text = string(unpacked)
@@ -109,7 +111,11 @@ func readOwnership(meta map[string]string) map[export]bool {
 		return map[export]bool{}
 	}
 	owned := map[export]bool{}
+	pairs := 0
 	for _, g := range groups {
+		if pairs += len(g.Services) * len(g.Peers); pairs > ownedMax {
+			return map[export]bool{}
+		}
 		for _, s := range g.Services {
 			namespace, name, ok := strings.Cut(s, "/")
 			if !ok {

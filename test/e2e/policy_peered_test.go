@@ -135,8 +135,11 @@ func TestAdoption(t *testing.T) {
 	}
 	dc1.Decides("billing", "ops=allow", "web=deny")
 
-	t.Log("people make it the same: isthmus takes it over")
+	t.Log("people make it the same: isthmus takes it over, where a flag on the host lets it")
 	dc1.set(theirs("allow"))
+	dc1.Agents[0].stop()
+	dc1.Agents[0].more = append(dc1.Agents[0].more, "--allow-adopt")
+	dc1.Agents[0].Restart()
 	f.Ready("intention", "billing-from-web", "Applied")
 	out, problem, code = f.Run("adopt", "intention", "billing-from-web")
 	if code != 0 || !strings.Contains(out, "dc1: service-intentions/billing: what billing-from-web wants there is isthmus's own") {

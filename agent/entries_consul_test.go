@@ -184,6 +184,27 @@ func TestKubernetesKeepsItsEntries(t *testing.T) {
 	}
 }
 
+// What isthmus wrote into an entry that is said to be Kubernetes' afterwards stays, and that is told.
+func TestKubernetesTakesAnEntryOver(t *testing.T) {
+	t.Parallel()
+	m := newMending(t, consultest.Start(t, "dc1"))
+	m.want("correct", wanting("service-intentions", "api", "source/default/web", allowWeb))
+	meta := shownEntry(m.c, "service-intentions", "api")["Meta"].(map[string]any)
+	meta["external-source"] = "kubernetes"
+	text, err := json.Marshal(meta)
+	need(t, err)
+	m.put(`{"Kind":"service-intentions","Name":"api","Sources":[` + allowWeb + `],"Meta":` + string(text) + `}`)
+	got, _ := m.want("correct")
+	o := got["service-intentions/api"]
+	if o.GetState() != resource.PolicyManaged || o.GetWantedDigest() != "" || len(o.GetParts()) != 1 || o.GetParts()[0].GetKey() != "source/default/web" {
+		t.Fatalf("%v", o)
+	}
+	m.put(`{"Kind":"service-intentions","Name":"api","Sources":[{"Name":"a","Action":"deny"}],"Meta":{"external-source":"kubernetes"}}`)
+	if got, _ := m.want("correct"); len(got) > 0 {
+		t.Fatalf("%v", got)
+	}
+}
+
 // 1,000 sources fit, marks and all, beside a human's; a Meta without room, ids that would be lost and what Consul refuses are said, and nothing
 // else waits for them.
 func TestLimitsOfConsul(t *testing.T) {

@@ -138,6 +138,19 @@ func mergeParts(e consul.Entry, w wish, before remembered, correct bool) (merge,
 // leave looks at an entry that is not to be touched.
 func (m *merger) leave() {
 	here := partsIn(m.wish.kind, m.entry.Body)
+	wanted := map[string]bool{}
+	for _, p := range m.wish.parts {
+		wanted[p.key] = true
+	}
+	for _, key := range slices.Sorted(maps.Keys(here)) {
+		if p, ours := m.owned.part(key); ours && !wanted[key] && p.content.wrote(key, here[key]) {
+			m.out.states = append(m.out.states, partState{
+				key: key, state: resource.PolicyManaged, reason: reasonKubernetes, found: here[key],
+				message: "isthmus wrote this, and nobody wants it any more; the entry says that Kubernetes manages it, so that it is left alone",
+				fix:     "take it out of the entry, or its mark external-source, if it is no custom resource's",
+			})
+		}
+	}
 	for _, p := range m.wish.parts {
 		found, ok := here[p.key]
 		if ok && same(p.key, p.value, found) {

@@ -53,7 +53,7 @@ func observeEntry(j *job) *isthmusv1.ObservedEntry {
 		}
 		return o
 	}
-	if j.wish.digest == "" {
+	if j.wish.digest == "" && len(j.merge.states) == 0 {
 		return nil
 	}
 	for _, s := range j.merge.states {

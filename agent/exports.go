@@ -116,6 +116,10 @@ func (r *reconciler) reconcileExports(ctx context.Context, newest func() *isthmu
 	} else {
 		r.learnExports(result, want.correct)
 	}
+	if len(result.left) > 0 {
+		report.ErrorReason = reasonKubernetes
+		report.Error = "isthmus wrote consumers into the exported-services entry that nobody wants any more; the entry says that Kubernetes manages it, so that they are left alone: take them out, or its mark external-source"
+	}
 	report.Drifts = slices.Clone(r.exports.drifts)
 	for _, s := range item.GetServices() {
 		report.Exports = append(report.Exports, observeExport(s, result, err))
@@ -214,8 +218,9 @@ type mergeResult struct {
 	there, ours, missed, drifted map[export]bool
 	// notAdopted: somebody else wrote some that isthmus shall take over, which this host does not allow.
 	notAdopted map[export]bool
-	// managed: Kubernetes manages the entry, which is left alone.
+	// managed: Kubernetes manages the entry, which is left alone; left is what of isthmus's stays in it although nobody wants it.
 	managed bool
+	left    map[export]bool
 }
 
 // mergeEntry reads an entry, merges and writes it back, again when somebody else wrote meanwhile.
@@ -261,6 +266,12 @@ func mergeExports(e consul.Entry, w exportsWish) (mergeResult, error) {
 
 	if meta[metaSource] == sourceKubernetes {
 		_, result.there = withoutExports(services, func(export) bool { return false })
+		result.left = map[export]bool{}
+		for x := range owned {
+			if result.there[x] && !w.want[x] {
+				result.left[x] = true
+			}
+		}
 		result.entry, result.managed = e, true
 		return result, nil
 	}

@@ -413,6 +413,10 @@ func TestCensusOfEntries(t *testing.T) {
 	m.put(`{"Kind":"mesh","TransparentProxy":{"MeshDestinationsOnly":true}}`)
 	m.put(`{"Kind":"service-intentions","Name":"api","Sources":[{"Name":"*","Action":"deny","Description":"nobody"}]}`)
 	m.put(`{"Kind":"exported-services","Name":"default","Services":[{"Name":"api","Consumers":[{"Peer":"west"}]}]}`)
+	m.put(`{"Kind":"service-defaults","Name":"web","Protocol":"http"}`)
+	m.put(`{"Kind":"service-intentions","Name":"web","Sources":[{"Name":"a","Permissions":[{"Action":"allow","HTTP":{"PathPrefix":"/a","Header":[{"Name":"x-api-key","Exact":"hush"}]}}]}]}`)
+	m.put(`{"Kind":"service-router","Name":"web","Routes":[{"Match":{"HTTP":{"PathPrefix":"/a","QueryParam":[{"Name":"key","Exact":"hush"}]}},` +
+		`"Destination":{"RequestHeaders":{"Set":{"Authorization":"hush"},"Remove":["x"]},"ResponseHeaders":{"Add":{"Set-Cookie":"hush"}}}}]}`)
 	report := m.Census(t.Context())
 	got := map[string]string{}
 	for _, e := range report.GetEntries() {
@@ -427,17 +431,23 @@ func TestCensusOfEntries(t *testing.T) {
 		"mesh/mesh":                 `"MeshDestinationsOnly":true`,
 		"service-intentions/api":    `"Description":"nobody"`,
 		"exported-services/default": `"Peer":"west"`,
+		"service-intentions/web":    `{"Action":"allow","HTTP":{"Header":[{"Exact":"…","Name":"x-api-key"}],"PathPrefix":"/a"}}`,
+		"service-router/web":        `"RequestHeaders":{"Remove":["x"],"Set":{"Authorization":"…"}},"ResponseHeaders":{"Add":{"Set-Cookie":"…"}}`,
 	} {
 		if !strings.Contains(got[name], want) {
 			t.Errorf("%s: %s", name, got[name])
 		}
 	}
-	if len(got) != 5 || report.GetTruncated() || report.GetErrorReason() != "" {
+	if len(got) != 8 || report.GetTruncated() || report.GetErrorReason() != "" {
 		t.Errorf("%v", report)
+	}
+	observed, _ := m.want("correct", wanting("service-router", "web", "routes", `[{"Destination":{"Service":"b"}}]`))
+	if found := observed["service-router/web"].GetParts()[0].GetFound(); strings.Contains(found, "hush") || !strings.Contains(found, "Authorization") {
+		t.Errorf("a conflict tells %s", found)
 	}
 	// With a token that may not see all of it, that is said.
 	blind := agent.NewMender(mustClient(t, m.c, m.c.MintToken("blind", `node_prefix "" { policy = "read" }`)))
-	if report := blind.Census(t.Context()); report.GetErrorReason() != "AclRuleMissing" || len(report.GetEntries()) == 5 {
+	if report := blind.Census(t.Context()); report.GetErrorReason() != "AclRuleMissing" || len(report.GetEntries()) == 8 {
 		t.Errorf("without rights: %v", report)
 	}
 	// More than fits is cut off, and that is said.

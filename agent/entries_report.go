@@ -30,7 +30,7 @@ func shown(value any) string {
 	if value == nil {
 		return ""
 	}
-	text := encode(value)
+	text := encode(masked(value))
 	if len(text) > maxFound {
 		return encode("… " + encode(len(text)) + " bytes of JSON")
 	}
@@ -144,7 +144,8 @@ func reduced(e consul.Entry) map[string]any {
 	switch e.Kind {
 	case consul.KindServiceDefaults, consul.KindProxyDefaults:
 	default:
-		return e.Body
+		body, _ := masked(e.Body).(map[string]any)
+		return body
 	}
 	out := map[string]any{}
 	if protocol := text(e.Body["Protocol"]); e.Kind == consul.KindServiceDefaults {

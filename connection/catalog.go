@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 )
 
@@ -25,20 +24,10 @@ func (k *link) catalog(from, to, peer string) {
 		k.facts.add(EvidenceCatalog, "", resource.CheckUnknown, nil, "the catalogs of %s and %s are not both known", from, to)
 		return
 	}
-	there := map[string]*isthmusv1.CatalogService{}
-	for _, s := range own.Services.GetServices() {
-		if s.GetPeer() == "" {
-			there[s.GetName()] = s
-		}
-	}
-	compared := 0
+	compared := len(shown.services[peer])
 	var differ []string
-	for _, s := range shown.Services.GetServices() {
-		if s.GetPeer() != peer {
-			continue
-		}
-		compared++
-		if o := there[s.GetName()]; o.GetInstances() != s.GetInstances() || o.GetHealthy() != s.GetHealthy() {
+	for _, s := range shown.services[peer] {
+		if o := own.own[s.GetName()]; o.GetInstances() != s.GetInstances() || o.GetHealthy() != s.GetHealthy() {
 			differ = append(differ, fmt.Sprintf("%s (%d/%d healthy in %s, %d/%d in %s)", s.GetName(), o.GetHealthy(), o.GetInstances(), from, s.GetHealthy(), s.GetInstances(), to))
 		}
 	}

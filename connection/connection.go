@@ -47,6 +47,9 @@ const (
 // MaxConnections is how many are given at once: a federation of a thousand has half a million pairs, and whoever looks has to say which.
 const MaxConnections = 10000
 
+// maxJudged is how many are judged for one answer: a verdict chooses after that.
+const maxJudged = 10 * MaxConnections
+
 // calm is how long two reports have to be as they are before a difference between them counts: each agent looks at its catalog every 15 s
 // at the latest, and what a peer exports is there a moment later.
 const calm = 45 * time.Second
@@ -84,9 +87,10 @@ func (f Filter) touches(a, b string) bool {
 	return f.Datacenter == "" || f.Datacenter == a || f.Datacenter == b
 }
 
-// List are the connections that a filter chooses, by kind, name and datacenters. Refused: they are more than MaxConnections.
+// List are the connections that a filter chooses, by kind, name and datacenters. Refused: they are more than MaxConnections, or those of which a
+// verdict chooses are more than ten times as many.
 func List(r resource.Reader, e Evidence, filter Filter, now time.Time) ([]*isthmusv1.Connection, error) {
-	l := look{r: r, e: e, now: now, filter: filter, seen: map[string]Seen{}}
+	l := look{r: r, e: e, now: now, filter: filter, seen: map[string]*known{}}
 	for f := range resource.All[*isthmusv1.Federation](r, resource.KindFederation) {
 		if filter.wants(KindFederation, f.GetName()) {
 			l.federation(f)
@@ -96,11 +100,15 @@ func List(r resource.Reader, e Evidence, filter Filter, now time.Time) ([]*isthm
 		spec := p.GetSpec()
 		a, b := cmp.Or(spec.GetAcceptor(), spec.GetExternalAcceptor()), cmp.Or(spec.GetDialer(), spec.GetExternalDialer())
 		if filter.wants(KindPeering, p.GetName()) && filter.touches(a, b) && l.room() {
-			l.add(l.peering(p, a, b))
+			l.peering(p, a, b)
 		}
 	}
 	if l.more {
-		return nil, fault.New(fault.Refused, "there are more than %d connections: choose those of one datacenter, or of one Peering or Federation", MaxConnections)
+		most := MaxConnections
+		if filter.Verdict != "" {
+			most = maxJudged
+		}
+		return nil, fault.New(fault.Refused, "there are more than %d connections: choose those of one datacenter, or of one Peering or Federation", most)
 	}
 	slices.SortFunc(l.out, func(x, y *isthmusv1.Connection) int {
 		return cmp.Or(cmp.Compare(x.GetKind(), y.GetKind()), cmp.Compare(x.GetName(), y.GetName()), cmp.Compare(x.GetA(), y.GetA()), cmp.Compare(x.GetB(), y.GetB()))
@@ -114,32 +122,38 @@ type look struct {
 	e      Evidence
 	now    time.Time
 	filter Filter
-	// seen is what was asked for already.
-	seen map[string]Seen
-	out  []*isthmusv1.Connection
-	// more: there are more than are given.
+	// seen is what was asked for already, by datacenter.
+	seen   map[string]*known
+	out    []*isthmusv1.Connection
+	judged int
+	// more: there are more than are given, or judged.
 	more bool
 }
 
-func (l *look) of(datacenter string) Seen {
-	if s, ok := l.seen[datacenter]; ok {
-		return s
+func (l *look) of(datacenter string) *known {
+	if k, ok := l.seen[datacenter]; ok {
+		return k
 	}
-	var s Seen
+	k := &known{}
 	if l.e.Of != nil {
-		s = l.e.Of(datacenter)
+		k.Seen = l.e.Of(datacenter)
 	}
-	l.seen[datacenter] = s
-	return s
+	k.index()
+	l.seen[datacenter] = k
+	return k
 }
 
+// room counts one more to be judged; false: there are too many, and all is refused.
 func (l *look) room() bool {
-	l.more = l.more || len(l.out) >= MaxConnections
+	l.judged++
+	l.more = l.more || len(l.out) >= MaxConnections || l.judged > maxJudged
 	return !l.more
 }
 
-func (l *look) add(c *isthmusv1.Connection) {
+// add takes a connection that was judged, if the filter chooses its verdict; only then its evidence is put into words.
+func (l *look) add(c *isthmusv1.Connection, gather func() facts) {
 	if l.filter.Verdict == "" || l.filter.Verdict == c.GetVerdict() {
+		c.Evidence = gather()
 		l.out = append(l.out, c)
 	}
 }

@@ -338,3 +338,28 @@ func TestTooManyPairs(t *testing.T) {
 		t.Errorf("%d pairs of one, %v", len(found), err)
 	}
 }
+
+// A verdict chooses after all were judged: that, too, has an end.
+func TestTooManyToJudge(t *testing.T) {
+	t.Parallel()
+	f := &isthmusv1.Federation{Name: "global", Status: &isthmusv1.FederationStatus{}}
+	for i := range 500 {
+		f.Status.Members = append(f.Status.Members, &isthmusv1.FederationMember{Datacenter: fmt.Sprintf("dc%d", i)})
+	}
+	r := resourcetest.New(f)
+	if _, err := connection.List(r, connection.Evidence{}, connection.Filter{Verdict: "failing"}, now); fault.CodeOf(err) != fault.Refused {
+		t.Errorf("those that fail of all pairs of 500: %v", err)
+	}
+	f.Status.Members = f.Status.Members[:200]
+	asked := map[string]int{}
+	e := connection.Evidence{Of: func(datacenter string) connection.Seen { asked[datacenter]++; return connection.Seen{} }}
+	found, err := connection.List(resourcetest.New(f), e, connection.Filter{Verdict: "failing"}, now)
+	if err != nil || len(found) != 0 {
+		t.Errorf("those that fail of all pairs of 200: %d, %v", len(found), err)
+	}
+	for datacenter, times := range asked {
+		if times != 1 {
+			t.Errorf("%d looks at %s", times, datacenter)
+		}
+	}
+}

@@ -31,7 +31,7 @@ type pair struct {
 	*isthmusv1.Federation
 	a, b *isthmusv1.FederationMember
 	// seenA and seenB are what is seen of them.
-	seenA, seenB Seen
+	seenA, seenB *known
 	facts        facts
 }
 
@@ -50,7 +50,7 @@ func (l *look) federation(f *isthmusv1.Federation) {
 				return
 			}
 			p := &pair{look: l, Federation: f, a: a, b: b, seenA: l.of(a.GetDatacenter()), seenB: l.of(b.GetDatacenter())}
-			l.add(p.judge())
+			l.add(p.judge(), p.gather)
 		}
 	}
 }
@@ -65,8 +65,6 @@ func order(m *isthmusv1.FederationMember) int {
 // judge is the verdict on the pair.
 func (p *pair) judge() *isthmusv1.Connection {
 	out := &isthmusv1.Connection{Kind: KindFederation, Name: p.GetName(), A: p.a.GetDatacenter(), B: p.b.GetDatacenter()}
-	p.gather()
-	out.Evidence = p.facts
 	set := func(verdict, reason string, since *timestamppb.Timestamp, message string) {
 		out.Verdict, out.Reason, out.Since, out.Message = verdict, reason, since, message
 	}
@@ -84,7 +82,7 @@ func (p *pair) judge() *isthmusv1.Connection {
 	}
 	for _, s := range []struct {
 		name string
-		Seen
+		*known
 	}{{out.GetA(), p.seenA}, {out.GetB(), p.seenB}} {
 		if !s.Online {
 			var since *timestamppb.Timestamp
@@ -102,7 +100,7 @@ func (p *pair) judge() *isthmusv1.Connection {
 
 // byReads is the verdict on a pair that has joined and whose agents are heard of.
 func (p *pair) byReads(out *isthmusv1.Connection, set func(verdict, reason string, since *timestamppb.Timestamp, message string)) {
-	there, back := readOf(p.seenA, p.b), readOf(p.seenB, p.a)
+	there, back := p.seenA.reads[p.b.GetDatacenter()], p.seenB.reads[p.a.GetDatacenter()]
 	there1, back1 := readText(out.GetA(), out.GetB(), there), readText(out.GetB(), out.GetA(), back)
 	switch {
 	case there == nil || back == nil:
@@ -154,15 +152,6 @@ func later(x, y *timestamppb.Timestamp) *timestamppb.Timestamp {
 	return x
 }
 
-func readOf(s Seen, other *isthmusv1.FederationMember) *isthmusv1.ObservedRead {
-	for _, r := range s.Federation.GetReads() {
-		if r.GetDatacenter() == other.GetDatacenter() {
-			return r
-		}
-	}
-	return nil
-}
-
 func readText(from, to string, r *isthmusv1.ObservedRead) string {
 	switch {
 	case r == nil:
@@ -174,14 +163,14 @@ func readText(from, to string, r *isthmusv1.ObservedRead) string {
 }
 
 // gather puts together what both say of themselves and of each other.
-func (p *pair) gather() {
+func (p *pair) gather() facts {
 	for _, one := range []struct {
 		self, other *isthmusv1.FederationMember
-		seen        Seen
+		seen        *known
 	}{{p.a, p.b, p.seenA}, {p.b, p.a, p.seenB}} {
 		name := one.self.GetDatacenter()
 		p.facts.agent(name, one.seen.Online, one.seen.HeardTime)
-		read := readOf(one.seen, one.other)
+		read := one.seen.reads[one.other.GetDatacenter()]
 		p.facts.add(EvidenceRead, name, word(read != nil, read.GetOk()), read.GetSince(), "%s", readText(name, one.other.GetDatacenter(), read))
 		p.members(name, one.seen, one.other)
 		p.dialled(name, one.seen, one.other)
@@ -194,31 +183,21 @@ func (p *pair) gather() {
 		}
 	}
 	p.roots()
+	return p.facts
 }
 
 // members is what one sees of the other one's servers in the WAN gossip.
-func (p *pair) members(name string, s Seen, other *isthmusv1.FederationMember) {
-	alive, all := 0, 0
-	for _, m := range s.Federation.GetWanMembers() {
-		if m.GetDatacenter() == other.GetConsulDatacenter() {
-			all++
-			if m.GetStatus() == memberAlive {
-				alive++
-			}
-		}
-	}
-	p.facts.add(EvidenceWANMember, name, word(s.Federation != nil, alive > 0), nil, "%s sees %d servers of %s in the WAN gossip, %d of them alive", name, all, other.GetDatacenter(), alive)
+func (p *pair) members(name string, k *known, other *isthmusv1.FederationMember) {
+	s := k.servers[other.GetConsulDatacenter()]
+	p.facts.add(EvidenceWANMember, name, word(k.Federation != nil, s.alive > 0), nil, "%s sees %d servers of %s in the WAN gossip, %d of them alive", name, s.all, other.GetDatacenter(), s.alive)
 }
 
 // dialled is what came of dialling the other one's gateways, or servers.
-func (p *pair) dialled(name string, s Seen, other *isthmusv1.FederationMember) {
+func (p *pair) dialled(name string, k *known, other *isthmusv1.FederationMember) {
 	var parts []string
 	reached := false
 	var since *timestamppb.Timestamp
-	for _, probe := range s.Federation.GetProbes() {
-		if probe.GetDatacenter() != other.GetDatacenter() || strings.Contains(probe.GetAddress(), "://") {
-			continue
-		}
+	for _, probe := range k.probes[other.GetDatacenter()] {
 		text := probe.GetAddress() + " " + probe.GetErrorReason()
 		if probe.GetOk() {
 			text = fmt.Sprintf("%s answers within %d ms", probe.GetAddress(), probe.GetLatencyMs())

@@ -21,8 +21,8 @@ type link struct {
 	facts    facts
 }
 
-// peering is the row of one peering: a is its acceptor, b its dialer. The verdict is peering.Judge's.
-func (l *look) peering(p *isthmusv1.Peering, a, b string) *isthmusv1.Connection {
+// peering adds the row of one peering: a is its acceptor, b its dialer. The verdict is peering.Judge's.
+func (l *look) peering(p *isthmusv1.Peering, a, b string) {
 	k := &link{look: l, Peering: p, a: a, b: b}
 	if l.e.Peering != nil {
 		k.evidence = l.e.Peering(p)
@@ -36,9 +36,7 @@ func (l *look) peering(p *isthmusv1.Peering, a, b string) *isthmusv1.Connection 
 	if p.GetStatus().GetVerdict() == verdict.Verdict {
 		out.Since = p.GetStatus().GetVerdictSince()
 	}
-	k.gather()
-	out.Evidence = k.facts
-	return out
+	l.add(out, k.gather)
 }
 
 func direction(broken string) string {
@@ -80,7 +78,7 @@ func (k *link) fix(v peering.Verdict) string {
 }
 
 // gather puts together what both ends say of themselves and of each other.
-func (k *link) gather() {
+func (k *link) gather() facts {
 	for _, e := range []struct {
 		name, external string
 		end            peering.End
@@ -97,7 +95,7 @@ func (k *link) gather() {
 	}
 	k.dials()
 	if k.GetSpec().GetExternalAcceptor()+k.GetSpec().GetExternalDialer() != "" {
-		return
+		return k.facts
 	}
 	k.peerIDs()
 	k.roots(k.a, k.evidence.Acceptor, k.b)
@@ -105,6 +103,7 @@ func (k *link) gather() {
 	k.imports(k.a, k.evidence.Acceptor, k.b, k.evidence.Dialer)
 	k.imports(k.b, k.evidence.Dialer, k.a, k.evidence.Acceptor)
 	k.catalogs()
+	return k.facts
 }
 
 // end is what one end says of itself.

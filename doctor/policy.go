@@ -91,11 +91,11 @@ func policyPlaced(kind, name string, p *isthmusv1.PolicyPlacement) (a answer, ba
 	fix := ""
 	if conflicts := p.GetConflicts(); len(conflicts) > 0 {
 		text += fmt.Sprintf(" (%s, %s)", conflicts[0].GetEntry(), conflicts[0].GetPart())
-		// The patch for Kubernetes is the server's; other advice may be the agent's own.
+		// The patch for Kubernetes is the server's; other advice is the agent's own, and says so.
 		if advice := conflicts[0].GetFix(); p.GetState() == resource.PolicyManaged {
 			fix = advice
 		} else if advice != "" {
-			text += "; its agent says: " + advice
+			text += "; " + advice
 		}
 	}
 	switch p.GetState() {

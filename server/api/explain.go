@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"strings"
 
 	"isthmus/explain"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -15,7 +14,13 @@ func (s *DiagnosisService) Explain(ctx context.Context, r *isthmusv1.ExplainRequ
 	if err != nil {
 		return nil, err
 	}
+	from, err := explain.Parse("source", r.GetSource()) // before anything is gathered: whatever leads on, it begins there
+	if err != nil {
+		return nil, err
+	}
+	if _, err := explain.Parse("destination", r.GetDestination()); err != nil {
+		return nil, err
+	}
 	now := s.Now()
-	_, datacenter, _ := strings.Cut(r.GetSource(), "@") // whatever leads on, it begins there
-	return explain.Explain(v, explain.Evidence{Of: evidence.Explain(v, s.Observations, now), Connections: s.connectionsOf(v, datacenter)}, r.GetSource(), r.GetDestination(), now)
+	return explain.Explain(v, explain.Evidence{Of: evidence.Explain(v, s.Observations, now), Connections: s.connectionsOf(v, from.Datacenter)}, r.GetSource(), r.GetDestination(), now)
 }

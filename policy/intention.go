@@ -22,9 +22,13 @@ func (c *compilation) intentions() {
 func (c *compilation) intentionsOf(all iter.Seq[*isthmusv1.Intention]) {
 	var wants []want
 	for i := range all {
-		destination := c.destinationOf(i)
-		if i.GetDeleteTime() == nil && len(destination) > 0 {
+		if i.GetDeleteTime() != nil {
+			continue
+		}
+		if destination := c.destinationOf(i); len(destination) > 0 {
 			wants = append(wants, c.wantsOf(i, destination)...)
+		} else if leaving := choose(c.realm.leaving, i.GetSpec().GetDestination().GetDatacenters(), i.GetSpec().GetDestination().GetSelector()); len(leaving) > 0 {
+			wants = append(wants, slices.DeleteFunc(c.wantsOf(i, leaving), func(w want) bool { return w.source.Action == resource.ActionAllow })...)
 		}
 	}
 	groups := grouped(c.oneSpelling(wants))

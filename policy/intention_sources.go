@@ -55,11 +55,19 @@ func (f *finder) source(at string, s *isthmusv1.IntentionSource) {
 		f.plain(at, s, f.c.realm.members)
 		return
 	}
-	f.plain(at, s, choose(f.c.realm.members, s.GetDatacenters(), s.GetSelector()))
+	members := choose(f.c.realm.members, s.GetDatacenters(), s.GetSelector())
+	if keepsOut(s) {
+		members = append(members, choose(f.c.realm.leaving, s.GetDatacenters(), s.GetSelector())...)
+	}
+	f.plain(at, s, members)
 	chooses := resource.Chooses(s.GetDatacenters(), s.GetSelector())
 	reached := map[string]map[string]bool{}
 	for _, member := range f.destination {
-		for name, p := range f.c.realm.peers[member.GetName()] {
+		peers := maps.Clone(f.c.realm.peers[member.GetName()])
+		if keepsOut(s) {
+			maps.Copy(peers, f.c.realm.leavingPeers[member.GetName()])
+		}
+		for name, p := range peers {
 			dc, ok := resource.Lookup[*isthmusv1.Datacenter](f.c.r, resource.KindDatacenter, p.datacenter)
 			if !ok || !chooses(dc) {
 				continue
@@ -78,6 +86,9 @@ func (f *finder) source(at string, s *isthmusv1.IntentionSource) {
 	f.sharedTrust(at, s, connected, chooses)
 	f.notConnected(at, s, connected)
 }
+
+// keepsOut tells whether a source may be there to keep somebody out: whoever is on the way out is, as long as it is connected.
+func keepsOut(s *isthmusv1.IntentionSource) bool { return s.GetAction() != resource.ActionAllow }
 
 // plain adds a source without a peer.
 func (f *finder) plain(at string, s *isthmusv1.IntentionSource, members []*isthmusv1.Datacenter) {

@@ -21,6 +21,10 @@ type realm struct {
 	federation string
 	// peers are the members' peerings: by member, then by the name that its Consul has for the peer.
 	peers map[string]map[string]peer
+	// leaving are members on their way out, and leavingPeers peers on their way out, by member and name. As long as they are connected,
+	// what keeps them out counts, and nothing else.
+	leaving      []*isthmusv1.Datacenter
+	leavingPeers map[string]map[string]peer
 }
 
 // peer is who is at the other end of a peering.
@@ -62,11 +66,15 @@ func findRealm(r resource.Reader, datacenter string) realm {
 
 // realmWith is the realm of these datacenters, those left out that are not declared, or on their way out.
 func realmWith(r resource.Reader, home, federation string, names []string) realm {
-	out := realm{home: home, federation: federation, peers: map[string]map[string]peer{}}
+	out := realm{home: home, federation: federation, peers: map[string]map[string]peer{}, leavingPeers: map[string]map[string]peer{}}
 	for _, name := range names {
-		if dc, ok := staying(r, name); ok {
+		dc, ok := staying(r, name)
+		switch {
+		case ok:
 			out.members = append(out.members, dc)
-			out.peers[name] = peersOf(r, name)
+			out.peers[name], out.leavingPeers[name] = peersOf(r, name)
+		case dc != nil:
+			out.leaving = append(out.leaving, dc)
 		}
 	}
 	return out
@@ -78,21 +86,25 @@ func staying(r resource.Reader, name string) (*isthmusv1.Datacenter, bool) {
 	return dc, ok && !resource.Departing(dc)
 }
 
-// peersOf are a datacenter's peers by the names that its Consul has for them. A peering that is being deleted does not count, nor a
-// datacenter on its way out.
-func peersOf(r resource.Reader, datacenter string) map[string]peer {
-	out := map[string]peer{}
+// peersOf are a datacenter's peers by the names that its Consul has for them. A peering that is being deleted does not count. Those on their
+// way out are apart, until nothing of the peering is left.
+func peersOf(r resource.Reader, datacenter string) (peers, leaving map[string]peer) {
+	peers, leaving = map[string]peer{}, map[string]peer{}
 	for p := range resource.AllTouching[*isthmusv1.Peering](r, resource.KindPeering, datacenter) {
 		spec := p.GetSpec()
 		name, other := spec.GetDialerPeerName(), spec.GetAcceptor()
 		if spec.GetAcceptor() == datacenter {
 			name, other = spec.GetAcceptorPeerName(), spec.GetDialer()
 		}
-		if _, ok := staying(r, other); p.GetDeleteTime() == nil && (ok || other == "") {
-			out[name] = peer{datacenter: other, peering: p}
+		dc, ok := staying(r, other)
+		switch {
+		case !ok && dc != nil:
+			leaving[name] = peer{datacenter: other, peering: p}
+		case p.GetDeleteTime() == nil && (ok || other == ""):
+			peers[name] = peer{datacenter: other, peering: p}
 		}
 	}
-	return out
+	return peers, leaving
 }
 
 // has tells whether a datacenter is a member.

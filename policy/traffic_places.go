@@ -165,7 +165,8 @@ func (w waysOf) exported(field, service, namespace string, dc *isthmusv1.Datacen
 	var out []string
 	for _, member := range w.c.realm.members {
 		theirs := ""
-		for name, p := range peersOf(w.c.r, dc.GetName()) {
+		peers, _ := peersOf(w.c.r, dc.GetName())
+		for name, p := range peers {
 			if p.datacenter == member.GetName() {
 				theirs = name
 			}

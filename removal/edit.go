@@ -17,14 +17,16 @@ type Edit struct {
 	Before resource.Object
 	// After is what it shall be; nil: it goes. Peerings, groups and federations go when nothing is left of them in any Consul.
 	After resource.Object
+	// Last is what becomes of it in a later step; nil: this is all.
+	Last *Edit
 }
 
 // Edits are what is still to be done about resources that name a datacenter, in order of steps, kinds and names; and what stands against
 // it: sentences with what to do. It is level-triggered: once all is done there are none.
 func Edits(r resource.Reader, dc *isthmusv1.Datacenter) (edits []Edit, blocked []string) {
-	l := leaver{r: r, name: dc.GetName(), peers: peerNames(r, dc.GetName())}
+	l := leaver{r: r, name: dc.GetName(), peers: peerNames(r, dc)}
 	for i := range resource.All[*isthmusv1.Intention](r, resource.KindIntention) {
-		l.add(resource.StepPolicies, i, l.intention(i))
+		l.intentionInSteps(i)
 	}
 	for p := range resource.All[*isthmusv1.TrafficPolicy](r, resource.KindTrafficPolicy) {
 		l.add(resource.StepPolicies, p, l.traffic(p))
@@ -65,6 +67,25 @@ type leaver struct {
 	blocked []string
 }
 
+// intentionInSteps takes it out of what lets somebody in at first, and when it is connected with nobody any more out of what keeps it out.
+func (l *leaver) intentionInSteps(i *isthmusv1.Intention) {
+	before := len(l.edits)
+	l.add(resource.StepPolicies, i, l.intention(i, true))
+	last := l.intention(i, false)
+	if len(l.edits) > before {
+		first := l.edits[before]
+		if first.After == nil || !last.goes && resource.SpecDigest(first.After) == resource.SpecDigest(last.after) {
+			return // that is all
+		}
+		l.edits[before].Last = &Edit{Step: resource.StepAgents, Before: i}
+		if !last.goes {
+			l.edits[before].Last.After = last.after
+		}
+		return
+	}
+	l.add(resource.StepAgents, i, last)
+}
+
 // outcome is what a resource becomes.
 type outcome struct {
 	// after is nil when nothing changes.
@@ -93,7 +114,9 @@ func (l *leaver) add(step string, before resource.Object, o outcome) {
 func (l *leaver) drop(step string, o resource.Object) { l.add(step, o, outcome{goes: true}) }
 
 func (l *leaver) block(format string, args ...any) {
-	l.blocked = append(l.blocked, fmt.Sprintf(format, args...))
+	if text := fmt.Sprintf(format, args...); !slices.Contains(l.blocked, text) {
+		l.blocked = append(l.blocked, text)
+	}
 }
 
 // without is a list without the datacenter.
@@ -138,11 +161,17 @@ func (l *leaver) federation(f *isthmusv1.Federation) {
 	l.drop(resource.StepFederation, f)
 }
 
-// peerNames are the names that others' Consul has for a datacenter, by datacenter.
-func peerNames(r resource.Reader, datacenter string) map[string]string {
+// peerNames are the names that others' Consul has for a datacenter, by datacenter; and those that it had, as the plan tells that was confirmed,
+// as long as nobody else has them.
+func peerNames(r resource.Reader, dc *isthmusv1.Datacenter) map[string]string {
 	out := map[string]string{}
-	for p := range resource.AllTouching[*isthmusv1.Peering](r, resource.KindPeering, datacenter) {
-		if other, name := otherEnd(p, datacenter); other != "" {
+	for other, name := range aboutOf(dc, dc.GetStatus().GetRemoval()).peers {
+		if !slices.Contains(slices.Collect(maps.Values(namesIn(r, other))), name) {
+			out[other] = name
+		}
+	}
+	for p := range resource.AllTouching[*isthmusv1.Peering](r, resource.KindPeering, dc.GetName()) {
+		if other, name := otherEnd(p, dc.GetName()); other != "" {
 			out[other] = name
 		}
 	}

@@ -49,6 +49,9 @@ type Progress struct {
 	Gone bool
 }
 
+// maxMessage bounds what a step says, which agents have a part in, in bytes.
+const maxMessage = 2 << 10
+
 // Next is how far the removal of a datacenter is at a time: see the package's comment. It has begun: dc.Status.Removal is set.
 func Next(r resource.Reader, dc *isthmusv1.Datacenter, e Evidence, now time.Time) Progress {
 	old := dc.GetStatus().GetRemoval()
@@ -60,14 +63,17 @@ func Next(r resource.Reader, dc *isthmusv1.Datacenter, e Evidence, now time.Time
 	open, out := true, Progress{}
 	for _, s := range next.GetSteps() {
 		begun := open || s.GetState() == resource.StepDoing || s.GetState() == resource.StepDone
-		v := j.step(s.GetId())
+		v := verdict{state: s.GetState(), message: s.GetMessage()}
+		if begun || j.skips(s.GetId()) {
+			v = j.step(s.GetId())
+		}
 		if v.state != resource.StepSkipped && !begun {
 			v = verdict{state: resource.StepWaiting, message: s.GetMessage()}
 		}
 		if s.GetState() != v.state || s.GetSince() == nil {
 			s.State, s.Since = v.state, timestamppb.New(now)
 		}
-		s.Message = v.message
+		s.Message = resource.Cut(v.message, maxMessage)
 		if begun {
 			out.Edits = append(out.Edits, j.due(s.GetId())...)
 		}

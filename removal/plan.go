@@ -56,6 +56,9 @@ func changesOf(r resource.Reader, dc *isthmusv1.Datacenter, edits []Edit) []*ist
 		if passing(e.Before) {
 			continue
 		}
+		if e.Last != nil {
+			e = *e.Last
+		}
 		c := changeOf(e)
 		named[c.GetKind()+"/"+c.GetName()] = true
 		out = append(out, c)
@@ -129,7 +132,7 @@ func titles() []struct{ id, title string } {
 		{resource.StepFederation, "it has left its federation"},
 		{resource.StepTokens, "the tokens that it was given are revoked"},
 		{resource.StepWANPool, "its servers are out of the WAN pool"},
-		{resource.StepAgents, "its agents, gateways and join tokens are deleted"},
+		{resource.StepAgents, "its agents, gateways and join tokens are deleted, and what kept it out is taken out"},
 		{resource.StepScan, "nothing of it is left in the others"},
 	}
 }

@@ -329,3 +329,63 @@ func TestLostOrNot(t *testing.T) {
 		t.Errorf("%v", again)
 	}
 }
+
+// What lets it in goes first, what keeps it out last.
+func TestDenialsGoLast(t *testing.T) {
+	t.Parallel()
+	f := fleetOf(t, peered+`
+kind: Intention
+name: both
+spec: {destination: {service: a, datacenters: [dc1]}, sources: [{service: b, datacenters: [dc3], action: allow}, {service: c, datacenters: [dc2, dc3], action: deny}, {service: d, peer: east, action: deny}, {service: "*", action: allow}]}
+---
+kind: Intention
+name: denial
+spec: {destination: {service: b, datacenters: [dc1]}, sources: [{service: b, datacenters: [dc3], action: deny}]}
+---
+kind: Intention
+name: there
+spec: {destination: {service: c, datacenters: [dc3]}, sources: [{service: b, action: allow}, {service: d, action: deny}]}
+`)
+	at := func(f resource.Reader, step string) (out []string) {
+		edits, _ := removal.Edits(f, dcOf(f, "dc3"))
+		for _, e := range edits {
+			if i, ok := e.Before.(*isthmusv1.Intention); ok && e.Step == step {
+				text := i.GetName() + ":"
+				if after, ok := e.After.(*isthmusv1.Intention); ok {
+					for _, s := range after.GetSpec().GetSources() {
+						text += " " + s.GetAction() + " " + s.GetService() + strings.Join(s.GetDatacenters(), "+") + s.GetPeer()
+					}
+				}
+				out = append(out, text)
+			}
+		}
+		return out
+	}
+	want := []string{"both: deny cdc2+dc3 deny deast allow *", "there: deny d"}
+	if got := at(f, resource.StepPolicies); !slices.Equal(got, want) {
+		t.Errorf("at first: %q, want %q", got, want)
+	}
+	plan := planOf(f, "dc3", false)
+	if got := told(plan.GetChanges()[0]); !strings.Contains(got, "{action:deny,datacenters:[dc2]") || strings.Contains(got, "east") {
+		t.Errorf("the plan tells %s", got)
+	}
+	// Later, when its peerings are gone: who it was, the plan remembers.
+	edits, _ := removal.Edits(f, dcOf(f, "dc3"))
+	dc := dcOf(f, "dc3")
+	dc.DeleteTime, dc.Status.Removal = timestamppb.Now(), plan
+	for _, e := range edits {
+		switch {
+		case e.Step == resource.StepPolicies && e.After != nil:
+			f.Put(e.After)
+		case e.Step == resource.StepPeerings:
+			f.Delete(resource.KindPeering, e.Before.GetName())
+		}
+	}
+	if got := at(f, resource.StepPolicies); len(got) > 0 {
+		t.Errorf("still at first: %q", got)
+	}
+	want = []string{"both: deny cdc2 allow *", "denial:", "there:"}
+	if got := at(f, resource.StepAgents); !slices.Equal(got, want) {
+		t.Errorf("at last: %q, want %q", got, want)
+	}
+}

@@ -9,18 +9,18 @@ import (
 )
 
 // intention takes it out of the destination and of the sources. A source of nowhere else goes: without datacenters it would mean the
-// destination's own.
-func (l *leaver) intention(i *isthmusv1.Intention) outcome {
+// destination's own. What keeps it out stays as it is until keeping says no more: it is connected as yet.
+func (l *leaver) intention(i *isthmusv1.Intention, keeping bool) outcome {
 	after := resource.Clone(i)
 	d := after.GetSpec().GetDestination()
 	left, empty := l.emptied(d.GetDatacenters())
-	if empty {
-		return outcome{goes: true}
-	}
-	if d != nil {
-		d.Datacenters = left
-	}
 	after.Spec.Sources = slices.DeleteFunc(after.Spec.Sources, func(s *isthmusv1.IntentionSource) bool {
+		if keeping && keepsOut(s) {
+			return false
+		}
+		if empty {
+			return true // nothing is to be let in there
+		}
 		if s.GetPeer() != "" {
 			return l.isPeer(i, s.GetPeer(), i.GetSpec().GetDestination().GetDatacenters(), i.GetSpec().GetDestination().GetSelector())
 		}
@@ -28,8 +28,14 @@ func (l *leaver) intention(i *isthmusv1.Intention) outcome {
 		s.Datacenters = left
 		return empty
 	})
+	if !empty && d != nil {
+		d.Datacenters = left
+	}
 	return outcome{after: after, goes: len(after.GetSpec().GetSources()) == 0 && len(i.GetSpec().GetSources()) > 0}
 }
+
+// keepsOut tells whether a source may be there to keep somebody out: it denies, or has permissions.
+func keepsOut(s *isthmusv1.IntentionSource) bool { return s.GetAction() != resource.ActionAllow }
 
 // export takes it out of the exporters and of the consumers.
 func (l *leaver) export(e *isthmusv1.ServiceExport) outcome {

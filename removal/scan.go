@@ -57,19 +57,15 @@ func (j *judge) leftIn(dc string, member bool) []string {
 			add("service %s of peer %s is in its catalog", service.GetName(), service.GetPeer())
 		}
 	}
+	looksFor := func(at place) bool {
+		return at.field == fieldPeer && slices.Contains(named, at.value) || member && at.field != fieldPeer && at.value == j.consul
+	}
 	for _, e := range s.Entries.GetEntries() {
-		for _, name := range named {
-			if mentions(e, "Peer", name) {
-				add("%s/%s names peer %s, as somebody else wrote it: take it out there", e.GetKind(), e.GetName(), name)
-			}
+		for _, at := range placesIn(e, looksFor) {
+			add("%s/%s names %s %s, as somebody else wrote it: take it out there", e.GetKind(), e.GetName(), at.word(), at.value)
 		}
 	}
 	if member {
-		for _, e := range s.Entries.GetEntries() {
-			if mentions(e, "Datacenter", j.consul) || mentions(e, "Datacenters", j.consul) {
-				add("%s/%s names datacenter %s, as somebody else wrote it: take it out there", e.GetKind(), e.GetName(), j.consul)
-			}
-		}
 		out = append(out, wanLeft(dc, j.consul, s)...)
 	}
 	return out
@@ -95,39 +91,65 @@ func (j *judge) namesFor(dc string) (own, named []string) {
 	return own, named
 }
 
-// mentions tells whether a config entry has a field with a value, or with a list that has it, at any depth. The marks of who wrote what do
-// not count.
-func mentions(e *isthmusv1.ReportedEntry, field, value string) bool {
-	var body map[string]any
-	if json.Unmarshal([]byte(e.GetJson()), &body) != nil {
-		return false
+// Fields of config entries that name a peer, or Consul datacenters.
+const (
+	fieldPeer        = "Peer"
+	fieldDatacenter  = "Datacenter"
+	fieldDatacenters = "Datacenters"
+)
+
+// place is what a config entry names.
+type place struct{ field, value string }
+
+func (p place) word() string {
+	if p.field == fieldPeer {
+		return "peer"
 	}
-	delete(body, "Meta")
-	return within(body, field, value)
+	return "datacenter"
 }
 
-func within(v any, field, value string) bool {
-	switch v := v.(type) {
-	case []any:
-		return slices.ContainsFunc(v, func(one any) bool { return within(one, field, value) })
-	case map[string]any:
-		switch at := v[field].(type) {
-		case string:
-			if at == value {
-				return true
-			}
-		case []any:
-			if slices.Contains(at, any(value)) {
-				return true
-			}
+// placesIn are the places of some kind that a config entry names at any depth, each once. The marks of who wrote what do not count.
+func placesIn(e *isthmusv1.ReportedEntry, which func(place) bool) []place {
+	var body map[string]any
+	if json.Unmarshal([]byte(e.GetJson()), &body) != nil {
+		return nil
+	}
+	delete(body, "Meta")
+	var out []place
+	add := func(field string, value any) {
+		text, ok := value.(string)
+		if field == fieldDatacenters {
+			field = fieldDatacenter
 		}
-		for _, one := range v {
-			if within(one, field, value) {
-				return true
+		if at := (place{field, text}); ok && which(at) && !slices.Contains(out, at) {
+			out = append(out, at)
+		}
+	}
+	var look func(v any)
+	look = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, one := range v {
+				look(one)
+			}
+		case map[string]any:
+			for field, one := range v {
+				list, isList := one.([]any)
+				switch {
+				case field == fieldPeer, field == fieldDatacenter:
+					add(field, one)
+				case field == fieldDatacenters && isList:
+					for _, name := range list {
+						add(field, name)
+					}
+				default:
+					look(one)
+				}
 			}
 		}
 	}
-	return false
+	look(body)
+	return out
 }
 
 // wanLeft are the servers of a Consul datacenter that another one sees in the WAN.

@@ -27,7 +27,8 @@ type simulated struct {
 	sites map[string]*site
 	// pool are the Consul datacenters that are in dc1's WAN pool.
 	pool map[string]bool
-	gone bool
+	// guarded: an Intention keeps mobile of dc3 out.
+	guarded, gone bool
 }
 
 // site is one datacenter: what is in its Consul, and what was told of it.
@@ -50,7 +51,7 @@ spec: {service: api, selector: env=prod, consumers: {selector: env=prod}}
 ---
 kind: Intention
 name: api
-spec: {destination: {service: api, selector: env=prod}, sources: [{service: web, selector: env=prod, action: allow}]}
+spec: {destination: {service: api, selector: env=prod}, sources: [{service: web, selector: env=prod, action: allow}, {service: mobile, datacenters: [dc2, dc3], action: deny}]}
 ---
 kind: Intention
 name: web
@@ -79,6 +80,9 @@ func simulate(t rapid.TB, f *resourcetest.Fleet) *simulated {
 		}}
 		s.pool["dc3"] = true
 	}
+	_, api := f.Get(resource.KindIntention, "api")
+	_, connected := f.Get(resource.KindPeering, "dc1-dc3")
+	s.guarded = api && connected
 	for _, dc := range s.all() {
 		s.sites[dc] = &site{up: true, peers: map[string]string{}, consumers: map[string]string{}, sources: map[string]string{}}
 		s.act(dc)
@@ -104,7 +108,7 @@ func (s *simulated) act(dc string) {
 		Entries: &isthmusv1.EntriesReport{}, Federation: &isthmusv1.FederationReport{},
 	}
 	here.consumers, here.sources = map[string]string{}, map[string]string{}
-	wanted := map[string]bool{}
+	wanted, denied := map[string]bool{}, false
 	end := func(uid, name string, goes bool) {
 		wanted[uid] = true
 		o := &isthmusv1.ObservedPeering{Uid: uid, PeerName: name, Origin: resource.OriginOwn, Deleted: goes, State: "ACTIVE"}
@@ -132,11 +136,15 @@ func (s *simulated) act(dc string) {
 		for _, e := range i.GetConfigEntries().GetEntries() {
 			here.seen.Policy.Entries = append(here.seen.Policy.Entries, &isthmusv1.ObservedEntry{Kind: e.GetKind(), Name: e.GetName(), WantedDigest: resource.Digest(e)})
 			for _, part := range e.GetParts() {
+				denied = denied || part.GetKey() == "source/default/mobile@east"
 				if _, peer, ok := strings.Cut(part.GetKey(), "@"); ok {
 					here.sources[peer] = e.GetName()
 				}
 			}
 		}
+	}
+	if slices.Contains(slices.Collect(maps.Values(here.peers)), "east") && !denied && s.guarded {
+		s.t.Fatal("what keeps dc3 out is taken out while it is connected")
 	}
 	for uid, name := range here.peers {
 		if !wanted[uid] {

@@ -35,7 +35,9 @@ func check(v *snapshot.View, b *batch) error {
 		}
 		problems = append(problems, checkStanding(e)...)
 		problems = append(problems, checkDiscovered(e)...)
-		problems = append(problems, checkReferences(next, e)...)
+		if !e.draining {
+			problems = append(problems, checkReferences(next, e)...)
+		}
 		problems = append(problems, checkNewcomer(next, e)...)
 		if claims := checkClaims(next, e); len(claims) > 0 {
 			problems = append(problems, claims...)

@@ -29,6 +29,8 @@ type edit struct {
 	status bool
 	// stepwise: it is on its way out, and what refers to it goes step by step.
 	stepwise bool
+	// draining: what it still names on its way out is taken out of it later.
+	draining bool
 	// byHand: its labels and spec are what an operator says they shall be.
 	byHand bool
 	// document and locate say where it stands in a set of manifests.

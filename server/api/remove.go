@@ -165,7 +165,7 @@ func drain(v *snapshot.View, d *isthmusv1.Datacenter) []*edit {
 		if e.Step != resource.StepPolicies && e.Step != resource.StepExports {
 			continue
 		}
-		one := &edit{kind: resource.KindOf(e.Before), before: e.Before, after: e.After, action: resource.ActionUpdate, message: "datacenter " + d.GetName() + " is removed from the fleet"}
+		one := &edit{kind: resource.KindOf(e.Before), before: e.Before, after: e.After, action: resource.ActionUpdate, message: "datacenter " + d.GetName() + " is removed from the fleet", draining: true}
 		if e.After == nil {
 			one.action = resource.ActionDelete
 		}

@@ -144,7 +144,7 @@ spec: {service: web, datacenters: [dc1], consumers: {datacenters: [dc2]}}
 	f.KillServer()
 	f.StartServer()
 	if out, problem, code := f.Run("datacenter", "remove", "dc2", "--wait", "85s"); code != 0 && !strings.Contains(problem, "there is no Datacenter") {
-		t.Fatalf("it is not gone: %d\n%s%s", code, out, problem)
+		t.Fatalf("it is not gone: %d\n%s%s\nin dc1 %+v, in dc2 %+v", code, out, problem, dc1.Peerings(), dc2.Peerings())
 	}
 	f.Gone("Datacenter", "dc2")
 	if n := len(dc1.Peerings()) + len(dc2.Peerings()); n != 0 || dc1.exports().Name != "" {

@@ -192,6 +192,25 @@ func (f *Fleet) object(kind, name string) resource.Object {
 	return o
 }
 
+// Splits waits until Consul sends shares of calls of a service to these places: 90 api in dc1.
+func (d *Datacenter) Splits(service string, want ...string) {
+	d.f.t.Helper()
+	d.f.Eventually(fmt.Sprintf("calls of %s in %s are split: %v", service, d.Cluster.Datacenter, want), func() error {
+		c, err := d.chain(service)
+		if err != nil {
+			return err
+		}
+		var got []string
+		for _, s := range c.Nodes[c.StartNode].Splits {
+			got = append(got, fmt.Sprintf("%g %v", s.Weight, c.ways(s.NextNode)))
+		}
+		if !slices.Equal(got, want) {
+			return fmt.Errorf("it is %v", got)
+		}
+		return nil
+	})
+}
+
 // Ready waits until the condition Ready of something has a reason, in its present generation.
 func (f *Fleet) Ready(kind, name, reason string) {
 	f.t.Helper()

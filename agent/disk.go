@@ -16,6 +16,7 @@ const (
 	fileCertificate = "certificate.pem"
 	fileState       = "state.json"
 	fileRecords     = "peerings.json"
+	fileTransfer    = "leader-transfer.json"
 	fileSession     = "session.json"
 	fileEntries     = "entries.json"
 	fileLock        = "lock"

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"isthmus/fault"
 )
@@ -20,20 +21,50 @@ type record struct {
 	LeaderTransferError string `json:"leaderTransferError,omitempty"`
 }
 
+// election is the last transfer of leadership that this agent began, whatever it was for: it outlives the records of peerings, which go
+// when the server wants no such peering any more.
+type election struct {
+	Time time.Time `json:"time"`
+	// Problem was in its way; empty: it was done.
+	Problem string `json:"problem,omitempty"`
+}
+
 // records keeps them, by the peering's uid, on disk.
 type records struct {
-	path string
+	path, transferPath string
 
-	mu  sync.Mutex
-	all map[string]record
+	mu       sync.Mutex
+	all      map[string]record
+	election election
 }
 
 func openRecords(dir string) (*records, error) {
-	r := &records{path: filepath.Join(dir, fileRecords), all: map[string]record{}}
+	r := &records{path: filepath.Join(dir, fileRecords), transferPath: filepath.Join(dir, fileTransfer), all: map[string]record{}}
 	if err := readJSON(r.path, &r.all); err != nil && fault.CodeOf(err) != fault.NotFound {
 		return nil, err
 	}
+	if err := readJSON(r.transferPath, &r.election); err != nil && fault.CodeOf(err) != fault.NotFound {
+		return nil, err
+	}
 	return r, nil
+}
+
+// elected is the last transfer that was begun; its time is zero where none was.
+func (r *records) elected() election {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.election
+}
+
+// elect enters one.
+func (r *records) elect(e election) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := writeJSON(r.transferPath, e); err != nil {
+		return err
+	}
+	r.election = e
+	return nil
 }
 
 func (r *records) get(uid string) record {

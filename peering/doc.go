@@ -2,9 +2,9 @@
 // saw: its state, its verdict, and which peering token its agents shall make next. It also says which peerings a group
 // of datacenters stands for.
 //
-// Owns: the verdict and its evidence, the steps of healing, the generations of tokens and their ledger, the expansion of groups.
+// Owns: the verdict and its evidence, the steps of healing and how often they are taken, the generations of tokens and their ledger, the expansion of groups.
 // Does not own: talking to Consul (agent), sealing tokens (seal), storing and routing them (server), desired states (plan).
-// Pure: the same peering, evidence and time give the same answer. Start reading at Next.
+// Pure, but for Heals, which remembers: the same peering, evidence and time give the same answer. Start reading at Next.
 //
 // A token's generation, and who moves it on:
 //

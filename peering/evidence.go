@@ -39,6 +39,8 @@ type Evidence struct {
 	// LastTransfer is when the dialer's leadership was transferred last to heal any peering of that datacenter; zero: never. It is asked
 	// for only when it counts; nil: never.
 	LastTransfer func() time.Time
+	// Earliest is when a step of healing may be taken by itself: what is remembered of healing sets it. Zero: at once; nil: always so.
+	Earliest func(step string) time.Time
 }
 
 // End is what is known of one end. For an external one it is not looked at.
@@ -77,6 +79,7 @@ type view struct {
 	*isthmusv1.Peering
 	acceptor, dialer end
 	lastTransfer     func() time.Time
+	earliest         func(step string) time.Time
 	now              time.Time
 }
 
@@ -95,7 +98,7 @@ func look(p *isthmusv1.Peering, e Evidence, now time.Time) view {
 		acceptor: at(e.Acceptor, spec.GetAcceptor(), spec.GetExternalAcceptor(), p.GetStatus().GetAcceptor()),
 		dialer:   at(e.Dialer, spec.GetDialer(), spec.GetExternalDialer(), p.GetStatus().GetDialer()),
 
-		lastTransfer: e.LastTransfer, now: now,
+		lastTransfer: e.LastTransfer, earliest: e.Earliest, now: now,
 	}
 }
 

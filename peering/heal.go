@@ -130,7 +130,7 @@ func (h *healing) troubled() {
 	case wanted:
 		h.take(steps, tried%len(steps))
 	case mode == resource.HealAuto && h.due():
-		h.take(steps, tried)
+		h.takeItself(steps, tried)
 	case mode == resource.HealAuto && tried > 0:
 		// It hangs again since a moment ago.
 	default:
@@ -230,9 +230,39 @@ func described(step, dialer string) string {
 	return "re-establish the stream with a fresh token"
 }
 
-// take takes a step. A transfer of the same datacenter's leadership that another peering had a moment ago serves this one as well.
+// takeItself takes a step that nobody asked for, unless that was done too often already: see Heals. What another peering had a moment ago
+// costs nothing.
+func (h *healing) takeItself(steps []string, index int) {
+	step := steps[index]
+	if h.earliest != nil && (step != StepTransferLeader || h.now.Sub(h.transferred()) >= healTransferred) {
+		if from := h.earliest(step); from.After(h.now) {
+			h.become(step, HealSuggested, fmt.Sprintf("%s: run isthmus peering heal %s; by itself it is done again at %s at the earliest, since it was done too often of late",
+				described(step, h.dialer.name), h.GetName(), clock(from)))
+			return
+		}
+	}
+	h.take(steps, index)
+}
+
+// transferred is when the dialer's leadership was transferred last; zero: never. A transfer that failed is none, as far as the dialer's own agent
+// says it.
+func (h *healing) transferred() time.Time {
+	if h.lastTransfer == nil || h.dialer.Report.GetLeaderTransferError() != "" {
+		return time.Time{}
+	}
+	return h.lastTransfer()
+}
+
+// take takes a step. A transfer of the same datacenter's leadership that another peering had a moment ago serves this one as well, and
+// soon after one there is no other.
 func (h *healing) take(steps []string, index int) {
 	step := steps[index]
+	last := h.transferred()
+	if since := h.now.Sub(last); step == StepTransferLeader && since >= healTransferred && since < transferSpacing {
+		h.become(step, HealSuggested, fmt.Sprintf("%s: it is done at %s at the earliest, since the last transfer was at %s",
+			described(step, h.dialer.name), clock(last.Add(transferSpacing)), clock(last)))
+		return
+	}
 	h.become(step, HealTrying, described(step, h.dialer.name))
 	if h.next == h.old {
 		h.next = proto.CloneOf(h.old)
@@ -243,11 +273,9 @@ func (h *healing) take(steps []string, index int) {
 		h.token = true
 		return
 	}
-	if h.lastTransfer != nil {
-		if last := h.lastTransfer(); h.now.Sub(last) < healTransferred {
-			h.next.Message = "wait for the transfer of " + h.dialer.name + "'s leadership at " + clock(last) + ", which another peering asked for"
-			return
-		}
+	if h.now.Sub(last) < healTransferred {
+		h.next.Message = "wait for the transfer of " + h.dialer.name + "'s leadership at " + clock(last) + ", which another peering asked for"
+		return
 	}
 	reached := h.old.GetLeaderTransfer()
 	if n := h.dialer.Report.GetLeaderTransfer(); n < maxTransfers {

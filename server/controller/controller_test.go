@@ -53,6 +53,11 @@ func run(t *testing.T, st *sqlstore.Store, leaser store.Leaser) *controller.Cont
 // runOn runs the controllers, which write to one store, over what is in another.
 func runOn(t *testing.T, writes store.Store, st *sqlstore.Store, leaser store.Leaser) *controller.Controller {
 	t.Helper()
+	return runAt(t, writes, st, leaser, time.Now)
+}
+
+func runAt(t *testing.T, writes store.Store, st *sqlstore.Store, leaser store.Leaser, now func() time.Time) *controller.Controller {
+	t.Helper()
 	s, err := snapshot.Open(t.Context(), st, hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +68,7 @@ func runOn(t *testing.T, writes store.Store, st *sqlstore.Store, leaser store.Le
 	}
 	c := &controller.Controller{
 		Store: writes, Leaser: leaser, Keeper: st, Snapshot: s, Observations: seen, Holder: "here", KeepChanges: 100,
-		Now: time.Now, Log: hclog.NewNullLogger(),
+		Now: now, Log: hclog.NewNullLogger(),
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wait sync.WaitGroup

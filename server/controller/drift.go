@@ -28,7 +28,7 @@ func driftsSince(last *isthmusv1.Drift, drifts []*isthmusv1.Drift) []*isthmusv1.
 }
 
 // driftEvents tell the audit log of changes to isthmus's part of a datacenter's config entries, the oldest first. Whoever saw one is its
-// actor, and not who made it: nobody knows.
+// actor, and not who made it: nobody knows. Those that are more than quota allows are counted.
 func (l *leader) driftEvents(o resource.Object, datacenter string, seen observation.Seen, drifts []*isthmusv1.Drift) []*isthmusv1.Event {
 	author := change.Author{Actor: "agent/" + seen.Agent, Role: "agent"}
 	var out []*isthmusv1.Event
@@ -45,7 +45,7 @@ func (l *leader) driftEvents(o resource.Object, datacenter string, seen observat
 		out = append(out, author.Event(resource.ActionDrift, o, fmt.Sprintf("%s: somebody changed %s in %s%s, seen at %s: %s instead of %s; %s. Consul does not tell who",
 			datacenter, d.GetPart(), d.GetEntry(), at, d.GetTime().AsTime().Format(time.RFC3339), shown(d.GetFound()), shown(d.GetWanted()), done), l.now()))
 	}
-	return out
+	return l.quota.pass(o, datacenter, out, l.now())
 }
 
 // shown is a part of a config entry as the audit log has it.
@@ -59,5 +59,6 @@ func (l *leader) readyEvents(o resource.Object, before, after []*isthmusv1.Condi
 	if is.GetReason() == "Pending" || was.GetReason() == is.GetReason() && was.GetStatus() == is.GetStatus() {
 		return nil
 	}
-	return []*isthmusv1.Event{l.event(resource.ActionTransition, o, fmt.Sprintf("%s → %s: %s", orNew(was.GetReason()), is.GetReason(), is.GetMessage()))}
+	moved := l.event(resource.ActionTransition, o, fmt.Sprintf("%s → %s: %s", orNew(was.GetReason()), is.GetReason(), is.GetMessage()))
+	return l.quota.pass(o, "", []*isthmusv1.Event{moved}, l.now())
 }

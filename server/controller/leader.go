@@ -55,13 +55,16 @@ type leader struct {
 	// swept counts the policies that sweeps have looked at.
 	swept int
 	ticks int
+	// quota bounds what agents bring into the audit log, and heals what they bring about by streams that hang.
+	quota *quota
+	heals *peering.Heals
 }
 
 func newLeader(c *Controller, lease store.Lease) *leader {
 	return &leader{
 		Controller: c, lease: lease, log: c.Log, now: c.Now, began: c.Now(),
 		dirty: newDirty(), unsettled: map[string]time.Time{}, unfederated: map[string]time.Time{},
-		policed: map[string]string{}, departing: map[string]bool{},
+		policed: map[string]string{}, departing: map[string]bool{}, quota: newQuota(), heals: peering.NewHeals(),
 	}
 }
 
@@ -106,6 +109,7 @@ func (l *leader) run(ctx context.Context) error {
 		case <-sweeper.C:
 			l.sweep(l.Snapshot.View())
 		case <-compactor.C:
+			l.heals.Forget(l.now())
 			l.compact(ctx)
 		}
 	}
@@ -156,6 +160,9 @@ func (l *leader) round(ctx context.Context, v *snapshot.View, ticked bool) error
 			d.touch(v, datacenter)
 		}
 		edits = append(edits, l.expiries(v)...)
+		if more := l.quota.due(l.now()); len(more) > 0 {
+			edits = append(edits, edit{events: more})
+		}
 		maps.Copy(d.groups, d.counted)
 	} else {
 		maps.Copy(l.dirty.counted, d.counted)

@@ -3,6 +3,7 @@ package controller
 import (
 	"fmt"
 	"maps"
+	"time"
 
 	"isthmus/peering"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -33,7 +34,9 @@ func (l *leader) peering(v *snapshot.View, name string) []edit {
 	next.Status.Token = peering.Reported(p.GetStatus().GetToken(), seen.Dialer.Report, dialer, now)
 	reported := next.GetStatus().GetToken() != p.GetStatus().GetToken()
 	settled := next.GetStatus()
+	l.bound(p, &seen)
 	next.Status = peering.Next(next, seen, now)
+	l.heals.Decided(p, next.GetStatus(), now)
 	changed := next.GetStatus() != settled || reported
 	l.remember(next, changed, peering.Settled(next, seen, now))
 	if !changed {
@@ -42,6 +45,18 @@ func (l *leader) peering(v *snapshot.View, name string) []edit {
 	c := statusChange(next, l.peeringEvents(p, next)...)
 	c.secrets = peering.Spent(p.GetStatus().GetToken(), next.GetStatus().GetToken())
 	return []edit{c}
+}
+
+// bound has healing know what was decided in this round, and what no status shows any more. Statuses tell of what was decided before this term.
+func (l *leader) bound(p *isthmusv1.Peering, seen *peering.Evidence) {
+	shown := seen.LastTransfer
+	seen.LastTransfer = func() time.Time {
+		if last := l.heals.LastTransfer(p); !last.IsZero() {
+			return last
+		}
+		return shown()
+	}
+	seen.Earliest = func(step string) time.Time { return l.heals.Earliest(p, step) }
 }
 
 // remember notes whether the peering's status may change by time alone. A settled one changes only by what agents say, or

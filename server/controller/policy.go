@@ -29,7 +29,8 @@ func (l *leader) policy(v *snapshot.View, of store.Key) []edit {
 	}
 	next := resource.Clone(o)
 	resource.SetStatus(next, after)
-	return []edit{statusChange(next, append(l.policyEvents(v, next, before, after), l.readyEvents(next, before.GetConditions(), after.GetConditions())...)...)}
+	events := append(l.policyEvents(v, next, before, after), l.readyEvents(next, before.GetConditions(), after.GetConditions())...)
+	return []edit{statusChange(next, events...)}
 }
 
 // reportedAnew tells whether a datacenter's agent has said something else of its config entries since this was asked last.
@@ -53,7 +54,7 @@ func (l *leader) policyChanged(v *snapshot.View, c snapshot.Change, o resource.O
 	}
 }
 
-// policyEvents tell the audit log of what stands against a policy, and of what was done to it, for the first time.
+// policyEvents tell the audit log of what stands against a policy, and of what was done to it, for the first time, as far as quota allows.
 func (l *leader) policyEvents(v *snapshot.View, o resource.Object, before, after *isthmusv1.PolicyStatus) []*isthmusv1.Event {
 	last := map[string]*isthmusv1.Drift{}
 	known := map[string]bool{}
@@ -72,11 +73,13 @@ func (l *leader) policyEvents(v *snapshot.View, o resource.Object, before, after
 			seen, _ := l.observe(p.GetDatacenter(), observation.PartPolicy)
 			out = append(out, l.driftEvents(o, p.GetDatacenter(), seen, driftsSince(was, policy.Drifts(v, o, p.GetDatacenter(), seen.Policy.GetDrifts())))...)
 		}
+		var conflicts []*isthmusv1.Event
 		for _, c := range p.GetConflicts() {
 			if text := conflict(p, c); !known[text] {
-				out = append(out, l.event(resource.ActionConflict, o, text))
+				conflicts = append(conflicts, l.event(resource.ActionConflict, o, text))
 			}
 		}
+		out = append(out, l.quota.pass(o, p.GetDatacenter(), conflicts, l.now())...)
 	}
 	return out
 }

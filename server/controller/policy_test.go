@@ -27,13 +27,19 @@ type fleet struct {
 
 func newFleet(t *testing.T, objects ...resource.Object) *fleet {
 	t.Helper()
+	return newFleetAt(t, time.Now, objects...)
+}
+
+// newFleetAt is one whose controller has its own clock.
+func newFleetAt(t *testing.T, now func() time.Time, objects ...resource.Object) *fleet {
+	t.Helper()
 	st, err := sqlite.Open(t.Context(), t.TempDir(), hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = st.Close() })
 	f := &fleet{t: t, st: st}
-	f.c = run(t, st, st)
+	f.c = runAt(t, st, st, st, now)
 	leads(t, f.c, true)
 	f.put(objects...)
 	return f

@@ -19,7 +19,7 @@ const maxSpoiled = 16
 // maxWrites is how many resources one transaction changes at most: the lock is held for milliseconds.
 const maxWrites = 1000
 
-// edit is one resource that a controller writes or deletes.
+// edit is one resource that a controller writes or deletes, or only entries of the audit log.
 type edit struct {
 	put      *store.Put
 	remove   *store.Key
@@ -28,11 +28,15 @@ type edit struct {
 	secrets  []string
 }
 
+// key is empty where nothing but entries of the audit log is written.
 func (e edit) key() store.Key {
-	if e.remove != nil {
+	switch {
+	case e.remove != nil:
 		return *e.remove
+	case e.put != nil:
+		return keyOf(e.put.Object)
 	}
-	return keyOf(e.put.Object)
+	return store.Key{}
 }
 
 // statusChange writes a status over the one that was read.

@@ -332,7 +332,7 @@ func (x *exam) serverCertificateExpiry() []answer {
 			return nil
 		}
 		m := x.memberships[d.GetName()]
-		fix := fmt.Sprintf("make it anew with the CA of the federation (consul tls cert create -server -dc %s -node NODE), then consul reload", shell(s.Inventory.GetConsulDatacenter()))
+		fix := fmt.Sprintf("make it anew with the CA of the federation (consul tls cert create -server -dc %s -node NODE), then consul reload", resource.ShellWord(s.Inventory.GetConsulDatacenter()))
 		if m.Federation.GetSpec().GetKeyless() && m.Role == resource.RoleSecondary {
 			fix = fmt.Sprintf("the agent of %s issues it anew by itself: see BundleCurrent, and both agents' logs", m.Federation.GetSpec().GetPrimary())
 		}

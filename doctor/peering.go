@@ -158,7 +158,7 @@ func (x *exam) orphanPeerings() []answer {
 	return x.peerings(resource.OriginOrphan, func(o *isthmusv1.ObservedPeering) bool { return o.GetState() != statePending },
 		func(d *isthmusv1.Datacenter, o *isthmusv1.ObservedPeering) answer {
 			return fails(d.GetName(), "%s has a peering %s (%s) with isthmus's mark that no Peering wants: its other end may be gone, or was removed by force",
-				d.GetName(), o.GetPeerName(), o.GetState()).of(resource.KindPeering, o.GetPeerName()).fixed("in %s: consul peering delete -name %s", d.GetName(), shell(o.GetPeerName()))
+				d.GetName(), o.GetPeerName(), o.GetState()).of(resource.KindPeering, o.GetPeerName()).fixed("in %s: consul peering delete -name %s", d.GetName(), resource.ShellWord(o.GetPeerName()))
 		}, "each peering with isthmus's mark is wanted")
 }
 
@@ -166,7 +166,7 @@ func (x *exam) strayPeerings() []answer {
 	return x.peerings(resource.OriginOrphan, func(o *isthmusv1.ObservedPeering) bool { return o.GetState() == statePending },
 		func(d *isthmusv1.Datacenter, o *isthmusv1.ObservedPeering) answer {
 			return fails(d.GetName(), "%s has a peering %s with isthmus's mark that never came about (%s), and no Peering wants it: an attempt was refused half-way",
-				d.GetName(), o.GetPeerName(), o.GetState()).of(resource.KindPeering, o.GetPeerName()).fixed("in %s: consul peering delete -name %s", d.GetName(), shell(o.GetPeerName()))
+				d.GetName(), o.GetPeerName(), o.GetState()).of(resource.KindPeering, o.GetPeerName()).fixed("in %s: consul peering delete -name %s", d.GetName(), resource.ShellWord(o.GetPeerName()))
 		}, "no attempt at a peering was left behind")
 }
 

@@ -48,19 +48,47 @@ type way struct {
 // chain is Consul's discovery chain, as far as it says where calls go: what a datacenter's service-router, service-splitter and
 // service-resolver make of a service (see TestChain, which holds it against /v1/discovery-chain).
 type chain struct {
-	entries    []*isthmusv1.ReportedEntry
-	datacenter string
-	ways       []way
+	// entries by kind, namespace and name; those that were read already, too.
+	entries map[entryKey]*isthmusv1.ReportedEntry
+	read    map[entryKey]any
+	ways    []way
+	// visits are the entries, and targets of failovers, that were looked at.
+	visits int
+	// more: it leads on, further than anybody follows it.
+	more bool
 }
 
-// maxHops bounds how many entries follow on each other; Consul refuses circles.
-const maxHops = 16
+type entryKey struct{ kind, namespace, name string }
 
-// waysOf are the ways of a service's calls, evaluated in a datacenter (as Consul calls it).
-func waysOf(entries []*isthmusv1.ReportedEntry, namespace, service, datacenter string) []way {
-	c := &chain{entries: entries, datacenter: datacenter}
+func keyOf(kind, namespace, name string) entryKey {
+	return entryKey{kind: kind, namespace: namespace, name: strings.ToLower(name)} // Consul finds services without regard to case
+}
+
+const (
+	// maxHops bounds how many entries follow on each other; Consul refuses circles.
+	maxHops = 16
+	// maxWays and maxVisits bound what is followed: a few splitters that lead to each other's services make millions of ways.
+	maxWays   = 1000
+	maxVisits = 10000
+)
+
+// waysOf are the ways of a service's calls, evaluated in a datacenter (as Consul calls it). Not all: there are more than are followed.
+func waysOf(entries []*isthmusv1.ReportedEntry, namespace, service, datacenter string) (ways []way, all bool) {
+	c := &chain{entries: map[entryKey]*isthmusv1.ReportedEntry{}, read: map[entryKey]any{}}
+	for _, e := range entries {
+		if key := keyOf(e.GetKind(), cmp.Or(e.GetNamespace(), defaultNamespace), e.GetName()); c.entries[key] == nil {
+			c.entries[key] = e
+		}
+	}
 	c.route(way{target: target{namespace: namespace, service: service, datacenter: datacenter}, share: 100})
-	return c.ways
+	return c.ways, !c.more
+}
+
+// full counts what is looked at next, and tells that nothing more is.
+func (c *chain) full(next int) bool {
+	c.visits += next
+	c.more = c.more || len(c.ways) >= maxWays || c.visits > maxVisits
+	return c.more
 }
 
 // Consul's config entries, as far as they say where calls go.
@@ -89,10 +117,21 @@ type (
 	}
 )
 
-// entry reads the config entry of a kind for a service; false: there is none.
-func (c *chain) entry(kind string, t target, into any) bool {
-	e := findEntry(c.entries, kind, t.namespace, t.service)
-	return e != nil && json.Unmarshal([]byte(e.GetJson()), into) == nil
+// entryOf reads the config entry of a kind for a service; nil: there is none.
+func entryOf[T any](c *chain, kind string, t target) *T {
+	key := keyOf(kind, t.namespace, t.service)
+	if known, ok := c.read[key].(*T); ok {
+		return known
+	}
+	var out *T
+	if e := c.entries[key]; e != nil {
+		out = new(T)
+		if json.Unmarshal([]byte(e.GetJson()), out) != nil {
+			out = nil
+		}
+	}
+	c.read[key] = out
+	return out
 }
 
 func findEntry(entries []*isthmusv1.ReportedEntry, kind, namespace, name string) *isthmusv1.ReportedEntry {
@@ -106,9 +145,11 @@ func findEntry(entries []*isthmusv1.ReportedEntry, kind, namespace, name string)
 
 // route follows a service-router, which stands only at the beginning. What none of its routes takes goes the ordinary way.
 func (c *chain) route(w way) {
-	var router routerJSON
-	if c.entry(policy.KindRouter, w.target, &router) {
+	if router := entryOf[routerJSON](c, policy.KindRouter, w.target); router != nil {
 		for n, r := range router.Routes {
+			if c.full(1) {
+				return
+			}
 			routed := w.to(r.Destination).by(policy.KindRouter, w.target)
 			catchesAll := len(r.Match) == 0
 			if !catchesAll {
@@ -128,14 +169,17 @@ func (c *chain) route(w way) {
 
 // split follows service-splitters, also from one to the next.
 func (c *chain) split(w way, hops int) {
-	var splitter splitterJSON
-	if w.subset != "" || hops > maxHops || !c.entry(policy.KindSplitter, w.target, &splitter) || len(splitter.Splits) == 0 {
+	splitter := entryOf[splitterJSON](c, policy.KindSplitter, w.target)
+	if w.subset != "" || hops > maxHops || splitter == nil || len(splitter.Splits) == 0 {
 		c.resolve(w, hops)
 		return
 	}
 	for _, s := range splitter.Splits {
+		if c.full(1) {
+			return
+		}
 		next := w.to(&s.destinationJSON).by(policy.KindSplitter, w.target)
-		next.share = w.share * s.Weight / 100
+		next.share = w.share * max(0, min(s.Weight, 100)) / 100
 		if same := next.target == w.target; same || next.subset != "" {
 			c.resolve(next, hops+1)
 			continue
@@ -147,8 +191,11 @@ func (c *chain) split(w way, hops int) {
 // resolve follows service-resolvers: redirects to their end, then the subset and the failover there.
 func (c *chain) resolve(w way, hops int) {
 	for ; hops <= maxHops && w.peer == ""; hops++ {
-		var resolver resolverJSON
-		if !c.entry(policy.KindResolver, w.target, &resolver) {
+		if c.full(1) {
+			return
+		}
+		resolver := entryOf[resolverJSON](c, policy.KindResolver, w.target)
+		if resolver == nil {
 			break
 		}
 		if resolver.Redirect != nil {
@@ -161,13 +208,18 @@ func (c *chain) resolve(w way, hops int) {
 		w.subset = cmp.Or(w.subset, resolver.DefaultSubset)
 		for _, subset := range []string{w.subset, "*"} {
 			if f, ok := resolver.Failover[subset]; ok && (subset != "") {
+				if c.full(len(f.Datacenters) + len(f.Targets)) {
+					return
+				}
 				w = w.fallback(f.destinationJSON, f.Datacenters, f.Targets).by(policy.KindResolver, w.target)
 				break
 			}
 		}
 		break
 	}
-	c.ways = append(c.ways, w)
+	if !c.full(0) {
+		c.ways = append(c.ways, w)
+	}
 }
 
 // to is the way on to what an entry says; what it does not say stays.
@@ -231,8 +283,8 @@ func (w *walk) follow() {
 		if w.dst.external || s.Services.Body == nil || w.service(w.dst.Datacenter, w.dst.Service, "") != nil {
 			return
 		}
-		ways := waysOf(s.Entries.Body.GetEntries(), w.dst.Namespace, w.dst.Service, w.consulName(w.dst.Datacenter))
-		if len(ways) != 1 || ways[0].service == w.dst.Service || len(ways[0].entries) == 0 {
+		ways, all := waysOf(s.Entries.Body.GetEntries(), w.dst.Namespace, w.dst.Service, w.consulName(w.dst.Datacenter))
+		if !all || len(ways) != 1 || ways[0].service == w.dst.Service || len(ways[0].entries) == 0 {
 			return
 		}
 		to, ok := w.placeOf(w.dst.Datacenter, ways[0].target)
@@ -253,29 +305,43 @@ func (w *walk) consulName(datacenter string) string {
 
 // placeOf is a target as a place of the fleet, seen from a datacenter; false: nobody knows it.
 func (w *walk) placeOf(seenFrom string, t target) (place, bool) {
-	out := place{Endpoint: Endpoint{Namespace: t.namespace, Service: t.service}}
+	around := w.around(seenFrom)
+	out, ok := around.datacenters[t.datacenter]
 	if t.peer != "" {
-		for p := range resource.AllTouching[*isthmusv1.Peering](w, resource.KindPeering, seenFrom) {
-			spec := p.GetSpec()
-			other, external := spec.GetDialer(), spec.GetExternalDialer()
-			name := spec.GetAcceptorPeerName()
-			if spec.GetDialer() == seenFrom {
-				other, external, name = spec.GetAcceptor(), spec.GetExternalAcceptor(), spec.GetDialerPeerName()
-			}
-			if name == t.peer {
-				out.Datacenter, out.external = other+external, external != ""
-				return out, true
-			}
+		out, ok = around.peers[t.peer]
+	}
+	out.Namespace, out.Service = t.namespace, t.service
+	return out, ok
+}
+
+// vicinity are the places that one datacenter's Consul has names for.
+type vicinity struct{ peers, datacenters map[string]place }
+
+// around is put together once: there may be a thousand peers, and as many targets that ask for one.
+func (w *walk) around(seenFrom string) vicinity {
+	if known, ok := w.vicinities[seenFrom]; ok {
+		return known
+	}
+	out := vicinity{peers: map[string]place{}, datacenters: map[string]place{}}
+	add := func(to map[string]place, name, datacenter string, external bool) {
+		if _, taken := to[name]; !taken {
+			to[name] = place{Endpoint: Endpoint{Datacenter: datacenter}, external: external}
 		}
-		return out, false
+	}
+	for p := range resource.AllTouching[*isthmusv1.Peering](w, resource.KindPeering, seenFrom) {
+		spec := p.GetSpec()
+		other, external := spec.GetDialer(), spec.GetExternalDialer()
+		name := spec.GetAcceptorPeerName()
+		if spec.GetDialer() == seenFrom {
+			other, external, name = spec.GetAcceptor(), spec.GetExternalAcceptor(), spec.GetDialerPeerName()
+		}
+		add(out.peers, name, other+external, external != "")
 	}
 	for _, name := range w.realm(seenFrom) {
-		if w.consulName(name) == t.datacenter {
-			out.Datacenter = name
-			return out, true
-		}
+		add(out.datacenters, w.consulName(name), name, false)
 	}
-	return out, false
+	w.vicinities[seenFrom] = out
+	return out
 }
 
 // realm are the datacenters that share their config entries with one, itself first.

@@ -64,12 +64,14 @@ type walk struct {
 	link    link
 	seen    map[string]Seen
 	wanted  map[string]*isthmusv1.ConfigEntries
+	// vicinities by datacenter.
+	vicinities map[string]vicinity
 }
 
 // Explain walks the way of a call, source and destination being as Parse reads them. Invalid: they are not, or their datacenter is neither
 // declared nor an external peer; the message lists those that are.
 func Explain(r resource.Reader, e Evidence, source, destination string, now time.Time) (*isthmusv1.Explanation, error) {
-	w := &walk{Reader: r, Evidence: e, now: now, seen: map[string]Seen{}, wanted: map[string]*isthmusv1.ConfigEntries{}}
+	w := &walk{Reader: r, Evidence: e, now: now, seen: map[string]Seen{}, wanted: map[string]*isthmusv1.ConfigEntries{}, vicinities: map[string]vicinity{}}
 	var err error
 	if w.src, err = find(r, "source", source); err != nil {
 		return nil, err

@@ -142,7 +142,7 @@ func (w *walk) unexported() finding {
 		return f.fixed("isthmus describe service-export %s says what stands against it", name)
 	}
 	if m, ok := resource.MembershipOf(w, at); ok && m.Role == resource.RoleSecondary && resource.Federated(m.Member) {
-		return f.fixed("Consul lets a secondary of a federation export nothing: let %s run in the primary, %s, or in a datacenter of its own", w.dst.Service, m.Federation.GetSpec().GetPrimary())
+		return f.fixed("Consul lets a secondary of a federation export nothing: let %s run in the primary, %s, or in a datacenter of its own", resource.ShellWord(w.dst.Service), m.Federation.GetSpec().GetPrimary())
 	}
 	return f.fixed("%s", w.exportManifest())
 }
@@ -161,7 +161,7 @@ func (w *walk) importedAs(f finding) finding {
 	if found == nil {
 		missing := fails(here, "%s is exported, but %s has not imported it from its peer %s", w.dst.Service, here, w.link.peerOfDestination).with(f.evidence...)
 		if w.link.name == "" {
-			return missing.fixed("see in %s whether the peering hangs: consul peering read -name %s", here, w.link.peerOfDestination)
+			return missing.fixed("see in %s whether the peering hangs: consul peering read -name %s", here, resource.ShellWord(w.link.peerOfDestination))
 		}
 		return missing.fixed("the stream of the peering hangs, or has only just come: isthmus describe peering %s", w.link.name)
 	}

@@ -9,7 +9,8 @@ import (
 // TargetsOf are the ways of a service's calls in Consul's words for its own discovery chain: TARGET > FAILOVER > FAILOVER, sorted.
 func TargetsOf(entries []*isthmusv1.ReportedEntry, service, datacenter string) []string {
 	var out []string
-	for _, w := range waysOf(entries, defaultNamespace, service, datacenter) {
+	ways, _ := waysOf(entries, defaultNamespace, service, datacenter)
+	for _, w := range ways {
 		text := w.id()
 		for _, t := range w.failover {
 			text += " > " + t.id()

@@ -10,8 +10,21 @@ import (
 	"isthmus/resource"
 )
 
-// applied is the command that applies a manifest of one line.
-func applied(manifest string) string { return "isthmus apply -f - <<< '" + manifest + "'" }
+// applied is the command that applies a manifest of one line. Within single quotes of a shell, nothing but the single quote is special.
+func applied(manifest string) string {
+	return "isthmus apply -f - <<< '" + strings.ReplaceAll(manifest, "'", `'\''`) + "'"
+}
+
+// unnameable is why no manifest can be about an end: its name is none that isthmus writes policies about. It comes from whoever registers
+// services, or writes config entries that lead on to it. Empty: one can.
+func unnameable(ends ...place) string {
+	for _, at := range ends {
+		if !resource.ValidService(at.Service) || !resource.ValidService(at.Namespace) {
+			return "isthmus has no command for it: policies cannot say such a name"
+		}
+	}
+	return ""
+}
 
 // plainName is what YAML takes for a text as it stands.
 var plainName = regexp.MustCompile(`^[a-z][a-z0-9]*([-_.][a-z0-9]+)+$|^[a-z]{3}[a-z0-9]*$`)
@@ -74,7 +87,7 @@ func (w *walk) unconnected() finding {
 	switch {
 	case inB && mb.Role == resource.RoleSecondary && inA:
 		return f.fixed("a secondary of a federation exports nothing to peers: let %s run in its primary %s, or in a datacenter of its own, and peer with that",
-			w.dst.Service, mb.Federation.GetSpec().GetPrimary())
+			resource.ShellWord(w.dst.Service), mb.Federation.GetSpec().GetPrimary())
 	case inB && mb.Role == resource.RoleSecondary:
 		return f.fixed("add %s to spec.secondaries of Federation %s (isthmus federation plan %s says what %s would lose): a secondary such as %s exports nothing to peers",
 			a, mb.Federation.GetName(), mb.Federation.GetName(), a, b)
@@ -94,6 +107,9 @@ func (w *walk) unconnected() finding {
 
 // exportManifest is the command that exports the destination to the source's datacenter.
 func (w *walk) exportManifest() string {
+	if why := unnameable(w.dst); why != "" {
+		return why
+	}
 	consumers := "datacenters: [" + yamlText(w.src.Datacenter) + "]"
 	if w.src.external || w.link.name == "" {
 		consumers = "peers: [" + yamlText(w.link.peerOfSource) + "]"
@@ -105,6 +121,9 @@ func (w *walk) exportManifest() string {
 // intentionManifest is the command that lets the source call the destination. In a federation it counts for all of it, since Consul does not
 // look at the datacenter of a source there.
 func (w *walk) intentionManifest() string {
+	if why := unnameable(w.src, w.dst); why != "" {
+		return why
+	}
 	from, scope := "", ""
 	switch {
 	case w.link.kind == linkPeering && (w.src.external || w.link.name == ""):

@@ -133,7 +133,7 @@ func (w *walk) needsEnvoy() *finding {
 	}
 	f := fails(at, "NeedsEnvoy: %s speaks %s, which Consul's gateways look into on the way between peers, and %d of the %d mesh gateways of %s are isthmus gateways, which pass bytes only",
 		w.dst.Service, protocol, own, own+envoys, at).
-		fixed("run consul connect envoy -gateway=mesh in %s instead of isthmus gateway, or let the protocol of %s be tcp", at, w.dst.Service).
+		fixed("run consul connect envoy -gateway=mesh in %s instead of isthmus gateway, or let the protocol of %s be tcp", at, resource.ShellWord(w.dst.Service)).
 		with(w.seenAt(at, since, "protocol %s", protocol))
 	return &f
 }
@@ -196,7 +196,7 @@ func (w *walk) arrives(mode string) finding {
 		case *ok:
 			reached = append(reached, g.GetWanAddress())
 		default:
-			refused = append(refused, g.GetWanAddress())
+			refused = append(refused, resource.ShellWord(g.GetWanAddress()))
 		}
 	}
 	first := fmt.Sprintf("the sidecar of %s", w.src.Service)

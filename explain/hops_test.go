@@ -62,7 +62,7 @@ func TestHopsOfAPeering(t *testing.T) {
 		{"rights hide services", func(w *world) {
 			w.service("dc1", "web").Name = "other"
 			w.seen["dc1"].Rights.Body.Missing = []*isthmusv1.MissingRight{{Rule: `service_prefix "" { policy = "read" }`}}
-		}, "unknown", "Source", "unknown", []string{"may not see all"}, []string{"service_prefix"}},
+		}, "unknown", "Source", "unknown", []string{"may not see all", "service_prefix"}, []string{"isthmus agent policy"}},
 		{"the caller's own health does not matter", func(w *world) { w.service("dc1", "web").Healthy = 0 }, "allowed", "Source", "pass", []string{"0 healthy"}, nil},
 		{"no sidecar", func(w *world) { w.service("dc9", "api").Mesh = false }, "broken", "Destination", "fail", []string{"not in the mesh"}, []string{"sidecar_service"}},
 		{"nothing is healthy", func(w *world) { w.service("dc9", "api").Healthy = 0 }, "broken", "Destination", "fail", []string{"no instance of api in dc9 is healthy"}, []string{"checks"}},

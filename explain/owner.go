@@ -72,5 +72,5 @@ func managed(e *isthmusv1.ReportedEntry) bool {
 // handOf is what to do with an entry by hand.
 func handOf(datacenter, entry string) string {
 	kind, name, _ := strings.Cut(entry, "/")
-	return "in " + datacenter + ": consul config read -kind " + kind + " -name " + cmp.Or(name, "default") + ", and consul config write"
+	return "in " + datacenter + ": consul config read -kind " + resource.ShellWord(kind) + " -name " + resource.ShellWord(cmp.Or(name, "default")) + ", and consul config write"
 }

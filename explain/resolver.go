@@ -2,9 +2,11 @@ package explain
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 // resolver: where calls of the service go that ask for it in the destination's datacenter. Within a federation the entries of all decide
@@ -23,13 +25,22 @@ func (w *walk) resolver() finding {
 		if problem != nil {
 			return *problem
 		}
-		ways := waysOf(entries, w.dst.Namespace, w.dst.Service, w.consulName(w.dst.Datacenter))
+		ways, all := waysOf(entries, w.dst.Namespace, w.dst.Service, w.consulName(w.dst.Datacenter))
+		if !all {
+			return endless(decides, w.dst)
+		}
 		f = w.judgeWays(decides, ways).with(w.seenAt(decides, since, "%s", w.waysText(decides, ways)))
 	}
 	if w.link.kind == linkSame || w.src.external {
 		return f
 	}
 	return w.byName(f)
+}
+
+// endless is that a service's routers, splitters and resolvers lead on in more ways than are followed.
+func endless(at string, service place) finding {
+	return unknown(at, "the config entries of %s lead calls of %s on in more than %d ways, or through more than %d entries: they are not followed to the end", at, service.Service, maxWays, maxVisits).
+		fixed("ask Consul itself: in %s, GET %s", at, resource.ShellWord("/v1/discovery-chain/"+url.PathEscape(service.Service)))
 }
 
 // judgeWays says whether calls that ask for the destination get there.
@@ -45,7 +56,7 @@ func (w *walk) judgeWays(decides string, ways []way) finding {
 		}
 	}
 	switch {
-	case hit == 0:
+	case hit == 0 && len(elsewhere.entries) > 0:
 		entry := elsewhere.entries[len(elsewhere.entries)-1]
 		owner := w.ownerOf(decides, entry)
 		return fails(decides, "calls that ask for %s go to %s instead: %s (%s)", w.dst, elsewhere.target, entry, owner).fixed("%s", fixOfEntry(decides, entry, owner))
@@ -70,7 +81,10 @@ func (w *walk) byName(f finding) finding {
 	if problem != nil {
 		return problem.with(f.evidence...)
 	}
-	ways := waysOf(entries, w.dst.Namespace, w.dst.Service, w.consulName(here))
+	ways, all := waysOf(entries, w.dst.Namespace, w.dst.Service, w.consulName(here))
+	if !all {
+		return endless(here, w.dst).with(f.evidence...)
+	}
 	for _, one := range ways {
 		if w.leadsFrom(here, one.target) {
 			return f.with(w.seenAt(here, since, "by its name alone, %s", w.waysText(here, ways)))
@@ -98,10 +112,13 @@ func (w *walk) leadsFrom(here string, t target) bool {
 	return w.leads(here, t)
 }
 
+// maxShown is how many ways, and how many targets of a failover, are put into words.
+const maxShown = 20
+
 // waysText tells where calls go, by which entries, and whose they are.
 func (w *walk) waysText(at string, ways []way) string {
 	var parts []string
-	for _, one := range ways {
+	for _, one := range ways[:min(len(ways), maxShown)] {
 		text := "calls go to " + one.target.String()
 		if one.when != "" {
 			text = strings.Replace(text, "calls", one.when, 1)
@@ -109,7 +126,7 @@ func (w *walk) waysText(at string, ways []way) string {
 		if one.share < 100 {
 			text = fmt.Sprintf("%.4g%% of %s", one.share, text)
 		}
-		for n, t := range one.failover {
+		for n, t := range one.failover[:min(len(one.failover), maxShown)] {
 			word := ", then to "
 			if n == 0 {
 				word = ", when nothing is healthy there to "
@@ -124,6 +141,9 @@ func (w *walk) waysText(at string, ways []way) string {
 			text += " (" + strings.Join(by, "; ") + ")"
 		}
 		parts = append(parts, text)
+	}
+	if more := len(ways) - maxShown; more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more ways", more))
 	}
 	return strings.Join(parts, "; ")
 }

@@ -2,10 +2,12 @@ package explain
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 // source: who calls has to be there, and in the mesh; its own health does not keep it from calling.
@@ -36,7 +38,7 @@ func (w *walk) destination() finding {
 	at := w.dst.Datacenter
 	if found.GetHealthy() == 0 {
 		return fails(at, "no instance of %s in %s is healthy: Consul sends no calls to it", w.dst.Service, at).
-			fixed("see why its checks fail: in %s, GET /v1/health/checks/%s", at, w.dst.Service).with(via...).with(w.instances(w.dst, found))
+			fixed("see why its checks fail: in %s, GET %s", at, resource.ShellWord("/v1/health/checks/"+url.PathEscape(w.dst.Service))).with(via...).with(w.instances(w.dst, found))
 	}
 	return passes(at, "%s is registered in %s, healthy, and in the mesh", w.dst.Service, at).with(via...).with(w.instances(w.dst, found))
 }
@@ -75,7 +77,7 @@ func (w *walk) registered(at place) (*isthmusv1.CatalogService, *finding) {
 		return nil, &f
 	case !found.GetMesh():
 		f := fails(at.Datacenter, "%s is registered in %s, but not in the mesh: it has no sidecar proxy, and is not Connect-native", at.Service, at.Datacenter).
-			fixed("in %s, register it with connect { sidecar_service {} }, and run its proxy: consul connect envoy -sidecar-for %s", at.Datacenter, at.Service).
+			fixed("in %s, register it with connect { sidecar_service {} }, and run its proxy: consul connect envoy -sidecar-for %s", at.Datacenter, resource.ShellWord(at.Service)).
 			with(w.instances(at, found))
 		return nil, &f
 	}
@@ -90,7 +92,7 @@ func (w *walk) namespace(at place) *finding {
 	f := unknown(at.Datacenter, "isthmus's agents see the services of the namespace default only, not of %s", at.Namespace)
 	if version := w.of(at.Datacenter).Inventory.Body.GetConsulVersion(); version != "" && !strings.Contains(version, "+ent") {
 		f = fails(at.Datacenter, "%s runs Consul's Community Edition (%s), which has no namespace %s", at.Datacenter, version, at.Namespace).
-			fixed("leave the namespace out: isthmus explain names the service as %s@%s", at.Service, at.Datacenter)
+			fixed("leave the namespace out: isthmus explain names the service as %s", resource.ShellWord(at.Service+"@"+at.Datacenter))
 	}
 	return &f
 }
@@ -112,7 +114,7 @@ func (w *walk) unregistered(at place) finding {
 	for _, m := range s.Rights.Body.GetMissing() {
 		if strings.HasPrefix(m.GetRule(), "service") || strings.HasPrefix(m.GetRule(), "node") {
 			return unknown(at.Datacenter, "%s is not among the services that the agent of %s sees, but its Consul token may not see all of them", at.Service, at.Datacenter).
-				fixed("give the agent's token the rule %s (isthmus agent policy shows all)", m.GetRule())
+				fixed("give the agent's token the rules that isthmus agent policy prints, and no others").with("its agent says that it lacks " + m.GetRule())
 		}
 	}
 	var names, peers []string
@@ -124,7 +126,7 @@ func (w *walk) unregistered(at place) finding {
 		}
 	}
 	f := fails(at.Datacenter, "%s is not registered in %s%s", at.Service, at.Datacenter, near(at.Service, names)).
-		fixed("register %s in %s, or name a service that is there: isthmus services --datacenter %s", at.Service, at.Datacenter, at.Datacenter)
+		fixed("register %s in %s, or name a service that is there: isthmus services --datacenter %s", resource.ShellWord(at.Service), at.Datacenter, at.Datacenter)
 	if len(peers) > 0 {
 		slices.Sort(peers)
 		f = f.with(fmt.Sprintf("%s has one of that name imported from its peer %s", at.Datacenter, some(peers)))

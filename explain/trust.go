@@ -48,7 +48,8 @@ func (w *walk) serverName(domain string) string {
 		return fmt.Sprintf("%s.%s.%s.%s.external.%s", w.dst.Service, w.dst.Namespace, w.partition(w.dst.Datacenter), w.link.peerOfSource, domain)
 	}
 	name := fmt.Sprintf("%s.%s.", w.dst.Service, w.dst.Namespace)
-	for _, one := range waysOf(w.of(w.src.Datacenter).Entries.Body.GetEntries(), w.dst.Namespace, w.dst.Service, w.consulName(w.dst.Datacenter)) {
+	ways, _ := waysOf(w.of(w.src.Datacenter).Entries.Body.GetEntries(), w.dst.Namespace, w.dst.Service, w.consulName(w.dst.Datacenter))
+	for _, one := range ways {
 		if one.subset != "" && w.leads(w.dst.Datacenter, one.target) {
 			name = one.subset + "." + name
 			break

@@ -47,3 +47,15 @@ func TestNearest(t *testing.T) {
 		}
 	}
 }
+
+func TestShellWord(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"api": "api", "mesh-gateway": "mesh-gateway", "192.0.2.1:8443": "192.0.2.1:8443", "": "''", "-rf": "'-rf'", "*": "'*'", "a b": "'a b'",
+		"a\nb": "'a b'", "$(x)": "'$(x)'", "x'; y": `'x'\''; y'`,
+	} {
+		if got := resource.ShellWord(text); got != want {
+			t.Errorf("%q is %s in a shell, want %s", text, got, want)
+		}
+	}
+}

@@ -227,6 +227,11 @@ func TestRoutes(t *testing.T) {
 	if got := federation.Routes(w, "dc8").GetRoutes(); len(got) != 0 {
 		t.Errorf("dc8: %v", got)
 	}
+	// Calls of services go through gateways whatever the control traffic of a peering does.
+	probes := []*isthmusv1.GatewayProbe{{Datacenter: "dc2", Address: "dc2.example:8443"}}
+	if diff := cmp.Diff(probes, w.probed("dc8").GetGateways(), protocmp.Transform()); diff != "" {
+		t.Errorf("dc8 tries (-want +got):\n%s", diff)
+	}
 }
 
 func (w *world) probed(dc string) *isthmusv1.Probes {

@@ -20,11 +20,13 @@ func probesOf(r resource.Reader, datacenter string, m resource.Membership) *isth
 	if m.Federation != nil && !m.Leaving {
 		wanOf(r, m.Federation).probes(out, datacenter)
 	}
-	for _, p := range throughGateways(r, datacenter) {
+	for _, p := range peersOf(r, datacenter) {
 		for _, address := range addressesOf(r, p.datacenter) {
-			out.Gateways = append(out.Gateways, &isthmusv1.GatewayProbe{
-				Datacenter: p.datacenter, Address: address, ServerName: p.serverName, Alpn: alpnPeering,
-			})
+			probe := &isthmusv1.GatewayProbe{Datacenter: p.datacenter, Address: address, ServerName: p.serverName}
+			if p.serverName != "" {
+				probe.Alpn = alpnPeering
+			}
+			out.Gateways = append(out.Gateways, probe)
 		}
 	}
 	if len(out.GetGateways())+len(out.GetReads())+len(out.GetUrls()) == 0 {

@@ -65,15 +65,21 @@ func (w wan) routes(datacenter string) []*isthmusv1.GatewayRoute {
 // gatewayPeer is a datacenter that is peered through mesh gateways.
 type gatewayPeer struct {
 	datacenter string
-	// serverName is what its servers are asked for.
+	// serverName is what its servers are asked for; empty: they are not reached through gateways.
 	serverName string
 }
 
 // throughGateways are the peers of a datacenter whose peerings go through gateways and whose trust domain is known, by name.
 func throughGateways(r resource.Reader, datacenter string) []gatewayPeer {
+	return slices.DeleteFunc(peersOf(r, datacenter), func(p gatewayPeer) bool { return p.serverName == "" })
+}
+
+// peersOf are the peers of a datacenter, by name. Calls of services go through gateways to all of them; those whose control traffic does, too,
+// have a serverName, once their trust domain is known.
+func peersOf(r resource.Reader, datacenter string) []gatewayPeer {
 	var out []gatewayPeer
 	for p := range resource.AllTouching[*isthmusv1.Peering](r, resource.KindPeering, datacenter) {
-		if !p.GetSpec().GetThroughGateways() || p.GetDeleteTime() != nil {
+		if p.GetDeleteTime() != nil {
 			continue
 		}
 		name := p.GetSpec().GetDialer()
@@ -81,11 +87,14 @@ func throughGateways(r resource.Reader, datacenter string) []gatewayPeer {
 			name = p.GetSpec().GetAcceptor()
 		}
 		other, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, name)
-		if !ok || other.GetStatus().GetTrustDomain() == "" {
+		if !ok {
 			continue
 		}
-		server := "server." + consulName(r, name) + ".peering." + other.GetStatus().GetTrustDomain()
-		out = append(out, gatewayPeer{datacenter: name, serverName: server})
+		peer := gatewayPeer{datacenter: name}
+		if p.GetSpec().GetThroughGateways() && other.GetStatus().GetTrustDomain() != "" {
+			peer.serverName = "server." + consulName(r, name) + ".peering." + other.GetStatus().GetTrustDomain()
+		}
+		out = append(out, peer)
 	}
 	slices.SortFunc(out, func(a, b gatewayPeer) int { return cmp.Compare(a.datacenter, b.datacenter) })
 	return out

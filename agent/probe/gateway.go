@@ -48,7 +48,7 @@ func failed(reason, format string, args ...any) Result {
 }
 
 // Gateway tries to reach a server through address (host:port), which is a gateway that routes by SNI, or the server itself. The
-// certificate that comes must have serverName.
+// certificate that comes must have serverName. Without a serverName, being connected is enough.
 func Gateway(ctx context.Context, address, serverName, alpn string) Result {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -61,6 +61,9 @@ func Gateway(ctx context.Context, address, serverName, alpn string) Result {
 		return dialFailure(address, err)
 	}
 	defer conn.Close()
+	if serverName == "" {
+		return Result{OK: true, Latency: time.Since(start)}
+	}
 	var took time.Duration
 	seen, err := shake(ctx, conn, serverName, alpn, func() { took = time.Since(start) })
 	switch {

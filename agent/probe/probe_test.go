@@ -119,6 +119,18 @@ func TestGatewayIsReached(t *testing.T) {
 	}
 }
 
+// A gateway that carries nothing but calls of services has no certificate for whoever has none of the mesh.
+func TestAddressIsReached(t *testing.T) {
+	t.Parallel()
+	address := listen(t, func(c net.Conn) { _ = c.Close() })
+	if r := probe.Gateway(t.Context(), address, "", ""); !r.OK || r.Latency <= 0 {
+		t.Errorf("got %+v", r)
+	}
+	if r := probe.Gateway(t.Context(), "127.0.0.1:1", "", ""); r.OK || r.Reason != probe.ReasonRefused {
+		t.Errorf("nobody listens: got %+v", r)
+	}
+}
+
 func TestGatewayIsNotReached(t *testing.T) {
 	t.Parallel()
 	unheard, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -1897,7 +1897,8 @@ type GatewayProbe struct {
 	Datacenter string                 `protobuf:"bytes,1,opt,name=datacenter,proto3" json:"datacenter,omitempty"`
 	// host:port
 	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
-	// SNI, and the name that the server's certificate must have.
+	// SNI, and the name that the server's certificate must have. Empty: only whether the address can be connected to; whoever has no certificate
+	// of the mesh learns no more of a gateway that carries nothing but calls of services.
 	ServerName    string `protobuf:"bytes,3,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
 	Alpn          string `protobuf:"bytes,4,opt,name=alpn,proto3" json:"alpn,omitempty"`
 	unknownFields protoimpl.UnknownFields

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -153,7 +154,8 @@ func TestArgumentsInManifestsAreFlags(t *testing.T) {
 		}
 		for _, match := range argument.FindAllStringSubmatch(string(text), -1) {
 			found++
-			if !strings.Contains(string(reference), "`"+match[1]+" ") && !strings.Contains(string(reference), "`"+match[1]+"`") {
+			// The reference has a flag alone, with the type of its value, or with one that may be left out.
+			if !slices.ContainsFunc([]string{"`", " ", "[="}, func(end string) bool { return strings.Contains(string(reference), "`"+match[1]+end) }) {
 				t.Errorf("%s has the argument %s, which is no flag", filepath.Base(file), match[1])
 			}
 		}

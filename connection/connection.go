@@ -65,8 +65,13 @@ type Evidence struct {
 // Seen is what is seen of one datacenter. Reports of who is silent are the last that they sent; nil: none yet.
 type Seen struct {
 	// Online: an agent of it is heard of, last at HeardTime (zero: never).
-	Online     bool
-	HeardTime  time.Time
+	Online    bool
+	HeardTime time.Time
+	// Blind is why that agent does not see its Consul, as one CamelCase word, and BlindMessage a sentence, both as it reports, since
+	// BlindTime; empty: it does. The reports are older then.
+	Blind, BlindMessage string
+	BlindTime           time.Time
+
 	Inventory  *isthmusv1.InventoryReport
 	Federation *isthmusv1.FederationReport
 	// Services, which are as they are since ServicesTime.
@@ -176,11 +181,13 @@ func word(known, good bool) string {
 	return resource.CheckFail
 }
 
-// agent tells whether an end is heard of.
-func (f *facts) agent(datacenter string, online bool, heard time.Time) {
+// agent tells whether an end is heard of, and sees its Consul: blind is why not, since then.
+func (f *facts) agent(datacenter string, online bool, heard time.Time, blind string, since time.Time) {
 	switch {
 	case heard.IsZero():
 		f.add(EvidenceAgent, datacenter, resource.CheckUnknown, nil, "no agent of %s has reported yet", datacenter)
+	case online && blind != "":
+		f.add(EvidenceAgent, datacenter, resource.CheckFail, timestamppb.New(since), "the agent of %s does not see its Consul (%s): what follows of it is the last that it saw", datacenter, blind)
 	case online:
 		f.add(EvidenceAgent, datacenter, resource.CheckPass, nil, "the agent of %s is heard of", datacenter)
 	default:

@@ -275,6 +275,16 @@ func TestPairsOfAFederation(t *testing.T) {
 		{"nobody has read yet", func(s *scene) { s.seenA.Federation = nil }, "unknown", "NotReadYet", "", "unknown Read dc1: dc1 has not read dc2 yet"},
 		{"an agent is silent", func(s *scene) { s.seenB.Online, s.seenB.HeardTime = false, now.Add(-time.Hour) }, "unknown", "AgentSilent", "", "fail Agent dc2"},
 		{
+			"an agent does not see its Consul", func(s *scene) {
+				s.seenB.Blind, s.seenB.BlindMessage, s.seenB.BlindTime = "AclTokenUnknown", "ACL not found", now.Add(-time.Minute)
+			}, "unknown", "ConsulUnseen", "", "fail Agent dc2: the agent of dc2 does not see its Consul (AclTokenUnknown)",
+		},
+		{
+			"an agent does not see its Consul for a moment", func(s *scene) {
+				s.seenB.Blind, s.seenB.BlindMessage, s.seenB.BlindTime = "NoLeader", "No cluster leader", now.Add(-time.Second)
+			}, "healthy", "BothRead", "", "fail Agent dc2",
+		},
+		{
 			"ACLs do not come any more", func(s *scene) {
 				s.seenA.Inventory.AclReplication = &isthmusv1.AclReplication{Enabled: true, Error: "ACL not found", LastSuccessTime: ago(time.Minute)}
 			}, "stale", "ACLReplicationFailing", "a-to-b", "fail ACLReplication dc1: dc1 does not get the primary's ACLs: ACL not found",

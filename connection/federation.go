@@ -94,8 +94,27 @@ func (p *pair) judge() *isthmusv1.Connection {
 			return out
 		}
 	}
+	if p.unseen(out, set) {
+		return out
+	}
 	p.byReads(out, set)
 	return out
+}
+
+// unseen is the verdict on a pair of which an agent is heard of, and does not see its Consul.
+func (p *pair) unseen(out *isthmusv1.Connection, set func(verdict, reason string, since *timestamppb.Timestamp, message string)) bool {
+	for _, s := range []struct {
+		name string
+		*known
+	}{{out.GetA(), p.seenA}, {out.GetB(), p.seenB}} {
+		if peering.Unseen(s.Blind, s.BlindTime, p.now) {
+			set(peering.VerdictUnknown, peering.ReasonConsulUnseen, timestamppb.New(s.BlindTime),
+				"the agent of "+s.name+" does not see its Consul ("+s.Blind+": "+s.BlindMessage+"); the last that it saw is shown")
+			out.Fix = "see whether Consul answers there, and knows the agent's token"
+			return true
+		}
+	}
+	return false
 }
 
 // byReads is the verdict on a pair that has joined and whose agents are heard of.
@@ -169,7 +188,7 @@ func (p *pair) gather() facts {
 		seen        *known
 	}{{p.a, p.b, p.seenA}, {p.b, p.a, p.seenB}} {
 		name := one.self.GetDatacenter()
-		p.facts.agent(name, one.seen.Online, one.seen.HeardTime)
+		p.facts.agent(name, one.seen.Online, one.seen.HeardTime, one.seen.Blind, one.seen.BlindTime)
 		read := one.seen.reads[one.other.GetDatacenter()]
 		p.facts.add(EvidenceRead, name, word(read != nil, read.GetOk()), read.GetSince(), "%s", readText(name, one.other.GetDatacenter(), read))
 		p.members(name, one.seen, one.other)

@@ -109,11 +109,7 @@ func (k *link) gather() facts {
 // end is what one end says of itself.
 func (k *link) end(name string, e peering.End, known *isthmusv1.PeeringEnd) {
 	online := !e.HeardTime.IsZero() && k.now.Sub(e.HeardTime) <= resource.Silence
-	if e.Blind != "" && online {
-		k.facts.add(EvidenceAgent, name, resource.CheckFail, timestamppb.New(e.BlindTime), "the agent of %s does not see its Consul (%s): what follows of it is the last that it saw", name, e.Blind)
-	} else {
-		k.facts.agent(name, online, e.HeardTime)
-	}
+	k.facts.agent(name, online, e.HeardTime, e.Blind, e.BlindTime)
 	report := e.Report
 	if report == nil {
 		k.facts.add(EvidenceState, name, resource.CheckUnknown, nil, "the agent of %s has said nothing about this peering", name)

@@ -115,7 +115,10 @@ func (e end) online() bool {
 }
 
 // blind tells whether the end's agent does not see its Consul, for longer than an election or a restart takes.
-func (e end) blind() bool { return e.Blind != "" && e.now.Sub(e.BlindTime) > settle }
+func (e end) blind() bool { return Unseen(e.Blind, e.BlindTime, e.now) }
+
+// Unseen tells whether an agent that says since then why it does not see its Consul has said so for long enough to count.
+func Unseen(blind string, since, now time.Time) bool { return blind != "" && now.Sub(since) > settle }
 
 // flows tells whether an end hears the other one although Consul says FAILING, for longer than a heartbeat from before could count: the
 // handler of a stream that hung ends two minutes after it began, whatever came of it, and marks the one after it as lost (measured on

@@ -14,7 +14,13 @@ func Connection(r resource.Reader, table *observation.Table) connection.Evidence
 		Of: func(datacenter string) connection.Seen {
 			federated := seen(r, table, datacenter)
 			services, _ := table.Get(datacenter, observation.PartServices)
+			federation, _ := table.Get(datacenter, observation.PartFederation)
+			if federation.Agent == "" {
+				federation, _ = table.Get(datacenter, observation.PartInventory)
+			}
+			reason, message, since := blind(table, federation)
 			return connection.Seen{
+				Blind: reason, BlindMessage: message, BlindTime: since,
 				Online: federated.Online, HeardTime: heardOfAny(r, table, datacenter), Inventory: federated.Inventory, Federation: federated.Federation,
 				Services: services.Services, ServicesTime: services.Received,
 			}

@@ -184,7 +184,7 @@ func (j *judge) step(id string) verdict {
 // tells whether what it reports is just what is wanted now, which what comes after it in the agent's desired state does not alter.
 func (j *judge) drained(step string, problem func(Seen) string, same func(resource.Reader, string, Seen) bool) verdict {
 	if len(j.blocked) > 0 {
-		return doing("%s", enumerateBy(j.blocked, "; "))
+		return doing("%s", list(j.blocked))
 	}
 	if names := j.named(step); names != "" {
 		return doing("still named by %s", names)
@@ -206,7 +206,7 @@ func (j *judge) drained(step string, problem func(Seen) string, same func(resour
 	}
 	switch {
 	case len(waits) > 0:
-		return doing("%s", enumerateBy(waits, "; "))
+		return doing("%s", list(waits))
 	case len(asked) == 0:
 		return done("nobody was connected with it")
 	}
@@ -323,7 +323,7 @@ func (j *judge) unpeered() verdict {
 	}
 	switch {
 	case len(waits) > 0:
-		return doing("%s", enumerateBy(waits, "; "))
+		return doing("%s", list(waits))
 	case j.skips(resource.StepPeerings):
 		return verdict{state: resource.StepSkipped}
 	case len(j.peerings) == 0:
@@ -411,7 +411,7 @@ func (j *judge) pool() verdict {
 		}
 	}
 	if len(waits) > 0 {
-		return doing("%s", enumerateBy(waits, "; "))
+		return doing("%s", list(waits))
 	}
 	return done("not seen in the WAN by %s", enumerate(members))
 }

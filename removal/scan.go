@@ -27,7 +27,7 @@ func (j *judge) scan() verdict {
 		left = append(left, j.leftIn(dc, slices.Contains(members, dc))...)
 	}
 	if len(left) > 0 {
-		return doing("%s", enumerateBy(left, "; "))
+		return doing("%s", list(left))
 	}
 	if len(witnesses) == 0 {
 		return done("nobody was connected with it")
@@ -166,12 +166,12 @@ func wanLeft(dc, consul string, s Seen) []string {
 	return []string{fmt.Sprintf("%s: still sees %s in the WAN", dc, enumerate(nodes))}
 }
 
-// enumerateBy is enumerate with another word between.
-func enumerateBy(sentences []string, between string) string {
+// list puts sentences together, but no more than one reads.
+func list(sentences []string) string {
 	const most = 8
-	text := strings.Join(sentences[:min(len(sentences), most)], between)
+	text := strings.Join(sentences[:min(len(sentences), most)], "; ")
 	if more := len(sentences) - most; more > 0 {
-		text += fmt.Sprintf("%sand %d more", between, more)
+		text += fmt.Sprintf("; and %d more", more)
 	}
 	return text
 }

@@ -63,6 +63,57 @@ func choiceOf(o resource.Object) (datacenters []string, selector string) {
 	return nil, ""
 }
 
+// Choosing are the Intentions and TrafficPolicies that choose a datacenter, by name or by selector, as their own or as another side of calls: those
+// whose status may be another when it comes or goes. When its labels change, those are concerned that choose it as it was, and as it is.
+func Choosing(r resource.Reader, dc *isthmusv1.Datacenter) iter.Seq[resource.Object] {
+	return func(yield func(resource.Object) bool) {
+		for _, kind := range []string{resource.KindIntention, resource.KindTrafficPolicy} {
+			for o := range r.List(kind) {
+				chosen := func(c choice) bool { return resource.Chooses(c.datacenters, c.selector)(dc) }
+				if slices.ContainsFunc(choicesOf(o), chosen) && !yield(o) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// choice is how datacenters are chosen: by one of both, or not at all.
+type choice struct {
+	datacenters []string
+	selector    string
+}
+
+// choicesOf are all choices of datacenters in a policy.
+func choicesOf(o resource.Object) []choice {
+	names, selector := choiceOf(o)
+	out := []choice{{names, selector}}
+	named := func(name string) {
+		if name != "" {
+			out = append(out, choice{datacenters: []string{name}})
+		}
+	}
+	switch o := o.(type) {
+	case *isthmusv1.Intention:
+		for _, s := range o.GetSpec().GetSources() {
+			out = append(out, choice{s.GetDatacenters(), s.GetSelector()})
+		}
+	case *isthmusv1.TrafficPolicy:
+		spec := o.GetSpec()
+		for _, f := range spec.GetFailover() {
+			out = append(out, choice{f.GetDatacenters(), f.GetSelector()})
+		}
+		named(spec.GetRedirect().GetDatacenter())
+		for _, s := range spec.GetSplit() {
+			named(s.GetTarget().GetDatacenter())
+		}
+		for _, route := range spec.GetRoutes() {
+			named(route.GetTarget().GetDatacenter())
+		}
+	}
+	return slices.DeleteFunc(out, func(c choice) bool { return len(c.datacenters) == 0 && c.selector == "" })
+}
+
 // Related are the Intentions and TrafficPolicies whose status depends on another policy's spec, or on a ServiceExport's, since they are
 // about the same service: they share config entries, may contradict each other, or need the export. The policy itself is among them.
 func Related(r resource.Reader, o resource.Object) iter.Seq[resource.Object] {

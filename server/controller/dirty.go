@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"isthmus/policy"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/store"
@@ -50,11 +51,18 @@ func (d *dirty) all(v *snapshot.View) {
 	d.everyPolicy(v)
 }
 
-// selectors marks what chooses datacenters, but for policies.
+// selectors marks what chooses datacenters, but for policies: see choosing.
 func (d *dirty) selectors(v *snapshot.View) {
 	mark(d.groups, v, resource.KindPeeringGroup)
 	mark(d.exports, v, resource.KindServiceExport)
 	mark(d.federations, v, resource.KindFederation)
+}
+
+// choosing marks the policies that choose a datacenter, which is given as it was and as it is.
+func (d *dirty) choosing(v *snapshot.View, dc *isthmusv1.Datacenter) {
+	for o := range policy.Choosing(v, dc) {
+		d.policies[keyOf(o)] = true
+	}
 }
 
 // everyPolicy marks all Intentions and TrafficPolicies.

@@ -213,6 +213,7 @@ func (l *leader) changed(batch *snapshot.Batch) {
 				l.dirty.federated[o.GetName()] = true
 				if c.Part != store.PartStatus || o.GetStatus().GetRemoval() != nil {
 					l.dirty.selectors(batch.View)
+					l.dirty.choosing(batch.View, o)
 				}
 			case *isthmusv1.Peering:
 				l.peeringChanged(c, o)

@@ -230,6 +230,31 @@ func TestPoliciesThatAChangeTouches(t *testing.T) {
 	f.ready(resource.KindIntention, "here-too", "Applied")
 }
 
+// A policy that chooses by labels is looked at again when a datacenter's labels change: also when it chooses that no longer.
+func TestPolicyFollowsLabels(t *testing.T) {
+	t.Parallel()
+	labelled := func(name, team string) *isthmusv1.Datacenter {
+		dc := datacenter(name)
+		dc.Labels = map[string]string{"team": team}
+		return dc
+	}
+	own := intention("own", "api", "web")
+	own.Spec.Destination.Selector = "team=a"
+	callers := intention("callers", "api", "mobile", "dc3")
+	callers.Spec.Sources[0].Selector = "team=a"
+	f := newFleet(t, labelled("dc1", "a"), labelled("dc2", "a"), labelled("dc3", "b"), own, callers)
+	in := func(what string, datacenters, problems int) {
+		t.Helper()
+		f.policy(resource.KindIntention, "own", what, func(s *isthmusv1.PolicyStatus) bool { return int(s.GetDatacenters()) == datacenters })
+		f.policy(resource.KindIntention, "callers", what, func(s *isthmusv1.PolicyStatus) bool { return len(s.GetProblems()) == problems })
+	}
+	in("in dc1 and dc2", 2, 2)
+	f.put(labelled("dc2", "b"))
+	in("in dc1", 1, 1)
+	f.put(labelled("dc2", "a"))
+	in("in dc1 and dc2 again", 2, 2)
+}
+
 // What somebody did to isthmus's consumers is told, too.
 func TestDriftOfExportsIsAudited(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"isthmus/federation"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 )
@@ -152,7 +153,7 @@ func (x *exam) facts(ask func(d *isthmusv1.Datacenter, i *isthmusv1.InventoryRep
 
 // tlsEnabled: in a federation it is a rule, elsewhere advice.
 func (x *exam) tlsEnabled() []answer {
-	return append(x.rule("TLSEnabled"), x.facts(func(d *isthmusv1.Datacenter, i *isthmusv1.InventoryReport) []answer {
+	return append(x.rule(federation.CheckTLS), x.facts(func(d *isthmusv1.Datacenter, i *isthmusv1.InventoryReport) []answer {
 		if _, federated := x.memberships[d.GetName()]; federated || i.TlsEnabled == nil {
 			return nil
 		}
@@ -283,7 +284,7 @@ func (x *exam) defaultDeny() []answer {
 
 // aclReplication is a rule of federations, and asked of secondaries whose federation isthmus does not know.
 func (x *exam) aclReplication() []answer {
-	return append(x.rule("ACLReplication"), x.facts(func(d *isthmusv1.Datacenter, i *isthmusv1.InventoryReport) []answer {
+	return append(x.rule(federation.CheckReplication), x.facts(func(d *isthmusv1.Datacenter, i *isthmusv1.InventoryReport) []answer {
 		replication := i.GetAclReplication()
 		if _, federated := x.memberships[d.GetName()]; federated || !replication.GetEnabled() {
 			return nil

@@ -348,14 +348,19 @@ func (w *walk) around(seenFrom string) vicinity {
 func (w *walk) realm(datacenter string) []string {
 	out := []string{datacenter}
 	m, ok := resource.MembershipOf(w, datacenter)
-	if !ok {
+	if !ok || !shares(m) {
 		return out
 	}
 	all := resource.Memberships(w)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if all[name].Federation.GetName() == m.Federation.GetName() && name != datacenter {
+		if all[name].Federation.GetName() == m.Federation.GetName() && name != datacenter && shares(all[name]) {
 			out = append(out, name)
 		}
 	}
 	return out
+}
+
+// shares tells whether a member has its config entries in common with others, or may: who only waits to join has not.
+func shares(m resource.Membership) bool {
+	return m.Role == resource.RolePrimary || resource.Federated(m.Member)
 }

@@ -142,7 +142,7 @@ func (w *walk) intentionManifest() string {
 // inFederation tells that a datacenter shares its config entries with others, or may.
 func (w *walk) inFederation(datacenter string) bool {
 	m, ok := resource.MembershipOf(w, datacenter)
-	return ok && (m.Role == resource.RolePrimary || resource.Federated(m.Member))
+	return ok && shares(m)
 }
 
 func (w *walk) namespaceField(at place) string {

@@ -208,7 +208,7 @@ func (w *walk) arrives(mode string) finding {
 		return passes(at, "%s dials %s, which %s reaches", first, some(reached), here).with(lines...)
 	case len(untried) > 0:
 		return unknown(here, "%s dials %s, and nobody has tried that from %s", first, some(untried), here).with(lines...).
-			fixed("isthmus tries the gateways of members of a federation, and of peers whose Peering has throughGateways: true")
+			fixed("wait a moment: the agent of %s tries the gateways of the members of its federation, and of its peers, when it has heard of them", here)
 	case len(refused) > 0:
 		return fails(here, "%s does not reach the mesh gateways of %s: %s", here, at, some(refused)).with(lines...).
 			fixed("let hosts of %s connect to %s: routing, firewall, load balancer; or correct the WAN address of the gateway", here, some(refused))

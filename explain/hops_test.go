@@ -154,6 +154,12 @@ func TestHopsOfAFederation(t *testing.T) {
 		{"split", func(w *world) {
 			w.put("dc1", "service-splitter/api", map[string]any{"Splits": []any{map[string]any{"Weight": 25}, map[string]any{"Weight": 75, "Service": "other"}}})
 		}, "allowed", "Resolver", "pass", []string{"25% of the calls that ask for api@dc9 go there"}, nil},
+		{"split there in two ways", func(w *world) {
+			w.put("dc1", "service-splitter/api", map[string]any{"Splits": []any{
+				map[string]any{"Weight": 40, "ServiceSubset": "v1"}, map[string]any{"Weight": 40, "ServiceSubset": "v2"}, map[string]any{"Weight": 20, "Service": "other"},
+			}})
+			w.put("dc1", "service-resolver/api", map[string]any{"Redirect": nil, "Subsets": map[string]any{"v1": map[string]any{}, "v2": map[string]any{}}})
+		}, "allowed", "Resolver", "pass", []string{"80% of the calls that ask for api@dc9 go there"}, nil},
 		{"routed", func(w *world) {
 			w.put("dc1", "service-router/api", map[string]any{"Routes": []any{map[string]any{"Match": map[string]any{"HTTP": map[string]any{"PathPrefix": "/x"}}, "Destination": map[string]any{"Service": "other"}}}})
 		}, "allowed", "Resolver", "pass", []string{"some requests that ask for api@dc9 go there"}, nil},

@@ -47,9 +47,11 @@ func endless(at string, service place) finding {
 func (w *walk) judgeWays(decides string, ways []way) finding {
 	hit, elsewhere := 0.0, way{}
 	conditional := false
+	shares := map[string]float64{} // of the calls that match the same
 	for _, one := range ways {
 		if w.leads(w.dst.Datacenter, one.target) {
-			hit = max(hit, one.share)
+			shares[one.when] += one.share
+			hit = max(hit, min(shares[one.when], 100))
 			conditional = conditional || one.when != ""
 		} else {
 			elsewhere = one

@@ -332,15 +332,16 @@ func (m *mender) conclude(jobs []*job, look lastMend) *isthmusv1.PolicyReport {
 	m.last = look
 	for _, j := range jobs {
 		if j.err != nil {
-			m.last.again = m.now().Add(refusedPause)
+			again := m.now().Add(refusedPause)
 			if !mayPass(j.err) && fault.CodeOf(j.err) != fault.Denied && fault.CodeOf(j.err) != fault.Refused {
-				m.last.again = m.now()
+				again = m.now()
 			}
+			m.last.again = soonest(m.last.again, again)
 		} else {
 			m.learn(j)
 		}
-		if j.held.After(m.last.again) && len(j.merge.drifts) > 0 {
-			m.last.again = j.held
+		if len(j.merge.drifts) > 0 {
+			m.last.again = soonest(m.last.again, j.held)
 		}
 		if o := observeEntry(j); o != nil {
 			report.Entries = append(report.Entries, o)
@@ -353,6 +354,14 @@ func (m *mender) conclude(jobs []*job, look lastMend) *isthmusv1.PolicyReport {
 	report.Drifts = slices.Clone(m.drifts)
 	m.last.report = report
 	return report
+}
+
+// soonest is the earlier of two times, of which the zero time is none.
+func soonest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // follow keeps what others wrote in the name of isthmus, for when this agent comes to lead.

@@ -245,3 +245,6 @@ func (m *Mender) Census(ctx context.Context) *isthmusv1.EntriesReport {
 
 // ForeignDigest is of what an entry has without isthmus's part.
 func ForeignDigest(e consul.Entry) string { return foreignDigest(e) }
+
+// Soonest is the earlier of two times, of which the zero time is none.
+func Soonest(a, b time.Time) time.Time { return soonest(a, b) }

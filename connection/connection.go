@@ -50,7 +50,7 @@ const MaxConnections = 10000
 // maxJudged is how many are judged for one answer: a verdict chooses after that.
 const maxJudged = 10 * MaxConnections
 
-// calm is how long two reports have to be as they are before a difference between them counts: each agent looks at its catalog every 15 s
+// calm is how long two reports of catalogs have to be as they are before a difference between them counts: each agent looks at its catalog every 15 s
 // at the latest, and what a peer exports is there a moment later.
 const calm = 45 * time.Second
 

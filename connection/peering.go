@@ -213,7 +213,7 @@ func (k *link) imports(from string, sender peering.End, to string, receiver peer
 	if others {
 		text += " others"
 	}
-	if settled := k.now.Sub(sender.ReportTime) > calm && k.now.Sub(receiver.ReportTime) > calm; !settled {
+	if settled := k.now.Sub(sender.ReportTime) > peering.Calm && k.now.Sub(receiver.ReportTime) > peering.Calm; !settled {
 		k.facts.add(EvidenceImports, "", resource.CheckUnknown, nil, "%s: they may be on their way", text)
 		return
 	}

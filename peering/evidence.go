@@ -28,10 +28,11 @@ const (
 	settle = 15 * time.Second
 	// flowing is how long after a stream was lost a heartbeat of before may still count as fresh.
 	flowing = 25 * time.Second
-	// calm is how long the reports of both ends must have been the same before what one exports and the other does not import counts as
-	// wrong, and not as on its way.
-	calm = 30 * time.Second
 )
+
+// Calm is how long the reports of both ends must have been the same before what one exports and the other does not import counts as wrong, and
+// not as on its way.
+const Calm = 30 * time.Second
 
 // Evidence is what is known of both ends.
 type Evidence struct {
@@ -132,6 +133,11 @@ func (e end) flows() bool {
 func (e end) deaf() bool {
 	heartbeat := e.Report.GetHeartbeat()
 	return !e.external && (e.state() == StateActive || e.state() == StateFailing) && heartbeat != resource.HeartbeatFresh && heartbeat != ""
+}
+
+// well tells whether an end is connected and hears the other one, as far as is seen there.
+func (e end) well() bool {
+	return e.Report.GetErrorReason() == "" && (e.state() == StateActive || e.flows()) && !e.deaf()
 }
 
 // dialled tells what came of dialling the peer's addresses: whether any was tried, and whether one can be reached.

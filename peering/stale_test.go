@@ -71,6 +71,8 @@ func TestDirectionInWhichNothingArrives(t *testing.T) {
 		{"an agent does not see its Consul", active(), active(), []change{blind(minute)}, "unknown", "ConsulUnseen", "", "the agent of dc2 does not see its Consul (ConsulUnreachable: Consul does not answer)"},
 		{"an agent does not see its Consul since a moment ago", active(), active(), []change{blind(time.Second)}, "healthy", "Healthy", "", ""},
 		{"an agent does not see its Consul, and the other end hears nothing", hearing("stale", minute), active(), []change{blind(minute)}, "stale", "HeartbeatMissing", "to-acceptor", ""},
+		{"an agent does not see its Consul, where the connection was lost", active(), heard("FAILING", "stale"), []change{blind(minute)}, "unknown", "ConsulUnseen", "", "the agent of dc2"},
+		{"an agent does not see its Consul, whose end was deleted", heard("TERMINATED", ""), active(), []change{blind(minute)}, "failing", "PeerTerminated", "", "the other end of dc1's was deleted"},
 		{"fewer services come than go", exporting(3, 0, "x "), exporting(0, 2, " y"), []change{reported(minute)}, "stale", "ImportsDiffer", "to-dialer", "dc1 exports 3 services over the stream, and dc2 imports 2"},
 		{"other services come than go", exporting(0, 2, " y"), exporting(2, 0, "x "), []change{reported(minute)}, "stale", "ImportsDiffer", "to-acceptor", "dc2 exports 2 services over the stream, and dc1 imports 2 others"},
 		{"as many services come as go, as far as an older agent says", exporting(2, 0, " "), exporting(0, 2, " y"), []change{reported(minute)}, "healthy", "Healthy", "", ""},

@@ -81,7 +81,7 @@ func (v view) judge() finding {
 	if v.GetDeleteTime() != nil {
 		return finding{VerdictDeleting, ReasonDeleting, "its ends in Consul are being removed"}
 	}
-	for _, rule := range []func() (finding, bool){v.unknown, v.failing, v.connecting, v.partial, v.stale, v.unseen, v.differing} {
+	for _, rule := range []func() (finding, bool){v.unknown, v.unseen, v.failing, v.connecting, v.partial, v.stale, v.differing} {
 		if out, holds := rule(); holds {
 			return out
 		}
@@ -282,21 +282,25 @@ func (e end) silence() string {
 
 func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// unseen: an agent is heard of, and does not see its Consul.
+// unseen: an agent is heard of, and does not see its Consul, whatever it saw last. What is wrong with an end that is seen comes first.
 func (v view) unseen() (finding, bool) {
+	out, holds := finding{}, false
 	for _, e := range v.ends() {
-		if e.blind() {
-			return finding{VerdictUnknown, ReasonConsulUnseen, "the agent of " + e.name + " does not see its Consul (" + e.Blind + ": " +
+		switch {
+		case e.blind():
+			out, holds = finding{VerdictUnknown, ReasonConsulUnseen, "the agent of " + e.name + " does not see its Consul (" + e.Blind + ": " +
 				e.BlindMessage + "); the last that it saw is shown"}, true
+		case !e.well():
+			return finding{}, false
 		}
 	}
-	return finding{}, false
+	return out, holds
 }
 
 // differing: all is fresh, and yet an end does not have what the other one exports to it, long after both began to say so.
 func (v view) differing() (finding, bool) {
 	for _, way := range v.ways() {
-		if way.differs() && v.now.Sub(way.from.ReportTime) > calm && v.now.Sub(way.to.ReportTime) > calm {
+		if way.differs() && v.now.Sub(way.from.ReportTime) > Calm && v.now.Sub(way.to.ReportTime) > Calm {
 			return finding{VerdictStale, ReasonImportsDiffer, fmt.Sprintf("%s exports %d services over the stream, and %s imports %d%s", way.from.name,
 				way.from.Report.GetExportedServices(), way.to.name, way.to.Report.GetImportedServices(), way.others())}, true
 		}

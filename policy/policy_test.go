@@ -229,6 +229,28 @@ func TestExportStatus(t *testing.T) {
 	}
 }
 
+// The last drift of an export's own consumers is remembered when the agent tells of it no more, for as long as the consumer is wanted.
+func TestDriftOfAnExportIsRemembered(t *testing.T) {
+	t.Parallel()
+	e := export("web", "web", []string{"dc1"}, &isthmusv1.ExportConsumers{Peers: []string{"partner"}})
+	f := fleet()
+	f.Put(e)
+	drift := func(drifts ...*isthmusv1.Drift) *isthmusv1.Drift {
+		e.Status = policy.ExportStatus(f, e, func(string) (*isthmusv1.ExportsReport, bool) { return &isthmusv1.ExportsReport{Drifts: drifts}, true }, noon)
+		return e.GetStatus().GetPlacements()[0].GetDrift()
+	}
+	if got := drift(&isthmusv1.Drift{Part: "export/default/web@partner", ModifyIndex: 5}); got.GetModifyIndex() != 5 {
+		t.Errorf("told: %v", got)
+	}
+	if got := drift(); got.GetModifyIndex() != 5 {
+		t.Errorf("told no more: %v", got)
+	}
+	e.Spec.Consumers.Peers = []string{"another"}
+	if got := drift(); got != nil {
+		t.Errorf("once it is another consumer: %v", got)
+	}
+}
+
 // A consumer that no export wants any more is still exported to until the agent says otherwise; one that another export of the
 // service wants is none of this one's business.
 func TestExportStatusSeesWhoIsStillThere(t *testing.T) {

@@ -131,10 +131,14 @@ func (w wish) judge(report *isthmusv1.ExportsReport) (state, message string) {
 
 // drift is the last change that somebody made to a consumer that the export wants: of what the agent tells, or what is remembered of before.
 func (w wish) drift(report *isthmusv1.ExportsReport, before *isthmusv1.Drift) *isthmusv1.Drift {
-	for _, d := range w.drifts(report.GetDrifts()) {
+	known := report.GetDrifts()
+	if before != nil {
+		known = append(slices.Clone(known), before)
+	}
+	for _, d := range w.drifts(known) {
 		return d
 	}
-	return before
+	return nil
 }
 
 // drifts are those of some changes that concern a consumer which the export wants; their order is kept.

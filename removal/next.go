@@ -23,7 +23,7 @@ type Evidence struct {
 
 // Seen is what the agents of one datacenter said last.
 type Seen struct {
-	// Reported: they have told something of their Consul at some time; before, isthmus has written nothing there.
+	// Reported: they have told something of what is in their Consul at some time; before, isthmus has written nothing there.
 	Reported bool
 	// Online: they are heard of.
 	Online bool
@@ -161,9 +161,9 @@ func (j *judge) named(step string) string {
 func (j *judge) step(id string) verdict {
 	switch id {
 	case resource.StepPolicies:
-		return j.drained(id, leftParts, sameEntries)
+		return j.drained(id, j.leftParts, sameEntries)
 	case resource.StepExports:
-		return j.drained(id, func(s Seen) string { return s.Exports.GetError() }, sameExports)
+		return j.drained(id, func(dc string) string { return j.of(dc).Exports.GetError() }, sameExports)
 	case resource.StepPeerings:
 		return j.unpeered()
 	case resource.StepFederation:
@@ -182,7 +182,7 @@ func (j *judge) step(id string) verdict {
 
 // drained: nothing names it, and all who are connected with it, and itself, have applied that. problem is what keeps an agent from it; same
 // tells whether what it reports is just what is wanted now, which what comes after it in the agent's desired state does not alter.
-func (j *judge) drained(step string, problem func(Seen) string, same func(resource.Reader, string, Seen) bool) verdict {
+func (j *judge) drained(step string, problem func(datacenter string) string, same func(resource.Reader, string, Seen) bool) verdict {
 	if len(j.blocked) > 0 {
 		return doing("%s", list(j.blocked))
 	}
@@ -196,7 +196,7 @@ func (j *judge) drained(step string, problem func(Seen) string, same func(resour
 		}
 		if why := j.silent(dc); why != "" {
 			waits = append(waits, why)
-		} else if why := problem(j.of(dc)); why != "" && j.speaks(dc) {
+		} else if why := problem(dc); why != "" && j.speaks(dc) {
 			waits = append(waits, fmt.Sprintf("the agent of %s cannot take it out: %s", dc, why))
 		} else if !same(j.r, dc, j.of(dc)) {
 			if why := j.unapplied(dc); why != "" {
@@ -299,17 +299,43 @@ func (j *judge) silent(datacenter string) string {
 }
 
 // leftParts is what an agent could not take out of config entries; empty: nothing is left.
-func leftParts(s Seen) string {
-	r := s.Policy
+func (j *judge) leftParts(datacenter string) string {
+	r := j.of(datacenter).Policy
 	if r.GetError() != "" {
 		return r.GetError()
 	}
 	for _, e := range r.GetEntries() {
-		if e.GetWantedDigest() == "" {
+		if e.GetWantedDigest() == "" || e.GetState() == resource.PolicyFailed && j.mayName(datacenter, e) {
 			return fmt.Sprintf("%s/%s: %s", e.GetKind(), e.GetName(), e.GetMessage())
 		}
 	}
 	return ""
+}
+
+// mayName tells whether a config entry that could not be written names the datacenter as it stands: it does for all that is known when nobody
+// can say. In its own Consul everything that was not written counts.
+func (j *judge) mayName(in string, e *isthmusv1.ObservedEntry) bool {
+	seen := j.of(in).Entries
+	if in == j.name || seen == nil || seen.GetError() != "" || seen.GetTruncated() {
+		return true
+	}
+	var peers []string
+	for other, name := range peerNames(j.r, j.dc) {
+		if m, ok := resource.MembershipOf(j.r, other); other == in || ok && m.Federation.GetSpec().GetPrimary() == in {
+			peers = append(peers, name)
+		}
+	}
+	for _, there := range seen.GetEntries() {
+		if there.GetKind() != e.GetKind() || !strings.EqualFold(there.GetName(), e.GetName()) || there.GetNamespace() != e.GetNamespace() {
+			continue
+		}
+		if len(placesIn(there, func(at place) bool {
+			return at.field == fieldPeer && slices.Contains(peers, at.value) || at.field != fieldPeer && at.value == j.consul
+		})) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // unpeered: no Peering is left, which says that both ends are gone.

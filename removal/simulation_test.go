@@ -134,7 +134,7 @@ func (s *simulated) act(dc string) {
 			}
 		}
 		for _, e := range i.GetConfigEntries().GetEntries() {
-			here.seen.Policy.Entries = append(here.seen.Policy.Entries, &isthmusv1.ObservedEntry{Kind: e.GetKind(), Name: e.GetName(), WantedDigest: resource.Digest(e)})
+			here.seen.Policy.Entries = append(here.seen.Policy.Entries, &isthmusv1.ObservedEntry{Kind: e.GetKind(), Name: e.GetName(), WantedDigest: resource.Digest(e), State: resource.PolicyApplied})
 			for _, part := range e.GetParts() {
 				denied = denied || part.GetKey() == "source/default/mobile@east"
 				if _, peer, ok := strings.Cut(part.GetKey(), "@"); ok {

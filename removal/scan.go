@@ -40,12 +40,18 @@ func (j *judge) leftIn(dc string, member bool) []string {
 	s := j.of(dc)
 	var out []string
 	add := func(format string, args ...any) { out = append(out, dc+": "+fmt.Sprintf(format, args...)) }
-	for what, problem := range map[string]string{"peerings": s.Peerings.GetError(), "config entries": s.Entries.GetError()} {
-		if problem != "" {
-			add("its %s cannot be looked at: %s", what, problem)
+	for _, part := range []struct {
+		what  string
+		told  bool
+		error string
+	}{{"config entries", s.Entries != nil, s.Entries.GetError()}, {"peerings", s.Peerings != nil, s.Peerings.GetError()}} {
+		switch {
+		case !part.told:
+			add("its agent has not told of its %s yet", part.what)
+		case part.error != "":
+			add("its %s cannot be looked at: %s", part.what, part.error)
 		}
 	}
-	slices.Sort(out)
 	own, named := j.namesFor(dc)
 	for _, p := range s.Peerings.GetPeerings() {
 		if slices.Contains(own, p.GetPeerName()) && !p.GetDeleted() {

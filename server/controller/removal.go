@@ -75,13 +75,15 @@ func (l *leader) seenFor(v *snapshot.View) leave.Evidence {
 	federated := evidence.Federation(v, l.Observations)
 	return leave.Evidence{Of: func(datacenter string) leave.Seen {
 		seen := federated.Of(datacenter)
-		out := leave.Seen{Reported: seen.Inventory != nil, Online: seen.Online, Federation: seen.Federation}
+		out := leave.Seen{Online: seen.Online, Federation: seen.Federation}
 		part := func(name string) observation.Seen {
 			s, _ := l.Observations.Get(datacenter, name)
 			return s
 		}
 		out.Peerings, out.Exports, out.Policy = part(observation.PartPeerings).Peerings, part(observation.PartExports).Exports, part(observation.PartPolicy).Policy
 		out.Entries, out.Services = part(observation.PartEntries).Entries, part(observation.PartServices).Services
+		// Much is written before the inventory is taken, which may fail.
+		out.Reported = seen.Inventory != nil || out.Peerings != nil || out.Policy != nil || out.Exports != nil || out.Entries != nil
 		leading := l.speaker(v, datacenter)
 		out.Problem = leading.GetError()
 		out.Applied = func() bool {

@@ -55,7 +55,7 @@ func Check(r resource.Reader, o resource.Object) []fault.Violation {
 	case *isthmusv1.ServiceExport:
 		return checkTrafficExport(r, o)
 	case *isthmusv1.Federation:
-		return append(checkIntentionFederation(r, o), checkTrafficFederation(r, o)...)
+		return checkFederation(r, o, nil)
 	}
 	return nil
 }

@@ -50,22 +50,6 @@ func checkIntention(r resource.Reader, i *isthmusv1.Intention) []fault.Violation
 	return refused(problems)
 }
 
-// checkIntentionFederation finds the Intentions that a federation would make mean something else.
-func checkIntentionFederation(r resource.Reader, f *isthmusv1.Federation) []fault.Violation {
-	m, ok := wantedRealm(r, f.GetSpec().GetPrimary())
-	if !ok || m.federation != f.GetName() {
-		return nil
-	}
-	c := newCompilation(r, m)
-	c.quiet = true
-	c.intentions()
-	var out []fault.Violation
-	for i := range resource.All[*isthmusv1.Intention](r, resource.KindIntention) {
-		out = append(out, refusedTo(f, policyName(i), c.problems[policyName(i)])...)
-	}
-	return out
-}
-
 // sameDestination are the Intentions whose parts are in the same config entry: Consul tells names of entries apart without regard to case.
 func sameDestination(r resource.Reader, of *isthmusv1.Intention) iter.Seq[*isthmusv1.Intention] {
 	destination := of.GetSpec().GetDestination()

@@ -12,6 +12,7 @@ import (
 	"isthmus/policy"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
+	"isthmus/resource/resourcetest"
 )
 
 // intention makes one out of a destination (service@where) and sources (service@where=action); where is datacenters (dc1,dc2), labels
@@ -319,6 +320,37 @@ func TestScopeTooNarrow(t *testing.T) {
 	widely(narrow)
 	if violations := append(policy.Check(f, narrow), policy.Check(f, planned)...); len(violations) > 0 {
 		t.Errorf("with scope: federation: %v", violations)
+	}
+}
+
+// What stood against a policy before, also in the federation as it was, is not the fault of what the federation is to be.
+func TestFederationIsNotToBlameForWhatWas(t *testing.T) {
+	t.Parallel()
+	planned := func(secondaries ...string) *isthmusv1.Federation {
+		return &isthmusv1.Federation{Name: "global", Spec: &isthmusv1.FederationSpec{Primary: "dc1", Secondaries: secondaries}}
+	}
+	narrow := intention("i", "api@dc1", "web@dc1=allow")
+	fleetOf := func(f *isthmusv1.Federation) *resourcetest.Fleet {
+		out := fleet()
+		out.Put(f, narrow)
+		return out
+	}
+	was, less, other := planned("dc2", "dc3"), planned("dc2"), planned("dc3")
+	if v := policy.Check(fleetOf(less), less); len(v) == 0 {
+		t.Error("a new Federation that makes an Intention too narrow is not refused")
+	}
+	for _, is := range []*isthmusv1.Federation{was, less, other} {
+		if v := policy.CheckFederation(fleetOf(is), is, fleetOf(was), was); len(v) > 0 {
+			t.Errorf("with %v: %v", is.GetSpec().GetSecondaries(), v)
+		}
+	}
+	if v := policy.CheckFederation(fleetOf(less), less, fleetOf(planned()), planned()); len(v) == 0 {
+		t.Error("what comes with a secondary is not refused")
+	}
+	f := fleet()
+	f.Put(less, intention("a", "db@dc1,dc2", "web@dc1,dc2=allow"), intention("b", "db@dc1,dc2", "web@dc1,dc2=deny"))
+	if v := policy.Check(f, less); len(v) > 0 {
+		t.Errorf("two Intentions that contradict each other in the primary: %v", v)
 	}
 }
 

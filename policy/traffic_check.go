@@ -139,28 +139,3 @@ func alike(p *isthmusv1.PolicyProblem) func(*isthmusv1.PolicyProblem) bool {
 		return other.GetReason() == p.GetReason() && other.GetField() == p.GetField()
 	}
 }
-
-// checkTrafficFederation finds the TrafficPolicies that a federation would make mean something else, or that Consul would refuse in it. What
-// stands against a policy already, in the datacenters as they are now, is not the federation's fault.
-func checkTrafficFederation(r resource.Reader, f *isthmusv1.Federation) []fault.Violation {
-	m, ok := wantedRealm(r, f.GetSpec().GetPrimary())
-	if !ok || m.federation != f.GetName() {
-		return nil
-	}
-	c := trafficIn(r, m, allTraffic(r), "", "")
-	var out []fault.Violation
-	for p := range allTraffic(r) {
-		problems := c.problems[policyName(p)]
-		if len(problems) == 0 {
-			continue
-		}
-		var before []*isthmusv1.PolicyProblem
-		for _, now := range realmsOf(r, p, realmOf) {
-			before = append(before, trafficIn(r, now, trafficNear(r, p), "", "").problems[policyName(p)]...)
-		}
-		out = append(out, refusedTo(f, policyName(p), slices.DeleteFunc(slices.Clone(problems), func(one *isthmusv1.PolicyProblem) bool {
-			return slices.ContainsFunc(before, alike(one))
-		}))...)
-	}
-	return out
-}

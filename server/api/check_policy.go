@@ -1,8 +1,6 @@
 package api
 
 import (
-	"slices"
-
 	"isthmus/fault"
 	"isthmus/policy"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -15,11 +13,12 @@ func checkPolicies(v *snapshot.View, next *prospect, e *edit) []problem {
 	if e.before != nil && resource.SpecDigest(e.before) == resource.SpecDigest(e.after) {
 		return nil // no worse than before
 	}
-	violations := policy.Check(next, e.after)
-	if f, ok := e.before.(*isthmusv1.Federation); ok && len(violations) > 0 {
-		// What stood against it before, because labels have changed since, is no reason to refuse what has nothing to do with it.
-		known := policy.Check(v, f)
-		violations = slices.DeleteFunc(violations, func(one fault.Violation) bool { return slices.Contains(known, one) })
+	var violations []fault.Violation
+	was, ok := e.before.(*isthmusv1.Federation)
+	if is, also := e.after.(*isthmusv1.Federation); ok && also {
+		violations = policy.CheckFederation(next, is, v, was)
+	} else {
+		violations = policy.Check(next, e.after)
 	}
 	out := make([]problem, 0, len(violations))
 	for _, one := range violations {

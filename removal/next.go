@@ -47,6 +47,8 @@ type Progress struct {
 	Edits []Edit
 	// Gone: all steps are done, and the Datacenter can go.
 	Gone bool
+	// Witnesses are the other datacenters whose reports it waits for, sorted.
+	Witnesses []string
 }
 
 // maxMessage bounds what a step says, which agents have a part in, in bytes.
@@ -60,7 +62,7 @@ func Next(r resource.Reader, dc *isthmusv1.Datacenter, e Evidence, now time.Time
 	next := proto.CloneOf(old)
 	next.Blocked = blocked
 	j.learn(next)
-	open, out := true, Progress{}
+	open, out := true, Progress{Witnesses: j.witnesses(r)}
 	for _, s := range next.GetSteps() {
 		begun := open || s.GetState() == resource.StepDoing || s.GetState() == resource.StepDone
 		v := verdict{state: s.GetState(), message: s.GetMessage()}

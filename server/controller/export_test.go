@@ -23,3 +23,20 @@ func (q *Quota) Due(now time.Time) []*isthmusv1.Event { return q.q.due(now) }
 
 // Size is how much is remembered.
 func (q *Quota) Size() int { return len(q.q.topics) + len(q.q.agents) }
+
+// Vigils are the removals that a term follows.
+type Vigils struct{ g vigils }
+
+// NewVigils are those of a term that begins.
+func NewVigils() Vigils { return Vigils{vigils{}} }
+
+// Looked notes a look at one.
+func (v Vigils) Looked(datacenter string, witnesses []string, moved bool, now time.Time) {
+	v.g.looked(datacenter, witnesses, moved, now)
+}
+
+// Reported notes that a datacenter has.
+func (v Vigils) Reported(datacenter string) { v.g.reported(datacenter) }
+
+// Due are those that are looked at with a tick.
+func (v Vigils) Due(tick int, now time.Time) []string { return v.g.due(tick, now) }

@@ -49,7 +49,7 @@ type leader struct {
 	// unfederated are the federations of which that is true.
 	unfederated map[string]time.Time
 	// departing are the datacenters that are being removed.
-	departing map[string]bool
+	departing vigils
 	// policed is which report of its config entries each datacenter's policies were looked at with.
 	policed map[string]string
 	// swept counts the policies that sweeps have looked at.
@@ -64,7 +64,7 @@ func newLeader(c *Controller, lease store.Lease) *leader {
 	return &leader{
 		Controller: c, lease: lease, log: c.Log, now: c.Now, began: c.Now(),
 		dirty: newDirty(), unsettled: map[string]time.Time{}, unfederated: map[string]time.Time{},
-		policed: map[string]string{}, departing: map[string]bool{}, quota: newQuota(), heals: peering.NewHeals(),
+		policed: map[string]string{}, departing: vigils{}, quota: newQuota(), heals: peering.NewHeals(),
 	}
 }
 
@@ -303,6 +303,7 @@ func (l *leader) observed(v *snapshot.View, datacenter string) {
 	l.dirty.datacenters[datacenter] = true
 	l.dirty.exporters[datacenter] = true
 	l.dirty.federated[datacenter] = true
+	l.departing.reported(datacenter)
 	l.dirty.touch(v, datacenter)
 	if l.reportedAnew(datacenter) {
 		l.dirty.policed[datacenter] = true

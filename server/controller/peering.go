@@ -2,7 +2,6 @@ package controller
 
 import (
 	"fmt"
-	"maps"
 	"time"
 
 	"isthmus/peering"
@@ -71,8 +70,8 @@ func (l *leader) remember(p *isthmusv1.Peering, changed, settled bool) {
 	}
 }
 
-// recall marks the peerings and federations that are not settled: those that were quiet for long less often, so that a fleet that is
-// cut off costs little. The datacenters that are being removed wait for what others say.
+// recall marks the peerings and federations that are not settled, and the datacenters that are being removed: those that were quiet for long
+// less often, so that a fleet that is cut off costs little.
 func (l *leader) recall(d *dirty) {
 	l.ticks++
 	for name, last := range l.unsettled {
@@ -85,7 +84,9 @@ func (l *leader) recall(d *dirty) {
 			d.federations[name] = true
 		}
 	}
-	maps.Copy(d.datacenters, l.departing)
+	for _, name := range l.departing.due(l.ticks, l.now()) {
+		d.datacenters[name] = true
+	}
 }
 
 // peeringEvents tells the audit log of decisions and of what became of the peering; not of every detail of a status.

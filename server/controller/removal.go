@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"strings"
 
 	"isthmus/plan"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -22,8 +23,9 @@ type departure struct {
 
 // depart brings the removal of a datacenter on: d is a copy, which gets the removal's next status.
 func (l *leader) depart(v *snapshot.View, d *isthmusv1.Datacenter) departure {
-	l.departing[d.GetName()] = true
 	next := leave.Next(v, d, l.seenFor(v), l.now())
+	moved := next.Removal != d.GetStatus().GetRemoval() || len(next.Edits) > 0
+	l.departing.looked(d.GetName(), next.Witnesses, moved, l.now())
 	out := departure{gone: next.Gone}
 	why := "datacenter " + d.GetName() + " is removed from the fleet"
 	for _, e := range next.Edits {
@@ -87,11 +89,18 @@ func (l *leader) seenFor(v *snapshot.View) leave.Evidence {
 		leading := l.speaker(v, datacenter)
 		out.Problem = leading.GetError()
 		out.Applied = func() bool {
-			state, _ := plan.For(v, datacenter, leading.GetFeatures())
-			return leading != nil && leading.GetAppliedDigest() == plan.Digest(state)
+			return leading != nil && leading.GetAppliedDigest() == planned(v, datacenter, leading.GetFeatures())
 		}
 		return out
 	}}
+}
+
+// planned is the digest of what a datacenter shall be, worked out once in each view: all removals may ask for it.
+func planned(v *snapshot.View, datacenter string, features []string) string {
+	return v.Remember("digest of the plan of "+datacenter+" for "+strings.Join(features, ","), func() any {
+		state, _ := plan.For(v, datacenter, features)
+		return plan.Digest(state)
+	}).(string)
 }
 
 // speaker is what the leading agent of a datacenter reports of itself; nil: nothing.

@@ -79,7 +79,7 @@ type finding struct{ verdict, reason, message string }
 
 func (v view) judge() finding {
 	if v.GetDeleteTime() != nil {
-		return finding{VerdictDeleting, ReasonDeleting, "its ends in Consul are being removed"}
+		return finding{VerdictDeleting, ReasonDeleting, v.deleting()}
 	}
 	for _, rule := range []func() (finding, bool){v.unknown, v.unseen, v.failing, v.connecting, v.partial, v.stale, v.differing} {
 		if out, holds := rule(); holds {

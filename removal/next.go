@@ -1,6 +1,7 @@
 package removal
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,7 +59,7 @@ const maxMessage = 2 << 10
 func Next(r resource.Reader, dc *isthmusv1.Datacenter, e Evidence, now time.Time) Progress {
 	old := dc.GetStatus().GetRemoval()
 	edits, blocked := Edits(r, dc)
-	j := &judge{about: aboutOf(dc, old), r: r, dc: dc, e: e, edits: edits, blocked: blocked, seen: map[string]Seen{}, lacking: map[string]string{}}
+	j := &judge{about: aboutOf(dc, old), r: r, dc: dc, e: e, now: now, edits: edits, blocked: blocked, seen: map[string]Seen{}, lacking: map[string]string{}}
 	next := proto.CloneOf(old)
 	next.Blocked = blocked
 	j.learn(next)
@@ -106,6 +107,7 @@ type judge struct {
 	r     resource.Reader
 	dc    *isthmusv1.Datacenter
 	e     Evidence
+	now   time.Time
 	edits []Edit
 	// blocked are sentences on what cannot be left without it.
 	blocked []string
@@ -366,7 +368,8 @@ func (j *judge) endsOf(p *isthmusv1.Peering) string {
 		return "to be deleted"
 	}
 	var waits []string
-	for _, dc := range []string{p.GetSpec().GetAcceptor(), p.GetSpec().GetDialer()} {
+	ends := []*isthmusv1.PeeringEnd{p.GetStatus().GetAcceptor(), p.GetStatus().GetDialer()}
+	for i, dc := range []string{p.GetSpec().GetAcceptor(), p.GetSpec().GetDialer()} {
 		if dc == "" || dc == j.name && j.lost {
 			continue
 		}
@@ -377,7 +380,7 @@ func (j *judge) endsOf(p *isthmusv1.Peering) string {
 		case !s.Online:
 			waits = append(waits, "the agents of "+dc+" are silent")
 		default:
-			waits = append(waits, "the end in "+dc+" is still there")
+			waits = append(waits, cmp.Or(resource.StuckDeletion(dc, ends[i], j.now), "the end in "+dc+" is still there"))
 		}
 	}
 	if len(waits) == 0 {

@@ -3,6 +3,9 @@ package removal_test
 import (
 	"strings"
 	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/removal"
@@ -60,5 +63,30 @@ func TestWhatFailedIsNotApplied(t *testing.T) {
 				t.Fatalf("when it can be written: %v", step)
 			}
 		})
+	}
+}
+
+// A step that waits for a deletion in which Consul hangs says what helps.
+func TestStuckDeletionIsTold(t *testing.T) {
+	t.Parallel()
+	s := simulate(t, fleetOf(t, busy))
+	s.begin(false)
+	since := timestamppb.New(s.now.Add(-2 * time.Minute))
+	step := tried(s, func(dc1 *removal.Seen) {
+		for _, o := range dc1.Peerings.GetPeerings() {
+			if o.GetDeleted() {
+				o.Deleted, o.State = false, "DELETING"
+			}
+		}
+		if p, ok := resource.Lookup[*isthmusv1.Peering](s, resource.KindPeering, "dc1-dc3"); ok {
+			p.Status = &isthmusv1.PeeringStatus{Acceptor: &isthmusv1.PeeringEnd{Datacenter: "dc1", State: "DELETING", Since: since}}
+		}
+	})
+	if step.GetId() != resource.StepPeerings || !strings.Contains(step.GetMessage(), "dc1-dc3: the end in dc1 is DELETING since ") ||
+		!strings.Contains(step.GetMessage(), "on a server of dc1, run consul operator raft transfer-leader") {
+		t.Fatalf("%v", step)
+	}
+	if step := tried(s, func(*removal.Seen) {}); step != nil {
+		t.Fatalf("when it is gone: %v", step)
 	}
 }

@@ -1,0 +1,22 @@
+package resource
+
+import (
+	"fmt"
+	"time"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// deletionTakes is how long Consul may delete a peering, with what it imported, until that is said to hang: mostly it takes seconds.
+const deletionTakes = time.Minute
+
+// StuckDeletion says that Consul seems to hang in the deletion of an end of a peering, and what helps; empty: it does not. Consul (seen with
+// 1.20) deletes deferred, by its leader, which now and then never comes to its end; the next leader begins anew.
+func StuckDeletion(datacenter string, e *isthmusv1.PeeringEnd, now time.Time) string {
+	since := e.GetSince()
+	if e.GetState() != "DELETING" || since == nil || now.Sub(since.AsTime()) <= deletionTakes {
+		return ""
+	}
+	return fmt.Sprintf("the end in %s is DELETING since %s: its Consul seems to hang in that. Another leader begins it anew: on a server of %s, run "+
+		"consul operator raft transfer-leader (where there is one server only, restart it)", datacenter, since.AsTime().UTC().Format(time.RFC3339), datacenter)
+}

@@ -293,10 +293,12 @@ func (h *healing) exhaust() {
 	h.become(h.old.GetStep(), HealExhausted, message)
 }
 
-// LeaderTransfer is the number of the transfer of leadership that the dialer's agent shall have done; 0: none is wanted now.
+// LeaderTransfer is the number of the transfer of leadership that the dialer's agent shall have done; 0: none is wanted now. An agent that was
+// silent for long finds none waiting for it: whether the stream still hangs is seen first.
 func LeaderTransfer(p *isthmusv1.Peering) int32 {
-	heal := p.GetStatus().GetHeal()
-	if p.GetDeleteTime() != nil || heal.GetState() != HealTrying || heal.GetStep() != StepTransferLeader {
+	status := p.GetStatus()
+	heal := status.GetHeal()
+	if p.GetDeleteTime() != nil || heal.GetState() != HealTrying || heal.GetStep() != StepTransferLeader || !hangs(status.GetVerdict(), status.GetReason()) {
 		return 0
 	}
 	return heal.GetLeaderTransfer()

@@ -350,3 +350,25 @@ func (w *ward) disturb(t *rapid.T) bool {
 	}
 	return false
 }
+
+// An agent that was silent finds no transfer waiting for it of which nobody knows whether it would still help.
+func TestTransferIsWantedWhileTheStreamHangs(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		verdict, reason, state string
+		want                   int32
+	}{
+		{peering.VerdictStale, peering.ReasonHeartbeatMissing, peering.HealTrying, 2},
+		{peering.VerdictFailing, peering.ReasonConnectionFailing, peering.HealTrying, 2},
+		{peering.VerdictUnknown, peering.ReasonAgentSilent, peering.HealTrying, 0},
+		{peering.VerdictHealthy, peering.ReasonHealthy, peering.HealTrying, 0},
+		{peering.VerdictStale, peering.ReasonHeartbeatMissing, peering.HealExhausted, 0},
+	} {
+		p := &isthmusv1.Peering{Status: &isthmusv1.PeeringStatus{
+			Verdict: c.verdict, Reason: c.reason, Heal: &isthmusv1.HealStatus{Step: peering.StepTransferLeader, State: c.state, LeaderTransfer: 2},
+		}}
+		if got := peering.LeaderTransfer(p); got != c.want {
+			t.Errorf("%s %s, %s: %d is wanted; want %d", c.verdict, c.reason, c.state, got, c.want)
+		}
+	}
+}

@@ -34,15 +34,19 @@ type dials struct {
 // want tries what the dialers among the items dial now. A peer that is not heard of any more is tried at once.
 func (d *dials) want(ctx context.Context, r *reconciler, items []item, all []consul.Peering) {
 	d.prover.begin(r)
+	byName := make(map[string]consul.Peering, len(all))
+	for _, p := range all {
+		byName[p.Name] = p
+	}
 	var targets []target
 	doubted, now := map[string]bool{}, r.now()
 	for _, it := range items {
-		i := slices.IndexFunc(all, func(p consul.Peering) bool { return p.Name == it.peerName && uidOf(p) == it.uid })
-		if it.role != roleDialer || it.remove || i < 0 || all[i].Deleting {
+		p, ok := byName[it.peerName]
+		if it.role != roleDialer || it.remove || !ok || uidOf(p) != it.uid || p.Deleting {
 			continue
 		}
-		targets = append(targets, d.targets(it, all[i])...)
-		doubted[it.uid] = !all[i].Heartbeat.IsZero() && now.Sub(all[i].Heartbeat) > freshFor
+		targets = append(targets, d.targets(it, p)...)
+		doubted[it.uid] = !p.Heartbeat.IsZero() && now.Sub(p.Heartbeat) > freshFor
 	}
 	slices.SortFunc(targets, func(x, y target) int { return cmp.Compare(x.key, y.key) })
 	targets = slices.CompactFunc(targets, func(x, y target) bool { return x.key == y.key })

@@ -174,13 +174,11 @@ func (p Program) doctorTable(report *isthmusv1.DoctorReport) error {
 		c := checks[i]
 		n := i + 1
 		switch c.GetVerdict() {
-		case resource.CheckFail:
+		case resource.CheckFail, resource.CheckUnknown:
 			rows = append(rows, doctorRow(c, c.GetMessage()))
 			if c.GetFix() != "" {
 				rows = append(rows, []string{"", "", "", "", "", "fix: " + c.GetFix()})
 			}
-		case resource.CheckUnknown:
-			rows = append(rows, doctorRow(c, c.GetMessage()))
 		default:
 			for n < len(checks) && checks[n].GetId() == c.GetId() && checks[n].GetVerdict() == resource.CheckPass && checks[n].GetSeverity() == c.GetSeverity() {
 				n++

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	isthmus "isthmus/cmd/isthmus"
+	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
 // found is what isthmus doctor -o json prints, as far as tests look.
@@ -184,4 +185,17 @@ func TestDoctorWritesJUnit(t *testing.T) {
 		t.Errorf("%d cases and %d failures are counted as %d and %d", cases, failures, report.Tests, report.Failures)
 	}
 	refused(t, environment, "", []string{"write the report"}, "doctor", "--junit", filepath.Join(file, "nowhere"))
+}
+
+// What is not known may have something to do about it as well as what fails.
+func TestDoctorTableSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	err := isthmus.Program{Out: &out, Env: func(string) (string, bool) { return "", false }}.DoctorTable(&isthmusv1.DoctorReport{Checks: []*isthmusv1.DoctorCheck{
+		{Id: "Connection", Verdict: "unknown", Severity: "error", Message: "nobody has tried", Fix: "wait for it"},
+		{Id: "AgentOnline", Verdict: "fail", Severity: "error", Message: "it is silent", Fix: "start it"},
+	}})
+	if err != nil || !strings.Contains(out.String(), "fix: wait for it") || !strings.Contains(out.String(), "fix: start it") {
+		t.Errorf("%v\n%s", err, out.String())
+	}
 }

@@ -22,7 +22,7 @@ const (
 // whose primary it is. A secondary holds none of its own: it has the primary's.
 func Entries(r resource.Reader, datacenter string) *isthmusv1.ConfigEntries {
 	m, ok := realmOf(r, datacenter)
-	if !ok || m.home != datacenter {
+	if m.home != datacenter || !ok && !m.closing() {
 		return &isthmusv1.ConfigEntries{}
 	}
 	return compiled(r, m).config
@@ -77,7 +77,9 @@ func compile(r resource.Reader, m realm) *compilation {
 	c := newCompilation(r, m)
 	c.quiet = true
 	c.intentions()
-	c.traffic()
+	if len(m.members) > 0 {
+		c.traffic()
+	}
 	c.config = c.entries()
 	return c
 }

@@ -58,6 +58,7 @@ func TestDepartingDatacenter(t *testing.T) {
 	if got := keys(f, "dc3"); len(got) > 0 || len(policy.Exports(f, "dc3").GetServices()) > 0 {
 		t.Errorf("in its own Consul: %v", got)
 	}
+	testClosing(t, f, dc3, p)
 	p.DeleteTime = timestamppb.Now()
 	f.Put(p)
 	if got := keys(f, "dc1"); !slices.Equal(got, kept) {
@@ -80,4 +81,41 @@ func TestDepartingDatacenter(t *testing.T) {
 	if got := keys(f, "dc1"); !slices.Equal(got, []string{"source/default/web"}) {
 		t.Errorf("as no secondary: %v", got)
 	}
+}
+
+// testClosing: in its own Consul, too, what denies stays while somebody can call it, and its removal is not at its agents.
+func testClosing(t *testing.T, f *resourcetest.Fleet, dc3 *isthmusv1.Datacenter, p *isthmusv1.Peering) {
+	t.Helper()
+	agents := &isthmusv1.RemovalStep{Id: resource.StepAgents, State: resource.StepWaiting}
+	removed := resource.Clone(dc3)
+	removed.Status = &isthmusv1.DatacenterStatus{Removal: &isthmusv1.DatacenterRemoval{Steps: []*isthmusv1.RemovalStep{agents}}}
+	everybody := &isthmusv1.Intention{Name: "all", Spec: &isthmusv1.IntentionSpec{
+		Destination: &isthmusv1.IntentionDestination{Service: "api", Datacenters: []string{"dc3"}},
+		Sources:     []*isthmusv1.IntentionSource{{Service: "spy", Action: resource.ActionDeny}, {Service: "spy", Peer: "acme", Action: resource.ActionDeny}, {Service: "cron", Action: resource.ActionAllow}},
+	}}
+	traffic := &isthmusv1.TrafficPolicy{Name: "api", Spec: &isthmusv1.TrafficPolicySpec{Service: "api", Datacenters: []string{"dc3"}, Protocol: "http"}}
+	f.Put(removed, everybody, traffic)
+	denials := []string{"source/default/mobile", "source/default/mobile@dc1", "source/default/spy", "source/default/spy@acme"}
+	if got := keys(f, "dc3"); !slices.Equal(got, denials) {
+		t.Errorf("in its own Consul, while it is removed: %v", got)
+	}
+	leaving := resource.Clone(p)
+	leaving.DeleteTime = timestamppb.Now()
+	f.Put(leaving)
+	if got := keys(f, "dc3"); !slices.Equal(got, denials) {
+		t.Errorf("in its own Consul, while its peering is being deleted: %v", got)
+	}
+	f.Delete(resource.KindPeering, p.GetName())
+	if got := keys(f, "dc3"); len(got) > 0 {
+		t.Errorf("in its own Consul, connected no more: %v", got)
+	}
+	f.Put(p)
+	agents.State = resource.StepDoing
+	f.Put(resource.Clone(removed))
+	if got := keys(f, "dc3"); len(got) > 0 {
+		t.Errorf("in its own Consul, when its agents go: %v", got)
+	}
+	f.Delete(resource.KindIntention, "all")
+	f.Delete(resource.KindTrafficPolicy, "api")
+	f.Put(dc3)
 }

@@ -52,7 +52,11 @@ func (f *finder) source(at string, s *isthmusv1.IntentionSource) {
 		return
 	}
 	if len(s.GetDatacenters()) == 0 && s.GetSelector() == "" {
-		f.plain(at, s, f.c.realm.members)
+		members := f.c.realm.members
+		if len(members) == 0 && keepsOut(s) {
+			members = f.c.realm.leaving
+		}
+		f.plain(at, s, members)
 		return
 	}
 	members := choose(f.c.realm.members, s.GetDatacenters(), s.GetSelector())
@@ -63,7 +67,8 @@ func (f *finder) source(at string, s *isthmusv1.IntentionSource) {
 	chooses := resource.Chooses(s.GetDatacenters(), s.GetSelector())
 	reached := map[string]map[string]bool{}
 	for _, member := range f.destination {
-		peers := maps.Clone(f.c.realm.peers[member.GetName()])
+		peers := map[string]peer{}
+		maps.Copy(peers, f.c.realm.peers[member.GetName()])
 		if keepsOut(s) {
 			maps.Copy(peers, f.c.realm.leavingPeers[member.GetName()])
 		}

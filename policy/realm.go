@@ -21,8 +21,8 @@ type realm struct {
 	federation string
 	// peers are the members' peerings: by member, then by the name that its Consul has for the peer.
 	peers map[string]map[string]peer
-	// leaving are members on their way out, and leavingPeers peers on their way out, by member and name. As long as they are connected,
-	// what keeps them out counts, and nothing else.
+	// leaving are members on their way out, and leavingPeers peers on their way out, or of members that are, by member and name. As long as
+	// they are connected, what keeps anybody out counts, and nothing else.
 	leaving      []*isthmusv1.Datacenter
 	leavingPeers map[string]map[string]peer
 }
@@ -75,6 +75,7 @@ func realmWith(r resource.Reader, home, federation string, names []string) realm
 			out.peers[name], out.leavingPeers[name] = peersOf(r, name)
 		case dc != nil:
 			out.leaving = append(out.leaving, dc)
+			out.leavingPeers[name] = peersOfLeaving(r, name)
 		}
 	}
 	return out
@@ -105,6 +106,28 @@ func peersOf(r resource.Reader, datacenter string) (peers, leaving map[string]pe
 		}
 	}
 	return peers, leaving
+}
+
+// peersOfLeaving are all peers of a datacenter on its way out: they can call until nothing of the peering is left.
+func peersOfLeaving(r resource.Reader, datacenter string) map[string]peer {
+	out := map[string]peer{}
+	for p := range resource.AllTouching[*isthmusv1.Peering](r, resource.KindPeering, datacenter) {
+		spec := p.GetSpec()
+		if spec.GetAcceptor() == datacenter {
+			out[spec.GetAcceptorPeerName()] = peer{datacenter: spec.GetDialer(), peering: p}
+		} else {
+			out[spec.GetDialerPeerName()] = peer{datacenter: spec.GetAcceptor(), peering: p}
+		}
+	}
+	return out
+}
+
+// closing tells whether all who are left in the realm are being removed, and somebody can still call them: what denies in their own Consul
+// goes last there, too.
+func (m realm) closing() bool {
+	return len(m.members) == 0 && slices.ContainsFunc(m.leaving, func(dc *isthmusv1.Datacenter) bool {
+		return len(m.leavingPeers[dc.GetName()]) > 0 && !resource.Departed(dc, resource.StepAgents)
+	})
 }
 
 // has tells whether a datacenter is a member.

@@ -155,6 +155,7 @@ func planned(r resource.Reader, dc *isthmusv1.Datacenter, plan *isthmusv1.Datace
 		message[resource.StepExports] = message[resource.StepPolicies]
 		message[resource.StepScan] = "in what the agents of " + witnesses + " report"
 	}
+	message[resource.StepPolicies] = strings.Trim(message[resource.StepPolicies]+"; "+ownMeans(r, dc, plan.GetLost()), "; ")
 	if len(about.peerings) > 0 {
 		message[resource.StepPeerings] = enumerate(about.peerings)
 	}
@@ -172,6 +173,31 @@ func planned(r resource.Reader, dc *isthmusv1.Datacenter, plan *isthmusv1.Datace
 		out = append(out, s)
 	}
 	return out
+}
+
+// ownMeans is what it means for calls within the datacenter itself that isthmus takes out what it wrote there; empty: nothing.
+func ownMeans(r resource.Reader, dc *isthmusv1.Datacenter, lost bool) string {
+	if lost {
+		return ""
+	}
+	chosen := func(names []string, selector string) int {
+		if resource.Chooses(names, selector)(dc) {
+			return 1
+		}
+		return 0
+	}
+	intentions, traffic := 0, 0
+	for i := range resource.All[*isthmusv1.Intention](r, resource.KindIntention) {
+		intentions += chosen(i.GetSpec().GetDestination().GetDatacenters(), i.GetSpec().GetDestination().GetSelector())
+	}
+	for p := range resource.All[*isthmusv1.TrafficPolicy](r, resource.KindTrafficPolicy) {
+		traffic += chosen(p.GetSpec().GetDatacenters(), p.GetSpec().GetSelector())
+	}
+	if intentions+traffic == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d Intentions and %d TrafficPolicies count in %s no more: calls within it go by its Consul's default intentions (%s) and its own entries then; what denies goes last",
+		intentions, traffic, dc.GetName(), cmp.Or(dc.GetStatus().GetDefaultIntentionPolicy(), "not known"))
 }
 
 // leavingMeans is what leaving its federation means for its Consul, and what stands in the way: the rules of leaving hold.

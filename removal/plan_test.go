@@ -389,3 +389,17 @@ spec: {destination: {service: c, datacenters: [dc3]}, sources: [{service: b, act
 		t.Errorf("at last: %q, want %q", got, want)
 	}
 }
+
+// The plan says what becomes of calls within the datacenter itself.
+func TestPlanTellsOfItsOwnCalls(t *testing.T) {
+	t.Parallel()
+	f := fleetOf(t, busy)
+	dcOf(f, "dc3").Status.DefaultIntentionPolicy = "deny"
+	said := func(lost bool) string { return planOf(f, "dc3", lost).GetSteps()[0].GetMessage() }
+	if got := said(false); !strings.Contains(got, "2 Intentions and 0 TrafficPolicies count in dc3 no more: calls within it go by its Consul's default intentions (deny)") {
+		t.Error(got)
+	}
+	if got := said(true); got != "proven by the agents of dc1, dc2" {
+		t.Errorf("of a lost one: %s", got)
+	}
+}

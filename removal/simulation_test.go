@@ -146,6 +146,9 @@ func (s *simulated) act(dc string) {
 	if slices.Contains(slices.Collect(maps.Values(here.peers)), "east") && !denied && s.guarded {
 		s.t.Fatal("what keeps dc3 out is taken out while it is connected")
 	}
+	if dc == "dc3" && slices.Contains(slices.Collect(maps.Values(here.peers)), "dc2") && s.guarded && here.sources["dc2"] == "" {
+		s.t.Fatal("what keeps others out of dc3 is taken out while they are connected")
+	}
 	for uid, name := range here.peers {
 		if !wanted[uid] {
 			here.seen.Peerings.Peerings = append(here.seen.Peerings.Peerings, &isthmusv1.ObservedPeering{Uid: uid, PeerName: name, Origin: resource.OriginOrphan})

@@ -368,7 +368,7 @@ func (a *agent) report(ctx context.Context, state *isthmusv1.PullResponse) error
 			Gateways: []*isthmusv1.ObservedGateway{{ServiceId: "mesh-gateway", Node: "s1", WanAddress: "192.0.2.1:8443", LanAddress: "10.0.0.1:8443", Health: "passing"}},
 		},
 		Services: &isthmusv1.ServicesReport{Services: []*isthmusv1.CatalogService{{Name: "web", Instances: 1, Healthy: 1}}},
-		Peerings: &isthmusv1.PeeringsReport{}, Exports: &isthmusv1.ExportsReport{},
+		Peerings: &isthmusv1.PeeringsReport{}, Exports: &isthmusv1.ExportsReport{}, Entries: &isthmusv1.EntriesReport{},
 	}
 	for _, item := range state.GetState().GetItems() {
 		switch item.GetType() {

@@ -49,104 +49,121 @@ func (r Rule) anonymous() bool { return slices.Contains(r.Roles, Anonymous) }
 
 // Rules is the one table of every RPC. What is not in it, nobody may call; a test compares it with what is served.
 func Rules() []Rule {
+	return slices.Concat(fleetRules(), identityRules(), agentRules())
+}
+
+// readers are all people and programs; operators are those of them who declare something; admins alone see who may do what.
+func readers() []Role   { return []Role{Admin, Operator, Viewer} }
+func operators() []Role { return []Role{Admin, Operator} }
+func admins() []Role    { return []Role{Admin} }
+func everybody() []Role { return []Role{Anonymous} }
+
+// fleetRules are for what the fleet shall be, and what it is.
+func fleetRules() []Rule {
+	return []Rule{
+		{isthmusv1.ServerService_Apply_FullMethodName, operators()},
+		{isthmusv1.ServerService_GetServer_FullMethodName, readers()},
+
+		{isthmusv1.DatacenterService_ListDatacenters_FullMethodName, readers()},
+		{isthmusv1.DatacenterService_GetDatacenter_FullMethodName, readers()},
+		{isthmusv1.DatacenterService_ListDatacenterServices_FullMethodName, readers()},
+		{isthmusv1.DatacenterService_CreateDatacenter_FullMethodName, operators()},
+		{isthmusv1.DatacenterService_UpdateDatacenter_FullMethodName, operators()},
+		{isthmusv1.DatacenterService_DeleteDatacenter_FullMethodName, operators()},
+		{isthmusv1.DatacenterService_ConfirmDatacenter_FullMethodName, operators()},
+		{isthmusv1.DatacenterService_RemoveDatacenter_FullMethodName, operators()},
+
+		{isthmusv1.GatewayService_ListGateways_FullMethodName, readers()},
+		{isthmusv1.GatewayService_GetGateway_FullMethodName, readers()},
+		{isthmusv1.GatewayService_CreateGateway_FullMethodName, operators()},
+		{isthmusv1.GatewayService_UpdateGateway_FullMethodName, operators()},
+		{isthmusv1.GatewayService_DeleteGateway_FullMethodName, operators()},
+
+		{isthmusv1.PeeringService_ListPeerings_FullMethodName, readers()},
+		{isthmusv1.PeeringService_GetPeering_FullMethodName, readers()},
+		{isthmusv1.PeeringService_CreatePeering_FullMethodName, operators()},
+		{isthmusv1.PeeringService_UpdatePeering_FullMethodName, operators()},
+		{isthmusv1.PeeringService_DeletePeering_FullMethodName, operators()},
+		{isthmusv1.PeeringService_RotatePeering_FullMethodName, operators()},
+		{isthmusv1.PeeringService_ImportPeering_FullMethodName, operators()},
+		{isthmusv1.PeeringService_HealPeering_FullMethodName, operators()},
+
+		{isthmusv1.PeeringGroupService_ListPeeringGroups_FullMethodName, readers()},
+		{isthmusv1.PeeringGroupService_GetPeeringGroup_FullMethodName, readers()},
+		{isthmusv1.PeeringGroupService_CreatePeeringGroup_FullMethodName, operators()},
+		{isthmusv1.PeeringGroupService_UpdatePeeringGroup_FullMethodName, operators()},
+		{isthmusv1.PeeringGroupService_DeletePeeringGroup_FullMethodName, operators()},
+
+		{isthmusv1.FederationService_ListFederations_FullMethodName, readers()},
+		{isthmusv1.FederationService_GetFederation_FullMethodName, readers()},
+		{isthmusv1.FederationService_GetFederationPlan_FullMethodName, readers()},
+		{isthmusv1.FederationService_ListMembers_FullMethodName, readers()},
+		{isthmusv1.FederationService_GetReachability_FullMethodName, readers()},
+		{isthmusv1.FederationService_CreateFederation_FullMethodName, operators()},
+		{isthmusv1.FederationService_UpdateFederation_FullMethodName, operators()},
+		{isthmusv1.FederationService_DeleteFederation_FullMethodName, operators()},
+		// Whoever opens a bundle is an administrator of the primary's Consul.
+		{isthmusv1.FederationService_RequestBundle_FullMethodName, admins()},
+
+		{isthmusv1.ServiceExportService_ListServiceExports_FullMethodName, readers()},
+		{isthmusv1.ServiceExportService_GetServiceExport_FullMethodName, readers()},
+		{isthmusv1.ServiceExportService_CreateServiceExport_FullMethodName, operators()},
+		{isthmusv1.ServiceExportService_UpdateServiceExport_FullMethodName, operators()},
+		{isthmusv1.ServiceExportService_DeleteServiceExport_FullMethodName, operators()},
+
+		{isthmusv1.IntentionService_ListIntentions_FullMethodName, readers()},
+		{isthmusv1.IntentionService_GetIntention_FullMethodName, readers()},
+		{isthmusv1.IntentionService_CreateIntention_FullMethodName, operators()},
+		{isthmusv1.IntentionService_UpdateIntention_FullMethodName, operators()},
+		{isthmusv1.IntentionService_DeleteIntention_FullMethodName, operators()},
+
+		{isthmusv1.TrafficPolicyService_ListTrafficPolicies_FullMethodName, readers()},
+		{isthmusv1.TrafficPolicyService_GetTrafficPolicy_FullMethodName, readers()},
+		{isthmusv1.TrafficPolicyService_CreateTrafficPolicy_FullMethodName, operators()},
+		{isthmusv1.TrafficPolicyService_UpdateTrafficPolicy_FullMethodName, operators()},
+		{isthmusv1.TrafficPolicyService_DeleteTrafficPolicy_FullMethodName, operators()},
+
+		{isthmusv1.DiagnosisService_ListConnections_FullMethodName, readers()},
+		{isthmusv1.DiagnosisService_Explain_FullMethodName, readers()},
+		{isthmusv1.DiagnosisService_RunDoctor_FullMethodName, readers()},
+	}
+}
+
+// identityRules are for who may come in, and what was done.
+func identityRules() []Rule {
+	return []Rule{
+		{isthmusv1.JoinTokenService_ListJoinTokens_FullMethodName, readers()},
+		{isthmusv1.JoinTokenService_GetJoinToken_FullMethodName, readers()},
+		{isthmusv1.JoinTokenService_CreateJoinToken_FullMethodName, operators()},
+		{isthmusv1.JoinTokenService_DeleteJoinToken_FullMethodName, operators()},
+		{isthmusv1.JoinTokenService_MintJoinToken_FullMethodName, operators()},
+
+		{isthmusv1.AgentService_ListAgents_FullMethodName, readers()},
+		{isthmusv1.AgentService_GetAgent_FullMethodName, readers()},
+		{isthmusv1.AgentService_DeleteAgent_FullMethodName, operators()},
+		{isthmusv1.AgentService_ApproveAgent_FullMethodName, operators()},
+
+		// Who holds which token is itself worth knowing to an attacker: admins only, reads included.
+		{isthmusv1.APITokenService_ListAPITokens_FullMethodName, admins()},
+		{isthmusv1.APITokenService_GetAPIToken_FullMethodName, admins()},
+		{isthmusv1.APITokenService_CreateAPIToken_FullMethodName, admins()},
+		{isthmusv1.APITokenService_DeleteAPIToken_FullMethodName, admins()},
+
+		{isthmusv1.EventService_ListEvents_FullMethodName, readers()},
+		{isthmusv1.EventService_GetEvent_FullMethodName, readers()},
+	}
+}
+
+// agentRules are for agents and gateways, and for what is the same for everybody.
+func agentRules() []Rule {
 	var (
-		everybody = []Role{Anonymous}
-		readers   = []Role{Admin, Operator, Viewer}
-		operators = []Role{Admin, Operator}
-		admins    = []Role{Admin}
-		agents    = []Role{Agent}
+		agents = []Role{Agent}
 		// A gateway's word is worth what it says of itself, and it is told where to route: see agentapi.
 		members  = []Role{Agent, Gateway}
 		renewers = []Role{Agent, Gateway, ExpiredAgent}
 	)
 	return []Rule{
-		{isthmusv1.ServerService_Apply_FullMethodName, operators},
-		{isthmusv1.ServerService_GetServer_FullMethodName, readers},
-
-		{isthmusv1.DatacenterService_ListDatacenters_FullMethodName, readers},
-		{isthmusv1.DatacenterService_GetDatacenter_FullMethodName, readers},
-		{isthmusv1.DatacenterService_ListDatacenterServices_FullMethodName, readers},
-		{isthmusv1.DatacenterService_CreateDatacenter_FullMethodName, operators},
-		{isthmusv1.DatacenterService_UpdateDatacenter_FullMethodName, operators},
-		{isthmusv1.DatacenterService_DeleteDatacenter_FullMethodName, operators},
-		{isthmusv1.DatacenterService_ConfirmDatacenter_FullMethodName, operators},
-		{isthmusv1.DatacenterService_RemoveDatacenter_FullMethodName, operators},
-
-		{isthmusv1.GatewayService_ListGateways_FullMethodName, readers},
-		{isthmusv1.GatewayService_GetGateway_FullMethodName, readers},
-		{isthmusv1.GatewayService_CreateGateway_FullMethodName, operators},
-		{isthmusv1.GatewayService_UpdateGateway_FullMethodName, operators},
-		{isthmusv1.GatewayService_DeleteGateway_FullMethodName, operators},
-
-		{isthmusv1.PeeringService_ListPeerings_FullMethodName, readers},
-		{isthmusv1.PeeringService_GetPeering_FullMethodName, readers},
-		{isthmusv1.PeeringService_CreatePeering_FullMethodName, operators},
-		{isthmusv1.PeeringService_UpdatePeering_FullMethodName, operators},
-		{isthmusv1.PeeringService_DeletePeering_FullMethodName, operators},
-		{isthmusv1.PeeringService_RotatePeering_FullMethodName, operators},
-		{isthmusv1.PeeringService_ImportPeering_FullMethodName, operators},
-		{isthmusv1.PeeringService_HealPeering_FullMethodName, operators},
-
-		{isthmusv1.PeeringGroupService_ListPeeringGroups_FullMethodName, readers},
-		{isthmusv1.PeeringGroupService_GetPeeringGroup_FullMethodName, readers},
-		{isthmusv1.PeeringGroupService_CreatePeeringGroup_FullMethodName, operators},
-		{isthmusv1.PeeringGroupService_UpdatePeeringGroup_FullMethodName, operators},
-		{isthmusv1.PeeringGroupService_DeletePeeringGroup_FullMethodName, operators},
-
-		{isthmusv1.FederationService_ListFederations_FullMethodName, readers},
-		{isthmusv1.FederationService_GetFederation_FullMethodName, readers},
-		{isthmusv1.FederationService_GetFederationPlan_FullMethodName, readers},
-		{isthmusv1.FederationService_ListMembers_FullMethodName, readers},
-		{isthmusv1.FederationService_GetReachability_FullMethodName, readers},
-		{isthmusv1.FederationService_CreateFederation_FullMethodName, operators},
-		{isthmusv1.FederationService_UpdateFederation_FullMethodName, operators},
-		{isthmusv1.FederationService_DeleteFederation_FullMethodName, operators},
-		// Whoever opens a bundle is an administrator of the primary's Consul.
-		{isthmusv1.FederationService_RequestBundle_FullMethodName, admins},
-
-		{isthmusv1.ServiceExportService_ListServiceExports_FullMethodName, readers},
-		{isthmusv1.ServiceExportService_GetServiceExport_FullMethodName, readers},
-		{isthmusv1.ServiceExportService_CreateServiceExport_FullMethodName, operators},
-		{isthmusv1.ServiceExportService_UpdateServiceExport_FullMethodName, operators},
-		{isthmusv1.ServiceExportService_DeleteServiceExport_FullMethodName, operators},
-
-		{isthmusv1.IntentionService_ListIntentions_FullMethodName, readers},
-		{isthmusv1.IntentionService_GetIntention_FullMethodName, readers},
-		{isthmusv1.IntentionService_CreateIntention_FullMethodName, operators},
-		{isthmusv1.IntentionService_UpdateIntention_FullMethodName, operators},
-		{isthmusv1.IntentionService_DeleteIntention_FullMethodName, operators},
-
-		{isthmusv1.TrafficPolicyService_ListTrafficPolicies_FullMethodName, readers},
-		{isthmusv1.TrafficPolicyService_GetTrafficPolicy_FullMethodName, readers},
-		{isthmusv1.TrafficPolicyService_CreateTrafficPolicy_FullMethodName, operators},
-		{isthmusv1.TrafficPolicyService_UpdateTrafficPolicy_FullMethodName, operators},
-		{isthmusv1.TrafficPolicyService_DeleteTrafficPolicy_FullMethodName, operators},
-
-		{isthmusv1.DiagnosisService_ListConnections_FullMethodName, readers},
-		{isthmusv1.DiagnosisService_Explain_FullMethodName, readers},
-		{isthmusv1.DiagnosisService_RunDoctor_FullMethodName, readers},
-
-		{isthmusv1.JoinTokenService_ListJoinTokens_FullMethodName, readers},
-		{isthmusv1.JoinTokenService_GetJoinToken_FullMethodName, readers},
-		{isthmusv1.JoinTokenService_CreateJoinToken_FullMethodName, operators},
-		{isthmusv1.JoinTokenService_DeleteJoinToken_FullMethodName, operators},
-		{isthmusv1.JoinTokenService_MintJoinToken_FullMethodName, operators},
-
-		{isthmusv1.AgentService_ListAgents_FullMethodName, readers},
-		{isthmusv1.AgentService_GetAgent_FullMethodName, readers},
-		{isthmusv1.AgentService_DeleteAgent_FullMethodName, operators},
-		{isthmusv1.AgentService_ApproveAgent_FullMethodName, operators},
-
-		// Who holds which token is itself worth knowing to an attacker: admins only, reads included.
-		{isthmusv1.APITokenService_ListAPITokens_FullMethodName, admins},
-		{isthmusv1.APITokenService_GetAPIToken_FullMethodName, admins},
-		{isthmusv1.APITokenService_CreateAPIToken_FullMethodName, admins},
-		{isthmusv1.APITokenService_DeleteAPIToken_FullMethodName, admins},
-
-		{isthmusv1.EventService_ListEvents_FullMethodName, readers},
-		{isthmusv1.EventService_GetEvent_FullMethodName, readers},
-
-		{isthmusv1.SyncService_Enrol_FullMethodName, everybody},
+		{isthmusv1.SyncService_Enrol_FullMethodName, everybody()},
 		{isthmusv1.SyncService_Renew_FullMethodName, renewers},
 		{isthmusv1.SyncService_Pull_FullMethodName, members},
 		{isthmusv1.SyncService_FetchSecrets_FullMethodName, agents},
@@ -158,10 +175,10 @@ func Rules() []Rule {
 		{isthmusv1.SyncService_Report_FullMethodName, members},
 
 		// The shape of the API is public: it is the same in every copy of this program.
-		{"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", everybody},
-		{"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", everybody},
-		{"/grpc.health.v1.Health/Check", everybody},
-		{"/grpc.health.v1.Health/List", everybody},
-		{"/grpc.health.v1.Health/Watch", everybody},
+		{"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", everybody()},
+		{"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", everybody()},
+		{"/grpc.health.v1.Health/Check", everybody()},
+		{"/grpc.health.v1.Health/List", everybody()},
+		{"/grpc.health.v1.Health/Watch", everybody()},
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
 
+	"isthmus/agent"
 	"isthmus/client"
 	"isthmus/demo/child"
 	"isthmus/demo/consulrun"
@@ -222,7 +223,8 @@ func (d *demo) step(ctx context.Context, name string, do func() (string, error))
 	return nil
 }
 
-// watchOver waits for ctx to end. A child that ends before is an error.
+// watchOver waits for ctx to end. A child that ends before is an error, but for an agent that was deleted, as with its datacenter: that is what it
+// has to do.
 func (d *demo) watchOver(ctx context.Context) error {
 	ended := make(chan *child.Process)
 	watching, stop := context.WithCancel(ctx)
@@ -233,6 +235,9 @@ func (d *demo) watchOver(ctx context.Context) error {
 			select {
 			case <-one.Done():
 			case <-watching.Done():
+				return
+			}
+			if one.ExitCode() == int(agent.ExitAgentDeleted) {
 				return
 			}
 			select {

@@ -25,6 +25,11 @@ func TestCausesAfterTheJoin(t *testing.T) {
 	dc1.Gateways[0].Restart()
 	f.Joined("global", dc1, dc2)
 	f.Eventually("it is reached again", func() error { return f.reaches("dc2", dc1.Gateways[0].WAN) })
+	// Consul's own servers, too: until then one that fails to replicate may go round the gateways.
+	f.Eventually("dc2's Consul reads dc1 through it again", func() error {
+		return dc2.Call(f.t.Context(), http.MethodGet, "/v1/catalog/services?dc=dc1", nil, nil)
+	})
+	f.Eventually("and replicates", dc2.replicates)
 
 	t.Log("a replication token that somebody revoked, while nobody can make another")
 	dc1.Agents[0].stop()

@@ -6,7 +6,7 @@ import "testing"
 func TestPoliciesOfAMixedFleet(t *testing.T) {
 	f := NewWorld(t, 3, "dc1", "dc2", "dc3")
 	dc1 := f.Site("dc1", Site{})
-	dc2, dc3 := f.Site("dc2", Site{Primary: true}), f.Site("dc3", Site{Fresh: true})
+	dc2, dc3 := f.Site("dc2", Site{Primary: true}), f.Site("dc3", Site{Fresh: true, Joins: "dc2"})
 	dc1.MayWritePolicies()
 	f.Apply(production("", "dc1", "dc2", "dc3"))
 	f.Apply("kind: Federation\nname: global\nspec: {primary: dc2, secondaries: [dc3]}\n")

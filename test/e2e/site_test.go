@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -37,6 +38,8 @@ type Site struct {
 	ShowCAOf *Datacenter
 	// Servers is how many there are. Default: one.
 	Servers int
+	// Joins is the primary that its agents may have it join. Default: dc1.
+	Joins string
 	// NoJoin leaves --allow-join out.
 	NoJoin bool
 	// NoAgent: it has none; somebody opens a bundle by hand.
@@ -119,7 +122,7 @@ func (d *Datacenter) agentFlags(site Site, s *consultest.Cluster) []string {
 	if site.Primary {
 		args = append(args, "--consul-ca-key", ca.CAKeyFile)
 	} else if !site.NoJoin {
-		args = append(args, "--allow-join=dc1")
+		args = append(args, "--allow-join="+cmp.Or(site.Joins, "dc1"))
 	}
 	return args
 }

@@ -90,7 +90,7 @@ func mergeProxyDefaults(e consul.Entry, want string, correct bool) (mergeResult,
 	if e.Index == 0 {
 		meta[metaCreated] = "true"
 	}
-	if want == "" && len(meta) == 1 && meta[metaCreated] != "" && gatewayMode(e.Body) == "" && onlyProxyDefaults(e.Body) {
+	if want == "" && len(meta) == 1 && meta[metaCreated] != "" && gatewayMode(e.Body) == "" && saysNothing(e.Body) {
 		return mergeResult{entry: e, remove: true}, nil
 	}
 	if want == "" {
@@ -122,20 +122,6 @@ func setGatewayMode(body map[string]any, mode string) {
 	case ok:
 		delete(fields, fieldMode)
 	}
-}
-
-// onlyProxyDefaults tells that nothing but what Consul itself puts into every proxy-defaults entry is left.
-func onlyProxyDefaults(body map[string]any) bool {
-	for field, value := range body {
-		switch field {
-		case "Kind", "Name", "Partition", "Namespace", "Meta":
-			continue
-		}
-		if !empty(value) {
-			return false
-		}
-	}
-	return true
 }
 
 // empty tells whether a JSON value says nothing: null, false, 0, "", or containers of such.

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"net"
 	"net/netip"
@@ -230,28 +229,19 @@ func (x *exam) addressOf(g *isthmusv1.Gateway) answer {
 		}
 	}
 	if len(good) > 0 {
-		return passes(dc, "others dial %s; %s reached it", address, listed(good))
+		return passes(dc, "others dial %s; %s reached it", address, resource.Some(good, mostNamed))
 	}
 	why := x.suspicious(g)
 	switch {
 	case why != "" && len(bad) > 0:
-		return fails(dc, "others dial %s, which is %s: not reached from %s", address, why, listed(bad)).fixed(fixOfAddress)
+		return fails(dc, "others dial %s, which is %s: not reached from %s", address, why, resource.Some(bad, mostNamed)).fixed(fixOfAddress)
 	case why != "":
 		return fails(dc, "others dial %s, which is %s", address, why).fixed(fixOfAddress)
 	case len(bad) > 0:
-		return fails(dc, "others dial %s, and nobody reaches it: %s", address, listed(bad)).
+		return fails(dc, "others dial %s, and nobody reaches it: %s", address, resource.Some(bad, mostNamed)).
 			fixed("see whether the gateway listens there (GatewayRegistered, AgentOnline), and whether firewalls and load balancers let it through; else %s", fixOfAddress)
 	}
 	return passes(dc, "others dial %s; nobody has tried yet", address)
-}
-
-// listed is a list for people, cut where it gets long.
-func listed(words []string) string {
-	const most = 5
-	if len(words) <= most {
-		return strings.Join(words, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(words[:most], ", "), len(words)-most)
 }
 
 // suspicious is what is wrong with how an address looks; empty: nothing.
@@ -325,3 +315,6 @@ func unroutable(host string) string {
 	}
 	return ""
 }
+
+// mostNamed is how many names a sentence lists at most.
+const mostNamed = 5

@@ -42,7 +42,7 @@ func (x *exam) connectionHealthy() []answer {
 		}
 	}
 	for m, others := range well {
-		out = append(out, passes(m.datacenter, "%s – %s: healthy, as both ends say", m.datacenter, listed(others)).of(resource.KindFederation, m.federation))
+		out = append(out, passes(m.datacenter, "%s – %s: healthy, as both ends say", m.datacenter, resource.Some(others, mostNamed)).of(resource.KindFederation, m.federation))
 	}
 	return out
 }
@@ -113,11 +113,11 @@ func (x *exam) dials(p *isthmusv1.Peering, end *isthmusv1.ObservedPeering) answe
 		bad = append(bad, text)
 	}
 	if len(bad) == 0 {
-		return passes(dialer, "%s reaches what its Consul dials: %s", dialer, listed(good))
+		return passes(dialer, "%s reaches what its Consul dials: %s", dialer, resource.Some(good, mostNamed))
 	}
-	a := fails(dialer, "%s does not reach what its Consul dials: %s", dialer, listed(bad)).fixed("%s", fixOfDials(p, inside))
+	a := fails(dialer, "%s does not reach what its Consul dials: %s", dialer, resource.Some(bad, mostNamed)).fixed("%s", fixOfDials(p, inside))
 	if len(good) > 0 {
-		a = fails(dialer, "%s does not reach all that its Consul dials: %s; it reaches %s", dialer, listed(bad), listed(good)).fixed("%s", fixOfDials(p, inside)).as(SeverityWarning)
+		a = fails(dialer, "%s does not reach all that its Consul dials: %s; it reaches %s", dialer, resource.Some(bad, mostNamed), resource.Some(good, mostNamed)).fixed("%s", fixOfDials(p, inside)).as(SeverityWarning)
 	}
 	return a
 }

@@ -104,7 +104,7 @@ func (w *walk) exportedBy(entries []*isthmusv1.ReportedEntry) string {
 	if len(ours) == 0 {
 		return bySomebody
 	}
-	return some(sortedOnce(ours))
+	return resource.Some(sortedOnce(ours), mostNamed)
 }
 
 // exportsWanted is what isthmus wants of the destination exported to the source's datacenter.

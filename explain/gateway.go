@@ -205,13 +205,13 @@ func (w *walk) arrives(mode string) finding {
 	}
 	switch {
 	case len(reached) > 0:
-		return passes(at, "%s dials %s, which %s reaches", first, some(reached), here).with(lines...)
+		return passes(at, "%s dials %s, which %s reaches", first, resource.Some(reached, mostNamed), here).with(lines...)
 	case len(untried) > 0:
-		return unknown(here, "%s dials %s, and nobody has tried that from %s", first, some(untried), here).with(lines...).
+		return unknown(here, "%s dials %s, and nobody has tried that from %s", first, resource.Some(untried, mostNamed), here).with(lines...).
 			fixed("wait a moment: the agent of %s tries the gateways of the members of its federation, and of its peers, when it has heard of them", here)
 	case len(refused) > 0:
-		return fails(here, "%s does not reach the mesh gateways of %s: %s", here, at, some(refused)).with(lines...).
-			fixed("let hosts of %s connect to %s: routing, firewall, load balancer; or correct the WAN address of the gateway", here, some(refused))
+		return fails(here, "%s does not reach the mesh gateways of %s: %s", here, at, resource.Some(refused, mostNamed)).with(lines...).
+			fixed("let hosts of %s connect to %s: routing, firewall, load balancer; or correct the WAN address of the gateway", here, resource.Some(refused, mostNamed))
 	case len(lines) > 0:
 		return fails(at, "no mesh gateway of %s is healthy and has a WAN address", at).with(lines...).fixed("see its checks in Consul; register it with a WAN address")
 	}

@@ -97,17 +97,10 @@ func near(name string, names []string) string {
 	case len(names) == 0:
 		return "; there is none at all"
 	case meant != "":
-		return fmt.Sprintf("; did you mean %s? There are %s", meant, some(names))
+		return fmt.Sprintf("; did you mean %s? There are %s", meant, resource.Some(names, mostNamed))
 	}
-	return "; there are " + some(names)
+	return "; there are " + resource.Some(names, mostNamed)
 }
 
-// some lists names, but no more than one reads.
-func some(names []string) string {
-	const most = 6
-	text := strings.Join(names[:min(len(names), most)], ", ")
-	if more := len(names) - most; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
-}
+// mostNamed is how many names a sentence lists at most.
+const mostNamed = 6

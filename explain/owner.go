@@ -45,7 +45,7 @@ func (w *walk) ownerOfPart(datacenter, entry, key string) string {
 	if len(policies) == 0 {
 		return bySomebody
 	}
-	return some(sortedOnce(policies))
+	return resource.Some(sortedOnce(policies), mostNamed)
 }
 
 // contested tells that a part is not as isthmus wants it.

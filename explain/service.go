@@ -129,7 +129,7 @@ func (w *walk) unregistered(at place) finding {
 		fixed("register %s in %s, or name a service that is there: isthmus services --datacenter %s", resource.ShellWord(at.Service), at.Datacenter, at.Datacenter)
 	if len(peers) > 0 {
 		slices.Sort(peers)
-		f = f.with(fmt.Sprintf("%s has one of that name imported from its peer %s", at.Datacenter, some(peers)))
+		f = f.with(fmt.Sprintf("%s has one of that name imported from its peer %s", at.Datacenter, resource.Some(peers, mostNamed)))
 	}
 	return f.with(w.seenAt(at.Datacenter, s.Services.Since, "%d services in its catalog", len(names)))
 }

@@ -124,7 +124,7 @@ func (f *finder) peer(at string, s *isthmusv1.IntentionSource, name string) {
 	if len(who) > 1 {
 		var each []string
 		for _, id := range slices.Sorted(maps.Keys(who)) {
-			each = append(each, fmt.Sprintf("%s in %s", id, some(who[id])))
+			each = append(each, fmt.Sprintf("%s in %s", id, resource.Some(who[id], mostNamed)))
 		}
 		f.problem(at, &isthmusv1.PolicyProblem{
 			Reason: ReasonPeerAmbiguous,
@@ -162,7 +162,7 @@ func (f *finder) narrowSources() {
 		f.problem(w.field, &isthmusv1.PolicyProblem{
 			Reason: ReasonScopeTooNarrow,
 			Message: fmt.Sprintf("names %s in %s, but Consul does not look at the datacenter of a source within Federation %s: %s in %s would be meant as well",
-				w.source.Name, some(named), f.c.realm.federation, w.source.Name, some(others)),
+				w.source.Name, resource.Some(named, mostNamed), f.c.realm.federation, w.source.Name, resource.Some(others, mostNamed)),
 			Fix: "choose all of the federation's datacenters, or say scope: federation",
 		})
 	}
@@ -181,7 +181,7 @@ func (f *finder) narrowDestination() {
 	f.problem("spec.destination", &isthmusv1.PolicyProblem{
 		Reason: ReasonScopeTooNarrow,
 		Message: fmt.Sprintf("names %s in %s, but Consul has one set of intentions for all of Federation %s: %s in %s would be meant as well",
-			service, some(names(f.destination)), f.c.realm.federation, service, some(others)),
+			service, resource.Some(names(f.destination), mostNamed), f.c.realm.federation, service, resource.Some(others, mostNamed)),
 		Fix: "choose all of the federation's datacenters, or say scope: federation",
 	})
 }
@@ -204,7 +204,7 @@ func (f *finder) sharedTrust(at string, s *isthmusv1.IntentionSource, peers map[
 		f.problem(at, &isthmusv1.PolicyProblem{
 			Reason: ReasonTrustShared,
 			Message: fmt.Sprintf("%s is in Federation %s, whose members have one trust domain: %s in %s would be let in as well, if it found a way",
-				name, m.federation, s.GetService(), some(names(others))),
+				name, m.federation, s.GetService(), resource.Some(names(others), mostNamed)),
 			Fix: "choose all of that federation's datacenters, or say scope: federation",
 		})
 	}
@@ -226,7 +226,7 @@ func (f *finder) notConnected(at string, s *isthmusv1.IntentionSource, connected
 	}
 	f.problem(at, &isthmusv1.PolicyProblem{
 		Reason:  ReasonNotConnected,
-		Message: fmt.Sprintf("%s: no Peering connects it with %s, nor does a Federation, so that nothing is said of it yet", some(out), some(names(f.destination))),
+		Message: fmt.Sprintf("%s: no Peering connects it with %s, nor does a Federation, so that nothing is said of it yet", resource.Some(out, mostNamed), resource.Some(names(f.destination), mostNamed)),
 		Fix:     "connect them by a Peering or a Federation",
 	})
 }
@@ -258,12 +258,5 @@ func names(datacenters []*isthmusv1.Datacenter) []string {
 	return out
 }
 
-// some lists names, but no more than one reads.
-func some(names []string) string {
-	const most = 5
-	text := strings.Join(names[:min(len(names), most)], ", ")
-	if more := len(names) - most; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
-}
+// mostNamed is how many names a sentence lists at most.
+const mostNamed = 5

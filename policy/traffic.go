@@ -107,7 +107,7 @@ func (c *compilation) narrow(p *isthmusv1.TrafficPolicy, callers []*isthmusv1.Da
 	c.problem(policyName(p), &isthmusv1.PolicyProblem{
 		Reason: ReasonScopeTooNarrow, Field: field, Datacenter: c.realm.home,
 		Message: fmt.Sprintf("names callers in %s, but Consul has one set of entries for all of Federation %s: calls of %s from %s would be meant as well",
-			some(names(callers)), c.realm.federation, p.GetSpec().GetService(), some(others)),
+			resource.Some(names(callers), mostNamed), c.realm.federation, p.GetSpec().GetService(), resource.Some(others, mostNamed)),
 		Fix: "choose all of the federation's datacenters, or say scope: federation",
 	})
 	return true

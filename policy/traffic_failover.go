@@ -42,7 +42,7 @@ func (w waysOf) failover() way {
 	switch {
 	case !ok:
 		w.problem(out.field, ReasonOrderDiffers, "leave sameLabel out, or connect them by peerings: then each has its own",
-			"sameLabel puts them in another order for each of %s, but Consul has one for all of Federation %s", some(names(w.callers)), w.c.realm.federation)
+			"sameLabel puts them in another order for each of %s, but Consul has one for all of Federation %s", resource.Some(names(w.callers), mostNamed), w.c.realm.federation)
 		return out
 	case len(all) == 0 && !w.c.quiet && len(w.c.problems[policyName(w.p)]) == 0:
 		w.problem(out.field, ReasonNoTarget, "", "no datacenter is chosen to go to")
@@ -112,7 +112,7 @@ func (w waysOf) unreachable(field, selector string) {
 	}
 	if len(out) > 0 {
 		w.problem(field, ReasonNotConnected, "connect them by a Peering or a Federation",
-			"%s: no Peering connects them with %s, nor does a Federation, so that no calls go there yet", some(out), some(names(w.c.realm.members)))
+			"%s: no Peering connects them with %s, nor does a Federation, so that no calls go there yet", resource.Some(out, mostNamed), resource.Some(names(w.c.realm.members), mostNamed))
 	}
 }
 

@@ -112,7 +112,7 @@ func (w waysOf) datacenter(field string, dc *isthmusv1.Datacenter) (place, bool)
 	if len(peers) == 0 {
 		if !w.c.quiet {
 			w.problem(field, ReasonNotConnected, "connect them by a Peering or a Federation",
-				"%s: no Peering connects it with %s, nor does a Federation, so that no calls go there yet", name, some(names(m.members)))
+				"%s: no Peering connects it with %s, nor does a Federation, so that no calls go there yet", name, resource.Some(names(m.members), mostNamed))
 		}
 		return place{}, false
 	}
@@ -121,9 +121,9 @@ func (w waysOf) datacenter(field string, dc *isthmusv1.Datacenter) (place, bool)
 }
 
 func (w waysOf) notShared(field, name string, peers, lacking []string) {
-	why := fmt.Sprintf("its members call it %s", some(peers))
+	why := fmt.Sprintf("its members call it %s", resource.Some(peers, mostNamed))
 	if len(lacking) > 0 {
-		why = some(lacking) + " has no such peer"
+		why = resource.Some(lacking, mostNamed) + " has no such peer"
 	}
 	w.problem(field, ReasonPeerNotShared, "peer it with all members, under the same name (acceptorPeerName, dialerPeerName)",
 		"%s: Consul has one set of entries for all of Federation %s, and %s, so that no calls go there", name, w.c.realm.federation, why)
@@ -143,7 +143,7 @@ func (w waysOf) external(field, name string) (place, bool) {
 	switch {
 	case len(who) > 1:
 		w.problem(field, ReasonPeerNotShared, "give the peerings names (acceptorPeerName, dialerPeerName) that mean the same peer in all members",
-			"peer %s is %s in members of Federation %s, and Consul has one set of entries for all of it", name, some(slices.Sorted(maps.Keys(who))), w.c.realm.federation)
+			"peer %s is %s in members of Federation %s, and Consul has one set of entries for all of it", name, resource.Some(slices.Sorted(maps.Keys(who)), mostNamed), w.c.realm.federation)
 		return place{}, false
 	case len(who) == 1 && len(lacking) > 0:
 		w.notShared(field, "peer "+name, nil, lacking)
@@ -182,6 +182,6 @@ func (w waysOf) exported(field, service, namespace string, dc *isthmusv1.Datacen
 	}
 	if len(out) > 0 {
 		w.problem(field, ReasonNotExported, fmt.Sprintf("apply a ServiceExport of %s with datacenters: [%s] and these consumers", service, dc.GetName()),
-			"no ServiceExport exports %s from %s to %s, so that calls which go there find no instance", service, dc.GetName(), some(out))
+			"no ServiceExport exports %s from %s to %s, so that calls which go there find no instance", service, dc.GetName(), resource.Some(out, mostNamed))
 	}
 }

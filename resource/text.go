@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 )
@@ -16,4 +17,13 @@ func Cut(text string, most int) string {
 		most--
 	}
 	return text[:most] + "…"
+}
+
+// Some lists the first names, and how many more there are: no more than one reads.
+func Some(names []string, most int) string {
+	text := strings.Join(names[:min(len(names), most)], ", ")
+	if more := len(names) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }

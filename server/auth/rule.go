@@ -126,12 +126,24 @@ func fleetRules() []Rule {
 		{isthmusv1.DiagnosisService_ListConnections_FullMethodName, readers()},
 		{isthmusv1.DiagnosisService_Explain_FullMethodName, readers()},
 		{isthmusv1.DiagnosisService_RunDoctor_FullMethodName, readers()},
+
+		{isthmusv1.OverviewService_GetFleet_FullMethodName, readers()},
+		{isthmusv1.OverviewService_ListChanges_FullMethodName, readers()},
+		{isthmusv1.OverviewService_ListServices_FullMethodName, readers()},
+		{isthmusv1.OverviewService_GetDatacenterState_FullMethodName, readers()},
+		{isthmusv1.OverviewService_GetHistory_FullMethodName, readers()},
 	}
 }
 
 // identityRules are for who may come in, and what was done.
 func identityRules() []Rule {
 	return []Rule{
+		// The token in the request is what counts.
+		{isthmusv1.SessionService_CreateSession_FullMethodName, everybody()},
+		{isthmusv1.SessionService_GetSession_FullMethodName, readers()},
+		{isthmusv1.SessionService_RenewSession_FullMethodName, readers()},
+		{isthmusv1.SessionService_DeleteSession_FullMethodName, readers()},
+
 		{isthmusv1.JoinTokenService_ListJoinTokens_FullMethodName, readers()},
 		{isthmusv1.JoinTokenService_GetJoinToken_FullMethodName, readers()},
 		{isthmusv1.JoinTokenService_CreateJoinToken_FullMethodName, operators()},

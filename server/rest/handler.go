@@ -78,6 +78,8 @@ func newGateway(ctx context.Context, conn *grpc.ClientConn) (http.Handler, error
 		isthmusv1.RegisterIntentionServiceHandler,
 		isthmusv1.RegisterTrafficPolicyServiceHandler,
 		isthmusv1.RegisterDiagnosisServiceHandler,
+		isthmusv1.RegisterOverviewServiceHandler,
+		isthmusv1.RegisterSessionServiceHandler,
 		isthmusv1.RegisterJoinTokenServiceHandler,
 		isthmusv1.RegisterAgentServiceHandler,
 		isthmusv1.RegisterAPITokenServiceHandler,

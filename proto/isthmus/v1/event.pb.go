@@ -154,9 +154,11 @@ type EventSpec struct {
 	TargetUid string `protobuf:"bytes,6,opt,name=target_uid,json=targetUid,proto3" json:"target_uid,omitempty"`
 	Message   string `protobuf:"bytes,7,opt,name=message,proto3" json:"message,omitempty"`
 	// SHA-256 (hex) of the resource's spec before and after; empty where there was none.
-	DigestBefore  string `protobuf:"bytes,8,opt,name=digest_before,json=digestBefore,proto3" json:"digest_before,omitempty"`
-	DigestAfter   string `protobuf:"bytes,9,opt,name=digest_after,json=digestAfter,proto3" json:"digest_after,omitempty"`
-	RequestId     string `protobuf:"bytes,10,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	DigestBefore string `protobuf:"bytes,8,opt,name=digest_before,json=digestBefore,proto3" json:"digest_before,omitempty"`
+	DigestAfter  string `protobuf:"bytes,9,opt,name=digest_after,json=digestAfter,proto3" json:"digest_after,omitempty"`
+	RequestId    string `protobuf:"bytes,10,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// What became of the spec, field by field; of a transition, of the status. At most 32, values cut at 1 KiB.
+	Changes       []*FieldChange `protobuf:"bytes,11,rep,name=changes,proto3" json:"changes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -261,6 +263,13 @@ func (x *EventSpec) GetRequestId() string {
 	return ""
 }
 
+func (x *EventSpec) GetChanges() []*FieldChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
 type EventStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// SHA-256 (hex) over this entry and previous_hash.
@@ -328,7 +337,10 @@ type ListEventsRequest struct {
 	Wait     string `protobuf:"bytes,7,opt,name=wait,proto3" json:"wait,omitempty"`
 	MinIndex uint64 `protobuf:"varint,8,opt,name=min_index,json=minIndex,proto3" json:"min_index,omitempty"`
 	// Only events with a greater number than this one (an event's name).
-	After         string `protobuf:"bytes,9,opt,name=after,proto3" json:"after,omitempty"`
+	After string `protobuf:"bytes,9,opt,name=after,proto3" json:"after,omitempty"`
+	// Only what this actor did (api-token/NAME, agent/NAME, controller), and only this action.
+	Actor         string `protobuf:"bytes,10,opt,name=actor,proto3" json:"actor,omitempty"`
+	Action        string `protobuf:"bytes,11,opt,name=action,proto3" json:"action,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -426,6 +438,20 @@ func (x *ListEventsRequest) GetAfter() string {
 	return ""
 }
 
+func (x *ListEventsRequest) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
 type ListEventsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Events        []*Event               `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
@@ -483,7 +509,7 @@ var File_isthmus_v1_event_proto protoreflect.FileDescriptor
 const file_isthmus_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\x16isthmus/v1/event.proto\x12\n" +
-	"isthmus.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15isthmus/v1/read.proto\"\xe8\x03\n" +
+	"isthmus.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16isthmus/v1/apply.proto\x1a\x15isthmus/v1/read.proto\"\xe8\x03\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x125\n" +
 	"\x06labels\x18\x02 \x03(\v2\x1d.isthmus.v1.Event.LabelsEntryR\x06labels\x12\x10\n" +
@@ -503,7 +529,7 @@ const file_isthmus_v1_event_proto_rawDesc = "" +
 	"\x06status\x18\v \x01(\v2\x17.isthmus.v1.EventStatusR\x06status\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x99\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcc\x02\n" +
 	"\tEventSpec\x12\x14\n" +
 	"\x05actor\x18\x01 \x01(\tR\x05actor\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x16\n" +
@@ -517,10 +543,11 @@ const file_isthmus_v1_event_proto_rawDesc = "" +
 	"\fdigest_after\x18\t \x01(\tR\vdigestAfter\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\n" +
-	" \x01(\tR\trequestId\"F\n" +
+	" \x01(\tR\trequestId\x121\n" +
+	"\achanges\x18\v \x03(\v2\x17.isthmus.v1.FieldChangeR\achanges\"F\n" +
 	"\vEventStatus\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\tR\x04hash\x12#\n" +
-	"\rprevious_hash\x18\x02 \x01(\tR\fpreviousHash\"\xf8\x01\n" +
+	"\rprevious_hash\x18\x02 \x01(\tR\fpreviousHash\"\xa6\x02\n" +
 	"\x11ListEventsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -533,7 +560,10 @@ const file_isthmus_v1_event_proto_rawDesc = "" +
 	"\x05index\x18\x06 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04wait\x18\a \x01(\tR\x04wait\x12\x1b\n" +
 	"\tmin_index\x18\b \x01(\x04R\bminIndex\x12\x14\n" +
-	"\x05after\x18\t \x01(\tR\x05after\"g\n" +
+	"\x05after\x18\t \x01(\tR\x05after\x12\x14\n" +
+	"\x05actor\x18\n" +
+	" \x01(\tR\x05actor\x12\x16\n" +
+	"\x06action\x18\v \x01(\tR\x06action\"g\n" +
 	"\x12ListEventsResponse\x12)\n" +
 	"\x06events\x18\x01 \x03(\v2\x11.isthmus.v1.EventR\x06events\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xc1\x01\n" +
@@ -564,25 +594,27 @@ var file_isthmus_v1_event_proto_goTypes = []any{
 	(*ListEventsResponse)(nil),    // 4: isthmus.v1.ListEventsResponse
 	nil,                           // 5: isthmus.v1.Event.LabelsEntry
 	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
-	(*GetRequest)(nil),            // 7: isthmus.v1.GetRequest
+	(*FieldChange)(nil),           // 7: isthmus.v1.FieldChange
+	(*GetRequest)(nil),            // 8: isthmus.v1.GetRequest
 }
 var file_isthmus_v1_event_proto_depIdxs = []int32{
-	5, // 0: isthmus.v1.Event.labels:type_name -> isthmus.v1.Event.LabelsEntry
-	6, // 1: isthmus.v1.Event.create_time:type_name -> google.protobuf.Timestamp
-	6, // 2: isthmus.v1.Event.update_time:type_name -> google.protobuf.Timestamp
-	6, // 3: isthmus.v1.Event.delete_time:type_name -> google.protobuf.Timestamp
-	1, // 4: isthmus.v1.Event.spec:type_name -> isthmus.v1.EventSpec
-	2, // 5: isthmus.v1.Event.status:type_name -> isthmus.v1.EventStatus
-	0, // 6: isthmus.v1.ListEventsResponse.events:type_name -> isthmus.v1.Event
-	3, // 7: isthmus.v1.EventService.ListEvents:input_type -> isthmus.v1.ListEventsRequest
-	7, // 8: isthmus.v1.EventService.GetEvent:input_type -> isthmus.v1.GetRequest
-	4, // 9: isthmus.v1.EventService.ListEvents:output_type -> isthmus.v1.ListEventsResponse
-	0, // 10: isthmus.v1.EventService.GetEvent:output_type -> isthmus.v1.Event
-	9, // [9:11] is the sub-list for method output_type
-	7, // [7:9] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	5,  // 0: isthmus.v1.Event.labels:type_name -> isthmus.v1.Event.LabelsEntry
+	6,  // 1: isthmus.v1.Event.create_time:type_name -> google.protobuf.Timestamp
+	6,  // 2: isthmus.v1.Event.update_time:type_name -> google.protobuf.Timestamp
+	6,  // 3: isthmus.v1.Event.delete_time:type_name -> google.protobuf.Timestamp
+	1,  // 4: isthmus.v1.Event.spec:type_name -> isthmus.v1.EventSpec
+	2,  // 5: isthmus.v1.Event.status:type_name -> isthmus.v1.EventStatus
+	7,  // 6: isthmus.v1.EventSpec.changes:type_name -> isthmus.v1.FieldChange
+	0,  // 7: isthmus.v1.ListEventsResponse.events:type_name -> isthmus.v1.Event
+	3,  // 8: isthmus.v1.EventService.ListEvents:input_type -> isthmus.v1.ListEventsRequest
+	8,  // 9: isthmus.v1.EventService.GetEvent:input_type -> isthmus.v1.GetRequest
+	4,  // 10: isthmus.v1.EventService.ListEvents:output_type -> isthmus.v1.ListEventsResponse
+	0,  // 11: isthmus.v1.EventService.GetEvent:output_type -> isthmus.v1.Event
+	10, // [10:12] is the sub-list for method output_type
+	8,  // [8:10] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_isthmus_v1_event_proto_init() }
@@ -590,6 +622,7 @@ func file_isthmus_v1_event_proto_init() {
 	if File_isthmus_v1_event_proto != nil {
 		return
 	}
+	file_isthmus_v1_apply_proto_init()
 	file_isthmus_v1_read_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -3166,7 +3166,9 @@ type InventoryReport struct {
 	// What happens to a call that no intention is about: allow or deny.
 	DefaultIntentionPolicy string `protobuf:"bytes,22,opt,name=default_intention_policy,json=defaultIntentionPolicy,proto3" json:"default_intention_policy,omitempty"`
 	// SHA-256 (hex) of the mesh CA's roots (DER), active ones first; at most 8.
-	CaRoots       []string `protobuf:"bytes,23,rep,name=ca_roots,json=caRoots,proto3" json:"ca_roots,omitempty"`
+	CaRoots []string `protobuf:"bytes,23,rep,name=ca_roots,json=caRoots,proto3" json:"ca_roots,omitempty"`
+	// The servers that Raft knows, by name; at most 16.
+	RaftServers   []*ObservedServer `protobuf:"bytes,24,rep,name=raft_servers,json=raftServers,proto3" json:"raft_servers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3362,6 +3364,82 @@ func (x *InventoryReport) GetCaRoots() []string {
 	return nil
 }
 
+func (x *InventoryReport) GetRaftServers() []*ObservedServer {
+	if x != nil {
+		return x.RaftServers
+	}
+	return nil
+}
+
+type ObservedServer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// host:port
+	Address       string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	Leader        bool   `protobuf:"varint,3,opt,name=leader,proto3" json:"leader,omitempty"`
+	Voter         bool   `protobuf:"varint,4,opt,name=voter,proto3" json:"voter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObservedServer) Reset() {
+	*x = ObservedServer{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObservedServer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObservedServer) ProtoMessage() {}
+
+func (x *ObservedServer) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObservedServer.ProtoReflect.Descriptor instead.
+func (*ObservedServer) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *ObservedServer) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *ObservedServer) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *ObservedServer) GetLeader() bool {
+	if x != nil {
+		return x.Leader
+	}
+	return false
+}
+
+func (x *ObservedServer) GetVoter() bool {
+	if x != nil {
+		return x.Voter
+	}
+	return false
+}
+
 type ObservedGateway struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ServiceId     string                 `protobuf:"bytes,1,opt,name=service_id,json=serviceId,proto3" json:"service_id,omitempty"`
@@ -3376,7 +3454,7 @@ type ObservedGateway struct {
 
 func (x *ObservedGateway) Reset() {
 	*x = ObservedGateway{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[44]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3388,7 +3466,7 @@ func (x *ObservedGateway) String() string {
 func (*ObservedGateway) ProtoMessage() {}
 
 func (x *ObservedGateway) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[44]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3401,7 +3479,7 @@ func (x *ObservedGateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedGateway.ProtoReflect.Descriptor instead.
 func (*ObservedGateway) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{44}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ObservedGateway) GetServiceId() string {
@@ -3455,7 +3533,7 @@ type ServicesReport struct {
 
 func (x *ServicesReport) Reset() {
 	*x = ServicesReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[45]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3467,7 +3545,7 @@ func (x *ServicesReport) String() string {
 func (*ServicesReport) ProtoMessage() {}
 
 func (x *ServicesReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[45]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3480,7 +3558,7 @@ func (x *ServicesReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServicesReport.ProtoReflect.Descriptor instead.
 func (*ServicesReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{45}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ServicesReport) GetServices() []*CatalogService {
@@ -3502,7 +3580,7 @@ type PeeringsReport struct {
 
 func (x *PeeringsReport) Reset() {
 	*x = PeeringsReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[46]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3514,7 +3592,7 @@ func (x *PeeringsReport) String() string {
 func (*PeeringsReport) ProtoMessage() {}
 
 func (x *PeeringsReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[46]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3527,7 +3605,7 @@ func (x *PeeringsReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeeringsReport.ProtoReflect.Descriptor instead.
 func (*PeeringsReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{46}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *PeeringsReport) GetPeerings() []*ObservedPeering {
@@ -3596,7 +3674,7 @@ type ObservedPeering struct {
 
 func (x *ObservedPeering) Reset() {
 	*x = ObservedPeering{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[47]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3608,7 +3686,7 @@ func (x *ObservedPeering) String() string {
 func (*ObservedPeering) ProtoMessage() {}
 
 func (x *ObservedPeering) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[47]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3621,7 +3699,7 @@ func (x *ObservedPeering) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedPeering.ProtoReflect.Descriptor instead.
 func (*ObservedPeering) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{47}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ObservedPeering) GetUid() string {
@@ -3798,7 +3876,7 @@ type ExportsReport struct {
 
 func (x *ExportsReport) Reset() {
 	*x = ExportsReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[48]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3810,7 +3888,7 @@ func (x *ExportsReport) String() string {
 func (*ExportsReport) ProtoMessage() {}
 
 func (x *ExportsReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[48]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3823,7 +3901,7 @@ func (x *ExportsReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportsReport.ProtoReflect.Descriptor instead.
 func (*ExportsReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{48}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ExportsReport) GetExports() []*ObservedExport {
@@ -3868,7 +3946,7 @@ type ObservedExport struct {
 
 func (x *ObservedExport) Reset() {
 	*x = ObservedExport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[49]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3880,7 +3958,7 @@ func (x *ObservedExport) String() string {
 func (*ObservedExport) ProtoMessage() {}
 
 func (x *ObservedExport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[49]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3893,7 +3971,7 @@ func (x *ObservedExport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedExport.ProtoReflect.Descriptor instead.
 func (*ObservedExport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{49}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ObservedExport) GetName() string {
@@ -3946,7 +4024,7 @@ type PolicyReport struct {
 
 func (x *PolicyReport) Reset() {
 	*x = PolicyReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[50]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3958,7 +4036,7 @@ func (x *PolicyReport) String() string {
 func (*PolicyReport) ProtoMessage() {}
 
 func (x *PolicyReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[50]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3971,7 +4049,7 @@ func (x *PolicyReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyReport.ProtoReflect.Descriptor instead.
 func (*PolicyReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{50}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *PolicyReport) GetEntries() []*ObservedEntry {
@@ -4022,7 +4100,7 @@ type ObservedEntry struct {
 
 func (x *ObservedEntry) Reset() {
 	*x = ObservedEntry{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[51]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4034,7 +4112,7 @@ func (x *ObservedEntry) String() string {
 func (*ObservedEntry) ProtoMessage() {}
 
 func (x *ObservedEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[51]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4047,7 +4125,7 @@ func (x *ObservedEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedEntry.ProtoReflect.Descriptor instead.
 func (*ObservedEntry) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{51}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ObservedEntry) GetKind() string {
@@ -4123,7 +4201,7 @@ type ObservedPart struct {
 
 func (x *ObservedPart) Reset() {
 	*x = ObservedPart{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[52]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4135,7 +4213,7 @@ func (x *ObservedPart) String() string {
 func (*ObservedPart) ProtoMessage() {}
 
 func (x *ObservedPart) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[52]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4148,7 +4226,7 @@ func (x *ObservedPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedPart.ProtoReflect.Descriptor instead.
 func (*ObservedPart) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{52}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ObservedPart) GetKey() string {
@@ -4209,7 +4287,7 @@ type EntriesReport struct {
 
 func (x *EntriesReport) Reset() {
 	*x = EntriesReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[53]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4221,7 +4299,7 @@ func (x *EntriesReport) String() string {
 func (*EntriesReport) ProtoMessage() {}
 
 func (x *EntriesReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[53]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4234,7 +4312,7 @@ func (x *EntriesReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntriesReport.ProtoReflect.Descriptor instead.
 func (*EntriesReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{53}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *EntriesReport) GetEntries() []*ReportedEntry {
@@ -4278,7 +4356,7 @@ type ReportedEntry struct {
 
 func (x *ReportedEntry) Reset() {
 	*x = ReportedEntry{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[54]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4290,7 +4368,7 @@ func (x *ReportedEntry) String() string {
 func (*ReportedEntry) ProtoMessage() {}
 
 func (x *ReportedEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[54]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4303,7 +4381,7 @@ func (x *ReportedEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportedEntry.ProtoReflect.Descriptor instead.
 func (*ReportedEntry) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{54}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ReportedEntry) GetKind() string {
@@ -4347,7 +4425,7 @@ type RightsReport struct {
 
 func (x *RightsReport) Reset() {
 	*x = RightsReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[55]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4359,7 +4437,7 @@ func (x *RightsReport) String() string {
 func (*RightsReport) ProtoMessage() {}
 
 func (x *RightsReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[55]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4372,7 +4450,7 @@ func (x *RightsReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RightsReport.ProtoReflect.Descriptor instead.
 func (*RightsReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{55}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *RightsReport) GetMissing() []*MissingRight {
@@ -4408,7 +4486,7 @@ type MissingRight struct {
 
 func (x *MissingRight) Reset() {
 	*x = MissingRight{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[56]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4420,7 +4498,7 @@ func (x *MissingRight) String() string {
 func (*MissingRight) ProtoMessage() {}
 
 func (x *MissingRight) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[56]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4433,7 +4511,7 @@ func (x *MissingRight) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingRight.ProtoReflect.Descriptor instead.
 func (*MissingRight) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{56}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *MissingRight) GetRule() string {
@@ -4470,7 +4548,7 @@ type DeliveryReport struct {
 
 func (x *DeliveryReport) Reset() {
 	*x = DeliveryReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[57]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4482,7 +4560,7 @@ func (x *DeliveryReport) String() string {
 func (*DeliveryReport) ProtoMessage() {}
 
 func (x *DeliveryReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[57]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4495,7 +4573,7 @@ func (x *DeliveryReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryReport.ProtoReflect.Descriptor instead.
 func (*DeliveryReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{57}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *DeliveryReport) GetUid() string {
@@ -4568,7 +4646,7 @@ type FederationReport struct {
 
 func (x *FederationReport) Reset() {
 	*x = FederationReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[58]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4580,7 +4658,7 @@ func (x *FederationReport) String() string {
 func (*FederationReport) ProtoMessage() {}
 
 func (x *FederationReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[58]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4593,7 +4671,7 @@ func (x *FederationReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FederationReport.ProtoReflect.Descriptor instead.
 func (*FederationReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{58}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *FederationReport) GetWanMembers() []*WanMember {
@@ -4672,7 +4750,7 @@ type JoinLoss struct {
 
 func (x *JoinLoss) Reset() {
 	*x = JoinLoss{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[59]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4684,7 +4762,7 @@ func (x *JoinLoss) String() string {
 func (*JoinLoss) ProtoMessage() {}
 
 func (x *JoinLoss) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[59]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4697,7 +4775,7 @@ func (x *JoinLoss) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinLoss.ProtoReflect.Descriptor instead.
 func (*JoinLoss) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{59}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *JoinLoss) GetItems() []*LostItem {
@@ -4735,7 +4813,7 @@ type ObservedRead struct {
 
 func (x *ObservedRead) Reset() {
 	*x = ObservedRead{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[60]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4747,7 +4825,7 @@ func (x *ObservedRead) String() string {
 func (*ObservedRead) ProtoMessage() {}
 
 func (x *ObservedRead) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[60]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4760,7 +4838,7 @@ func (x *ObservedRead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedRead.ProtoReflect.Descriptor instead.
 func (*ObservedRead) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{60}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ObservedRead) GetDatacenter() string {
@@ -4822,7 +4900,7 @@ type ObservedProbe struct {
 
 func (x *ObservedProbe) Reset() {
 	*x = ObservedProbe{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[61]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4834,7 +4912,7 @@ func (x *ObservedProbe) String() string {
 func (*ObservedProbe) ProtoMessage() {}
 
 func (x *ObservedProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[61]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4847,7 +4925,7 @@ func (x *ObservedProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedProbe.ProtoReflect.Descriptor instead.
 func (*ObservedProbe) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{61}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ObservedProbe) GetDatacenter() string {
@@ -4915,7 +4993,7 @@ type ObservedBundle struct {
 
 func (x *ObservedBundle) Reset() {
 	*x = ObservedBundle{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[62]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4927,7 +5005,7 @@ func (x *ObservedBundle) String() string {
 func (*ObservedBundle) ProtoMessage() {}
 
 func (x *ObservedBundle) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[62]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4940,7 +5018,7 @@ func (x *ObservedBundle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedBundle.ProtoReflect.Descriptor instead.
 func (*ObservedBundle) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{62}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ObservedBundle) GetDatacenter() string {
@@ -5001,7 +5079,7 @@ type GatewayReport struct {
 
 func (x *GatewayReport) Reset() {
 	*x = GatewayReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[63]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5013,7 +5091,7 @@ func (x *GatewayReport) String() string {
 func (*GatewayReport) ProtoMessage() {}
 
 func (x *GatewayReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[63]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5026,7 +5104,7 @@ func (x *GatewayReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayReport.ProtoReflect.Descriptor instead.
 func (*GatewayReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{63}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *GatewayReport) GetLanAddress() string {
@@ -5355,7 +5433,7 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x05error\x18\t \x01(\tR\x05error\x12#\n" +
 	"\runknown_items\x18\n" +
 	" \x03(\tR\funknownItems\x12#\n" +
-	"\rheld_removals\x18\v \x01(\x05R\fheldRemovals\"\xdc\b\n" +
+	"\rheld_removals\x18\v \x01(\x05R\fheldRemovals\"\x9b\t\n" +
 	"\x0fInventoryReport\x12+\n" +
 	"\x11consul_datacenter\x18\x01 \x01(\tR\x10consulDatacenter\x12%\n" +
 	"\x0econsul_version\x18\x02 \x01(\tR\rconsulVersion\x12\x18\n" +
@@ -5383,13 +5461,19 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\rwan_addresses\x18\x14 \x03(\tR\fwanAddresses\x12#\n" +
 	"\rrpc_addresses\x18\x15 \x03(\tR\frpcAddresses\x128\n" +
 	"\x18default_intention_policy\x18\x16 \x01(\tR\x16defaultIntentionPolicy\x12\x19\n" +
-	"\bca_roots\x18\x17 \x03(\tR\acaRootsB\x0e\n" +
+	"\bca_roots\x18\x17 \x03(\tR\acaRoots\x12=\n" +
+	"\fraft_servers\x18\x18 \x03(\v2\x1a.isthmus.v1.ObservedServerR\vraftServersB\x0e\n" +
 	"\f_acl_enabledB\x0e\n" +
 	"\f_tls_enabledB\x13\n" +
 	"\x11_gossip_encryptedB\x12\n" +
 	"\x10_connect_enabledB\x12\n" +
 	"\x10_peering_enabledB\x19\n" +
-	"\x17_wan_federation_enabled\"\xc5\x01\n" +
+	"\x17_wan_federation_enabled\"l\n" +
+	"\x0eObservedServer\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x16\n" +
+	"\x06leader\x18\x03 \x01(\bR\x06leader\x12\x14\n" +
+	"\x05voter\x18\x04 \x01(\bR\x05voter\"\xc5\x01\n" +
 	"\x0fObservedGateway\x12\x1d\n" +
 	"\n" +
 	"service_id\x18\x01 \x01(\tR\tserviceId\x12\x12\n" +
@@ -5575,7 +5659,7 @@ func file_isthmus_v1_sync_proto_rawDescGZIP() []byte {
 	return file_isthmus_v1_sync_proto_rawDescData
 }
 
-var file_isthmus_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
+var file_isthmus_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
 var file_isthmus_v1_sync_proto_goTypes = []any{
 	(*EnrolRequest)(nil),          // 0: isthmus.v1.EnrolRequest
 	(*EnrolResponse)(nil),         // 1: isthmus.v1.EnrolResponse
@@ -5621,41 +5705,42 @@ var file_isthmus_v1_sync_proto_goTypes = []any{
 	(*ReportResponse)(nil),        // 41: isthmus.v1.ReportResponse
 	(*AgentReport)(nil),           // 42: isthmus.v1.AgentReport
 	(*InventoryReport)(nil),       // 43: isthmus.v1.InventoryReport
-	(*ObservedGateway)(nil),       // 44: isthmus.v1.ObservedGateway
-	(*ServicesReport)(nil),        // 45: isthmus.v1.ServicesReport
-	(*PeeringsReport)(nil),        // 46: isthmus.v1.PeeringsReport
-	(*ObservedPeering)(nil),       // 47: isthmus.v1.ObservedPeering
-	(*ExportsReport)(nil),         // 48: isthmus.v1.ExportsReport
-	(*ObservedExport)(nil),        // 49: isthmus.v1.ObservedExport
-	(*PolicyReport)(nil),          // 50: isthmus.v1.PolicyReport
-	(*ObservedEntry)(nil),         // 51: isthmus.v1.ObservedEntry
-	(*ObservedPart)(nil),          // 52: isthmus.v1.ObservedPart
-	(*EntriesReport)(nil),         // 53: isthmus.v1.EntriesReport
-	(*ReportedEntry)(nil),         // 54: isthmus.v1.ReportedEntry
-	(*RightsReport)(nil),          // 55: isthmus.v1.RightsReport
-	(*MissingRight)(nil),          // 56: isthmus.v1.MissingRight
-	(*DeliveryReport)(nil),        // 57: isthmus.v1.DeliveryReport
-	(*FederationReport)(nil),      // 58: isthmus.v1.FederationReport
-	(*JoinLoss)(nil),              // 59: isthmus.v1.JoinLoss
-	(*ObservedRead)(nil),          // 60: isthmus.v1.ObservedRead
-	(*ObservedProbe)(nil),         // 61: isthmus.v1.ObservedProbe
-	(*ObservedBundle)(nil),        // 62: isthmus.v1.ObservedBundle
-	(*GatewayReport)(nil),         // 63: isthmus.v1.GatewayReport
-	(*Attestation)(nil),           // 64: isthmus.v1.Attestation
-	(*TrustedAgent)(nil),          // 65: isthmus.v1.TrustedAgent
-	(*BundleRequest)(nil),         // 66: isthmus.v1.BundleRequest
-	(*BundleEntry)(nil),           // 67: isthmus.v1.BundleEntry
-	(*SealedPayload)(nil),         // 68: isthmus.v1.SealedPayload
-	(*timestamppb.Timestamp)(nil), // 69: google.protobuf.Timestamp
-	(*AclReplication)(nil),        // 70: isthmus.v1.AclReplication
-	(*CatalogService)(nil),        // 71: isthmus.v1.CatalogService
-	(*Drift)(nil),                 // 72: isthmus.v1.Drift
-	(*FederationHost)(nil),        // 73: isthmus.v1.FederationHost
-	(*WanMember)(nil),             // 74: isthmus.v1.WanMember
-	(*LostItem)(nil),              // 75: isthmus.v1.LostItem
+	(*ObservedServer)(nil),        // 44: isthmus.v1.ObservedServer
+	(*ObservedGateway)(nil),       // 45: isthmus.v1.ObservedGateway
+	(*ServicesReport)(nil),        // 46: isthmus.v1.ServicesReport
+	(*PeeringsReport)(nil),        // 47: isthmus.v1.PeeringsReport
+	(*ObservedPeering)(nil),       // 48: isthmus.v1.ObservedPeering
+	(*ExportsReport)(nil),         // 49: isthmus.v1.ExportsReport
+	(*ObservedExport)(nil),        // 50: isthmus.v1.ObservedExport
+	(*PolicyReport)(nil),          // 51: isthmus.v1.PolicyReport
+	(*ObservedEntry)(nil),         // 52: isthmus.v1.ObservedEntry
+	(*ObservedPart)(nil),          // 53: isthmus.v1.ObservedPart
+	(*EntriesReport)(nil),         // 54: isthmus.v1.EntriesReport
+	(*ReportedEntry)(nil),         // 55: isthmus.v1.ReportedEntry
+	(*RightsReport)(nil),          // 56: isthmus.v1.RightsReport
+	(*MissingRight)(nil),          // 57: isthmus.v1.MissingRight
+	(*DeliveryReport)(nil),        // 58: isthmus.v1.DeliveryReport
+	(*FederationReport)(nil),      // 59: isthmus.v1.FederationReport
+	(*JoinLoss)(nil),              // 60: isthmus.v1.JoinLoss
+	(*ObservedRead)(nil),          // 61: isthmus.v1.ObservedRead
+	(*ObservedProbe)(nil),         // 62: isthmus.v1.ObservedProbe
+	(*ObservedBundle)(nil),        // 63: isthmus.v1.ObservedBundle
+	(*GatewayReport)(nil),         // 64: isthmus.v1.GatewayReport
+	(*Attestation)(nil),           // 65: isthmus.v1.Attestation
+	(*TrustedAgent)(nil),          // 66: isthmus.v1.TrustedAgent
+	(*BundleRequest)(nil),         // 67: isthmus.v1.BundleRequest
+	(*BundleEntry)(nil),           // 68: isthmus.v1.BundleEntry
+	(*SealedPayload)(nil),         // 69: isthmus.v1.SealedPayload
+	(*timestamppb.Timestamp)(nil), // 70: google.protobuf.Timestamp
+	(*AclReplication)(nil),        // 71: isthmus.v1.AclReplication
+	(*CatalogService)(nil),        // 72: isthmus.v1.CatalogService
+	(*Drift)(nil),                 // 73: isthmus.v1.Drift
+	(*FederationHost)(nil),        // 74: isthmus.v1.FederationHost
+	(*WanMember)(nil),             // 75: isthmus.v1.WanMember
+	(*LostItem)(nil),              // 76: isthmus.v1.LostItem
 }
 var file_isthmus_v1_sync_proto_depIdxs = []int32{
-	64, // 0: isthmus.v1.EnrolRequest.attestation:type_name -> isthmus.v1.Attestation
+	65, // 0: isthmus.v1.EnrolRequest.attestation:type_name -> isthmus.v1.Attestation
 	6,  // 1: isthmus.v1.PullResponse.state:type_name -> isthmus.v1.DesiredState
 	7,  // 2: isthmus.v1.DesiredState.items:type_name -> isthmus.v1.DesiredItem
 	8,  // 3: isthmus.v1.DesiredItem.peering_acceptor:type_name -> isthmus.v1.PeeringAcceptor
@@ -5668,94 +5753,95 @@ var file_isthmus_v1_sync_proto_depIdxs = []int32{
 	22, // 10: isthmus.v1.DesiredItem.probes:type_name -> isthmus.v1.Probes
 	26, // 11: isthmus.v1.DesiredItem.gateway_routes:type_name -> isthmus.v1.GatewayRoutes
 	12, // 12: isthmus.v1.DesiredItem.config_entries:type_name -> isthmus.v1.ConfigEntries
-	65, // 13: isthmus.v1.PeeringAcceptor.recipients:type_name -> isthmus.v1.TrustedAgent
-	65, // 14: isthmus.v1.PeeringDialer.senders:type_name -> isthmus.v1.TrustedAgent
+	66, // 13: isthmus.v1.PeeringAcceptor.recipients:type_name -> isthmus.v1.TrustedAgent
+	66, // 14: isthmus.v1.PeeringDialer.senders:type_name -> isthmus.v1.TrustedAgent
 	11, // 15: isthmus.v1.ExportedServices.services:type_name -> isthmus.v1.ExportedService
 	13, // 16: isthmus.v1.ConfigEntries.entries:type_name -> isthmus.v1.ConfigEntry
 	14, // 17: isthmus.v1.ConfigEntry.parts:type_name -> isthmus.v1.ConfigPart
 	19, // 18: isthmus.v1.FederationPrimary.members:type_name -> isthmus.v1.BundleMember
 	18, // 19: isthmus.v1.FederationPrimary.trusted_cas:type_name -> isthmus.v1.TrustedCA
-	66, // 20: isthmus.v1.FederationPrimary.requests:type_name -> isthmus.v1.BundleRequest
-	65, // 21: isthmus.v1.TrustedCA.agent:type_name -> isthmus.v1.TrustedAgent
-	65, // 22: isthmus.v1.BundleMember.recipients:type_name -> isthmus.v1.TrustedAgent
-	67, // 23: isthmus.v1.BundleMember.bundle:type_name -> isthmus.v1.BundleEntry
+	67, // 20: isthmus.v1.FederationPrimary.requests:type_name -> isthmus.v1.BundleRequest
+	66, // 21: isthmus.v1.TrustedCA.agent:type_name -> isthmus.v1.TrustedAgent
+	66, // 22: isthmus.v1.BundleMember.recipients:type_name -> isthmus.v1.TrustedAgent
+	68, // 23: isthmus.v1.BundleMember.bundle:type_name -> isthmus.v1.BundleEntry
 	20, // 24: isthmus.v1.BundleMember.requests:type_name -> isthmus.v1.CertificateRequest
-	65, // 25: isthmus.v1.FederationSecondary.senders:type_name -> isthmus.v1.TrustedAgent
+	66, // 25: isthmus.v1.FederationSecondary.senders:type_name -> isthmus.v1.TrustedAgent
 	18, // 26: isthmus.v1.FederationSecondary.trusted_cas:type_name -> isthmus.v1.TrustedCA
 	23, // 27: isthmus.v1.Probes.gateways:type_name -> isthmus.v1.GatewayProbe
 	24, // 28: isthmus.v1.Probes.reads:type_name -> isthmus.v1.ReadProbe
 	25, // 29: isthmus.v1.Probes.urls:type_name -> isthmus.v1.UrlProbe
 	27, // 30: isthmus.v1.GatewayRoutes.routes:type_name -> isthmus.v1.GatewayRoute
-	68, // 31: isthmus.v1.StoreBundleRequest.payload:type_name -> isthmus.v1.SealedPayload
-	69, // 32: isthmus.v1.StoreBundleRequest.certificate_expire_time:type_name -> google.protobuf.Timestamp
-	69, // 33: isthmus.v1.TakeTurnResponse.expire_time:type_name -> google.protobuf.Timestamp
-	68, // 34: isthmus.v1.FetchSecretsResponse.payloads:type_name -> isthmus.v1.SealedPayload
-	68, // 35: isthmus.v1.StoreTokenRequest.payload:type_name -> isthmus.v1.SealedPayload
+	69, // 31: isthmus.v1.StoreBundleRequest.payload:type_name -> isthmus.v1.SealedPayload
+	70, // 32: isthmus.v1.StoreBundleRequest.certificate_expire_time:type_name -> google.protobuf.Timestamp
+	70, // 33: isthmus.v1.TakeTurnResponse.expire_time:type_name -> google.protobuf.Timestamp
+	69, // 34: isthmus.v1.FetchSecretsResponse.payloads:type_name -> isthmus.v1.SealedPayload
+	69, // 35: isthmus.v1.StoreTokenRequest.payload:type_name -> isthmus.v1.SealedPayload
 	42, // 36: isthmus.v1.ReportRequest.agent:type_name -> isthmus.v1.AgentReport
 	43, // 37: isthmus.v1.ReportRequest.inventory:type_name -> isthmus.v1.InventoryReport
-	46, // 38: isthmus.v1.ReportRequest.peerings:type_name -> isthmus.v1.PeeringsReport
-	48, // 39: isthmus.v1.ReportRequest.exports:type_name -> isthmus.v1.ExportsReport
-	45, // 40: isthmus.v1.ReportRequest.services:type_name -> isthmus.v1.ServicesReport
-	57, // 41: isthmus.v1.ReportRequest.delivery:type_name -> isthmus.v1.DeliveryReport
-	58, // 42: isthmus.v1.ReportRequest.federation:type_name -> isthmus.v1.FederationReport
-	63, // 43: isthmus.v1.ReportRequest.gateway:type_name -> isthmus.v1.GatewayReport
-	50, // 44: isthmus.v1.ReportRequest.policy:type_name -> isthmus.v1.PolicyReport
-	53, // 45: isthmus.v1.ReportRequest.entries:type_name -> isthmus.v1.EntriesReport
-	55, // 46: isthmus.v1.ReportRequest.rights:type_name -> isthmus.v1.RightsReport
-	69, // 47: isthmus.v1.ReportRequest.clock:type_name -> google.protobuf.Timestamp
-	69, // 48: isthmus.v1.InventoryReport.ca_expire_time:type_name -> google.protobuf.Timestamp
-	70, // 49: isthmus.v1.InventoryReport.acl_replication:type_name -> isthmus.v1.AclReplication
-	44, // 50: isthmus.v1.InventoryReport.gateways:type_name -> isthmus.v1.ObservedGateway
-	71, // 51: isthmus.v1.ServicesReport.services:type_name -> isthmus.v1.CatalogService
-	47, // 52: isthmus.v1.PeeringsReport.peerings:type_name -> isthmus.v1.ObservedPeering
-	69, // 53: isthmus.v1.ObservedPeering.heartbeat_time:type_name -> google.protobuf.Timestamp
-	69, // 54: isthmus.v1.ObservedPeering.receive_time:type_name -> google.protobuf.Timestamp
-	69, // 55: isthmus.v1.ObservedPeering.send_time:type_name -> google.protobuf.Timestamp
-	61, // 56: isthmus.v1.ObservedPeering.dials:type_name -> isthmus.v1.ObservedProbe
-	49, // 57: isthmus.v1.ExportsReport.exports:type_name -> isthmus.v1.ObservedExport
-	72, // 58: isthmus.v1.ExportsReport.drifts:type_name -> isthmus.v1.Drift
-	51, // 59: isthmus.v1.PolicyReport.entries:type_name -> isthmus.v1.ObservedEntry
-	72, // 60: isthmus.v1.PolicyReport.drifts:type_name -> isthmus.v1.Drift
-	52, // 61: isthmus.v1.ObservedEntry.parts:type_name -> isthmus.v1.ObservedPart
-	54, // 62: isthmus.v1.EntriesReport.entries:type_name -> isthmus.v1.ReportedEntry
-	56, // 63: isthmus.v1.RightsReport.missing:type_name -> isthmus.v1.MissingRight
-	73, // 64: isthmus.v1.DeliveryReport.host:type_name -> isthmus.v1.FederationHost
-	74, // 65: isthmus.v1.FederationReport.wan_members:type_name -> isthmus.v1.WanMember
-	60, // 66: isthmus.v1.FederationReport.reads:type_name -> isthmus.v1.ObservedRead
-	61, // 67: isthmus.v1.FederationReport.probes:type_name -> isthmus.v1.ObservedProbe
-	59, // 68: isthmus.v1.FederationReport.loss:type_name -> isthmus.v1.JoinLoss
-	62, // 69: isthmus.v1.FederationReport.bundles:type_name -> isthmus.v1.ObservedBundle
-	69, // 70: isthmus.v1.FederationReport.certificate_expire_time:type_name -> google.protobuf.Timestamp
-	75, // 71: isthmus.v1.JoinLoss.items:type_name -> isthmus.v1.LostItem
-	69, // 72: isthmus.v1.ObservedRead.since:type_name -> google.protobuf.Timestamp
-	69, // 73: isthmus.v1.ObservedProbe.since:type_name -> google.protobuf.Timestamp
-	69, // 74: isthmus.v1.ObservedBundle.request_time:type_name -> google.protobuf.Timestamp
-	61, // 75: isthmus.v1.GatewayReport.probes:type_name -> isthmus.v1.ObservedProbe
-	0,  // 76: isthmus.v1.SyncService.Enrol:input_type -> isthmus.v1.EnrolRequest
-	2,  // 77: isthmus.v1.SyncService.Renew:input_type -> isthmus.v1.RenewRequest
-	4,  // 78: isthmus.v1.SyncService.Pull:input_type -> isthmus.v1.PullRequest
-	34, // 79: isthmus.v1.SyncService.FetchSecrets:input_type -> isthmus.v1.FetchSecretsRequest
-	36, // 80: isthmus.v1.SyncService.ClaimToken:input_type -> isthmus.v1.ClaimTokenRequest
-	38, // 81: isthmus.v1.SyncService.StoreToken:input_type -> isthmus.v1.StoreTokenRequest
-	40, // 82: isthmus.v1.SyncService.Report:input_type -> isthmus.v1.ReportRequest
-	28, // 83: isthmus.v1.SyncService.StoreBundle:input_type -> isthmus.v1.StoreBundleRequest
-	30, // 84: isthmus.v1.SyncService.TakeTurn:input_type -> isthmus.v1.TakeTurnRequest
-	32, // 85: isthmus.v1.SyncService.EndTurn:input_type -> isthmus.v1.EndTurnRequest
-	1,  // 86: isthmus.v1.SyncService.Enrol:output_type -> isthmus.v1.EnrolResponse
-	3,  // 87: isthmus.v1.SyncService.Renew:output_type -> isthmus.v1.RenewResponse
-	5,  // 88: isthmus.v1.SyncService.Pull:output_type -> isthmus.v1.PullResponse
-	35, // 89: isthmus.v1.SyncService.FetchSecrets:output_type -> isthmus.v1.FetchSecretsResponse
-	37, // 90: isthmus.v1.SyncService.ClaimToken:output_type -> isthmus.v1.ClaimTokenResponse
-	39, // 91: isthmus.v1.SyncService.StoreToken:output_type -> isthmus.v1.StoreTokenResponse
-	41, // 92: isthmus.v1.SyncService.Report:output_type -> isthmus.v1.ReportResponse
-	29, // 93: isthmus.v1.SyncService.StoreBundle:output_type -> isthmus.v1.StoreBundleResponse
-	31, // 94: isthmus.v1.SyncService.TakeTurn:output_type -> isthmus.v1.TakeTurnResponse
-	33, // 95: isthmus.v1.SyncService.EndTurn:output_type -> isthmus.v1.EndTurnResponse
-	86, // [86:96] is the sub-list for method output_type
-	76, // [76:86] is the sub-list for method input_type
-	76, // [76:76] is the sub-list for extension type_name
-	76, // [76:76] is the sub-list for extension extendee
-	0,  // [0:76] is the sub-list for field type_name
+	47, // 38: isthmus.v1.ReportRequest.peerings:type_name -> isthmus.v1.PeeringsReport
+	49, // 39: isthmus.v1.ReportRequest.exports:type_name -> isthmus.v1.ExportsReport
+	46, // 40: isthmus.v1.ReportRequest.services:type_name -> isthmus.v1.ServicesReport
+	58, // 41: isthmus.v1.ReportRequest.delivery:type_name -> isthmus.v1.DeliveryReport
+	59, // 42: isthmus.v1.ReportRequest.federation:type_name -> isthmus.v1.FederationReport
+	64, // 43: isthmus.v1.ReportRequest.gateway:type_name -> isthmus.v1.GatewayReport
+	51, // 44: isthmus.v1.ReportRequest.policy:type_name -> isthmus.v1.PolicyReport
+	54, // 45: isthmus.v1.ReportRequest.entries:type_name -> isthmus.v1.EntriesReport
+	56, // 46: isthmus.v1.ReportRequest.rights:type_name -> isthmus.v1.RightsReport
+	70, // 47: isthmus.v1.ReportRequest.clock:type_name -> google.protobuf.Timestamp
+	70, // 48: isthmus.v1.InventoryReport.ca_expire_time:type_name -> google.protobuf.Timestamp
+	71, // 49: isthmus.v1.InventoryReport.acl_replication:type_name -> isthmus.v1.AclReplication
+	45, // 50: isthmus.v1.InventoryReport.gateways:type_name -> isthmus.v1.ObservedGateway
+	44, // 51: isthmus.v1.InventoryReport.raft_servers:type_name -> isthmus.v1.ObservedServer
+	72, // 52: isthmus.v1.ServicesReport.services:type_name -> isthmus.v1.CatalogService
+	48, // 53: isthmus.v1.PeeringsReport.peerings:type_name -> isthmus.v1.ObservedPeering
+	70, // 54: isthmus.v1.ObservedPeering.heartbeat_time:type_name -> google.protobuf.Timestamp
+	70, // 55: isthmus.v1.ObservedPeering.receive_time:type_name -> google.protobuf.Timestamp
+	70, // 56: isthmus.v1.ObservedPeering.send_time:type_name -> google.protobuf.Timestamp
+	62, // 57: isthmus.v1.ObservedPeering.dials:type_name -> isthmus.v1.ObservedProbe
+	50, // 58: isthmus.v1.ExportsReport.exports:type_name -> isthmus.v1.ObservedExport
+	73, // 59: isthmus.v1.ExportsReport.drifts:type_name -> isthmus.v1.Drift
+	52, // 60: isthmus.v1.PolicyReport.entries:type_name -> isthmus.v1.ObservedEntry
+	73, // 61: isthmus.v1.PolicyReport.drifts:type_name -> isthmus.v1.Drift
+	53, // 62: isthmus.v1.ObservedEntry.parts:type_name -> isthmus.v1.ObservedPart
+	55, // 63: isthmus.v1.EntriesReport.entries:type_name -> isthmus.v1.ReportedEntry
+	57, // 64: isthmus.v1.RightsReport.missing:type_name -> isthmus.v1.MissingRight
+	74, // 65: isthmus.v1.DeliveryReport.host:type_name -> isthmus.v1.FederationHost
+	75, // 66: isthmus.v1.FederationReport.wan_members:type_name -> isthmus.v1.WanMember
+	61, // 67: isthmus.v1.FederationReport.reads:type_name -> isthmus.v1.ObservedRead
+	62, // 68: isthmus.v1.FederationReport.probes:type_name -> isthmus.v1.ObservedProbe
+	60, // 69: isthmus.v1.FederationReport.loss:type_name -> isthmus.v1.JoinLoss
+	63, // 70: isthmus.v1.FederationReport.bundles:type_name -> isthmus.v1.ObservedBundle
+	70, // 71: isthmus.v1.FederationReport.certificate_expire_time:type_name -> google.protobuf.Timestamp
+	76, // 72: isthmus.v1.JoinLoss.items:type_name -> isthmus.v1.LostItem
+	70, // 73: isthmus.v1.ObservedRead.since:type_name -> google.protobuf.Timestamp
+	70, // 74: isthmus.v1.ObservedProbe.since:type_name -> google.protobuf.Timestamp
+	70, // 75: isthmus.v1.ObservedBundle.request_time:type_name -> google.protobuf.Timestamp
+	62, // 76: isthmus.v1.GatewayReport.probes:type_name -> isthmus.v1.ObservedProbe
+	0,  // 77: isthmus.v1.SyncService.Enrol:input_type -> isthmus.v1.EnrolRequest
+	2,  // 78: isthmus.v1.SyncService.Renew:input_type -> isthmus.v1.RenewRequest
+	4,  // 79: isthmus.v1.SyncService.Pull:input_type -> isthmus.v1.PullRequest
+	34, // 80: isthmus.v1.SyncService.FetchSecrets:input_type -> isthmus.v1.FetchSecretsRequest
+	36, // 81: isthmus.v1.SyncService.ClaimToken:input_type -> isthmus.v1.ClaimTokenRequest
+	38, // 82: isthmus.v1.SyncService.StoreToken:input_type -> isthmus.v1.StoreTokenRequest
+	40, // 83: isthmus.v1.SyncService.Report:input_type -> isthmus.v1.ReportRequest
+	28, // 84: isthmus.v1.SyncService.StoreBundle:input_type -> isthmus.v1.StoreBundleRequest
+	30, // 85: isthmus.v1.SyncService.TakeTurn:input_type -> isthmus.v1.TakeTurnRequest
+	32, // 86: isthmus.v1.SyncService.EndTurn:input_type -> isthmus.v1.EndTurnRequest
+	1,  // 87: isthmus.v1.SyncService.Enrol:output_type -> isthmus.v1.EnrolResponse
+	3,  // 88: isthmus.v1.SyncService.Renew:output_type -> isthmus.v1.RenewResponse
+	5,  // 89: isthmus.v1.SyncService.Pull:output_type -> isthmus.v1.PullResponse
+	35, // 90: isthmus.v1.SyncService.FetchSecrets:output_type -> isthmus.v1.FetchSecretsResponse
+	37, // 91: isthmus.v1.SyncService.ClaimToken:output_type -> isthmus.v1.ClaimTokenResponse
+	39, // 92: isthmus.v1.SyncService.StoreToken:output_type -> isthmus.v1.StoreTokenResponse
+	41, // 93: isthmus.v1.SyncService.Report:output_type -> isthmus.v1.ReportResponse
+	29, // 94: isthmus.v1.SyncService.StoreBundle:output_type -> isthmus.v1.StoreBundleResponse
+	31, // 95: isthmus.v1.SyncService.TakeTurn:output_type -> isthmus.v1.TakeTurnResponse
+	33, // 96: isthmus.v1.SyncService.EndTurn:output_type -> isthmus.v1.EndTurnResponse
+	87, // [87:97] is the sub-list for method output_type
+	77, // [77:87] is the sub-list for method input_type
+	77, // [77:77] is the sub-list for extension type_name
+	77, // [77:77] is the sub-list for extension extendee
+	0,  // [0:77] is the sub-list for field type_name
 }
 
 func init() { file_isthmus_v1_sync_proto_init() }
@@ -5774,7 +5860,7 @@ func file_isthmus_v1_sync_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_isthmus_v1_sync_proto_rawDesc), len(file_isthmus_v1_sync_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   64,
+			NumMessages:   65,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

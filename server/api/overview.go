@@ -1,0 +1,13 @@
+package api
+
+import (
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/server/observation"
+)
+
+// OverviewService shows the fleet as a whole: what a dashboard needs and no single kind has.
+type OverviewService struct {
+	isthmusv1.UnimplementedOverviewServiceServer
+	*Core
+	Observations *observation.Table
+}

@@ -8,7 +8,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-# Options of `isthmus demo`: make demo ARGS="--exit --datacenters 4"
+# Options of `isthmus demo`: make demo ARGS="--break --datacenters 4"
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -18,8 +18,13 @@ help: ## List what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## Build bin/isthmus: one static binary
+build: ## Build bin/isthmus: one static binary, with the dashboard where Node.js is there
+	@tools/web try
 	@CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/isthmus ./cmd/isthmus
+
+.PHONY: web
+web: ## Build the dashboard, which make build embeds (needs Node.js)
+	@tools/web build
 
 # A consul that ISTHMUS_CONSUL_BIN names, or one on PATH, is used instead of the pinned one.
 .PHONY: consul
@@ -34,7 +39,7 @@ kubernetes: ## Build the pinned Kubernetes API that tests run (about five minute
 	@tools/tool kube-apiserver
 
 .PHONY: demo
-demo: ## Real Consul datacenters, peered by isthmus, until Ctrl-C (ARGS="--exit --datacenters 4")
+demo: ## Real Consul datacenters, joined by isthmus, and its dashboard, until Ctrl-C (ARGS="--break")
 	@echo "==> Consul"
 	@$(MAKE) consul
 	@echo "==> isthmus"
@@ -42,11 +47,11 @@ demo: ## Real Consul datacenters, peered by isthmus, until Ctrl-C (ARGS="--exit 
 	@exec bin/isthmus demo $(ARGS)
 
 .PHONY: test
-test: ## Run every test, with the race detector, against real Consul, PostgreSQL and Kubernetes (ARGS="./store/... -run X")
+test: ## Run every test, with the race detector, against real Consul, PostgreSQL, Kubernetes and Chromium (ARGS="./store/... -run X")
 	@tools/test $(ARGS)
 
 .PHONY: check
-check: ## Formatting, lint, generated files, protos, modules
+check: ## Formatting, lint, generated files, protos, modules, the dashboard's types
 	@tools/check
 
 .PHONY: generate
@@ -55,10 +60,11 @@ generate: ## Generate Go from the protos, the OpenAPI document, the reference of
 	@go test ./cmd/isthmus -run TestReferenceIsCurrent -update
 
 .PHONY: format
-format: ## Format Go and protos
+format: ## Format Go, protos and the dashboard
 	@"$$(tools/tool lint)" fmt
 	@go run ./tools/protodeps third_party/proto
 	@"$$(tools/tool buf)" format --write proto
+	@tools/web format
 
 .PHONY: bench
 bench: ## Measure what the README states, and print one table
@@ -66,4 +72,4 @@ bench: ## Measure what the README states, and print one table
 
 .PHONY: clean
 clean: ## Remove what make built here (the tool cache stays: ~/.cache/isthmus)
-	@rm -rf bin third_party coverage*
+	@rm -rf bin third_party coverage* screenshots web/dist/app web/node_modules

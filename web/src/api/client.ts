@@ -1,0 +1,54 @@
+// The one way to the server: the public REST API, typed by its own OpenAPI document.
+
+import createClient, { type Middleware } from 'openapi-fetch';
+import { sawServerTime } from './clock';
+import { ApiError } from './error';
+import type { paths } from './schema.gen';
+import type { Answer } from './types';
+
+/** What every request that changes something carries; the session's. Empty: nobody is logged in. */
+let csrfToken = '';
+let onUnauthenticated: () => void = () => undefined;
+
+/** Called when a session begins or ends. */
+export function setCsrfToken(token: string): void {
+  csrfToken = token;
+}
+
+/** Says what to do when the server no longer knows the session. */
+export function whenUnauthenticated(then: () => void): void {
+  onUnauthenticated = then;
+}
+
+const middleware: Middleware = {
+  onRequest({ request }) {
+    if (request.method !== 'GET') request.headers.set('X-Isthmus-CSRF', csrfToken);
+    return request;
+  },
+  onResponse({ response, schemaPath }) {
+    sawServerTime(response.headers.get('Date'));
+    if (response.status === 401 && schemaPath !== '/v1/session') onUnauthenticated();
+  },
+};
+
+export const api = createClient<paths>({ baseUrl: window.location.origin, credentials: 'same-origin' });
+api.use(middleware);
+
+interface Result<T> {
+  data?: T;
+  error?: unknown;
+  response: Response;
+}
+
+/** The body of a successful answer; anything else is an ApiError. */
+export async function answer<T>(call: Promise<Result<T>>): Promise<Answer<T>> {
+  let result: Result<T>;
+  try {
+    result = await call;
+  } catch (cause) {
+    if (cause instanceof DOMException && cause.name === 'AbortError') throw cause;
+    throw ApiError.unreachable(cause);
+  }
+  if (!result.response.ok) throw ApiError.of(result.response, result.error);
+  return result.data as Answer<T>;
+}

@@ -1,0 +1,58 @@
+/** What is wrong with one field of a request, in the API's words. */
+export interface Violation {
+  field: string;
+  reason: string;
+  message: string;
+}
+
+interface StatusBody {
+  message?: string;
+  details?: { fieldViolations?: { field?: string; reason?: string; description?: string }[] }[];
+}
+
+/** A call that did not succeed. message is what the API said, or what kept it from answering. */
+export class ApiError extends Error {
+  override name = 'ApiError';
+
+  constructor(
+    message: string,
+    /** The HTTP status; 0 when there was no answer. */
+    readonly status: number,
+    /** X-Isthmus-Fault: NotFound, Conflict, …; Unreachable when there was no answer. */
+    readonly fault: string,
+    readonly violations: Violation[] = [],
+    /** X-Request-Id: the same as in the audit log and the server's log. */
+    readonly requestId = '',
+  ) {
+    super(message);
+  }
+
+  /** The error of an answer whose body is a google.rpc.Status, or anything at all when a proxy answered. */
+  static of(response: Response, body: unknown): ApiError {
+    const status = isStatus(body) ? body : {};
+    const violations = (status.details ?? []).flatMap((d) =>
+      (d.fieldViolations ?? []).map((v) => ({
+        field: v.field ?? '',
+        reason: v.reason ?? '',
+        message: v.description ?? '',
+      })),
+    );
+    const message = status.message ?? `the server answered ${response.status} ${response.statusText}`.trim();
+    return new ApiError(
+      message,
+      response.status,
+      response.headers.get('X-Isthmus-Fault') ?? '',
+      violations,
+      response.headers.get('X-Request-Id') ?? '',
+    );
+  }
+
+  static unreachable(cause: unknown): ApiError {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    return new ApiError(`the server cannot be reached (${why})`, 0, 'Unreachable');
+  }
+}
+
+function isStatus(body: unknown): body is StatusBody {
+  return typeof body === 'object' && body !== null && 'message' in body;
+}

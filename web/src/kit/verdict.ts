@@ -1,0 +1,53 @@
+import {
+  IconAlertTriangle,
+  IconArrowsLeft,
+  IconCircleCheck,
+  IconCircleX,
+  IconClock,
+  IconHelpCircle,
+  IconProgress,
+  IconTrash,
+  type TablerIcon,
+} from '@tabler/icons-react';
+
+export interface Look {
+  /** A Mantine colour. Never the only sign: word and icon stand beside it. */
+  color: string;
+  icon: TablerIcon;
+  /** How much it needs somebody: larger is worse. */
+  weight: number;
+}
+
+const unknown: Look = { color: 'gray', icon: IconHelpCircle, weight: 3 };
+
+const verdicts: Record<string, Look> = {
+  healthy: { color: 'green', icon: IconCircleCheck, weight: 0 },
+  pending: { color: 'blue', icon: IconProgress, weight: 1 },
+  deleting: { color: 'gray', icon: IconTrash, weight: 1 },
+  removing: { color: 'gray', icon: IconTrash, weight: 1 },
+  unknown,
+  stale: { color: 'orange', icon: IconClock, weight: 4 },
+  'one-sided': { color: 'orange', icon: IconArrowsLeft, weight: 5 },
+  failing: { color: 'red', icon: IconCircleX, weight: 6 },
+};
+
+/** How the verdict on a connection looks. */
+export function verdictLook(verdict: string): Look {
+  return verdicts[verdict] ?? unknown;
+}
+
+/** How a datacenter's health looks: the same words mean the same. */
+export const healthLook = verdictLook;
+
+const answers: Record<string, Look> = {
+  pass: { color: 'green', icon: IconCircleCheck, weight: 0 },
+  fail: { color: 'red', icon: IconCircleX, weight: 6 },
+  warning: { color: 'orange', icon: IconAlertTriangle, weight: 4 },
+  skip: { color: 'gray', icon: IconHelpCircle, weight: 0 },
+  unknown,
+};
+
+/** How the answer of a check, a hop or a fact looks: pass, fail, unknown, skip. */
+export function answerLook(verdict: string): Look {
+  return answers[verdict] ?? unknown;
+}

@@ -1,0 +1,93 @@
+import { Center, Loader } from '@mantine/core';
+import { notifications } from '@mantine/notifications';
+import { useQueryClient } from '@tanstack/react-query';
+import { type ReactNode, useCallback, useEffect, useState } from 'react';
+import { setCsrfToken, whenUnauthenticated } from '../api/client';
+import { type FeedState, follow } from '../api/feed';
+import { currentSession, logOut } from '../api/session';
+import type { Session } from '../api/types';
+import { FeedProvider, SessionProvider } from './context';
+import { Login } from './Login';
+import { SessionClock } from './SessionClock';
+import { Shell } from './Shell';
+
+type Who = { known: false; error: string } | { known: true; session: Session | undefined; notice: string };
+
+/** Login or the page; whoever logs in sees the page that was asked for. */
+export function Root({ children }: { children: ReactNode }) {
+  const [who, setWho] = useState<Who>({ known: false, error: '' });
+  const client = useQueryClient();
+
+  const end = useCallback(
+    (notice: string) => {
+      setCsrfToken('');
+      // Nothing of what was shown stays in memory for whoever sits down next.
+      client.clear();
+      notifications.clean();
+      setWho({ known: true, session: undefined, notice });
+    },
+    [client],
+  );
+
+  useEffect(() => {
+    whenUnauthenticated(() => end('The session has ended. Log in again.'));
+    let retry: ReturnType<typeof setTimeout> | undefined;
+    const look = () => {
+      currentSession().then(
+        (session) => setWho({ known: true, session, notice: '' }),
+        (cause: unknown) => {
+          setWho({ known: false, error: cause instanceof Error ? cause.message : String(cause) });
+          retry = setTimeout(look, 1000);
+        },
+      );
+    };
+    look();
+    return () => {
+      clearTimeout(retry);
+      whenUnauthenticated(() => undefined);
+    };
+  }, [end]);
+
+  if (!who.known) {
+    return (
+      <Center h="100vh" role="status">
+        {who.error === '' ? <Loader aria-label="Loading" /> : `Waiting for the server: ${who.error}`}
+      </Center>
+    );
+  }
+  if (who.session === undefined) {
+    return <Login notice={who.notice} onLogin={(session) => setWho({ known: true, session, notice: '' })} />;
+  }
+  return (
+    <SessionProvider value={who.session}>
+      <LiveShell
+        onLogout={() => {
+          void logOut().finally(() => end('You are logged out.'));
+        }}
+      >
+        {children}
+      </LiveShell>
+      <SessionClock
+        session={who.session}
+        onRenew={(session) => setWho({ known: true, session, notice: '' })}
+        onEnd={() => {
+          void logOut().finally(() => end('You were logged out because nobody used the dashboard for a while.'));
+        }}
+      />
+    </SessionProvider>
+  );
+}
+
+function LiveShell({ children, onLogout }: { children: ReactNode; onLogout: () => void }) {
+  const [feed, setFeed] = useState<FeedState>({ state: 'connecting' });
+  const client = useQueryClient();
+  useEffect(() => {
+    const following = follow(client, setFeed);
+    return () => following.stop();
+  }, [client]);
+  return (
+    <FeedProvider value={feed}>
+      <Shell onLogout={onLogout}>{children}</Shell>
+    </FeedProvider>
+  );
+}

@@ -1,0 +1,33 @@
+import { useLocation, useNavigate, useSearchParams } from 'react-router';
+
+/** Where the datacenter that is looked at stands in the address: ?dc=dc1. */
+export const scopeParam = 'dc';
+
+export interface Scope {
+  /** The datacenter that is looked at; empty: all. */
+  datacenter: string;
+  /** Looks at another one; on a datacenter's own page, at that one's page. */
+  choose: (datacenter: string) => void;
+  /** A page's address that keeps the datacenter looked at. */
+  scoped: (path: string) => string;
+}
+
+/** The datacenter that is looked at, everywhere: chosen at the top left, kept in the address from page to page. */
+export function useScope(): Scope {
+  const [params] = useSearchParams();
+  const { pathname } = useLocation();
+  const navigate = useNavigate();
+  const own = /^\/datacenters\/([^/]+)$/.exec(pathname)?.[1];
+  const datacenter = own === undefined ? (params.get(scopeParam) ?? '') : decodeURIComponent(own);
+
+  const choose = (name: string) => {
+    const next = new URLSearchParams(params);
+    if (name === '') next.delete(scopeParam);
+    else next.set(scopeParam, name);
+    const page = own === undefined ? pathname : `/datacenters${name === '' ? '' : `/${encodeURIComponent(name)}`}`;
+    void navigate({ pathname: page, search: next.toString() });
+  };
+  const scoped = (path: string) =>
+    datacenter === '' ? path : `${path}?${new URLSearchParams({ [scopeParam]: datacenter }).toString()}`;
+  return { datacenter, choose, scoped };
+}

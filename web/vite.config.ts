@@ -1,0 +1,20 @@
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vite';
+import { compress } from './build/compress';
+
+// What `npm run dev` passes on to a server: the dashboard uses nothing but its REST API.
+const server = process.env.ISTHMUS_ADDR ?? 'http://127.0.0.1:8700';
+
+export default defineConfig({
+  plugins: [react(), compress()],
+  build: {
+    outDir: 'dist/app',
+    emptyOutDir: true,
+    target: 'es2023',
+    // Assets as data: URLs would need a wider Content-Security-Policy.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    chunkSizeWarningLimit: 700,
+  },
+  server: { proxy: { '/v1': { target: server, changeOrigin: true } } },
+});

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -62,6 +63,15 @@ func LoadServerKey(path string) (*ServerKey, error) {
 // Save writes it to a file of mode 0600 that must not be there yet.
 func (k *ServerKey) Save(path string) error {
 	return secretfile.Create(path, pem.EncodeToMemory(&pem.Block{Type: pemServerKey, Bytes: k.raw}))
+}
+
+// Derive makes the key for one use out of it: the same on every server that has this one, and of no help to find it.
+func (k *ServerKey) Derive(use string) (*ServerKey, error) {
+	raw, err := hkdf.Key(sha256.New, k.raw, nil, string(NewStatement("server-key-use").Text(use).bytes), chacha20poly1305.KeySize)
+	if err != nil {
+		return nil, fmt.Errorf("deriving the key for %s: %w", use, err)
+	}
+	return newServerKey(raw)
 }
 
 // String hides the key: no log shows it by mistake.

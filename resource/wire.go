@@ -36,6 +36,10 @@ const (
 	ActionEnrol  = "enrol"
 	ActionRenew  = "renew"
 	ActionRefuse = "refuse"
+	// ActionLogin, ActionLogout: somebody began a session of the dashboard with an API token, and ended it. One that was
+	// turned away is an ActionRefuse, too.
+	ActionLogin  = "login"
+	ActionLogout = "logout"
 	// ActionApprove: an operator trusts an agent.
 	ActionApprove = "approve"
 	// ActionConfirm: an operator lets removals go on after a restore.

@@ -27,6 +27,7 @@ import (
 	"isthmus/server/auth"
 	"isthmus/server/request"
 	"isthmus/server/rest"
+	"isthmus/server/session"
 )
 
 const (
@@ -69,11 +70,17 @@ func (s *Server) assemble(ctx context.Context) error {
 	registry := newRegistry(s.store, s.snapshot, s.controller.Leading)
 	observer := request.NewObserver(s.log.Named("request"), s.config.Now, registry)
 	guard := auth.NewGuard(s.snapshot, s.ca.Pool(), s.config.RenewalWindow, s.config.Now)
-	options := []grpc.ServerOption{
+	keeper, err := session.NewKeeper(s.key, s.config.SessionIdle, s.config.Now)
+	if err != nil {
+		return err
+	}
+	inside := guard.Inside(keeper)
+	s.sessions = &session.Service{
+		Keeper: keeper, Guard: guard, Store: s.store, Snapshot: s.snapshot, Now: s.config.Now, Log: s.log.Named("session"),
+	}
+	s.grpcServer = grpc.NewServer(
 		grpc.ChainUnaryInterceptor(observer.Unary, guard.Unary),
 		grpc.ChainStreamInterceptor(observer.Stream, guard.Stream),
-	}
-	s.grpcServer = grpc.NewServer(append(options,
 		grpc.MaxRecvMsgSize(maxReceived), grpc.MaxSendMsgSize(maxSent), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeader), grpc.ConnectionTimeout(handshakeTime),
 		grpc.InTapHandle(func(ctx context.Context, info *tap.Info) (context.Context, error) {
@@ -86,21 +93,26 @@ func (s *Server) assemble(ctx context.Context) error {
 		grpc.Creds(credentials.NewTLS(serverTLS(own, tls.RequestClientCert))),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
-	)...)
-	s.innerServer = grpc.NewServer(append(options, grpc.MaxRecvMsgSize(maxInside), grpc.MaxSendMsgSize(maxInside))...)
+	)
+	s.innerServer = grpc.NewServer(grpc.ChainUnaryInterceptor(observer.Unary, inside.Unary),
+		grpc.MaxRecvMsgSize(maxInside), grpc.MaxSendMsgSize(maxInside))
 	for _, g := range []*grpc.Server{s.grpcServer, s.innerServer} {
 		s.register(g, fingerprint)
 	}
 	s.registerAgents(s.grpcServer)
+	isthmusv1.RegisterSessionServiceServer(s.innerServer, s.sessions)
 	return s.assembleREST(ctx, rest.Options{
 		Authenticate: func(ctx context.Context, authorization string) error {
 			_, err := guard.Bearer(ctx, authorization)
-			if err != nil {
-				_ = observer.Refused(ctx, "/rest", err)
-			}
 			return err
 		},
-		Ready: s.ready, Metrics: registry, OpenAPI: openapi.Document(), Log: s.log.Named("rest"),
+		Sessions: keeper,
+		Present: func(ctx context.Context, subject auth.Subject) error {
+			_, err := guard.BySubject(ctx, subject)
+			return err
+		},
+		Refused: func(ctx context.Context, err error) { _ = observer.Refused(ctx, "/rest", err) },
+		Ready:   s.ready, Metrics: registry, OpenAPI: openapi.Document(), Log: s.log.Named("rest"),
 	})
 }
 

@@ -37,29 +37,31 @@ type vault interface {
 	store.Store
 }
 
-// openCA gives the CA of the store: the one that is there, or a new one in a new store. A server whose key does not open
-// it is refused: it is not this fleet's server, and would lock all agents out.
-func openCA(ctx context.Context, st vault, c Config) (*identity.CA, error) {
+// openCA gives the CA of the store, and the server key that opens it: those that are there, or new ones in a new store. A
+// server whose key does not open the CA is refused: it is not this fleet's server, and would lock all agents out.
+func openCA(ctx context.Context, st vault, c Config) (*identity.CA, *identity.ServerKey, error) {
 	key, keyErr := identity.LoadServerKey(c.ServerKeyFile)
 	if keyErr != nil && !errors.Is(keyErr, fs.ErrNotExist) {
-		return nil, keyErr
+		return nil, nil, keyErr
 	}
 	sealed, err := st.Secret(ctx, caSecret)
 	switch {
 	case err == nil && keyErr != nil:
-		return nil, fault.Wrap(fault.Refused, keyErr, "the store has secrets, but there is no server key at %s to open them: copy it from "+
+		return nil, nil, fault.Wrap(fault.Refused, keyErr, "the store has secrets, but there is no server key at %s to open them: copy it from "+
 			"the server that made the store, and name it with --server-key-file", c.ServerKeyFile)
 	case err == nil:
-		return unsealCA(key, sealed.Body)
+		ca, err := unsealCA(key, sealed.Body)
+		return ca, key, err
 	case fault.CodeOf(err) != fault.NotFound:
-		return nil, err
+		return nil, nil, err
 	}
 	if keyErr != nil {
 		if key, err = newServerKey(c.ServerKeyFile, c.Log); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return makeCA(ctx, st, key, c)
+	ca, err := makeCA(ctx, st, key, c)
+	return ca, key, err
 }
 
 func newServerKey(path string, log hclog.Logger) (*identity.ServerKey, error) {

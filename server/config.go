@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"isthmus/fault"
+	"isthmus/server/session"
 )
 
 // Where a server listens when nothing else is said.
@@ -61,6 +62,9 @@ type Config struct {
 
 	// RenewalWindow is how long after its end an agent's certificate may still be renewed. Default: 90 days.
 	RenewalWindow time.Duration `yaml:"renewalWindow"`
+	// SessionIdle is how long a login in the dashboard lasts when nobody uses it; no login lasts longer than 12 hours.
+	// Default: 30 minutes.
+	SessionIdle time.Duration `yaml:"sessionIdle"`
 	// KeepChanges is how many changes the watch feed keeps; a reader below that reloads. Default: 100,000.
 	KeepChanges int `yaml:"keepChanges"`
 
@@ -90,6 +94,9 @@ func (c Config) withDefaults() (Config, error) {
 	defaultString(&c.Version, "dev")
 	if c.RenewalWindow == 0 {
 		c.RenewalWindow = DefaultRenewalWindow
+	}
+	if c.SessionIdle == 0 {
+		c.SessionIdle = session.DefaultIdle
 	}
 	if c.KeepChanges == 0 {
 		c.KeepChanges = defaultKeepChanges
@@ -149,6 +156,9 @@ func (c Config) Validate() error {
 	}
 	if c.RenewalWindow < 0 {
 		add("renewalWindow", "%s is negative; expected a time like 2160h", c.RenewalWindow)
+	}
+	if c.SessionIdle < 0 || c.SessionIdle > session.Longest {
+		add("sessionIdle", "%s is not a time up to 12h; expected for example 30m", c.SessionIdle)
 	}
 	if c.KeepChanges < 0 {
 		add("keepChanges", "%d is negative", c.KeepChanges)

@@ -2,11 +2,13 @@ package server_test
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -64,7 +66,42 @@ func served(t *testing.T, n *node) map[string]protoreflect.MethodDescriptor {
 			out["/"+string(name)+"/"+string(methods.Get(i).Name())] = methods.Get(i)
 		}
 	}
+	for method, d := range overREST() {
+		if out[method] != nil {
+			t.Errorf("%s is of use to browsers only, and is served to the network", method)
+		}
+		out[method] = d
+	}
 	return out
+}
+
+// overREST are the RPCs that only REST serves.
+func overREST() map[string]protoreflect.MethodDescriptor {
+	out := map[string]protoreflect.MethodDescriptor{}
+	d := isthmusv1.File_isthmus_v1_session_proto.Services().ByName("SessionService")
+	for i := range d.Methods().Len() {
+		out["/"+string(d.FullName())+"/"+string(d.Methods().Get(i).Name())] = d.Methods().Get(i)
+	}
+	return out
+}
+
+// invokeREST calls an RPC with an empty request over REST, and tells its answer as gRPC would.
+func (n *node) invokeREST(who caller, d protoreflect.MethodDescriptor) error {
+	n.t.Helper()
+	rule := proto.GetExtension(d.Options(), annotations.E_Http).(*annotations.HttpRule)
+	method, path, body := http.MethodGet, rule.GetGet(), ""
+	switch {
+	case rule.GetPost() != "":
+		method, path, body = http.MethodPost, rule.GetPost(), "{}"
+	case rule.GetDelete() != "":
+		method, path = http.MethodDelete, rule.GetDelete()
+	}
+	a := n.callAs(who.token, method, path, body, "Content-Type", "application/json")
+	if a.status == http.StatusOK {
+		return nil
+	}
+	got := a.fields(n.t)
+	return status.Error(codes.Code(got["code"].(float64)), got["message"].(string))
 }
 
 func TestEveryRPCIsInTheTableOfRoles(t *testing.T) {
@@ -98,6 +135,8 @@ func TestEveryRPCIsInTheTableOfRoles(t *testing.T) {
 type caller struct {
 	conn *grpc.ClientConn
 	ctx  context.Context //nolint:containedctx // it carries the caller's token.
+	// token is empty for those who have a certificate, or nothing.
+	token string
 }
 
 // callers makes one of each role, with real credentials over real connections.
@@ -106,15 +145,16 @@ func callers(t *testing.T) (*node, map[auth.Role]caller) {
 	clock := newClock()
 	n := start(t, func(c *server.Config) { c.Now = clock.now })
 	fleet := fleetKey(t)
-	out := map[auth.Role]caller{auth.Anonymous: {n.shared(), t.Context()}}
+	out := map[auth.Role]caller{auth.Anonymous: {n.shared(), t.Context(), ""}}
 	for _, role := range []auth.Role{auth.Admin, auth.Operator, auth.Viewer} {
-		out[role] = caller{n.shared(), n.as(n.apiToken(string(role)))}
+		token := n.apiToken(string(role))
+		out[role] = caller{n.shared(), n.as(token), token}
 	}
 	expired := n.enrol(newWorld(), fleet, "dc3")
 	clock.advance(identity.AgentCertificateLife + time.Hour)
-	out[auth.ExpiredAgent] = caller{expired.conn, t.Context()}
-	out[auth.Agent] = caller{n.enrolAt(clock.now(), fleet, "dc1", identity.KindAgent).conn, t.Context()}
-	out[auth.Gateway] = caller{n.enrolAt(clock.now(), fleet, "dc2", identity.KindGateway).conn, t.Context()}
+	out[auth.ExpiredAgent] = caller{expired.conn, t.Context(), ""}
+	out[auth.Agent] = caller{n.enrolAt(clock.now(), fleet, "dc1", identity.KindAgent).conn, t.Context(), ""}
+	out[auth.Gateway] = caller{n.enrolAt(clock.now(), fleet, "dc2", identity.KindGateway).conn, t.Context(), ""}
 	return n, out
 }
 
@@ -133,11 +173,17 @@ func (n *node) apiToken(role string) string {
 func TestEveryRPCWithEveryRole(t *testing.T) {
 	t.Parallel()
 	n, callers := callers(t)
-	methods := served(t, n)
+	methods, browsers := served(t, n), overREST()
 	for _, rule := range auth.Rules() {
 		d := methods[rule.Method]
 		for _, role := range auth.Roles() {
 			who := callers[role]
+			if browsers[rule.Method] != nil {
+				if err := n.invokeREST(who, d); isRefusal(err) == (slices.Contains(rule.Roles, role) || slices.Contains(rule.Roles, auth.Anonymous)) {
+					t.Errorf("%s as %s: the answer is %v", rule.Method, role, err)
+				}
+				continue
+			}
 			err := invoke(t, who, rule.Method, d)
 			refused := isRefusal(err)
 			if allowed := slices.Contains(rule.Roles, role) || slices.Contains(rule.Roles, auth.Anonymous); allowed == refused {

@@ -22,6 +22,7 @@ import (
 	"isthmus/server/agentapi"
 	"isthmus/server/controller"
 	"isthmus/server/observation"
+	"isthmus/server/session"
 	"isthmus/store/postgres"
 	"isthmus/store/snapshot"
 	"isthmus/store/sqlite"
@@ -46,6 +47,8 @@ type Server struct {
 	planner      *agentapi.Planner
 	controller   *controller.Controller
 	ca           *identity.CA
+	key          *identity.ServerKey
+	sessions     *session.Service
 
 	httpListener, grpcListener net.Listener
 	// inside carries calls from REST to the services.
@@ -105,7 +108,7 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.ca, err = openCA(ctx, s.store, s.config)
+	s.ca, s.key, err = openCA(ctx, s.store, s.config)
 	return err
 }
 
@@ -197,7 +200,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopBackground()
 	group, failed := errgroup.WithContext(background)
 	for _, work := range []func(context.Context) error{
-		s.snapshot.Run, s.observations.Run, s.planner.Run, s.controller.Run,
+		s.snapshot.Run, s.observations.Run, s.planner.Run, s.controller.Run, s.sessions.Run,
 		func(ctx context.Context) error { return s.observations.Follow(ctx, s.snapshot) },
 	} {
 		group.Go(func() error { return endedBy(background, work(background)) })

@@ -10,6 +10,7 @@ import (
 
 	"isthmus/fault"
 	"isthmus/server"
+	"isthmus/server/session"
 )
 
 func (p Program) serverCommand() *cobra.Command {
@@ -63,6 +64,7 @@ func serverFlags(flags *pflag.FlagSet, c *server.Config) {
 	flags.StringSliceVar(&c.GRPCHosts, "grpc-hosts", nil, "further names and addresses in the server's own certificate")
 	flags.StringVar(&c.GRPCAdvertise, "grpc-advertise", "", "host:port that agents are told to dial (default: where gRPC listens)")
 	flags.DurationVar(&c.RenewalWindow, "renewal-window", server.DefaultRenewalWindow, "how long after its end an agent's certificate may still be renewed")
+	flags.DurationVar(&c.SessionIdle, "session-idle", session.DefaultIdle, "how long a login in the dashboard lasts that nobody uses; none lasts longer than 12h")
 	flags.IntVar(&c.KeepChanges, "keep-changes", 0, "how many changes the watch feed keeps (default 100000)")
 }
 

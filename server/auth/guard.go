@@ -42,6 +42,8 @@ type Guard struct {
 	again    *rate.Limiter
 	// strangers are the places that calls without credentials have, by method: a channel with one element for each taken one.
 	strangers map[string]chan struct{}
+	// sessions are those of browsers; nil where calls come from the network.
+	sessions Sessions
 }
 
 // NewGuard makes a Guard. pool trusts the server's own CA, window is how long an expired certificate can be renewed.
@@ -121,11 +123,14 @@ func refuse(code fault.Code, reason, format string, args ...any) error {
 	return &fault.Error{Code: code, Message: message, Violations: []fault.Violation{{Field: "certificate", Reason: reason, Message: message}}}
 }
 
-// identify says who calls. An API token goes before a certificate.
+// identify says who calls. An API token goes before a session, that before a certificate.
 func (g *Guard) identify(ctx context.Context) (Caller, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	if values := md.Get("authorization"); len(values) > 0 {
 		return g.Bearer(ctx, values[0])
+	}
+	if values := md.Get(SessionKey); len(values) > 0 && g.sessions != nil {
+		return g.bySession(ctx, values[0])
 	}
 	if p, ok := peer.FromContext(ctx); ok {
 		if info, ok := p.AuthInfo.(credentials.TLSInfo); ok && len(info.State.PeerCertificates) > 0 {
@@ -152,24 +157,53 @@ func nobody() error {
 }
 
 func (g *Guard) byToken(ctx context.Context, secret string) (Caller, error) {
-	name, hash, err := identity.ParseAPISecret(secret)
+	token, err := g.APIToken(ctx, secret)
 	if err != nil {
 		return Caller{}, err
 	}
-	token, ok := resource.Lookup[*isthmusv1.APIToken](g.snapshot.View(), resource.KindAPIToken, name)
-	// The comparison is made in any case, so that the time does not tell which names there are.
-	same := identity.SameHash(hash, token.GetStatus().GetSecretHash())
-	if (!ok || !same) && g.lookAgain(ctx) {
-		token, ok = resource.Lookup[*isthmusv1.APIToken](g.snapshot.View(), resource.KindAPIToken, name)
-		same = identity.SameHash(hash, token.GetStatus().GetSecretHash())
+	return callerOf(token), nil
+}
+
+func callerOf(token *isthmusv1.APIToken) Caller {
+	return Caller{Role: Role(token.GetSpec().GetRole()), Name: token.GetName(), UID: token.GetUid()}
+}
+
+// APIToken is the one whose secret this is; Unauthenticated when there is none, or it has ended.
+func (g *Guard) APIToken(ctx context.Context, secret string) (*isthmusv1.APIToken, error) {
+	name, hash, err := identity.ParseAPISecret(secret)
+	if err != nil {
+		return nil, err
 	}
-	if !ok || !same {
-		return Caller{}, fault.New(fault.Unauthenticated, "the API token is not known: it was revoked, or is another server's")
+	token, ok := g.apiToken(ctx, name, func(t *isthmusv1.APIToken) bool {
+		return identity.SameHash(hash, t.GetStatus().GetSecretHash())
+	})
+	if !ok {
+		return nil, fault.New(fault.Unauthenticated, "the API token is not known: it was revoked, or is another server's")
 	}
-	if end := token.GetSpec().GetExpireTime(); end != nil && !g.now().Before(end.AsTime()) {
-		return Caller{}, fault.New(fault.Unauthenticated, "the API token %s expired at %s", name, end.AsTime().Format(time.RFC3339))
+	if end, over := g.over(token); over {
+		return nil, fault.New(fault.Unauthenticated, "the API token %s expired at %s", name, end)
 	}
-	return Caller{Role: Role(token.GetSpec().GetRole()), Name: name, UID: token.GetUid()}, nil
+	return token, nil
+}
+
+// apiToken is the one of a name, if it is the one that is meant.
+func (g *Guard) apiToken(ctx context.Context, name string, meant func(*isthmusv1.APIToken) bool) (*isthmusv1.APIToken, bool) {
+	find := func() (*isthmusv1.APIToken, bool) {
+		token, ok := resource.Lookup[*isthmusv1.APIToken](g.snapshot.View(), resource.KindAPIToken, name)
+		// It is compared in any case, so that the time does not tell which names there are.
+		return token, meant(token) && ok
+	}
+	token, ok := find()
+	if !ok && g.lookAgain(ctx) {
+		token, ok = find()
+	}
+	return token, ok
+}
+
+// over tells when a token ended, if it has.
+func (g *Guard) over(token *isthmusv1.APIToken) (string, bool) {
+	end := token.GetSpec().GetExpireTime()
+	return end.AsTime().Format(time.RFC3339), end != nil && !g.now().Before(end.AsTime())
 }
 
 func (g *Guard) byCertificate(ctx context.Context, leaf *x509.Certificate) (Caller, error) {

@@ -2,7 +2,6 @@ package rest
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -16,8 +15,11 @@ import (
 	"isthmus/fault"
 )
 
-// bodyTimeout is how long a body may take to arrive.
-const bodyTimeout = time.Minute
+// bodyTimeout is how long a body may take to arrive; loginTimeout is that of a stranger's.
+const (
+	bodyTimeout  = time.Minute
+	loginTimeout = 10 * time.Second
+)
 
 // Of how large a body each route reads. The largest is that of manifests: some ten thousand resources.
 const (
@@ -25,30 +27,39 @@ const (
 	// maxPayload is for a token sealed to all agents of a datacenter.
 	maxPayload = 2 << 20
 	maxBody    = 256 << 10
+	// maxLogin is for an API token, and for what little JSON is around it.
+	maxLogin = 4 << 10
 )
 
-// bodyLimit is how large a body may be that is sent to a path.
-func bodyLimit(path string) int64 {
+// bodyLimit is how large a body may be that is sent to a path, and how long it may take.
+func bodyLimit(path string) (int64, time.Duration) {
 	switch {
 	case path == "/v1/apply":
-		return maxManifests
+		return maxManifests, bodyTimeout
+	case path == loginPath:
+		return maxLogin, loginTimeout
 	case strings.HasPrefix(path, "/v1/peerings/") && strings.HasSuffix(path, ":import"):
-		return maxPayload
+		return maxPayload, bodyTimeout
 	}
-	return maxBody
+	return maxBody, bodyTimeout
 }
 
-// authenticated lets nobody on who does not show a good API token: no byte of a stranger's body is read. Whether the caller may
-// do what is asked, the interceptors say.
-func authenticated(authenticate func(ctx context.Context, authorization string) error, next http.Handler) http.Handler {
+// authenticated lets nobody on who does not show a good API token or session: no byte of a stranger's body is read. Whether
+// the caller may do what is asked, the interceptors say.
+func authenticated(o Options, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := authenticate(r.Context(), r.Header.Get("Authorization")); err != nil {
+		admitted, err := o.admit(r)
+		if err != nil {
+			o.Refused(r.Context(), err)
+			if sessionEnded(err) {
+				setCookie(w, secured(r), "")
+			}
 			// The rest of the request is not worth waiting for, neither to answer it nor to drop it.
 			w.Header().Set("Connection", "close")
 			writeError(w, err)
 			return
 		}
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, admitted)
 	})
 }
 
@@ -57,9 +68,9 @@ func authenticated(authenticate func(ctx context.Context, authorization string) 
 func limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		connection := http.NewResponseController(w)
+		limit, timeout := bodyLimit(r.URL.Path)
 		// A connection without deadlines (a test's recorder) has nothing to wait for.
-		_ = connection.SetReadDeadline(time.Now().Add(bodyTimeout))
-		limit := bodyLimit(r.URL.Path)
+		_ = connection.SetReadDeadline(time.Now().Add(timeout))
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 		if err != nil {
 			if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {

@@ -56,6 +56,7 @@ func handleError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, 
 				w.Header().Set(name, values[0])
 			}
 		}
+		_ = forwardCookie(ctx, w, nil) // it always succeeds.
 	}
 	if routing, ok := errors.AsType[*runtime.HTTPStatusError](err); ok {
 		writeStatus(w, routing.HTTPStatus, status.Convert(routing.Err))

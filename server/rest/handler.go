@@ -15,6 +15,8 @@ import (
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
+	"isthmus/server/auth"
+	"isthmus/server/session"
 )
 
 // readyTimeout is how long /readyz may take; load balancers ask every few seconds.
@@ -26,6 +28,11 @@ type Options struct {
 	Conn *grpc.ClientConn
 	// Authenticate refuses an Authorization header that is not of a good API token.
 	Authenticate func(ctx context.Context, authorization string) error
+	// Sessions opens the cookies of browsers; Present refuses a session whose subject is gone.
+	Sessions *session.Keeper
+	Present  func(ctx context.Context, subject auth.Subject) error
+	// Refused hears why a request was refused before it came to the services.
+	Refused func(ctx context.Context, err error)
 	// Ready tells why the server cannot serve; nil when it can.
 	Ready func(ctx context.Context) error
 	// Metrics is what /metrics shows.
@@ -44,8 +51,9 @@ func New(ctx context.Context, o Options) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/v1/", authenticated(o.Authenticate, limitBody(query(gateway))))
-	mux.Handle("POST /v1/apply", authenticated(o.Authenticate, limitBody(manifests(query(gateway)))))
+	mux.Handle("/v1/", authenticated(o, limitBody(query(gateway))))
+	mux.Handle("POST /v1/apply", authenticated(o, limitBody(manifests(query(gateway)))))
+	mux.Handle("POST "+loginPath, login(limitBody(query(gateway))))
 	mux.Handle("GET /v1/openapi.json", document(o.OpenAPI))
 	mux.Handle("GET /healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeText(w, http.StatusOK, "ok\n")
@@ -65,6 +73,8 @@ func newGateway(ctx context.Context, conn *grpc.ClientConn) (http.Handler, error
 		runtime.WithRoutingErrorHandler(handleRoutingError),
 		runtime.WithIncomingHeaderMatcher(incomingHeader),
 		runtime.WithOutgoingHeaderMatcher(outgoingHeader),
+		runtime.WithMetadata(passSession),
+		runtime.WithForwardResponseOption(forwardCookie),
 		runtime.WithDisablePathLengthFallback(),
 	)
 	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
@@ -92,7 +102,8 @@ func newGateway(ctx context.Context, conn *grpc.ClientConn) (http.Handler, error
 	return mux, nil
 }
 
-// incomingHeader passes no header on but Authorization, which the gateway passes by itself.
+// incomingHeader passes no header on but Authorization, which the gateway passes by itself: no caller can pass off a session as
+// one that was checked.
 func incomingHeader(string) (string, bool) { return "", false }
 
 // outgoingHeader shows what answers say beyond their body.

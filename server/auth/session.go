@@ -1,0 +1,68 @@
+package auth
+
+import (
+	"context"
+
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+const (
+	// SessionKey is the gRPC metadata in which REST passes a session on to the services, within the process.
+	SessionKey = "isthmus-session"
+	// SubjectAPIToken is the kind of a Subject that logged in with an API token.
+	SubjectAPIToken = "api-token"
+	// ReasonSessionEnded is the reason of the refusal of a session that was good once: log in again.
+	ReasonSessionEnded = "SessionEnded"
+)
+
+// Subject is whom a session was made for. How somebody logged in is its kind; what they may do is asked anew at each call.
+type Subject struct {
+	Kind string
+	// Name is the API token's; UID tells it from a later one of that name.
+	Name, UID string
+}
+
+// Sessions opens sealed sessions.
+type Sessions interface {
+	// Subject is whom a session was made for: Unauthenticated when it is none, or has ended.
+	Subject(sealed string) (Subject, error)
+}
+
+// Inside is a Guard for calls that come from REST in this process: it believes sessions as well.
+func (g *Guard) Inside(sessions Sessions) *Guard {
+	inside := *g
+	inside.sessions = sessions
+	return &inside
+}
+
+func (g *Guard) bySession(ctx context.Context, sealed string) (Caller, error) {
+	subject, err := g.sessions.Subject(sealed)
+	if err != nil {
+		return Caller{}, err
+	}
+	return g.BySubject(ctx, subject)
+}
+
+// BySubject says who a session's subject is now: Unauthenticated (ReasonSessionEnded) when it is gone or has ended.
+func (g *Guard) BySubject(ctx context.Context, subject Subject) (Caller, error) {
+	if subject.Kind != SubjectAPIToken {
+		return Caller{}, SessionEnded("it was made in a way that this server does not know")
+	}
+	token, ok := g.apiToken(ctx, subject.Name, func(t *isthmusv1.APIToken) bool { return t.GetUid() == subject.UID })
+	if !ok {
+		return Caller{}, SessionEnded("the API token " + subject.Name + " was revoked")
+	}
+	if end, over := g.over(token); over {
+		return Caller{}, SessionEnded("the API token " + subject.Name + " expired at " + end)
+	}
+	return callerOf(token), nil
+}
+
+// SessionEnded refuses a session that is over.
+func SessionEnded(why string) error {
+	message := "the session has ended: " + why + "; log in again"
+	return &fault.Error{Code: fault.Unauthenticated, Message: message, Violations: []fault.Violation{{
+		Field: "session", Reason: ReasonSessionEnded, Message: message,
+	}}}
+}

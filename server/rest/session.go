@@ -1,0 +1,185 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+
+	"isthmus/fault"
+	"isthmus/server/auth"
+	"isthmus/server/session"
+)
+
+const (
+	// plainCookie has a browser's session. secureCookie has it where the browser came with TLS: by that name it takes the
+	// cookie from this host only, over TLS only, and no other host or path can put one in its place.
+	plainCookie, secureCookie = "isthmus_session", "__Host-isthmus_session"
+	// CSRFHeader shows that a request that changes something comes from the dashboard's own script: no other site can read
+	// its value, nor set it.
+	CSRFHeader = "X-Isthmus-CSRF"
+	// loginPath is the one path under /v1 that strangers may send a body to.
+	loginPath = "/v1/session"
+)
+
+// admit says who makes a request: by its Authorization header if it has one, otherwise by its cookie. The request that it
+// gives carries the session to the services.
+func (o Options) admit(r *http.Request) (*http.Request, error) {
+	if len(r.Header.Values("Authorization")) > 0 {
+		return r, o.Authenticate(r.Context(), r.Header.Get("Authorization"))
+	}
+	sealed, s, err := o.session(r)
+	if err != nil {
+		return r, err
+	}
+	if sealed == "" {
+		return r, o.Authenticate(r.Context(), "")
+	}
+	if err := o.Present(r.Context(), s.Subject); err != nil {
+		return r, err
+	}
+	if err := ownRequest(r, s); err != nil {
+		return r, err
+	}
+	return withVisit(r, visit{secure: secured(r), session: sealed}), nil
+}
+
+// session is the one whose cookie a request shows; none and no error when it shows no cookie. Of several of one name (another
+// server on this host, another path) the first that is ours counts.
+func (o Options) session(r *http.Request) (sealed string, s session.Session, err error) {
+	for _, cookie := range r.CookiesNamed(cookieName(secured(r))) {
+		if s, err = o.Sessions.Open(cookie.Value); err == nil || sessionEnded(err) {
+			return cookie.Value, s, err
+		}
+	}
+	return "", session.Session{}, err
+}
+
+// visit is what the gateway is told of a request besides the request itself.
+type visit struct {
+	// secure: the browser came with TLS.
+	secure bool
+	// session is the sealed session that was shown and is good; empty for none.
+	session string
+}
+
+type visitKey struct{}
+
+func withVisit(r *http.Request, v visit) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
+}
+
+func visitOf(ctx context.Context) visit {
+	v, _ := ctx.Value(visitKey{}).(visit)
+	return v
+}
+
+// passSession gives the services the session that admit found.
+func passSession(ctx context.Context, _ *http.Request) metadata.MD {
+	sealed := visitOf(ctx).session
+	if sealed == "" {
+		return nil
+	}
+	return metadata.Pairs(auth.SessionKey, sealed)
+}
+
+// ownRequest refuses what another site made the browser send: SameSite keeps the cookie from it already, and would be alone.
+func ownRequest(r *http.Request, s session.Session) error {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return nil
+	}
+	if err := sameOrigin(r); err != nil {
+		return err
+	}
+	if !s.SameCSRF(r.Header.Get(CSRFHeader)) {
+		return refuseForged(CSRFHeader, "is missing or is not this session's: a request that changes something shows the csrfToken of GET /v1/session, "+
+			"or an API token in place of the cookie")
+	}
+	return nil
+}
+
+func sameOrigin(r *http.Request) error {
+	if err := http.NewCrossOriginProtection().Check(r); err != nil {
+		return refuseForged("Origin", "is another one than this server's: another site sent this request, or a proxy in front changes the Host header")
+	}
+	return nil
+}
+
+func refuseForged(header, why string) error {
+	return &fault.Error{Code: fault.Denied, Message: "the header " + header + " " + why, Violations: []fault.Violation{{
+		Field: header, Reason: "CrossSite", Message: why,
+	}}}
+}
+
+// login lets somebody through who has nothing to show yet but the body: only from a page of this server, and only what no
+// form can send.
+func login(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := checkLogin(r); err != nil {
+			w.Header().Set("Connection", "close")
+			writeError(w, err)
+			return
+		}
+		// Whatever else the request shows, the token in its body counts.
+		r.Header.Del("Authorization")
+		next.ServeHTTP(w, withVisit(r, visit{secure: secured(r)}))
+	})
+}
+
+func checkLogin(r *http.Request) error {
+	if err := sameOrigin(r); err != nil {
+		return err
+	}
+	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
+		return fault.New(fault.Invalid, "a login is JSON: Content-Type: application/json")
+	}
+	if r.URL.RawQuery != "" {
+		return fault.New(fault.Invalid, "a login has no query parameters: what stands in a URL stands in logs; the token belongs into the body")
+	}
+	return nil
+}
+
+// sessionEnded tells a session that was good once from what never was one.
+func sessionEnded(err error) bool {
+	f, ok := errors.AsType[*fault.Error](err)
+	return ok && len(f.Violations) == 1 && f.Violations[0].Reason == auth.ReasonSessionEnded
+}
+
+// forwardCookie sets the cookie that an answer of SessionService asks for.
+func forwardCookie(ctx context.Context, w http.ResponseWriter, _ proto.Message) error {
+	md, ok := runtime.ServerMetadataFromContext(ctx)
+	if values := md.HeaderMD.Get(session.CookieKey); ok && len(values) > 0 {
+		setCookie(w, visitOf(ctx).secure, values[0])
+	}
+	return nil
+}
+
+// setCookie gives a browser its session; an empty one takes it away. There is no Max-Age: the browser forgets it when it is
+// closed, and when a session ends is not for the browser to say.
+func setCookie(w http.ResponseWriter, secure bool, value string) {
+	cookie := &http.Cookie{
+		Name: cookieName(secure), Value: value, Path: "/", HttpOnly: true, Secure: secure, SameSite: http.SameSiteStrictMode,
+	}
+	if value == "" {
+		cookie.MaxAge = -1
+	}
+	http.SetCookie(w, cookie)
+}
+
+func cookieName(secure bool) string {
+	if secure {
+		return secureCookie
+	}
+	return plainCookie
+}
+
+// secured tells whether a browser came with TLS, to this server or to a proxy in front that says so. Who lies about it is
+// given a cookie that it will not show, or shows one by a name that is not looked for.
+func secured(r *http.Request) bool {
+	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+}

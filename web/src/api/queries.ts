@@ -1,6 +1,6 @@
 // Every question that pages ask, each with its key in the cache. The feed (feed.ts) finds by these keys what a change concerns.
 
-import { queryOptions } from '@tanstack/react-query';
+import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
 import { answer, api } from './client';
 import { indexSeen } from './revision';
 import type { Kind, Kinds } from './types';
@@ -204,15 +204,29 @@ export interface EventFilter {
   target?: string;
   actor?: string;
   action?: string;
-  pageSize?: number;
 }
 
-/** The audit log, newest first: its first page. */
-export function events(filter: EventFilter) {
+/** One page of the audit log, newest first. */
+export function eventPage(filter: EventFilter, pageToken: string, pageSize = 50, signal?: AbortSignal) {
+  const query = { ...filter, pageSize, descending: true, ...(pageToken === '' ? {} : { pageToken }) };
+  return answer(api.GET('/v1/events', { params: { query }, signal }));
+}
+
+/** The newest events. */
+export function events(filter: EventFilter, most = 20) {
   return queryOptions({
-    queryKey: ['events', filter],
-    queryFn: ({ signal }) =>
-      answer(api.GET('/v1/events', { params: { query: { ...filter, descending: true } }, signal })),
+    queryKey: ['events', filter, most],
+    queryFn: ({ signal }) => eventPage(filter, '', most, signal),
+  });
+}
+
+/** The audit log, newest first, page by page. */
+export function eventPages(filter: EventFilter) {
+  return infiniteQueryOptions({
+    queryKey: ['events', filter, 'pages'],
+    queryFn: ({ pageParam, signal }) => eventPage(filter, pageParam, 100, signal),
+    initialPageParam: '',
+    getNextPageParam: (last) => last.nextPageToken || undefined,
   });
 }
 

@@ -1,3 +1,175 @@
+import { ActionIcon, Button, Collapse, Group, Stack, Text, TextInput } from '@mantine/core';
+import { useDebouncedCallback } from '@mantine/hooks';
+import { IconChevronDown, IconChevronRight, IconDownload } from '@tabler/icons-react';
+import { useInfiniteQuery } from '@tanstack/react-query';
+import { parseAsString, useQueryStates } from 'nuqs';
+import { useState } from 'react';
+import { eventPages, type EventFilter } from '../../api/queries';
+import type { Event } from '../../api/types';
+import { Ago } from '../../kit/Ago';
+import { Differences } from '../../kit/Differences';
+import { Empty } from '../../kit/Empty';
+import { Facts } from '../../kit/Facts';
+import { ResourceLink } from '../../kit/links';
+import { Page } from '../../kit/Page';
+import { Panel } from '../../kit/Panel';
+import { exportEvents } from './export';
+import classes from './events.module.css';
+
+const filters = {
+  kind: parseAsString.withDefault(''),
+  target: parseAsString.withDefault(''),
+  actor: parseAsString.withDefault(''),
+  action: parseAsString.withDefault(''),
+};
+
+const titles: Record<keyof typeof filters, [label: string, example: string]> = {
+  kind: ['Kind', 'Peering'],
+  target: ['Name', 'dc1-dc2'],
+  actor: ['Actor', 'api-token/admin'],
+  action: ['Action', 'update'],
+};
+
+/** The audit log, newest first, as it grows. */
 export default function EventsPage() {
-  return null;
+  const [filter, setFilter] = useQueryStates(filters);
+  const query = useInfiniteQuery(eventPages(filter));
+  const events = query.data?.pages.flatMap((p) => p.events) ?? [];
+  return (
+    <Page title="Events" actions={<ExportButton filter={filter} />}>
+      <Panel title="Audit log" query={query}>
+        {() => (
+          <Stack gap="sm">
+            <Group gap="xs" align="flex-end">
+              {(Object.keys(titles) as (keyof typeof filters)[]).map((field) => (
+                <FilterInput
+                  key={`${field} ${filter[field]}`}
+                  label={titles[field][0]}
+                  placeholder={titles[field][1]}
+                  value={filter[field]}
+                  onChange={(value) => void setFilter({ [field]: value || null })}
+                />
+              ))}
+            </Group>
+            {events.length === 0 ? (
+              <Empty title="No events">Nothing in the log matches. Take out a filter above.</Empty>
+            ) : (
+              <ol className={classes.log} aria-label="Events, newest first">
+                {events.map((event) => (
+                  <Entry key={event.name} event={event} />
+                ))}
+              </ol>
+            )}
+            {query.hasNextPage && (
+              <Button
+                variant="default"
+                w="fit-content"
+                loading={query.isFetchingNextPage}
+                onClick={() => void query.fetchNextPage()}
+              >
+                Older events
+              </Button>
+            )}
+          </Stack>
+        )}
+      </Panel>
+    </Page>
+  );
+}
+
+interface FilterProps {
+  label: string;
+  placeholder: string;
+  value: string;
+  onChange: (value: string) => void;
+}
+
+/** Filters when typing pauses: each filter is a question to the server. */
+function FilterInput({ label, placeholder, value, onChange }: FilterProps) {
+  const [text, setText] = useState(value);
+  const settle = useDebouncedCallback(onChange, 400);
+  return (
+    <TextInput
+      label={label}
+      placeholder={placeholder}
+      value={text}
+      onChange={(e) => {
+        setText(e.currentTarget.value);
+        settle(e.currentTarget.value.trim());
+      }}
+      onKeyDown={(e) => {
+        if (e.key === 'Enter') onChange(text.trim());
+      }}
+      w={170}
+    />
+  );
+}
+
+function Entry({ event }: { event: Event }) {
+  const [open, setOpen] = useState(false);
+  const spec = event.spec;
+  if (spec === undefined) return null;
+  const title = `${spec.action} ${spec.kind} ${spec.target}`;
+  return (
+    <li className={classes.entry}>
+      <Group gap="xs" wrap="nowrap" align="flex-start">
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          size="sm"
+          aria-expanded={open}
+          aria-label={`Details of event ${event.name}: ${title}`}
+          onClick={() => setOpen(!open)}
+        >
+          {open ? <IconChevronDown size={16} /> : <IconChevronRight size={16} />}
+        </ActionIcon>
+        <div className={classes.line}>
+          <span className={classes.when}>
+            <Ago time={event.createTime} />
+          </span>
+          <span className={classes.what}>
+            <b>{spec.action}</b> {spec.kind} <ResourceLink kind={spec.kind} name={spec.target} />
+          </span>
+          <span className={classes.who}>{spec.actor}</span>
+          <span className={classes.message}>{spec.message}</span>
+        </div>
+      </Group>
+      <Collapse expanded={open}>
+        <Stack gap="xs" pl={34} py="xs">
+          <Differences changes={spec.changes} />
+          <Facts
+            facts={[
+              ['Number', event.name],
+              ['Role', spec.role],
+              ['Index', event.index],
+              ['Request', spec.requestId === '' ? '' : <span className="mono">{spec.requestId}</span>],
+              ['Hash', <span className="mono">{event.status?.hash ?? ''}</span>],
+            ]}
+          />
+          {spec.changes.length === 0 && (
+            <Text size="sm" c="dimmed">
+              No field was changed by this, or it is from before fields were kept.
+            </Text>
+          )}
+        </Stack>
+      </Collapse>
+    </li>
+  );
+}
+
+function ExportButton({ filter }: { filter: EventFilter }) {
+  const [busy, setBusy] = useState(false);
+  return (
+    <Button
+      variant="default"
+      leftSection={<IconDownload size={16} aria-hidden />}
+      loading={busy}
+      onClick={() => {
+        setBusy(true);
+        void exportEvents(filter).finally(() => setBusy(false));
+      }}
+    >
+      Export
+    </Button>
+  );
 }

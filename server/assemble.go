@@ -28,6 +28,7 @@ import (
 	"isthmus/server/request"
 	"isthmus/server/rest"
 	"isthmus/server/session"
+	"isthmus/web"
 )
 
 const (
@@ -174,6 +175,9 @@ func (s *Server) assembleREST(ctx context.Context, options rest.Options) error {
 		return fault.Wrap(fault.Internal, err, "connecting REST to the services")
 	}
 	s.insideConn, options.Conn = conn, conn
+	if app, ok := web.App(); ok {
+		options.Dashboard = app
+	}
 	options.TLS = s.config.HTTPCertFile != ""
 	handler, err := rest.New(ctx, options)
 	if err != nil {

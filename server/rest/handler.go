@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"time"
 
@@ -39,6 +40,8 @@ type Options struct {
 	Metrics prometheus.Gatherer
 	// OpenAPI is the document at /v1/openapi.json.
 	OpenAPI []byte
+	// Dashboard are the files of the dashboard; nil when this program has none.
+	Dashboard fs.FS
 	// TLS: tell browsers to come back with TLS only.
 	TLS bool
 	Log hclog.Logger
@@ -50,11 +53,20 @@ func New(ctx context.Context, o Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	smaller, err := compressed()
+	if err != nil {
+		return nil, err
+	}
+	dashboard, err := newDashboard(o.Dashboard)
+	if err != nil {
+		return nil, err
+	}
+	calls := smaller(query(gateway))
 	mux := http.NewServeMux()
-	mux.Handle("/v1/", authenticated(o, limitBody(query(gateway))))
-	mux.Handle("POST /v1/apply", authenticated(o, limitBody(manifests(query(gateway)))))
-	mux.Handle("POST "+loginPath, login(limitBody(query(gateway))))
-	mux.Handle("GET /v1/openapi.json", document(o.OpenAPI))
+	mux.Handle("/v1/", authenticated(o, limitBody(calls)))
+	mux.Handle("POST /v1/apply", authenticated(o, limitBody(manifests(calls))))
+	mux.Handle("POST "+loginPath, login(limitBody(calls)))
+	mux.Handle("GET /v1/openapi.json", smaller(document(o.OpenAPI)))
 	mux.Handle("GET /healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeText(w, http.StatusOK, "ok\n")
 	}))
@@ -62,7 +74,7 @@ func New(ctx context.Context, o Options) (http.Handler, error) {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{
 		ErrorLog: o.Log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Error}),
 	}))
-	mux.Handle("/", http.HandlerFunc(notFound))
+	mux.Handle("/", dashboard)
 	return secure(mux, o.TLS), nil
 }
 

@@ -42,17 +42,20 @@ func query(next http.Handler) http.Handler {
 	})
 }
 
-// parameters are the names, in both spellings, of all fields that requests of any RPC have, sorted.
+// parameters are the names, in both spellings, of all fields that requests of any RPC have, sorted. Agents' RPCs are not
+// served here, and what a login sends has no place in a URL.
 func parameters() []string {
 	var names []string
 	prefix := protoreflect.FullName("isthmus.v1.")
 	protoregistry.GlobalFiles.RangeFilesByPackage(prefix.Parent(), func(file protoreflect.FileDescriptor) bool {
 		for i := range file.Services().Len() {
-			methods := file.Services().Get(i).Methods()
+			service := file.Services().Get(i)
+			switch string(service.FullName()) {
+			case isthmusv1.SyncService_ServiceDesc.ServiceName, isthmusv1.SessionService_ServiceDesc.ServiceName:
+				continue
+			}
+			methods := service.Methods()
 			for j := range methods.Len() {
-				if file.Path() == isthmusv1.File_isthmus_v1_sync_proto.Path() {
-					continue
-				}
 				fields := methods.Get(j).Input().Fields()
 				for k := range fields.Len() {
 					names = append(names, string(fields.Get(k).Name()), fields.Get(k).JSONName())

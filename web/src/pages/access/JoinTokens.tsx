@@ -1,0 +1,233 @@
+import { Button, Group, Modal, NumberInput, Select, Stack, Text } from '@mantine/core';
+import { useDisclosure } from '@mantine/hooks';
+import { useMutation, useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
+import { answer, api } from '../../api/client';
+import { fleet, list } from '../../api/queries';
+import type { JoinToken } from '../../api/types';
+import { Ago } from '../../kit/Ago';
+import { Confirm } from '../../kit/Confirm';
+import { Command } from '../../kit/Copy';
+import { type Column, DataTable } from '../../kit/DataTable';
+import { Empty } from '../../kit/Empty';
+import { ErrorNote } from '../../kit/ErrorNote';
+import { Labels } from '../../kit/Labels';
+import { DatacenterLink } from '../../kit/links';
+import { Notice } from '../../kit/Notice';
+import { Panel } from '../../kit/Panel';
+import { StateBadge } from '../../kit/StateBadge';
+import { verdictLook } from '../../kit/verdict';
+import { useSession } from '../../shell/context';
+import { useScope } from '../../shell/scope';
+
+/** With what agents enrol: each token's use and end; never the token itself, but once to whoever makes it. */
+export function JoinTokens() {
+  const { mayOperate } = useSession();
+  const { datacenter } = useScope();
+  const query = useQuery(list('JoinToken'));
+  const [opened, { open, close }] = useDisclosure();
+  return (
+    <Panel
+      title="Join tokens"
+      query={query}
+      actions={mayOperate ? <Button onClick={open}>New join token</Button> : undefined}
+    >
+      {(all) => (
+        <>
+          <DataTable
+            label="join tokens"
+            rows={all.filter((t) => datacenter === '' || t.spec?.grant?.datacenter === datacenter)}
+            columns={mayOperate ? [...columns, actions] : columns}
+            rowKey={(t) => t.uid}
+            sort="-ends"
+            empty={
+              <Empty title="There are no join tokens">
+                An agent enrols with one. Those that the fleet key signs are made with{' '}
+                <code>isthmus join-token create</code>; from here, agents have to be approved afterwards.
+              </Empty>
+            }
+          />
+          <Modal
+            opened={opened}
+            onClose={close}
+            title="New join token"
+            size="lg"
+            closeButtonProps={{ 'aria-label': 'Close' }}
+          >
+            <NewJoinToken datacenter={datacenter} />
+          </Modal>
+        </>
+      )}
+    </Panel>
+  );
+}
+
+const states: Record<string, string> = { active: 'healthy', used: 'deleting', expired: 'stale' };
+
+const columns: Column<JoinToken>[] = [
+  { id: 'name', header: 'Token', value: (t) => t.name, cell: (t) => <span className="mono">{t.name}</span> },
+  {
+    id: 'datacenter',
+    header: 'Datacenter',
+    value: (t) => t.spec?.grant?.datacenter ?? '',
+    facet: true,
+    cell: (t) => <DatacenterLink name={t.spec?.grant?.datacenter ?? ''} />,
+  },
+  { id: 'kind', header: 'For', value: (t) => t.spec?.grant?.kind ?? '', facet: true },
+  {
+    id: 'state',
+    header: 'State',
+    value: (t) => t.status?.state ?? '',
+    facet: true,
+    cell: (t) => (
+      <StateBadge state={t.status?.state ?? 'unknown'} look={verdictLook(states[t.status?.state ?? ''] ?? 'unknown')} />
+    ),
+  },
+  {
+    id: 'uses',
+    header: 'Uses',
+    value: (t) => `${t.status?.uses ?? 0} of ${t.spec?.grant?.maxUses ?? 0}`,
+  },
+  {
+    id: 'signed',
+    header: 'Signed by',
+    value: (t) => ((t.spec?.grant?.signature ?? '') === '' ? 'the server only' : 'a fleet key'),
+    facet: true,
+  },
+  { id: 'used-by', header: 'Used by', value: (t) => (t.status?.usedBy ?? []).join(' ') },
+  {
+    id: 'labels',
+    header: 'Labels',
+    value: (t) => Object.keys(t.labels).join(' '),
+    cell: (t) => <Labels labels={t.labels} />,
+  },
+  {
+    id: 'ends',
+    header: 'Ends',
+    value: (t) => t.spec?.grant?.expireTime ?? '',
+    cell: (t) => <Ago time={t.spec?.grant?.expireTime} />,
+  },
+];
+
+const actions: Column<JoinToken> = {
+  id: 'actions',
+  header: 'Actions',
+  value: () => '',
+  cell: (t) => <RevokeJoinToken token={t} />,
+};
+
+function RevokeJoinToken({ token }: { token: JoinToken }) {
+  const [opened, { open, close }] = useDisclosure();
+  return (
+    <>
+      <Button size="compact-sm" variant="default" onClick={open} aria-label={`Revoke join token ${token.name}`}>
+        Revoke
+      </Button>
+      <Confirm
+        opened={opened}
+        onClose={close}
+        title={`Revoke join token ${token.name}`}
+        action="Revoke"
+        onConfirm={() => answer(api.DELETE('/v1/join-tokens/{name}', { params: { path: { name: token.name } } }))}
+      >
+        <Text size="sm">Nobody can enrol with it any more. Agents that did stay.</Text>
+      </Confirm>
+    </>
+  );
+}
+
+const lifetimes = [
+  { value: '15m', label: '15 minutes' },
+  { value: '1h', label: 'One hour' },
+  { value: '24h', label: 'A day' },
+];
+
+function NewJoinToken({ datacenter: chosen }: { datacenter: string }) {
+  const { data } = useQuery(fleet());
+  const [datacenter, setDatacenter] = useState(chosen);
+  const [kind, setKind] = useState<'agent' | 'gateway'>('agent');
+  const [ttl, setTTL] = useState('15m');
+  const [uses, setUses] = useState<number | string>(1);
+  const minting = useMutation({
+    mutationFn: () =>
+      answer(api.POST('/v1/join-tokens:mint', { body: { datacenter, kind, ttl, uses: Number(uses) || 1 } })),
+    // The token lives in this dialogue and nowhere else.
+    gcTime: 0,
+  });
+  if (minting.data !== undefined) {
+    const { token, joinToken } = minting.data;
+    const where = joinToken?.spec?.grant?.datacenter ?? datacenter;
+    return (
+      <Stack>
+        <Notice warning title="The token is shown once">
+          Whoever has it can enrol in its place until it is used or ends. Hand it over in a file.
+        </Notice>
+        <Text size="sm">1. On the {kind}&apos;s host, into a file that only its user can read:</Text>
+        <Command
+          text={`(umask 077; cat > ${where}.token <<'END'\n${token}\nEND\n)`}
+          what="the command that writes the token"
+        />
+        <Text size="sm">2. Start it there:</Text>
+        <Command
+          text={`isthmus ${kind} --data-dir /var/lib/isthmus-${kind} --join-token-file ${where}.token`}
+          what="the command that starts it"
+        />
+        <Text size="sm">
+          3. Remove the file. Then approve what has enrolled: the server made this token, so nobody trusts its bearer
+          until somebody with the fleet key says so. It appears under Agents, with the command.
+        </Text>
+      </Stack>
+    );
+  }
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        minting.mutate();
+      }}
+    >
+      <Stack>
+        <Select
+          label="Datacenter"
+          data={data?.datacenters.map((d) => d.name) ?? []}
+          value={datacenter || null}
+          onChange={(v) => setDatacenter(v ?? '')}
+          searchable
+          required
+          limit={200}
+          nothingFoundMessage="No such datacenter: declare it first, under Datacenters"
+        />
+        <Select
+          label="For"
+          data={[
+            { value: 'agent', label: 'An agent' },
+            { value: 'gateway', label: 'A mesh gateway' },
+          ]}
+          value={kind}
+          onChange={(v) => setKind(v === 'gateway' ? v : 'agent')}
+          allowDeselect={false}
+        />
+        <Group grow align="flex-start">
+          <Select
+            label="Good for"
+            data={lifetimes}
+            value={ttl}
+            onChange={(v) => setTTL(v ?? '15m')}
+            allowDeselect={false}
+          />
+          <NumberInput label="Uses" value={uses} onChange={setUses} min={1} max={1000} />
+        </Group>
+        <Text size="sm" c="dimmed">
+          The server signs this one. A token that is trusted at once is made where the fleet key is:{' '}
+          <code>isthmus join-token create</code>.
+        </Text>
+        {minting.isError && <ErrorNote error={minting.error} />}
+        <Group justify="flex-end">
+          <Button type="submit" loading={minting.isPending} disabled={datacenter === ''}>
+            Make the token
+          </Button>
+        </Group>
+      </Stack>
+    </form>
+  );
+}

@@ -194,7 +194,7 @@ func (c Credential) RenewTime() time.Time {
 // identity's key and agent, and chain to the CA. That CA is the pinned one unless the server was given a certificate of
 // somebody else's for its listener: whose answer it is, the pinned connection has proven.
 func (i *Identity) Accept(dir, certificate, ca string) (Credential, error) {
-	c, err := i.credential(certificate, ca)
+	c, err := i.Credential(certificate, ca)
 	if err != nil {
 		return Credential{}, err
 	}
@@ -213,10 +213,11 @@ func (i *Identity) LoadCredential(dir string) (Credential, error) {
 		// Nothing is lost: the identity enrols again with the same keys.
 		return Credential{}, errors.Join(fs.ErrNotExist, fault.New(fault.Invalid, "%s is damaged", path))
 	}
-	return i.credential(string(pem.EncodeToMemory(leaf)), string(rest))
+	return i.Credential(string(pem.EncodeToMemory(leaf)), string(rest))
 }
 
-func (i *Identity) credential(certificate, ca string) (Credential, error) {
+// Credential checks what the server gave, PEM, and keeps it nowhere: see Accept.
+func (i *Identity) Credential(certificate, ca string) (Credential, error) {
 	bad := func(format string, args ...any) (Credential, error) {
 		return Credential{}, refuse(fault.Denied, ReasonUnknownServer, "certificate", format, args...)
 	}

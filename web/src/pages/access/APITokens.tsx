@@ -149,13 +149,7 @@ function NewToken() {
           onChange={(e) => setName(e.currentTarget.value)}
         />
         <TextInput label="For" value={description} onChange={(e) => setDescription(e.currentTarget.value)} />
-        <Select
-          label="Role"
-          data={roles}
-          value={role}
-          onChange={(v) => setRole((v ?? 'viewer') as Role)}
-          allowDeselect={false}
-        />
+        <Select label="Role" data={roles} value={role} onChange={(v) => setRole(v ?? 'viewer')} allowDeselect={false} />
         <Select
           label="Good for"
           data={lifetimes}

@@ -56,3 +56,22 @@ export class ApiError extends Error {
 function isStatus(body: unknown): body is StatusBody {
   return typeof body === 'object' && body !== null && 'message' in body;
 }
+
+/** A violation's field without the place of its manifest: "document 1, line 7: spec.dialer" is spec.dialer of document 1. */
+export function placeOf(field: string): { document: number; field: string } {
+  const found = /^(?:.*: )?document (\d+), line \d+: (.*)$/s.exec(field);
+  return found === null ? { document: 1, field } : { document: Number(found[1]), field: found[2] ?? '' };
+}
+
+/** What is wrong with each field of one manifest, by the field's path, for forms: spec.dialer. Empty when the error is of another kind. */
+export function fieldErrors(error: unknown, document = 1): Record<string, string> {
+  const violations = error instanceof ApiError ? error.violations : [];
+  const out: Record<string, string> = {};
+  for (const v of violations) {
+    const at = placeOf(v.field);
+    if (at.document !== document) continue;
+    const before = out[at.field];
+    out[at.field] = before === undefined ? v.message : `${before}; ${v.message}`;
+  }
+  return out;
+}

@@ -17,6 +17,7 @@ interface ListQuery {
   pageSize: number;
   pageToken?: string;
   minIndex: string;
+  selector?: string;
 }
 
 const pages: { [K in Kind]: (query: ListQuery, signal: AbortSignal) => Promise<Page<Kinds[K]>> } = {
@@ -233,4 +234,24 @@ export function eventPages(filter: EventFilter) {
 /** What the server says of itself. */
 export function server() {
   return queryOptions({ queryKey: ['server'], queryFn: ({ signal }) => answer(api.GET('/v1/server', { signal })) });
+}
+
+/** The services in a datacenter's catalog, its own and those that it imports. */
+export function datacenterServices(name: string) {
+  return queryOptions({
+    queryKey: ['services', 'of', name],
+    queryFn: ({ signal }) => answer(api.GET('/v1/datacenters/{name}/services', at(name, signal))),
+  });
+}
+
+/** The datacenters that a label selector chooses, by the server's own rules; what it says of a selector that does not parse is the error. */
+export function selected(selector: string) {
+  return queryOptions({
+    queryKey: ['list', 'Datacenter', selector],
+    queryFn: async ({ signal }) => {
+      const query: ListQuery = { pageSize, minIndex: indexSeen(), selector };
+      return (await pages.Datacenter(query, signal)).items;
+    },
+    retry: false,
+  });
 }

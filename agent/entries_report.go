@@ -30,7 +30,7 @@ func shown(value any) string {
 	if value == nil {
 		return ""
 	}
-	text := encode(masked(value))
+	text := encode(resource.Masked(value))
 	if len(text) > maxFound {
 		return encode("… " + encode(len(text)) + " bytes of JSON")
 	}
@@ -144,7 +144,7 @@ func reduced(e consul.Entry) map[string]any {
 	switch e.Kind {
 	case consul.KindServiceDefaults, consul.KindProxyDefaults:
 	default:
-		body, _ := masked(e.Body).(map[string]any)
+		body, _ := resource.Masked(e.Body).(map[string]any)
 		return body
 	}
 	out := map[string]any{}

@@ -1,0 +1,103 @@
+package resource
+
+import "maps"
+
+// veil stands for what is not shown.
+const veil = "…"
+
+// Masked is JSON (as any) of a config entry, of a part of one, or of a spec, without what may be secret in it: values of headers that a route
+// sets or a rule asks for, of query parameters, and of claims. In Consul one needs to read that service for them; what is masked goes to
+// everybody who may read isthmus, or stays in the audit log. value is not changed.
+func Masked(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for field, inner := range v {
+			switch field {
+			case "Header", "QueryParam", "VerifyClaims":
+				inner = veiled(inner, "Exact", "Prefix", "Suffix", "Contains", "Regex", "Value")
+			case "headers", "queryParams":
+				inner = veiled(inner, "exact", "prefix", "suffix", "contains", "regex")
+			case "RequestHeaders", "ResponseHeaders":
+				inner = veiledHeaders(inner)
+			default:
+				inner = Masked(inner)
+			}
+			out[field] = inner
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, inner := range v {
+			out[i] = Masked(inner)
+		}
+		return out
+	}
+	return value
+}
+
+// MaskedJSON is Masked for text; what is no JSON is not shown at all. Empty for empty.
+func MaskedJSON(text string) string {
+	if text == "" {
+		return ""
+	}
+	value, err := decodeJSON([]byte(text))
+	if err != nil {
+		return mustJSON(veil)
+	}
+	return mustJSON(Masked(value))
+}
+
+// veiled is a list of matches without the values that they ask for. What is no list of objects is not shown.
+func veiled(value any, fields ...string) any {
+	list, ok := value.([]any)
+	if !ok {
+		return hidden(value)
+	}
+	out := make([]any, len(list))
+	for i, one := range list {
+		match, ok := one.(map[string]any)
+		if !ok {
+			out[i] = hidden(one)
+			continue
+		}
+		copied := maps.Clone(match)
+		for _, field := range fields {
+			if copied[field] != nil && copied[field] != "" {
+				copied[field] = veil
+			}
+		}
+		out[i] = copied
+	}
+	return out
+}
+
+// veiledHeaders are changes to headers without the values that they set.
+func veiledHeaders(value any) any {
+	changes, ok := value.(map[string]any)
+	if !ok {
+		return hidden(value)
+	}
+	out := make(map[string]any, len(changes))
+	for change, inner := range changes {
+		headers, ok := inner.(map[string]any)
+		if change != "Add" && change != "Set" || !ok {
+			out[change] = inner
+			continue
+		}
+		names := make(map[string]any, len(headers))
+		for name := range headers {
+			names[name] = veil
+		}
+		out[change] = names
+	}
+	return out
+}
+
+// hidden stands for a value that has not the form that it should have: nothing stays nothing.
+func hidden(value any) any {
+	if value == nil {
+		return nil
+	}
+	return veil
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"isthmus/federation"
+	"isthmus/inventory"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 )
@@ -31,20 +32,10 @@ const (
 	consulMinors = 2
 )
 
-// fixes of what keeps an agent from reaching Consul.
-func fixOfConsul(reason string, a *isthmusv1.Agent) string {
-	dc := a.GetSpec().GetDatacenter()
-	switch reason {
-	case "ConsulUnreachable":
-		return "start Consul there, or correct CONSUL_HTTP_ADDR of the agent"
-	case "ConsulCertificateUntrusted":
-		return "name the CA of Consul's certificate in CONSUL_CACERT of the agent"
-	case "WrongConsulDatacenter":
-		return fmt.Sprintf("correct CONSUL_HTTP_ADDR of the agent, or spec.consulDatacenter of Datacenter %s", dc)
-	case "WrongConsulPartition":
-		return fmt.Sprintf("correct CONSUL_PARTITION of the agent, or spec.consulPartition of Datacenter %s", dc)
-	}
-	return "see the agent's log on its host"
+// fixOf is what to do about a reason that an agent gives for not working.
+func (x *exam) fixOf(a *isthmusv1.Agent, reason string) string {
+	name := a.GetSpec().GetDatacenter()
+	return inventory.Fix(&isthmusv1.Datacenter{Name: name}, x.memberships[name].Role, reason)
 }
 
 func (x *exam) consulReachable() []answer {
@@ -54,7 +45,7 @@ func (x *exam) consulReachable() []answer {
 		case "", reasonRuleMissing, reasonTokenUnknown, reasonNoLeader, reasonPeeringOff:
 			return passes(dc, "%s reaches Consul", title(a)), true
 		}
-		return fails(dc, "%s: %s", title(a), trouble.GetMessage()).fixed("%s", fixOfConsul(trouble.GetReason(), a)), true
+		return fails(dc, "%s: %s", title(a), trouble.GetMessage()).fixed("%s", x.fixOf(a, trouble.GetReason())), true
 	})
 }
 
@@ -75,11 +66,7 @@ func (x *exam) aclRights() []answer {
 		if reason != reasonRuleMissing && reason != reasonTokenUnknown {
 			return answer{}, false
 		}
-		one := fails(a.GetSpec().GetDatacenter(), "%s: %s", title(a), trouble.GetMessage())
-		if reason == reasonTokenUnknown {
-			return one.fixed("give the agent a token that this Consul knows (CONSUL_HTTP_TOKEN_FILE), with the rules of %s", policyCommand(x, a.GetSpec().GetDatacenter())), true
-		}
-		return one.fixed("%s", x.fixOfRights(a.GetSpec().GetDatacenter())), true
+		return fails(a.GetSpec().GetDatacenter(), "%s: %s", title(a), trouble.GetMessage()).fixed("%s", x.fixOf(a, reason)), true
 	})
 	for d := range x.datacenters() {
 		if x.of(d.GetName()).Online {
@@ -103,30 +90,15 @@ func (x *exam) reportedRights(datacenter string) []answer {
 	var out []answer
 	for _, m := range rights.GetMissing() {
 		out = append(out, fails(datacenter, "the agent of %s says that its token lacks %s: %s", datacenter, m.GetRule(), m.GetMessage()).
-			fixed("%s", x.fixOfRights(datacenter)))
+			fixed("%s", inventory.FixOfRights(x.memberships[datacenter].Role)))
 	}
 	return out
 }
 
-// fixOfRights names no rule that the agent named: one that is not to be trusted would get what it asks for.
-func (x *exam) fixOfRights(datacenter string) string {
-	return "give the policy of the agent's token the rules that " + policyCommand(x, datacenter) +
-		" prints (and --for intentions or traffic, where it shall write such policies), and no others"
-}
-
-// policyCommand prints the rules that agents of a datacenter need.
-func policyCommand(x *exam, datacenter string) string {
-	purpose := "peering"
-	if m, ok := x.memberships[datacenter]; ok {
-		purpose = m.Role
-	}
-	return "isthmus agent policy --for " + purpose
-}
-
 func (x *exam) leaderFound() []answer {
-	return append(x.blamed(reasonNoLeader, fixOfLeader), x.facts(func(d *isthmusv1.Datacenter, i *isthmusv1.InventoryReport) []answer {
+	return append(x.blamed(reasonNoLeader, inventory.FixOfLeader), x.facts(func(d *isthmusv1.Datacenter, i *isthmusv1.InventoryReport) []answer {
 		if i.GetLeader() == "" {
-			return []answer{fails(d.GetName(), "the %s of %s have no leader: nothing can be written there", counted(int(i.GetServers()), "Consul server", "Consul servers"), d.GetName()).fixed("%s", fixOfLeader)}
+			return []answer{fails(d.GetName(), "the %s of %s have no leader: nothing can be written there", counted(int(i.GetServers()), "Consul server", "Consul servers"), d.GetName()).fixed("%s", inventory.FixOfLeader)}
 		}
 		return []answer{passes(d.GetName(), "%s leads the %s of %s", i.GetLeader(), counted(int(i.GetServers()), "Consul server", "Consul servers"), d.GetName())}
 	})...)
@@ -138,8 +110,6 @@ func (x *exam) blamed(reason, fix string) []answer {
 		return fails(a.GetSpec().GetDatacenter(), "%s: %s", title(a), trouble.GetMessage()).fixed("%s", fix), trouble.GetReason() == reason
 	})
 }
-
-const fixOfLeader = "see consul operator raft list-peers there: start servers until more than half of them run, or recover by peers.json"
 
 // facts is consul with the inventory, which is there when ask is called for its answer.
 func (x *exam) facts(ask func(d *isthmusv1.Datacenter, i *isthmusv1.InventoryReport) []answer) []answer {

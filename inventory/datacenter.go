@@ -21,6 +21,21 @@ const (
 	ConditionRemovalsHeld = "RemovalsHeld"
 )
 
+// Reasons of the conditions of a Datacenter, beside those that agents give for what keeps them from their work (ConsulUnreachable, …).
+const (
+	ReasonReady           = "Ready"
+	ReasonRemoving        = "Removing"
+	ReasonNoAgent         = "NoAgent"
+	ReasonAgentOffline    = "AgentOffline"
+	ReasonAgentUnknown    = "AgentUnknown"
+	ReasonNoInventory     = "NoInventory"
+	ReasonNoLeader        = "NoLeader"
+	ReasonPeeringDisabled = "PeeringDisabled"
+	ReasonConnectDisabled = "ConnectDisabled"
+	ReasonAgentTooOld     = "AgentTooOld"
+	ReasonStoreRestored   = "StoreRestored"
+)
+
 // maxWANAddresses bounds the list of servers in a status: more than any datacenter has.
 const maxWANAddresses = 16
 
@@ -57,10 +72,15 @@ func Datacenter(dc *isthmusv1.Datacenter, e Evidence, now time.Time) *isthmusv1.
 	if e.Peerings != nil {
 		next.ForeignPeerings = foreign(e.Peerings)
 	}
-	for _, c := range []*isthmusv1.Condition{ready(dc, next, e), current(e), held(dc, e)} {
+	for _, c := range Conditions(dc, next.GetAgent(), e) {
 		next.Conditions = resource.SetCondition(dc, next.GetConditions(), c, now)
 	}
 	return next
+}
+
+// Conditions are Ready, ConditionAgentCurrent and ConditionRemovalsHeld of a datacenter whose agents are online, offline or unknown, without times.
+func Conditions(dc *isthmusv1.Datacenter, liveness string, e Evidence) []*isthmusv1.Condition {
+	return []*isthmusv1.Condition{ready(dc, liveness, e), current(e), held(dc, e)}
 }
 
 func countAgents(next *isthmusv1.DatacenterStatus, agents []*isthmusv1.Agent, now time.Time) {
@@ -115,7 +135,7 @@ func foreign(r *isthmusv1.PeeringsReport) []*isthmusv1.ForeignPeering {
 	return out[:min(len(out), maxForeign)]
 }
 
-func ready(dc *isthmusv1.Datacenter, next *isthmusv1.DatacenterStatus, e Evidence) *isthmusv1.Condition {
+func ready(dc *isthmusv1.Datacenter, liveness string, e Evidence) *isthmusv1.Condition {
 	no := func(reason, format string, args ...any) *isthmusv1.Condition {
 		return &isthmusv1.Condition{
 			Type: resource.ConditionReady, Status: resource.ConditionFalse, Reason: reason, Message: fmt.Sprintf(format, args...),
@@ -129,26 +149,26 @@ func ready(dc *isthmusv1.Datacenter, next *isthmusv1.DatacenterStatus, e Evidenc
 	name := dc.GetName()
 	switch {
 	case dc.GetStatus().GetRemoval() != nil:
-		return no("Removing", "%s", removing(dc.GetStatus().GetRemoval()))
+		return no(ReasonRemoving, "%s", removing(dc.GetStatus().GetRemoval()))
 	case len(e.Agents) == 0:
-		return no("NoAgent", "no agent is enrolled: make a token with isthmus join-token create --datacenter %s", name)
-	case next.GetAgent() == resource.LivenessOffline:
-		return unknown("AgentOffline", "its agents are silent: what is shown is the last that they saw")
-	case next.GetAgent() != resource.LivenessOnline:
-		return unknown("AgentUnknown", "its agents have not been heard of yet")
+		return no(ReasonNoAgent, "no agent is enrolled: make a token with isthmus join-token create --datacenter %s", name)
+	case liveness == resource.LivenessOffline:
+		return unknown(ReasonAgentOffline, "its agents are silent: what is shown is the last that they saw")
+	case liveness != resource.LivenessOnline:
+		return unknown(ReasonAgentUnknown, "its agents have not been heard of yet")
 	case e.Leading.GetErrorReason() != "":
 		return no(e.Leading.GetErrorReason(), "%s", e.Leading.GetError())
 	case e.Inventory == nil:
-		return unknown("NoInventory", "its agent has not reported its Consul yet")
+		return unknown(ReasonNoInventory, "its agent has not reported its Consul yet")
 	case e.Inventory.GetLeader() == "":
-		return no("NoLeader", "its Consul servers have no leader: nothing can be written there")
+		return no(ReasonNoLeader, "its Consul servers have no leader: nothing can be written there")
 	case e.Inventory.PeeringEnabled != nil && !e.Inventory.GetPeeringEnabled():
-		return no("PeeringDisabled", "its Consul has peering.enabled off: set it in the servers' configuration")
+		return no(ReasonPeeringDisabled, "its Consul has peering.enabled off: set it in the servers' configuration")
 	case e.Inventory.ConnectEnabled != nil && !e.Inventory.GetConnectEnabled():
-		return no("ConnectDisabled", "its Consul has connect.enabled off: peering needs the service mesh's CA")
+		return no(ReasonConnectDisabled, "its Consul has connect.enabled off: peering needs the service mesh's CA")
 	}
 	return &isthmusv1.Condition{
-		Type: resource.ConditionReady, Status: resource.ConditionTrue, Reason: "Ready", Message: "its agent is heard of and its Consul answers",
+		Type: resource.ConditionReady, Status: resource.ConditionTrue, Reason: ReasonReady, Message: "its agent is heard of and its Consul answers",
 	}
 }
 
@@ -172,7 +192,7 @@ func current(e Evidence) *isthmusv1.Condition {
 	}
 	unknown := append(slices.Clone(e.Omitted), e.Leading.GetUnknownItems()...)
 	if len(unknown) > 0 {
-		c.Status, c.Reason = resource.ConditionFalse, "AgentTooOld"
+		c.Status, c.Reason = resource.ConditionFalse, ReasonAgentTooOld
 		c.Message = fmt.Sprintf("its agent is too old for %d items (first: %s): they stay as they are until it is upgraded",
 			len(unknown), unknown[0])
 	}
@@ -184,7 +204,7 @@ func held(dc *isthmusv1.Datacenter, e Evidence) *isthmusv1.Condition {
 		Type: ConditionRemovalsHeld, Status: resource.ConditionFalse, Reason: "NothingHeld", Message: "nothing waits for an operator",
 	}
 	if n := e.Leading.GetHeldRemovals(); n > 0 {
-		c.Status, c.Reason = resource.ConditionTrue, "StoreRestored"
+		c.Status, c.Reason = resource.ConditionTrue, ReasonStoreRestored
 		c.Message = fmt.Sprintf("the store was restored, and %d removals in Consul would follow: look at what is missing, then "+
 			"isthmus datacenter confirm %s", n, dc.GetName())
 	}

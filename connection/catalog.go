@@ -19,7 +19,7 @@ func (k *link) catalogs() {
 
 // catalog compares, service by service, what to shows of the peer that from is there with from's own catalog.
 func (k *link) catalog(from, to, peer string) {
-	own, shown := k.of(from), k.of(to)
+	own, shown := k.of(from).index(), k.of(to).index()
 	if own.Services == nil || shown.Services == nil {
 		k.facts.add(EvidenceCatalog, "", resource.CheckUnknown, nil, "the catalogs of %s and %s are not both known", from, to)
 		return

@@ -102,8 +102,7 @@ func List(r resource.Reader, e Evidence, filter Filter, now time.Time) ([]*isthm
 		}
 	}
 	for p := range resource.All[*isthmusv1.Peering](r, resource.KindPeering) {
-		spec := p.GetSpec()
-		a, b := cmp.Or(spec.GetAcceptor(), spec.GetExternalAcceptor()), cmp.Or(spec.GetDialer(), spec.GetExternalDialer())
+		a, b := acceptorOf(p), dialerOf(p)
 		if filter.wants(KindPeering, p.GetName()) && filter.touches(a, b) && l.room() {
 			l.peering(p, a, b)
 		}
@@ -115,10 +114,40 @@ func List(r resource.Reader, e Evidence, filter Filter, now time.Time) ([]*isthm
 		}
 		return nil, fault.New(fault.Refused, "there are more than %d connections: choose those of one datacenter, or of one Peering or Federation", most)
 	}
+	l.sort()
+	return l.out, nil
+}
+
+// wholeFederation is of how many members Links gives every pair; of a larger one those with its primary.
+const wholeFederation = 100
+
+// Links are all connections as List judges them, without fixes and evidence, however many there are: for whoever draws all of them. Of a federation
+// of more than a hundred members they are the pairs with its primary, since all pairs would be half a million of a thousand.
+func Links(r resource.Reader, e Evidence, now time.Time) []*isthmusv1.Connection {
+	l := look{r: r, e: e, now: now, bare: true, seen: map[string]*known{}}
+	for f := range resource.All[*isthmusv1.Federation](r, resource.KindFederation) {
+		l.federation(f)
+	}
+	for p := range resource.All[*isthmusv1.Peering](r, resource.KindPeering) {
+		l.peering(p, acceptorOf(p), dialerOf(p))
+	}
+	l.sort()
+	return l.out
+}
+
+// acceptorOf and dialerOf are both ends of a peering, an external one by its name.
+func acceptorOf(p *isthmusv1.Peering) string {
+	return cmp.Or(p.GetSpec().GetAcceptor(), p.GetSpec().GetExternalAcceptor())
+}
+
+func dialerOf(p *isthmusv1.Peering) string {
+	return cmp.Or(p.GetSpec().GetDialer(), p.GetSpec().GetExternalDialer())
+}
+
+func (l *look) sort() {
 	slices.SortFunc(l.out, func(x, y *isthmusv1.Connection) int {
 		return cmp.Or(cmp.Compare(x.GetKind(), y.GetKind()), cmp.Compare(x.GetName(), y.GetName()), cmp.Compare(x.GetA(), y.GetA()), cmp.Compare(x.GetB(), y.GetB()))
 	})
-	return l.out, nil
 }
 
 // look is one look at connections.
@@ -127,6 +156,8 @@ type look struct {
 	e      Evidence
 	now    time.Time
 	filter Filter
+	// bare: neither evidence nor fixes are wanted, and there is no limit.
+	bare bool
 	// seen is what was asked for already, by datacenter.
 	seen   map[string]*known
 	out    []*isthmusv1.Connection
@@ -143,13 +174,16 @@ func (l *look) of(datacenter string) *known {
 	if l.e.Of != nil {
 		k.Seen = l.e.Of(datacenter)
 	}
-	k.index()
+	k.read()
 	l.seen[datacenter] = k
 	return k
 }
 
 // room counts one more to be judged; false: there are too many, and all is refused.
 func (l *look) room() bool {
+	if l.bare {
+		return true
+	}
 	l.judged++
 	l.more = l.more || len(l.out) >= MaxConnections || l.judged > maxJudged
 	return !l.more
@@ -157,6 +191,10 @@ func (l *look) room() bool {
 
 // add takes a connection that was judged, if the filter chooses its verdict; only then its evidence is put into words.
 func (l *look) add(c *isthmusv1.Connection, gather func() facts) {
+	if l.bare {
+		l.out = append(l.out, c)
+		return
+	}
 	if l.filter.Verdict == "" || l.filter.Verdict == c.GetVerdict() {
 		c.Evidence = gather()
 		l.out = append(l.out, c)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/connection"
@@ -82,18 +83,22 @@ func (s *scene) list(t *testing.T, filter connection.Filter) []*isthmusv1.Connec
 	if s.federation != nil {
 		objects = []resource.Object{s.federation}
 	}
-	out, err := connection.List(resourcetest.New(objects...), connection.Evidence{
+	out, err := connection.List(resourcetest.New(objects...), s.evidence(), filter, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func (s *scene) evidence() connection.Evidence {
+	return connection.Evidence{
 		Of: func(dc string) connection.Seen {
 			return map[string]connection.Seen{"dc1": s.seenA, "dc2": s.seenB}[dc]
 		},
 		Peering: func(*isthmusv1.Peering) peering.Evidence {
 			return peering.Evidence{Acceptor: s.acceptor, Dialer: s.dialer}
 		},
-	}, filter, now)
-	if err != nil {
-		t.Fatal(err)
 	}
-	return out
 }
 
 func (s *scene) one(t *testing.T) *isthmusv1.Connection {
@@ -370,6 +375,47 @@ func TestTooManyToJudge(t *testing.T) {
 	for datacenter, times := range asked {
 		if times != 1 {
 			t.Errorf("%d looks at %s", times, datacenter)
+		}
+	}
+}
+
+// Links are what List has, but for fixes and evidence.
+func TestLinksAreAsTheListIs(t *testing.T) {
+	t.Parallel()
+	for _, s := range []*scene{newScene(), federated()} {
+		s.seenB.Online = false
+		s.dialer.Report.Heartbeat = "stale"
+		want := s.one(t)
+		objects := []resource.Object{s.peering}
+		if s.federation != nil {
+			objects = []resource.Object{s.federation}
+		}
+		got := connection.Links(resourcetest.New(objects...), s.evidence(), now)
+		if len(got) != 1 || len(got[0].GetEvidence()) > 0 {
+			t.Fatalf("got %v", got)
+		}
+		want.Evidence, want.Fix, got[0].Fix = nil, "", ""
+		if !proto.Equal(got[0], want) {
+			t.Errorf("got %v, want %v", got[0], want)
+		}
+	}
+}
+
+// Of a federation so large that nobody could draw all pairs, those with the primary are given.
+func TestLinksOfALargeFederation(t *testing.T) {
+	t.Parallel()
+	for members, want := range map[int]int{100: 100 * 99 / 2, 101: 100, 1000: 999} {
+		f := &isthmusv1.Federation{Name: "f", Spec: &isthmusv1.FederationSpec{Primary: "dc0"}, Status: &isthmusv1.FederationStatus{}}
+		for i := range members {
+			role := resource.RoleSecondary
+			if i == 0 {
+				role = resource.RolePrimary
+			}
+			f.Status.Members = append(f.Status.Members, &isthmusv1.FederationMember{Datacenter: fmt.Sprintf("dc%d", i), Role: role, Phase: resource.PhaseJoined})
+		}
+		got := connection.Links(resourcetest.New(f), connection.Evidence{}, now)
+		if len(got) != want || got[0].GetA() != "dc0" {
+			t.Errorf("%d members: %d links, the first %v", members, len(got), got[0])
 		}
 	}
 }

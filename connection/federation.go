@@ -42,6 +42,9 @@ func (l *look) federation(f *isthmusv1.Federation) {
 		return cmp.Or(cmp.Compare(order(x), order(y)), cmp.Compare(x.GetDatacenter(), y.GetDatacenter()))
 	})
 	for i, a := range members {
+		if l.bare && i > 0 && len(members) > wholeFederation {
+			break
+		}
 		for _, b := range members[i+1:] {
 			if !l.filter.touches(a.GetDatacenter(), b.GetDatacenter()) {
 				continue
@@ -207,7 +210,7 @@ func (p *pair) gather() facts {
 
 // members is what one sees of the other one's servers in the WAN gossip.
 func (p *pair) members(name string, k *known, other *isthmusv1.FederationMember) {
-	s := k.servers[other.GetConsulDatacenter()]
+	s := k.index().servers[other.GetConsulDatacenter()]
 	p.facts.add(EvidenceWANMember, name, word(k.Federation != nil, s.alive > 0), nil, "%s sees %d servers of %s in the WAN gossip, %d of them alive", name, s.all, other.GetDatacenter(), s.alive)
 }
 
@@ -216,7 +219,7 @@ func (p *pair) dialled(name string, k *known, other *isthmusv1.FederationMember)
 	var parts []string
 	reached := false
 	var since *timestamppb.Timestamp
-	for _, probe := range k.probes[other.GetDatacenter()] {
+	for _, probe := range k.index().probes[other.GetDatacenter()] {
 		text := probe.GetAddress() + " " + probe.GetErrorReason()
 		if probe.GetOk() {
 			text = fmt.Sprintf("%s answers within %d ms", probe.GetAddress(), probe.GetLatencyMs())

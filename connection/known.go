@@ -18,18 +18,29 @@ type known struct {
 	// by peer, the datacenter's own being of none, and by name.
 	services map[string][]*isthmusv1.CatalogService
 	own      map[string]*isthmusv1.CatalogService
+	// indexed: all of it is found by what is asked of it, not only the reads, which verdicts go by.
+	indexed bool
 }
 
 // servers are those of a datacenter in the WAN gossip.
 type servers struct{ all, alive int }
 
-func (k *known) index() {
-	k.reads, k.probes, k.servers = map[string]*isthmusv1.ObservedRead{}, map[string][]*isthmusv1.ObservedProbe{}, map[string]servers{}
+func (k *known) read() {
+	k.reads = map[string]*isthmusv1.ObservedRead{}
 	for _, r := range k.Federation.GetReads() {
 		if k.reads[r.GetDatacenter()] == nil {
 			k.reads[r.GetDatacenter()] = r
 		}
 	}
+}
+
+// index has everything found that evidence is made of.
+func (k *known) index() *known {
+	if k.indexed {
+		return k
+	}
+	k.indexed = true
+	k.probes, k.servers = map[string][]*isthmusv1.ObservedProbe{}, map[string]servers{}
 	for _, p := range k.Federation.GetProbes() {
 		if !strings.Contains(p.GetAddress(), "://") {
 			k.probes[p.GetDatacenter()] = append(k.probes[p.GetDatacenter()], p)
@@ -51,4 +62,5 @@ func (k *known) index() {
 			k.services[s.GetPeer()] = append(k.services[s.GetPeer()], s)
 		}
 	}
+	return k
 }

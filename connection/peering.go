@@ -31,7 +31,10 @@ func (l *look) peering(p *isthmusv1.Peering, a, b string) {
 	out := &isthmusv1.Connection{
 		Kind: KindPeering, Name: p.GetName(), A: a, B: b,
 		Verdict: verdict.Verdict, Reason: verdict.Reason, Message: verdict.Message, Broken: direction(verdict.Broken),
-		Since: timestamppb.New(l.now), Fix: k.fix(verdict),
+		Since: timestamppb.New(l.now),
+	}
+	if !l.bare {
+		out.Fix = k.fix(verdict)
 	}
 	if p.GetStatus().GetVerdict() == verdict.Verdict {
 		out.Since = p.GetStatus().GetVerdictSince()

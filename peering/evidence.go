@@ -79,9 +79,11 @@ type end struct {
 type view struct {
 	*isthmusv1.Peering
 	acceptor, dialer end
-	lastTransfer     func() time.Time
-	earliest         func(step string) time.Time
-	now              time.Time
+	// own are those of this fleet: one or two.
+	own          []end
+	lastTransfer func() time.Time
+	earliest     func(step string) time.Time
+	now          time.Time
 }
 
 func look(p *isthmusv1.Peering, e Evidence, now time.Time) view {
@@ -94,18 +96,15 @@ func look(p *isthmusv1.Peering, e Evidence, now time.Time) view {
 		out.seen = e.Report != nil && out.online()
 		return out
 	}
-	return view{
+	v := view{
 		Peering:  p,
 		acceptor: at(e.Acceptor, spec.GetAcceptor(), spec.GetExternalAcceptor(), p.GetStatus().GetAcceptor()),
 		dialer:   at(e.Dialer, spec.GetDialer(), spec.GetExternalDialer(), p.GetStatus().GetDialer()),
 
 		lastTransfer: e.LastTransfer, earliest: e.Earliest, now: now,
 	}
-}
-
-// ends are those of this fleet: one or two.
-func (v view) ends() []end {
-	return slices.DeleteFunc([]end{v.acceptor, v.dialer}, func(e end) bool { return e.external })
+	v.own = slices.DeleteFunc([]end{v.acceptor, v.dialer}, func(e end) bool { return e.external })
+	return v
 }
 
 // external tells whether one end is another operator's.

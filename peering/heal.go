@@ -148,7 +148,7 @@ func (h *healing) steps() []string {
 
 // explained is why no step would help; empty: nothing else is known to be wrong.
 func (h *healing) explained() string {
-	for _, e := range h.ends() {
+	for _, e := range h.own {
 		if e.Blind != "" {
 			return fmt.Sprintf("healing does not help: the agent of %s does not see its Consul (%s)", e.name, e.Blind)
 		}

@@ -94,7 +94,7 @@ const maxGeneration = resource.MaxTokenGeneration
 // to go back.
 func (v view) reached(token *isthmusv1.TokenStatus) int32 {
 	out := token.GetGeneration()
-	for _, e := range v.ends() {
+	for _, e := range v.own {
 		if g := e.Report.GetGeneration(); g < maxGeneration {
 			out = max(out, g)
 		}
@@ -125,7 +125,7 @@ func (v view) asksFor(token *isthmusv1.TokenStatus) string {
 		return ""
 	}
 	if token.GetGeneration() == 0 {
-		for _, e := range v.ends() {
+		for _, e := range v.own {
 			if len(e.Recipients) == 0 {
 				return ""
 			}

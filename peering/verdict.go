@@ -81,8 +81,8 @@ func (v view) judge() finding {
 	if v.GetDeleteTime() != nil {
 		return finding{VerdictDeleting, ReasonDeleting, v.deleting()}
 	}
-	for _, rule := range []func() (finding, bool){v.unknown, v.unseen, v.failing, v.connecting, v.partial, v.stale, v.differing} {
-		if out, holds := rule(); holds {
+	for _, rule := range []func(view) (finding, bool){view.unknown, view.unseen, view.failing, view.connecting, view.partial, view.stale, view.differing} {
+		if out, holds := rule(v); holds {
 			return out
 		}
 	}
@@ -91,7 +91,7 @@ func (v view) judge() finding {
 
 // unknown: an end of which nothing new is known.
 func (v view) unknown() (finding, bool) {
-	for _, e := range v.ends() {
+	for _, e := range v.own {
 		switch {
 		case e.seen:
 		case e.online() && v.waited(grace):
@@ -118,7 +118,7 @@ func (v view) waited(d time.Duration) bool {
 
 // failing: something that does not go by itself.
 func (v view) failing() (finding, bool) {
-	for _, e := range v.ends() {
+	for _, e := range v.own {
 		if reason := e.Report.GetErrorReason(); reason != "" {
 			return finding{VerdictFailing, reason, e.name + ": " + e.Report.GetError()}, true
 		}
@@ -130,7 +130,7 @@ func (v view) failing() (finding, bool) {
 		}
 		return finding{VerdictFailing, ReasonTokenRefused, message}, true
 	}
-	for _, e := range v.ends() {
+	for _, e := range v.own {
 		switch e.state() {
 		case StateTerminated:
 			return finding{VerdictFailing, ReasonPeerTerminated, "the other end of " + e.name + "'s was deleted"}, true
@@ -159,7 +159,7 @@ func (v view) connecting() (finding, bool) {
 		return v.forAgents(), true
 	}
 	active, missing := 0, 0
-	for _, e := range v.ends() {
+	for _, e := range v.own {
 		switch {
 		case e.state() == StateActive, e.flows():
 			active++
@@ -168,7 +168,7 @@ func (v view) connecting() (finding, bool) {
 		}
 	}
 	current := Current(token)
-	switch ends := len(v.ends()); {
+	switch ends := len(v.own); {
 	case active == ends:
 		return finding{}, false
 	case v.external() && (v.dialer.external || !isMade(current)) && active == 0 && !v.acceptor.lost(current):
@@ -193,7 +193,7 @@ func (e end) lost(current *isthmusv1.TokenEntry) bool {
 
 func (v view) forAgents() finding {
 	var names []string
-	for _, e := range v.ends() {
+	for _, e := range v.own {
 		if len(e.Recipients) == 0 {
 			names = append(names, e.name)
 		}
@@ -239,7 +239,7 @@ func (v view) young() bool {
 
 // partial: an end is missing.
 func (v view) partial() (finding, bool) {
-	for _, e := range v.ends() {
+	for _, e := range v.own {
 		if !e.exists() {
 			return finding{VerdictOneSided, ReasonEndMissing, "there is no end in " + e.name}, true
 		}
@@ -285,7 +285,7 @@ func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // unseen: an agent is heard of, and does not see its Consul, whatever it saw last. What is wrong with an end that is seen comes first.
 func (v view) unseen() (finding, bool) {
 	out, holds := finding{}, false
-	for _, e := range v.ends() {
+	for _, e := range v.own {
 		switch {
 		case e.blind():
 			out, holds = finding{VerdictUnknown, ReasonConsulUnseen, "the agent of " + e.name + " does not see its Consul (" + e.Blind + ": " +
@@ -383,7 +383,7 @@ func hangs(verdict, reason string) bool {
 // said is the evidence: each end's state and heartbeat, in words.
 func (v view) said() string {
 	var parts []string
-	for _, e := range v.ends() {
+	for _, e := range v.own {
 		switch {
 		case e.Report == nil:
 		case e.Report.GetDeleted():
@@ -403,7 +403,7 @@ func (v view) said() string {
 func (v view) state() string {
 	order := []string{StateActive, StateEstablishing, StatePending, StateUndefined, StateDeleting, StateFailing, StateTerminated}
 	worst := -1
-	for _, e := range v.ends() {
+	for _, e := range v.own {
 		worst = max(worst, slices.Index(order, e.state()))
 	}
 	switch {

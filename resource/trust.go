@@ -27,11 +27,18 @@ func TrustedAgents(r Reader, datacenter string) []*isthmusv1.TrustedAgent {
 // Recipients are the agents of one datacenter that another one's agents seal to: those of a fleet that these are of, since they seal to
 // nobody else. An agent of another fleet, which anybody can mint a join token for, keeps nobody waiting.
 func Recipients(r Reader, sealer, datacenter string) []*isthmusv1.TrustedAgent {
-	fleets := map[string]bool{}
-	for _, a := range TrustedAgents(r, sealer) {
-		fleets[fleetOf(a)] = true
+	return RecipientsAmong(TrustedAgents(r, sealer), TrustedAgents(r, datacenter))
+}
+
+// RecipientsAmong are those of some agents that sealers seal to: see Recipients.
+func RecipientsAmong(sealers, agents []*isthmusv1.TrustedAgent) []*isthmusv1.TrustedAgent {
+	var out []*isthmusv1.TrustedAgent
+	for _, a := range agents {
+		if slices.ContainsFunc(sealers, func(s *isthmusv1.TrustedAgent) bool { return fleetOf(s) == fleetOf(a) }) {
+			out = append(out, a)
+		}
 	}
-	return slices.DeleteFunc(TrustedAgents(r, datacenter), func(a *isthmusv1.TrustedAgent) bool { return !fleets[fleetOf(a)] })
+	return out
 }
 
 // fleetOf is the fleet key that an agent's keys are proven by.

@@ -8,8 +8,10 @@ import (
 	"isthmus/server/observation"
 )
 
-// Connection is what the agents of each datacenter said last, as far as it tells whether two of them are connected.
+// Connection is what the agents of each datacenter said last, as far as it tells whether two of them are connected. It is for one look: what it was
+// asked of a peering's datacenter once it answers the same way again.
 func Connection(r resource.Reader, table *observation.Table) connection.Evidence {
+	ends := &sides{r: r, table: table, known: map[string]*side{}}
 	return connection.Evidence{
 		Of: func(datacenter string) connection.Seen {
 			federated := seen(r, table, datacenter)
@@ -26,7 +28,7 @@ func Connection(r resource.Reader, table *observation.Table) connection.Evidence
 			}
 		},
 		Peering: func(p *isthmusv1.Peering) peering.Evidence {
-			e, _ := Peering(r, table, p)
+			e, _ := ends.peering(p)
 			return e
 		},
 	}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"isthmus/peering"
-	"isthmus/plan"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/observation"
@@ -13,48 +12,112 @@ import (
 
 // Peering is what is known of both ends of a peering, and the agent that speaks for its dialer.
 func Peering(r resource.Reader, table *observation.Table, p *isthmusv1.Peering) (_ peering.Evidence, dialer string) {
-	spec := p.GetSpec()
-	acceptor, _ := end(r, table, p, spec.GetAcceptor(), func() []*isthmusv1.TrustedAgent { return plan.Trusted(r, spec.GetAcceptor()) })
-	dialing, agent := end(r, table, p, spec.GetDialer(), func() []*isthmusv1.TrustedAgent { return plan.Recipients(r, p) })
-	return peering.Evidence{
-		Acceptor: acceptor, Dialer: dialing, LastTransfer: func() time.Time { return lastTransfer(r, p) },
-	}, agent
+	return (&sides{r: r, table: table}).peering(p)
 }
 
-// end is what is known of one end; recipients are its agents that take part in handing over tokens.
-func end(r resource.Reader, table *observation.Table, p *isthmusv1.Peering, datacenter string, recipients func() []*isthmusv1.TrustedAgent) (peering.End, string) {
-	if datacenter == "" {
-		return peering.End{}, ""
+// sides are what is known of datacenters as ends of peerings. For many peerings each is found out once.
+type sides struct {
+	r     resource.Reader
+	table *observation.Table
+	// known is nil for one look at one peering.
+	known map[string]*side
+}
+
+// side is what is known of one datacenter.
+type side struct {
+	lost    bool
+	trusted []*isthmusv1.TrustedAgent
+	// seen is the last report of its peerings, and heard when its reporter was last heard of, or when any agent was while nobody has reported.
+	seen         observation.Seen
+	heard        time.Time
+	blind, words string
+	blindSince   time.Time
+	// ends is found by uid.
+	ends map[string]*isthmusv1.ObservedPeering
+}
+
+func (s *sides) peering(p *isthmusv1.Peering) (_ peering.Evidence, dialer string) {
+	acceptor, dialing := s.of(p.GetSpec().GetAcceptor()), s.of(p.GetSpec().GetDialer())
+	// Who takes part in handing over tokens: see plan.Recipients.
+	recipients := dialing.trusted
+	if p.GetSpec().GetAcceptor() != "" {
+		recipients = resource.RecipientsAmong(acceptor.trusted, dialing.trusted)
 	}
-	var out peering.End
-	if dc, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, datacenter); ok {
-		out.Lost = resource.Lost(dc)
+	return peering.Evidence{
+		Acceptor: acceptor.end(p, acceptor.trusted), Dialer: dialing.end(p, recipients),
+		LastTransfer: func() time.Time { return lastTransfer(s.r, p) },
+	}, dialing.seen.Agent
+}
+
+// of is what is known of a datacenter; of none, nothing.
+func (s *sides) of(datacenter string) *side {
+	if known, ok := s.known[datacenter]; ok {
+		return known
 	}
-	for _, t := range recipients() {
-		out.Recipients = append(out.Recipients, t.GetAttestation().GetAgeRecipient())
+	out := &side{}
+	if datacenter != "" {
+		out.look(s.r, s.table, datacenter)
 	}
-	seen, known := table.Get(datacenter, observation.PartPeerings)
-	if known {
-		out.HeardTime = table.HeardOf(datacenter, seen.Agent)
-	}
-	if out.HeardTime.IsZero() {
-		out.HeardTime = heardOfAny(r, table, datacenter)
-	}
-	out.ReportTime = seen.Received
-	for _, o := range seen.Peerings.GetPeerings() {
-		if o.GetUid() == p.GetUid() {
-			out.Report = o
-			break
+	if s.known != nil {
+		s.known[datacenter] = out
+		out.ends = make(map[string]*isthmusv1.ObservedPeering, len(out.seen.Peerings.GetPeerings()))
+		for _, o := range out.seen.Peerings.GetPeerings() {
+			if out.ends[o.GetUid()] == nil {
+				out.ends[o.GetUid()] = o
+			}
 		}
 	}
-	out.Blind, out.BlindMessage, out.BlindTime = blind(table, seen)
-	return out, seen.Agent
+	return out
+}
+
+func (s *side) look(r resource.Reader, table *observation.Table, datacenter string) {
+	if dc, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, datacenter); ok {
+		s.lost = resource.Lost(dc)
+	}
+	s.trusted = resource.TrustedAgents(r, datacenter)
+	seen, known := table.Get(datacenter, observation.PartPeerings)
+	s.seen = seen
+	if known {
+		s.heard = table.HeardOf(datacenter, seen.Agent)
+	}
+	if s.heard.IsZero() {
+		s.heard = heardOf(table, datacenter, s.trusted)
+	}
+	s.blind, s.words, s.blindSince = blind(table, seen)
+}
+
+// end is one end of a peering in the datacenter; recipients are its agents that take part in handing over tokens.
+func (s *side) end(p *isthmusv1.Peering, recipients []*isthmusv1.TrustedAgent) peering.End {
+	out := peering.End{
+		Lost: s.lost, HeardTime: s.heard, ReportTime: s.seen.Received, Report: s.report(p.GetUid()),
+		Blind: s.blind, BlindMessage: s.words, BlindTime: s.blindSince,
+	}
+	for _, t := range recipients {
+		out.Recipients = append(out.Recipients, t.GetAttestation().GetAgeRecipient())
+	}
+	return out
+}
+
+func (s *side) report(uid string) *isthmusv1.ObservedPeering {
+	if s.ends != nil {
+		return s.ends[uid]
+	}
+	for _, o := range s.seen.Peerings.GetPeerings() {
+		if o.GetUid() == uid {
+			return o
+		}
+	}
+	return nil
 }
 
 // heardOfAny is when any agent of a datacenter that is believed was last heard of.
 func heardOfAny(r resource.Reader, table *observation.Table, datacenter string) time.Time {
+	return heardOf(table, datacenter, resource.TrustedAgents(r, datacenter))
+}
+
+func heardOf(table *observation.Table, datacenter string, agents []*isthmusv1.TrustedAgent) time.Time {
 	var last time.Time
-	for _, a := range plan.Trusted(r, datacenter) {
+	for _, a := range agents {
 		if heard := table.HeardOf(datacenter, a.GetAttestation().GetAgent()); heard.After(last) {
 			last = heard
 		}

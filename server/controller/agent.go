@@ -53,25 +53,6 @@ func (l *leader) agents(v *snapshot.View, datacenter string) (acting []*isthmusv
 	return acting, out
 }
 
-// leading is what the leading agent reports of itself; of the others', the one's heard of last when none leads. Whose keys
-// nobody has approved does not speak for its datacenter.
-func (l *leader) leading(datacenter string, acting []*isthmusv1.Agent) *isthmusv1.AgentReport {
-	var last observation.Seen
-	for _, a := range acting {
-		seen, ok := l.Observations.Get(datacenter, observation.AgentPart(a.GetName()))
-		if !ok || seen.AgentReport == nil || !resource.Trusted(a) {
-			continue
-		}
-		if a.GetStatus().GetLeader() {
-			return seen.AgentReport
-		}
-		if last.AgentReport == nil || seen.Heard.After(last.Heard) {
-			last = seen
-		}
-	}
-	return last.AgentReport
-}
-
 func agentReady(a *isthmusv1.Agent, report *isthmusv1.AgentReport) *isthmusv1.Condition {
 	c := &isthmusv1.Condition{Type: resource.ConditionReady, Status: resource.ConditionFalse}
 	switch {

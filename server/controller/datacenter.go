@@ -11,6 +11,7 @@ import (
 	"isthmus/policy"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
+	"isthmus/server/evidence"
 	"isthmus/server/observation"
 	"isthmus/store/snapshot"
 )
@@ -76,7 +77,7 @@ func (l *leader) datacenterGoes(v *snapshot.View, d *isthmusv1.Datacenter, why s
 
 // inventory is what is known of a datacenter.
 func (l *leader) inventory(v *snapshot.View, d *isthmusv1.Datacenter, acting []*isthmusv1.Agent) inventory.Evidence {
-	e := inventory.Evidence{Agents: acting, Leading: l.leading(d.GetName(), acting)}
+	e := inventory.Evidence{Agents: acting, Leading: evidence.Leading(l.Observations, d.GetName(), acting).AgentReport}
 	if m, ok := resource.MembershipOf(v, d.GetName()); ok {
 		e.Federation = m.Federation.GetName()
 	}

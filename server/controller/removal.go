@@ -111,5 +111,5 @@ func (l *leader) speaker(v *snapshot.View, datacenter string) *isthmusv1.AgentRe
 			acting = append(acting, a)
 		}
 	}
-	return l.leading(datacenter, acting)
+	return evidence.Leading(l.Observations, datacenter, acting).AgentReport
 }

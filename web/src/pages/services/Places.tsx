@@ -1,0 +1,82 @@
+import { Anchor, Stack, Title } from '@mantine/core';
+import { Link } from 'react-router';
+import type { FleetService, ServicePlace } from '../../api/types';
+import { Ago } from '../../kit/Ago';
+import { type Column, DataTable } from '../../kit/DataTable';
+import { Empty } from '../../kit/Empty';
+import { DatacenterLink } from '../../kit/links';
+import { StateBadge } from '../../kit/StateBadge';
+import { verdictLook } from '../../kit/verdict';
+import { address } from './places';
+
+/** One service: each datacenter that has it or sees it. */
+export function Places({ service }: { service: FleetService }) {
+  return (
+    <Stack gap="xs" component="section" aria-label={`Places of ${service.name}`}>
+      <Title order={3} size="h5">
+        {service.name}
+      </Title>
+      <DataTable
+        label={`places of ${service.name}`}
+        rows={service.places}
+        columns={columns(service)}
+        rowKey={(p) => `${p.datacenter} ${p.peer}`}
+        prefix="place-"
+        searchable={service.places.length > 20}
+        height="40vh"
+        empty={<Empty title="No datacenter has it any more" />}
+      />
+    </Stack>
+  );
+}
+
+function columns(service: FleetService): Column<ServicePlace>[] {
+  return [
+    {
+      id: 'datacenter',
+      header: 'Datacenter',
+      value: (p) => p.datacenter,
+      cell: (p) => <DatacenterLink name={p.datacenter} />,
+    },
+    {
+      id: 'how',
+      header: 'How',
+      value: (p) => (p.peer === '' ? 'runs here' : `imported from ${p.from === '' ? `peer ${p.peer}` : p.from}`),
+    },
+    {
+      id: 'health',
+      header: 'Health',
+      value: stateOf,
+      cell: (p) => <StateBadge state={stateOf(p)} look={verdictLook(looks[stateOf(p)] ?? 'unknown')} />,
+    },
+    { id: 'healthy', header: 'Healthy', value: (p) => p.healthy },
+    { id: 'instances', header: 'Instances', value: (p) => p.instances },
+    { id: 'mesh', header: 'Mesh', value: (p) => (p.mesh ? 'yes' : 'no') },
+    { id: 'exported', header: 'Exported to', value: (p) => p.exportedTo.join(', ') || '–' },
+    { id: 'federated', header: 'Seen by its federation', value: (p) => p.federatedTo.join(', ') || '–' },
+    { id: 'seen', header: 'Seen', value: (p) => p.observeTime ?? '', cell: (p) => <Ago time={p.observeTime} /> },
+    {
+      id: 'explain',
+      header: 'Why',
+      value: () => '',
+      cell: (p) => (
+        <Anchor
+          component={Link}
+          size="sm"
+          to={`/explain?${new URLSearchParams({ to: address(service, p.from || p.datacenter), ...(p.peer === '' ? {} : { fromDatacenter: p.datacenter }) }).toString()}`}
+          aria-label={`Explain the way to ${service.name} of ${p.from || p.datacenter}`}
+        >
+          Explain
+        </Anchor>
+      ),
+    },
+  ];
+}
+
+const looks: Record<string, string> = { healthy: 'healthy', degraded: 'stale', failing: 'failing' };
+
+function stateOf(place: ServicePlace): string {
+  if (!place.current) return 'unknown';
+  if (place.healthy === place.instances) return 'healthy';
+  return place.healthy === 0 ? 'failing' : 'degraded';
+}

@@ -1,10 +1,13 @@
 package server_test
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -16,9 +19,11 @@ import (
 	"google.golang.org/grpc/status"
 
 	"isthmus/fault"
+	"isthmus/identity"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/server"
 	"isthmus/server/auth"
+	"isthmus/server/session"
 	"isthmus/test/pgtest"
 )
 
@@ -284,6 +289,42 @@ func TestCookiesOfOthers(t *testing.T) {
 	}
 	// Cookies know no ports: those of two servers on one host come together.
 	n.want(http.StatusOK, n.callAs("", http.MethodGet, "/v1/datacenters", "", "Cookie", foreign.cookie+"; "+b.cookie))
+}
+
+// Who has the server key, but not the store, is nobody.
+func TestServerKeyAloneMakesNoSession(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	key, err := identity.LoadServerKey(filepath.Join(n.dir, "server.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keeper, err := session.NewKeeper(key, session.DefaultIdle, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid := n.want(http.StatusOK, n.call(http.MethodGet, "/v1/api-tokens/admin", "")).fields(t)["uid"].(string)
+	secret := sha256.Sum256([]byte(n.token))
+	proof := base64.StdEncoding.EncodeToString(secret[:])
+	for name, c := range map[string]struct {
+		subject auth.Subject
+		status  int
+	}{
+		"with all of it":         {auth.Subject{Kind: auth.SubjectAPIToken, Name: "admin", UID: uid, Proof: proof}, http.StatusOK},
+		"without the hash":       {auth.Subject{Kind: auth.SubjectAPIToken, Name: "admin", UID: uid}, http.StatusUnauthorized},
+		"with nonsense for it":   {auth.Subject{Kind: auth.SubjectAPIToken, Name: "admin", UID: uid, Proof: "?"}, http.StatusUnauthorized},
+		"of an earlier token":    {auth.Subject{Kind: auth.SubjectAPIToken, Name: "admin", UID: "1", Proof: proof}, http.StatusUnauthorized},
+		"of a token there isn't": {auth.Subject{Kind: auth.SubjectAPIToken, Name: "nobody", UID: uid, Proof: proof}, http.StatusUnauthorized},
+		"of another kind":        {auth.Subject{Kind: "somebody", Name: "admin", UID: uid, Proof: proof}, http.StatusUnauthorized},
+	} {
+		sealed, err := keeper.Seal(keeper.Begin(c.subject, time.Time{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := n.callAs("", http.MethodGet, "/v1/datacenters", "", "Cookie", "isthmus_session="+sealed); a.status != c.status {
+			t.Errorf("a session %s: %d %s", name, a.status, a.body)
+		}
+	}
 }
 
 func TestRefusedLogins(t *testing.T) {

@@ -2,8 +2,10 @@ package auth
 
 import (
 	"context"
+	"encoding/base64"
 
 	"isthmus/fault"
+	"isthmus/identity"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
@@ -21,6 +23,17 @@ type Subject struct {
 	Kind string
 	// Name is the API token's; UID tells it from a later one of that name.
 	Name, UID string
+	// Proof is the hash of the API token's secret as the store has it: whoever has the server key, but not the store, can
+	// make no session.
+	Proof string
+}
+
+// SubjectOf is the subject of who logged in with an API token.
+func SubjectOf(token *isthmusv1.APIToken) Subject {
+	return Subject{
+		Kind: SubjectAPIToken, Name: token.GetName(), UID: token.GetUid(),
+		Proof: base64.StdEncoding.EncodeToString(token.GetStatus().GetSecretHash()),
+	}
 }
 
 // Sessions opens sealed sessions.
@@ -49,7 +62,13 @@ func (g *Guard) BySubject(ctx context.Context, subject Subject) (Caller, error) 
 	if subject.Kind != SubjectAPIToken {
 		return Caller{}, SessionEnded("it was made in a way that this server does not know")
 	}
-	token, ok := g.apiToken(ctx, subject.Name, func(t *isthmusv1.APIToken) bool { return t.GetUid() == subject.UID })
+	proof, err := base64.StdEncoding.DecodeString(subject.Proof)
+	if err != nil {
+		return Caller{}, SessionEnded("it does not say of which API token it is")
+	}
+	token, ok := g.apiToken(ctx, subject.Name, func(t *isthmusv1.APIToken) bool {
+		return t.GetUid() == subject.UID && identity.SameHash(proof, t.GetStatus().GetSecretHash())
+	})
 	if !ok {
 		return Caller{}, SessionEnded("the API token " + subject.Name + " was revoked")
 	}

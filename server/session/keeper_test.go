@@ -11,6 +11,7 @@ import (
 
 	"isthmus/fault"
 	"isthmus/identity"
+	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/server/auth"
 	"isthmus/server/session"
 )
@@ -52,7 +53,7 @@ func seal(t rapid.TB, k *session.Keeper, s session.Session) string {
 }
 
 func alice() auth.Subject {
-	return auth.Subject{Kind: auth.SubjectAPIToken, Name: "alice", UID: "7d9e"}
+	return auth.SubjectOf(&isthmusv1.APIToken{Name: "alice", Uid: "7d9e", Status: &isthmusv1.APITokenStatus{SecretHash: []byte("hash")}})
 }
 
 func reason(err error) string {

@@ -44,7 +44,7 @@ func (s *Service) CreateSession(ctx context.Context, r *isthmusv1.CreateSessionR
 	if err != nil {
 		return nil, s.refused(ctx, r.GetToken(), err)
 	}
-	subject := auth.Subject{Kind: auth.SubjectAPIToken, Name: token.GetName(), UID: token.GetUid()}
+	subject := auth.SubjectOf(token)
 	caller, err := s.Guard.BySubject(ctx, subject)
 	if err != nil {
 		return nil, err

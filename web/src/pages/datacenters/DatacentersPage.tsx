@@ -1,3 +1,136 @@
-export default function DatacentersPage() {
-  return null;
+import { Anchor, Button, Text } from '@mantine/core';
+import { useDisclosure } from '@mantine/hooks';
+import { useQuery } from '@tanstack/react-query';
+import { useMemo } from 'react';
+import { Link } from 'react-router';
+import { fleet } from '../../api/queries';
+import type { Fleet, FleetDatacenter } from '../../api/types';
+import { Ago } from '../../kit/Ago';
+import { type Column, DataTable } from '../../kit/DataTable';
+import { Empty } from '../../kit/Empty';
+import { Labels } from '../../kit/Labels';
+import { ResourceLink } from '../../kit/links';
+import { Page } from '../../kit/Page';
+import { Panel } from '../../kit/Panel';
+import { StateBadge } from '../../kit/StateBadge';
+import { useSession } from '../../shell/context';
+import { NewDatacenter } from './NewDatacenter';
+
+interface Row extends FleetDatacenter {
+  links: number;
+  broken: number;
 }
+
+/** All datacenters: health, Consul, agents, connections. */
+export default function DatacentersPage() {
+  const { mayOperate } = useSession();
+  const query = useQuery(fleet());
+  const [opened, { open, close }] = useDisclosure();
+  return (
+    <Page title="Datacenters" actions={mayOperate && <Button onClick={open}>Declare a datacenter</Button>}>
+      <Panel title="All datacenters" query={query}>
+        {(data) => <List fleet={data} />}
+      </Panel>
+      {mayOperate && <NewDatacenter opened={opened} onClose={close} />}
+    </Page>
+  );
+}
+
+function List({ fleet: { datacenters, links } }: { fleet: Fleet }) {
+  const rows = useMemo(() => countLinks({ datacenters, links }), [datacenters, links]);
+  return (
+    <DataTable
+      label="datacenters"
+      rows={rows}
+      columns={columns}
+      rowKey={(d) => d.name}
+      sort="name"
+      empty={
+        <Empty title="No datacenter is declared">
+          Declare one, here or with a manifest of kind Datacenter, then enrol its agent: Access, join tokens.
+        </Empty>
+      }
+    />
+  );
+}
+
+function countLinks({ datacenters, links }: Pick<Fleet, 'datacenters' | 'links'>): Row[] {
+  const all = new Map<string, number>();
+  const broken = new Map<string, number>();
+  const add = (to: Map<string, number>, name: string) => to.set(name, (to.get(name) ?? 0) + 1);
+  for (const link of links) {
+    for (const end of [link.a, link.b]) {
+      add(all, end);
+      if (link.verdict !== 'healthy') add(broken, end);
+    }
+  }
+  return datacenters.map((d) => ({ ...d, links: all.get(d.name) ?? 0, broken: broken.get(d.name) ?? 0 }));
+}
+
+const columns: Column<Row>[] = [
+  {
+    id: 'name',
+    header: 'Datacenter',
+    value: (d) => d.name,
+    cell: (d) => (
+      <Anchor component={Link} to={`/datacenters/${encodeURIComponent(d.name)}`} size="sm" fw={600}>
+        {d.name}
+      </Anchor>
+    ),
+  },
+  {
+    id: 'health',
+    header: 'Health',
+    value: (d) => d.health,
+    facet: true,
+    cell: (d) => (
+      <StateBadge
+        state={d.health}
+        hint={[d.reason, d.message, d.fix].filter((t) => t !== '' && d.health !== 'healthy').join(': ')}
+      />
+    ),
+  },
+  { id: 'since', header: 'Since', value: (d) => d.since ?? '', cell: (d) => <Ago time={d.since} /> },
+  {
+    id: 'reason',
+    header: 'Reason',
+    value: (d) => (d.health === 'healthy' ? '' : d.reason),
+    facet: true,
+    cell: (d) => <Text size="sm">{d.health === 'healthy' ? '' : d.reason}</Text>,
+  },
+  { id: 'runtime', header: 'Runtime', value: (d) => d.runtime, facet: true },
+  { id: 'version', header: 'Consul', value: (d) => d.consulVersion, facet: true },
+  { id: 'servers', header: 'Servers', value: (d) => d.servers },
+  { id: 'leader', header: 'Leader', value: (d) => d.leader },
+  { id: 'services', header: 'Services', value: (d) => d.services },
+  { id: 'links', header: 'Connections', value: (d) => d.links },
+  { id: 'broken', header: 'Not healthy', value: (d) => d.broken },
+  {
+    id: 'federation',
+    header: 'Federation',
+    value: (d) => d.federation,
+    facet: true,
+    cell: (d) =>
+      d.federation === '' ? (
+        '–'
+      ) : (
+        <>
+          <ResourceLink kind="Federation" name={d.federation} /> ({d.role})
+        </>
+      ),
+  },
+  {
+    id: 'agents',
+    header: 'Agents heard of',
+    value: (d) => `${d.agentsOnline} of ${d.agents}`,
+  },
+  {
+    id: 'labels',
+    header: 'Labels',
+    value: (d) =>
+      Object.entries(d.labels)
+        .map(([k, v]) => `${k}=${v}`)
+        .join(' '),
+    cell: (d) => <Labels labels={d.labels} />,
+  },
+];

@@ -94,9 +94,17 @@ func follows(m resource.Membership) bool {
 	return m.Role == resource.RoleSecondary && resource.Federated(m.Member)
 }
 
-// meshOf is what the peerings want of the mesh entry; nil: nothing. Consul has one switch for the whole datacenter, and for a federation
-// one in the primary: one peering that needs the gateways turns it on for all.
-func meshOf(r resource.Reader, datacenter string, memberships map[string]resource.Membership) *isthmusv1.MeshSettings {
+// MeshPeerings are the Peerings that say what a datacenter's mesh entry shall be, in order of their names. Of a secondary there are none: the
+// primary's entry is the only one.
+func MeshPeerings(r resource.Reader, datacenter string) []*isthmusv1.Peering {
+	memberships := resource.Memberships(r)
+	if follows(memberships[datacenter]) {
+		return nil
+	}
+	return meshPeerings(r, datacenter, memberships)
+}
+
+func meshPeerings(r resource.Reader, datacenter string, memberships map[string]resource.Membership) []*isthmusv1.Peering {
 	sharers := []string{datacenter}
 	if own := memberships[datacenter]; own.Role == resource.RolePrimary {
 		for name, m := range memberships {
@@ -105,13 +113,24 @@ func meshOf(r resource.Reader, datacenter string, memberships map[string]resourc
 			}
 		}
 	}
-	var mesh *isthmusv1.MeshSettings
+	var out []*isthmusv1.Peering
 	for _, name := range sharers {
 		for p := range resource.AllTouching[*isthmusv1.Peering](r, resource.KindPeering, name) {
-			if through := p.GetSpec().ThroughGateways; through != nil && p.GetDeleteTime() == nil {
-				mesh = &isthmusv1.MeshSettings{PeerThroughMeshGateways: mesh.GetPeerThroughMeshGateways() || *through}
+			if p.GetSpec().ThroughGateways != nil && p.GetDeleteTime() == nil {
+				out = append(out, p)
 			}
 		}
+	}
+	slices.SortFunc(out, func(a, b *isthmusv1.Peering) int { return cmp.Compare(a.GetName(), b.GetName()) })
+	return slices.Compact(out)
+}
+
+// meshOf is what the peerings want of the mesh entry; nil: nothing. Consul has one switch for the whole datacenter, and for a federation
+// one in the primary: one peering that needs the gateways turns it on for all.
+func meshOf(r resource.Reader, datacenter string, memberships map[string]resource.Membership) *isthmusv1.MeshSettings {
+	var mesh *isthmusv1.MeshSettings
+	for _, p := range meshPeerings(r, datacenter, memberships) {
+		mesh = &isthmusv1.MeshSettings{PeerThroughMeshGateways: mesh.GetPeerThroughMeshGateways() || p.GetSpec().GetThroughGateways()}
 	}
 	return mesh
 }

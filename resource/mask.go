@@ -48,6 +48,15 @@ func MaskedJSON(text string) string {
 	return mustJSON(Masked(value))
 }
 
+// HasMasked tells whether MaskedJSON hides something of a text.
+func HasMasked(text string) bool {
+	if text == "" {
+		return false
+	}
+	value, err := decodeJSON([]byte(text))
+	return err != nil || mustJSON(value) != mustJSON(Masked(value))
+}
+
 // veiled is a list of matches without the values that they ask for. What is no list of objects is not shown.
 func veiled(value any, fields ...string) any {
 	list, ok := value.([]any)

@@ -27,6 +27,9 @@ func TestMasked(t *testing.T) {
 			if diff := cmp.Diff(tt.want, resource.MaskedJSON(tt.in)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
+			if hides := strings.Contains(tt.want, "…"); resource.HasMasked(tt.in) != hides {
+				t.Errorf("that something is hidden: %v, want %v", !hides, hides)
+			}
 		})
 	}
 }

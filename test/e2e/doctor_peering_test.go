@@ -65,10 +65,10 @@ func TestDoctorOfAgents(t *testing.T) {
 	f.Passes("AgentOnline")
 
 	t.Log("a clock that is two minutes ahead")
-	f.agentAt(dc1, 2*time.Minute, func() {
+	f.agentAt(dc1, func() time.Time { return time.Now().Add(2 * time.Minute) }, func() {
 		severity(t, f.Finds("ClockSkew", "dc1", finds, "ahead of", "NTP"), doctor.SeverityWarning)
 	})
-	f.agentAt(dc1, 0, func() { f.Passes("ClockSkew", "AgentOnline") })
+	f.agentAt(dc1, time.Now, func() { f.Passes("ClockSkew", "AgentOnline") })
 	f.Must("delete", "agent", f.enrolledAs(f.path("dc1-clock")))
 
 	t.Log("a mesh CA that ends soon")
@@ -136,9 +136,9 @@ func (f *Fleet) strangerOf(d *Datacenter) *Agent {
 	return a
 }
 
-// agentAt runs one more agent of a datacenter in this process while something is looked at, with a clock that is so far ahead. It is the same
-// one each time.
-func (f *Fleet) agentAt(d *Datacenter, ahead time.Duration, look func()) {
+// agentAt runs one more agent of a datacenter in this process while something is looked at, with a clock of its own. It is the same one each
+// time.
+func (f *Fleet) agentAt(d *Datacenter, now func() time.Time, look func()) {
 	f.t.Helper()
 	name := d.Cluster.Datacenter + "-clock"
 	tokenFile := f.path(name + ".join")
@@ -155,8 +155,7 @@ func (f *Fleet) agentAt(d *Datacenter, ahead time.Duration, look func()) {
 		f.t.Fatal(err)
 	}
 	a, err := agent.New(agent.Config{
-		DataDir: f.path(name), JoinToken: f.secret(name + ".join"), Consul: settings, Version: "dev", Host: "clock",
-		Now: func() time.Time { return time.Now().Add(ahead) },
+		DataDir: f.path(name), JoinToken: f.secret(name + ".join"), Consul: settings, Version: version, Host: "clock", Now: now,
 	})
 	if err != nil {
 		f.t.Fatal(err)
@@ -320,13 +319,11 @@ func (d *Datacenter) peeringAddress() string {
 	return net.JoinHostPort(servers[0].Address, servers[0].ServiceMeta["grpc_tls_port"])
 }
 
-// switches has a datacenter's Consul run with one more file of configuration.
+// switches has a datacenter's Consul run with one more file of configuration, which may keep it from being well.
 func (d *Datacenter) switches(text string) {
 	d.f.t.Helper()
 	if err := os.WriteFile(fmt.Sprintf("%s/switches.json", d.ConfigDir), []byte(text), 0o600); err != nil {
 		d.f.t.Fatal(err)
 	}
-	if err := d.Server.Restart(d.f.t.Context()); err != nil {
-		d.f.t.Fatal(err)
-	}
+	d.start()
 }

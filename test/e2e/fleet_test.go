@@ -33,9 +33,11 @@ type Fleet struct {
 	t      testing.TB
 	dir    string
 	server *process
-	http   string
-	grpc   string
-	key    *identity.FleetKey
+	// program is what the server is started as next.
+	program string
+	http    string
+	grpc    string
+	key     *identity.FleetKey
 	// rig is where the datacenters are when their networks overlap; nil: all are on loopback.
 	rig *netns.Rig
 	// told: see tell.
@@ -67,7 +69,7 @@ func newFleet(t *testing.T, datacenters int64) *Fleet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &Fleet{t: t, dir: t.TempDir(), http: "127.0.0.1:0", grpc: "127.0.0.1:0", key: key}
+	f := &Fleet{t: t, dir: t.TempDir(), http: "127.0.0.1:0", grpc: "127.0.0.1:0", key: key, program: binary}
 	if err := key.Save(f.path("fleet.key")); err != nil {
 		t.Fatal(err)
 	}
@@ -82,11 +84,17 @@ func (f *Fleet) path(elements ...string) string {
 func (f *Fleet) StartServer(more ...string) {
 	f.t.Helper()
 	args := []string{"server", "--data-dir", f.path("server"), "--http-addr", f.http, "--grpc-addr", f.grpc, "--log-level", "debug"}
-	f.server = launch(f.t, "isthmus server", f.path("server.log"), nil, append(args, more...)...)
+	f.server = launchAs(f.t, f.program, nil, "isthmus server", f.path("server.log"), nil, append(args, more...)...)
 	address, ok := strings.CutPrefix(<-f.server.first, "REST: ")
 	if !ok {
 		f.t.Fatalf("the server does not run:\n%s", f.server.tail())
 	}
+	f.reach(address)
+}
+
+// reach speaks to the server that runs at an address.
+func (f *Fleet) reach(address string) {
+	f.t.Helper()
 	token, err := os.ReadFile(f.path("server", "admin.token"))
 	if err != nil {
 		f.t.Fatal(err)
@@ -257,9 +265,10 @@ type Agent struct {
 	*process
 	dc  *Datacenter
 	dir string
-	// more are its further arguments, from its next start on.
-	more  []string
-	start func() *process
+	// more are its further arguments, and program what it is started as, from its next start on.
+	more    []string
+	program string
+	start   func() *process
 }
 
 // Datacenter starts a Consul datacenter and enrols an agent for it, with the rights that peering needs and no more.
@@ -297,11 +306,11 @@ func (d *Datacenter) launchAgent(server *consultest.Cluster, more ...string) *Ag
 	name := fmt.Sprintf("%s-agent-%d", d.Cluster.Datacenter, len(d.Agents)+1)
 	dir, tokenFile := f.path(name), f.path(name+".join")
 	f.Must("join-token", "create", "--datacenter", d.Cluster.Datacenter, "--fleet-key", f.path("fleet.key"), "--out", tokenFile)
-	a := &Agent{dc: d, dir: dir, more: more}
+	a := &Agent{dc: d, dir: dir, more: more, program: binary}
 	a.start = func() *process {
 		f.t.Helper()
 		args := append([]string{"agent", "--data-dir", dir, "--join-token-file", tokenFile, "--log-level", "debug"}, a.more...)
-		return launchIn(f.t, d.space, name, f.path(name+".log"), server.Env(d.token), args...)
+		return launchAs(f.t, a.program, d.space, name, f.path(name+".log"), server.Env(d.token), args...)
 	}
 	a.process = a.start()
 	d.Agents = append(d.Agents, a)
@@ -331,6 +340,14 @@ func (f *Fleet) online(a *Agent) {
 func (a *Agent) Restart() {
 	a.dc.f.t.Helper()
 	a.process = a.start()
+}
+
+// With starts an agent anew with further arguments.
+func (a *Agent) With(more ...string) {
+	a.dc.f.t.Helper()
+	a.stop()
+	a.more = append(a.more, more...)
+	a.Restart()
 }
 
 // Name is the agent's name in the API.

@@ -19,6 +19,9 @@ const atOnce = 6
 // consuls bounds them.
 var consuls = semaphore.NewWeighted(atOnce)
 
+// version is what the isthmus of the tests calls itself.
+const version = "v0.9.0"
+
 // binary is the isthmus that all tests run. It is built once, before them.
 var binary string
 
@@ -39,11 +42,19 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a leftover in the system's directory for such harms nobody
 	binary = filepath.Join(dir, "isthmus")
-	build := exec.CommandContext(context.Background(), "go", "build", "-o", binary, "isthmus/cmd/isthmus")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "building isthmus: %v\n%s", err, out)
+	if err := build(context.Background(), binary, version); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()
+}
+
+// build makes an isthmus of a version.
+func build(ctx context.Context, to, version string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags", "-X main.version="+version, "-o", to, "isthmus/cmd/isthmus")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building isthmus %s: %w\n%s", version, err, out)
+	}
+	return nil
 }

@@ -35,7 +35,12 @@ func launch(t testing.TB, name, log string, env []string, args ...string) *proce
 // launchIn is launch in a network; nil: that of this process.
 func launchIn(t testing.TB, space *netns.Space, name, log string, env []string, args ...string) *process {
 	t.Helper()
-	program := binary
+	return launchAs(t, binary, space, name, log, env, args...)
+}
+
+// launchAs is launchIn of another isthmus.
+func launchAs(t testing.TB, program string, space *netns.Space, name, log string, env []string, args ...string) *process {
+	t.Helper()
 	if space != nil {
 		program, args = space.Command(program, args)
 	}

@@ -272,7 +272,7 @@ func federationFindings() []finding {
 		{"a name that another one has", "ConsulNameUnique", "dc2", fail, "error", "another name", func(w *world) {
 			put(w, resource.KindDatacenter, "dc2", func(d *isthmusv1.Datacenter) { d.Spec.ConsulDatacenter = "dc1" })
 		}},
-		{"a peering inside", "NoPeeringInside", "dc2", fail, "error", "peering delete inside", func(w *world) {
+		{"a peering inside", "NoPeeringInside", "dc2", fail, "error", "isthmus delete peering inside", func(w *world) {
 			w.Put(&isthmusv1.Peering{Name: "inside", Uid: "p2", Spec: &isthmusv1.PeeringSpec{Acceptor: "dc1", Dialer: "dc2"}})
 		}},
 		{"two federations", "OneFederation", "dc2", fail, "error", "secondaries", func(w *world) {

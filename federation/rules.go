@@ -146,7 +146,7 @@ func (j *judge) noPeering(m *isthmusv1.FederationMember) (answer, problem) {
 		return pass()
 	}
 	return fail(because(ReasonPeeringInside, "Peering %s connects %s to another member, and a peering inside of a federation cannot be", name, m.GetDatacenter()).
-		fixed("isthmus peering delete %s", name))
+		fixed("isthmus delete peering %s", name))
 }
 
 // peeringInside names a peering of a secondary with another member.

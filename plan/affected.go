@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"isthmus/peering"
 	"isthmus/policy"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -14,7 +15,7 @@ import (
 // Affected are the datacenters whose plan one change may alter, sorted; r is the view after it. Before is nil for a
 // creation, after for a deletion. It may name too many (their digests then stay the same), never too few.
 //
-//	Peering        both ends
+//	Peering        both ends, unless only what was seen of it is another
 //	Agent          its datacenter and its datacenter's peers, when it comes, goes or gains trust: they seal to it, and accept its
 //	               signature; its fleet decides whom its own datacenter seals to
 //	Datacenter     itself; with other labels, and when it comes, goes or is on its way out, its peers: policies choose among them
@@ -39,6 +40,9 @@ func Affected(r resource.Reader, before, after resource.Object) []string {
 	for _, o := range []resource.Object{before, after} {
 		switch o := o.(type) {
 		case *isthmusv1.Peering:
+			if !retold(before, after) {
+				continue
+			}
 			add(o.GetSpec().GetAcceptor(), o.GetSpec().GetDialer())
 			add(primaryOf(r, o.GetSpec().GetAcceptor()), primaryOf(r, o.GetSpec().GetDialer()))
 		case *isthmusv1.Agent:
@@ -104,12 +108,31 @@ func rerouted(before, after resource.Object) bool {
 	}
 	a, b := old.GetStatus(), now.GetStatus()
 	return !proto.Equal(old.GetSpec(), now.GetSpec()) || a.GetConsulDomain() != b.GetConsulDomain() || a.GetTrustDomain() != b.GetTrustDomain() ||
-		!slices.Equal(a.GetWanAddresses(), b.GetWanAddresses()) || off(a) != off(b)
+		!slices.Equal(a.GetWanAddresses(), b.GetWanAddresses()) || !slices.Equal(a.GetRpcAddresses(), b.GetRpcAddresses()) || off(a) != off(b)
 }
 
 // off: ACLs are known to be off.
 func off(s *isthmusv1.DatacenterStatus) bool {
 	return s != nil && s.AclEnabled != nil && !s.GetAclEnabled()
+}
+
+// retold tells whether a peering's ends have to be told something else. Most changes of one are what was seen of it, which no plan has: an
+// item is made of its spec, the current token, the acceptor's peer id and the transfer of leadership that healing wants.
+func retold(before, after resource.Object) bool {
+	old, _ := before.(*isthmusv1.Peering)
+	now, _ := after.(*isthmusv1.Peering)
+	if old == nil || now == nil || old.GetUid() != now.GetUid() {
+		return true
+	}
+	a, b := old.GetStatus().GetToken(), now.GetStatus().GetToken()
+	// That nobody can open it tells a token that waits from one that was used.
+	nobody := []string{""}
+	return (old.GetDeleteTime() == nil) != (now.GetDeleteTime() == nil) || !proto.Equal(old.GetSpec(), now.GetSpec()) ||
+		a.GetGeneration() != b.GetGeneration() || peering.Waiting(a) != peering.Waiting(b) ||
+		peering.Stored(a, nil) != peering.Stored(b, nil) || peering.Stored(a, nobody) != peering.Stored(b, nobody) ||
+		!slices.Equal(peering.Current(a).GetRecipients(), peering.Current(b).GetRecipients()) ||
+		old.GetStatus().GetAcceptor().GetPeerId() != now.GetStatus().GetAcceptor().GetPeerId() ||
+		peering.LeaderTransfer(old) != peering.LeaderTransfer(now)
 }
 
 // primaryOf is the primary of the federation that a datacenter is in: it writes its mesh settings.

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"pgregory.net/rapid"
 
+	"isthmus/peering"
 	"isthmus/plan"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -321,6 +322,31 @@ func aTrafficPolicy(t *rapid.T, names []string) *isthmusv1.TrafficPolicy {
 	return p
 }
 
+// asSeen draws what agents and the controller have said of a peering.
+func asSeen(t *rapid.T, p *isthmusv1.Peering) *isthmusv1.Peering {
+	s := p.GetStatus()
+	s.Verdict = rapid.SampledFrom([]string{peering.VerdictHealthy, peering.VerdictStale}).Draw(t, "verdict")
+	s.Reason = rapid.SampledFrom([]string{peering.ReasonHealthy, peering.ReasonHeartbeatMissing}).Draw(t, "reason")
+	s.Acceptor = &isthmusv1.PeeringEnd{PeerId: rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "peer id"), State: rapid.SampledFrom([]string{"", "ACTIVE"}).Draw(t, "state")}
+	s.Heal = &isthmusv1.HealStatus{
+		State: rapid.SampledFrom([]string{"", peering.HealTrying}).Draw(t, "heal"), Step: rapid.SampledFrom([]string{"", peering.StepTransferLeader}).Draw(t, "step"),
+		LeaderTransfer: rapid.Int32Range(0, 2).Draw(t, "transfer"),
+	}
+	if rapid.Bool().Draw(t, "claimed") {
+		e := &isthmusv1.TokenEntry{Generation: rapid.Int32Range(1, 2).Draw(t, "of generation"), Attempt: rapid.Int32Range(1, 2).Draw(t, "attempt")}
+		if rapid.Bool().Draw(t, "made") {
+			e.MakeTime, e.SecretDigest = timestamppb.New(time.Unix(1, 0)), rapid.SampledFrom([]string{"", "d", "e"}).Draw(t, "digest")
+			e.Recipients = rapid.SampledFrom([][]string{nil, {"age-dc2-a"}, {"age-dc3-a", "age-dc4-a"}}).Draw(t, "recipients")
+			e.Outcome = rapid.SampledFrom([]string{resource.OutcomeMade, resource.OutcomeDelivered, resource.OutcomeUsed, resource.OutcomeRefused}).Draw(t, "outcome")
+		}
+		s.Token.Ledger = []*isthmusv1.TokenEntry{e}
+	}
+	if rapid.IntRange(0, 4).Draw(t, "going") == 0 {
+		p.DeleteTime = timestamppb.New(time.Unix(1, 0))
+	}
+	return p
+}
+
 // Affected names every datacenter whose plan a change alters: property, over random fleets and changes.
 func TestAffectedMissesNobody(t *testing.T) {
 	t.Parallel()
@@ -360,7 +386,7 @@ func TestAffectedMissesNobody(t *testing.T) {
 			p.Name = names[i] + "-" + names[j]
 			p.Uid, p.Spec.Acceptor, p.Spec.Dialer = p.Name, names[i], names[j]
 			p.Spec.ThroughGateways = rapid.SampledFrom([]*bool{nil, new(true), new(false)}).Draw(t, "through gateways")
-			return p
+			return asSeen(t, p)
 		case 2:
 			dc := rapid.SampledFrom(names).Draw(t, "datacenter")
 			return of(rapid.SampledFrom([]string{"ours", "theirs"}).Draw(t, "fleet"), agent(dc+"-a", dc, rapid.SampledFrom([]string{"fleet", "none"}).Draw(t, "trust")))

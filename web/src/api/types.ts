@@ -3,7 +3,7 @@
 
 import type * as schema from './schema.gen';
 
-type TimeField = `${string}Time` | 'since' | 'time' | 'start' | 'end';
+type TimeField = `${string}Time` | `${string}Since` | 'since' | 'time' | 'start' | 'end';
 
 type Field<K, V> = V extends string
   ? K extends TimeField
@@ -35,12 +35,14 @@ export type Session = Answer<schema.Session>;
 
 export type Agent = Answer<schema.Agent>;
 export type APIToken = Answer<schema.ApiToken>;
+export type CatalogService = Answer<schema.CatalogService>;
 export type Condition = Answer<schema.Condition>;
 export type Connection = Answer<schema.Connection>;
 export type Datacenter = Answer<schema.Datacenter>;
 export type DoctorCheck = Answer<schema.DoctorCheck>;
 export type DoctorReport = Answer<schema.DoctorReport>;
 export type Event = Answer<schema.Event>;
+export type Evidence = Answer<schema.Evidence>;
 export type Explanation = Answer<schema.Explanation>;
 export type Federation = Answer<schema.Federation>;
 export type FederationMember = Answer<schema.FederationMember>;

@@ -1,0 +1,126 @@
+import { List, Stack } from '@mantine/core';
+import { type UseQueryResult, useQuery } from '@tanstack/react-query';
+import { members } from '../../api/queries';
+import type { Federation, FederationMember, MergedMember } from '../../api/types';
+import { Ago } from '../../kit/Ago';
+import { type Column, DataTable } from '../../kit/DataTable';
+import { Empty } from '../../kit/Empty';
+import { DatacenterLink } from '../../kit/links';
+import { Notice } from '../../kit/Notice';
+import { Panel } from '../../kit/Panel';
+import { StateBadge } from '../../kit/StateBadge';
+import { type Look, verdictLook } from '../../kit/verdict';
+import { phaseLook } from './state';
+
+/** Its datacenters on their way in, and its servers as `consul members -wan` shows them, from all sides. */
+export function Members({ federation, query }: { federation: string; query: UseQueryResult<Federation> }) {
+  const servers = useQuery(members(federation));
+  return (
+    <Stack>
+      <Panel title="Datacenters" query={query}>
+        {(f) => (
+          <DataTable
+            label="members"
+            rows={f.status?.members ?? []}
+            columns={datacenters}
+            rowKey={(m) => m.datacenter}
+            empty={<Empty title="Nobody has looked at it yet" />}
+          />
+        )}
+      </Panel>
+      <Panel title="Servers, as all datacenters see them" query={servers}>
+        {(answer) => (
+          <Stack gap="sm">
+            {answer.gaps.length > 0 && (
+              <Notice warning title="Not everybody's view is here">
+                <List size="sm">
+                  {answer.gaps.map((g) => (
+                    <List.Item key={g.datacenter}>
+                      {g.datacenter}: {g.message}
+                    </List.Item>
+                  ))}
+                </List>
+              </Notice>
+            )}
+            <DataTable
+              label="WAN members"
+              rows={answer.members}
+              columns={wan}
+              rowKey={(m) => `${m.member?.node ?? ''} ${m.member?.datacenter ?? ''}`}
+              prefix="wan-"
+              empty={<Empty title="No server is known">Their agents tell when they reach their Consul.</Empty>}
+            />
+          </Stack>
+        )}
+      </Panel>
+    </Stack>
+  );
+}
+
+const answers: Record<string, Look> = { ok: verdictLook('healthy'), failed: verdictLook('failing') };
+
+const datacenters: Column<FederationMember>[] = [
+  {
+    id: 'datacenter',
+    header: 'Datacenter',
+    value: (m) => m.datacenter,
+    cell: (m) => <DatacenterLink name={m.datacenter} />,
+  },
+  { id: 'role', header: 'Role', value: (m) => m.role, facet: true },
+  {
+    id: 'phase',
+    header: 'Phase',
+    value: (m) => m.phase,
+    facet: true,
+    cell: (m) => <StateBadge state={m.phase} look={phaseLook(m.phase)} />,
+  },
+  { id: 'since', header: 'Since', value: (m) => m.phaseSince ?? '', cell: (m) => <Ago time={m.phaseSince} /> },
+  {
+    id: 'reads',
+    header: 'Reads the primary',
+    value: (m) => (m.role === 'primary' ? '' : m.readsPrimary),
+    cell: (m) => (m.role === 'primary' ? '–' : <StateBadge state={m.readsPrimary} look={answers[m.readsPrimary]} />),
+  },
+  {
+    id: 'read',
+    header: 'Read by the primary',
+    value: (m) => (m.role === 'primary' ? '' : m.readByPrimary),
+    cell: (m) => (m.role === 'primary' ? '–' : <StateBadge state={m.readByPrimary} look={answers[m.readByPrimary]} />),
+  },
+  { id: 'message', header: 'What it waits for', value: (m) => m.message },
+];
+
+const statuses: Record<string, string> = { alive: 'healthy', failed: 'failing', left: 'deleting', leaving: 'deleting' };
+
+const wan: Column<MergedMember>[] = [
+  { id: 'node', header: 'Node', value: (m) => m.member?.node ?? '' },
+  {
+    id: 'address',
+    header: 'Address',
+    value: (m) => m.member?.address ?? '',
+    cell: (m) => <span className="mono">{m.member?.address}</span>,
+  },
+  {
+    id: 'status',
+    header: 'Status',
+    value: (m) => m.views.map((v) => v.status).join(' / '),
+    facet: true,
+    cell: (m) =>
+      m.views.length === 1 ? (
+        <StateBadge
+          state={m.views[0]?.status ?? 'unknown'}
+          look={verdictLook(statuses[m.views[0]?.status ?? ''] ?? 'unknown')}
+        />
+      ) : (
+        <StateBadge state="disagreement" look={verdictLook('one-sided')} />
+      ),
+  },
+  { id: 'datacenter', header: 'Datacenter', value: (m) => m.member?.datacenter ?? '', facet: true },
+  { id: 'build', header: 'Build', value: (m) => m.member?.build ?? '', facet: true },
+  { id: 'protocol', header: 'Protocol', value: (m) => m.member?.protocol ?? '' },
+  {
+    id: 'views',
+    header: 'Seen by',
+    value: (m) => m.views.map((v) => `${v.status} by ${v.datacenters.join(', ')}`).join('; '),
+  },
+];

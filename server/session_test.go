@@ -1,11 +1,13 @@
 package server_test
 
 import (
+	"bufio"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -348,6 +350,18 @@ func TestRefusedLogins(t *testing.T) {
 	}
 	if a := n.login(strings.Repeat("x", 8<<10)); a.status != http.StatusRequestEntityTooLarge {
 		t.Errorf("a large body: %d %s", a.status, a.body)
+	}
+	// A body that says that it is large is not waited for.
+	connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", n.HTTPAddr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = connection.Close() }()
+	if _, err := io.WriteString(connection, "POST /v1/session HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(connection).ReadString('\n'); err != nil || !strings.Contains(line, "413") {
+		t.Errorf("a large body that does not come: %q %v", line, err)
 	}
 	if a := n.callAs("", http.MethodPost, "/v1/session?token="+n.token, "{}", "Content-Type", jsonType); a.status != http.StatusBadRequest || strings.Contains(a.body, n.token) {
 		t.Errorf("a token in the URL: %d %s", a.status, a.body)

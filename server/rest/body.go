@@ -69,6 +69,11 @@ func limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		connection := http.NewResponseController(w)
 		limit, timeout := bodyLimit(r.URL.Path)
+		if r.ContentLength > limit {
+			w.Header().Set("Connection", "close")
+			writeError(w, tooLargeBody(limit))
+			return
+		}
 		// A connection without deadlines (a test's recorder) has nothing to wait for.
 		_ = connection.SetReadDeadline(time.Now().Add(timeout))
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))

@@ -55,7 +55,15 @@ func serve(t *testing.T, app fs.FS) (http.Handler, error) {
 	})
 }
 
-func get(t *testing.T, h http.Handler, method, path string, header ...string) *http.Response {
+// got is an answer.
+type got struct {
+	code   int
+	header http.Header
+	body   string
+	length int64
+}
+
+func get(t *testing.T, h http.Handler, method, path string, header ...string) got {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, path, nil)
 	for i := 0; i+1 < len(header); i += 2 {
@@ -63,16 +71,9 @@ func get(t *testing.T, h http.Handler, method, path string, header ...string) *h
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	return w.Result()
-}
-
-func text(t *testing.T, r *http.Response) string {
-	t.Helper()
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
+	result := w.Result()
+	defer func() { _ = result.Body.Close() }()
+	return got{code: result.StatusCode, header: result.Header, body: w.Body.String(), length: result.ContentLength}
 }
 
 func TestPage(t *testing.T) {
@@ -84,10 +85,10 @@ func TestPage(t *testing.T) {
 	seen := map[string]bool{}
 	for _, path := range []string{"/", "/peerings", "/peerings/dc1-dc2?tab=history", "/datacenters/a/b/c", "/healthz/x", "/index.html"} {
 		r := get(t, h, http.MethodGet, path, "Accept", browser)
-		page, policy := text(t, r), r.Header.Get("Content-Security-Policy")
+		page, policy := r.body, r.header.Get("Content-Security-Policy")
 		nonce := regexp.MustCompile(`content="([A-Za-z0-9+/=]{24})"`).FindStringSubmatch(page)
-		if r.StatusCode != http.StatusOK || nonce == nil || strings.Contains(page, "__CSP_NONCE__") || strings.Count(page, nonce[1]) != 2 {
-			t.Fatalf("%s: %d %s", path, r.StatusCode, page)
+		if r.code != http.StatusOK || nonce == nil || strings.Contains(page, "__CSP_NONCE__") || strings.Count(page, nonce[1]) != 2 {
+			t.Fatalf("%s: %d %s", path, r.code, page)
 		}
 		want := "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-" + nonce[1] + "'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " +
 			"manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -102,13 +103,13 @@ func TestPage(t *testing.T) {
 			"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
 			"Referrer-Policy": "no-referrer",
 		} {
-			if r.Header.Get(name) != value {
-				t.Errorf("%s: %s is %q", path, name, r.Header.Get(name))
+			if r.header.Get(name) != value {
+				t.Errorf("%s: %s is %q", path, name, r.header.Get(name))
 			}
 		}
 	}
-	if r := get(t, h, http.MethodGet, "/"); r.StatusCode != http.StatusOK {
-		t.Errorf("/ for whoever accepts nothing special: %d", r.StatusCode)
+	if r := get(t, h, http.MethodGet, "/"); r.code != http.StatusOK {
+		t.Errorf("/ for whoever accepts nothing special: %d", r.code)
 	}
 }
 
@@ -132,15 +133,15 @@ func TestNoPage(t *testing.T) {
 		{http.MethodGet, script + ".gz", browser},
 	} {
 		r := get(t, h, c.method, c.path, "Accept", c.accept)
-		if body := text(t, r); r.StatusCode != http.StatusNotFound || r.Header.Get("Content-Type") != "application/json" || r.Header.Get("Cache-Control") != "no-store" {
-			t.Errorf("%s %s for %q: %d %s", c.method, c.path, c.accept, r.StatusCode, body)
+		if body := r.body; r.code != http.StatusNotFound || r.header.Get("Content-Type") != "application/json" || r.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s %s for %q: %d %s", c.method, c.path, c.accept, r.code, body)
 		}
 	}
-	if r := get(t, h, http.MethodGet, "/healthz", "Accept", browser); text(t, r) != "ok\n" {
+	if r := get(t, h, http.MethodGet, "/healthz", "Accept", browser); r.body != "ok\n" {
 		t.Error("/healthz is a page")
 	}
 	for _, path := range []string{"/v1/openapi.json", "/healthz"} {
-		if p := get(t, h, http.MethodGet, path).Header.Get("Content-Security-Policy"); p != "default-src 'none'; frame-ancestors 'none'" {
+		if p := get(t, h, http.MethodGet, path).header.Get("Content-Security-Policy"); p != "default-src 'none'; frame-ancestors 'none'" {
 			t.Errorf("%s has the policy %s", path, p)
 		}
 	}
@@ -166,23 +167,23 @@ func TestFiles(t *testing.T) {
 		{"/icon.svg", "gzip, br", `<svg xmlns="http://www.w3.org/2000/svg"/>`, "", "image/svg+xml", "no-cache"},
 	} {
 		r := get(t, h, http.MethodGet, c.path, "Accept-Encoding", c.accepts)
-		body := text(t, r)
-		if r.StatusCode != http.StatusOK || body != c.body || r.Header.Get("Content-Encoding") != c.coding || r.Header.Get("Content-Type") != c.kind ||
-			r.Header.Get("Cache-Control") != c.caching || r.Header.Get("Vary") != "Accept-Encoding" || r.ContentLength != int64(len(body)) {
-			t.Errorf("%s for %q: %d %q %v", c.path, c.accepts, r.StatusCode, body, r.Header)
+		body := r.body
+		if r.code != http.StatusOK || body != c.body || r.header.Get("Content-Encoding") != c.coding || r.header.Get("Content-Type") != c.kind ||
+			r.header.Get("Cache-Control") != c.caching || r.header.Get("Vary") != "Accept-Encoding" || r.length != int64(len(body)) {
+			t.Errorf("%s for %q: %d %q %v", c.path, c.accepts, r.code, body, r.header)
 		}
-		tag := r.Header.Get("ETag")
+		tag := r.header.Get("ETag")
 		again := get(t, h, http.MethodGet, c.path, "Accept-Encoding", c.accepts, "If-None-Match", tag)
-		if again.StatusCode != http.StatusNotModified || text(t, again) != "" {
-			t.Errorf("%s again with %s: %d", c.path, tag, again.StatusCode)
+		if again.code != http.StatusNotModified || again.body != "" {
+			t.Errorf("%s again with %s: %d", c.path, tag, again.code)
 		}
 		head := get(t, h, http.MethodHead, c.path, "Accept-Encoding", c.accepts)
-		if head.StatusCode != http.StatusOK || text(t, head) != "" || head.ContentLength != int64(len(body)) {
-			t.Errorf("HEAD of %s: %d %v", c.path, head.StatusCode, head.Header)
+		if head.code != http.StatusOK || head.body != "" || head.length != int64(len(body)) {
+			t.Errorf("HEAD of %s: %d %v", c.path, head.code, head.header)
 		}
 	}
 	plain, small := get(t, h, http.MethodGet, script), get(t, h, http.MethodGet, script, "Accept-Encoding", "br")
-	if plain.Header.Get("ETag") == small.Header.Get("ETag") {
+	if plain.header.Get("ETag") == small.header.Get("ETag") {
 		t.Error("two codings of one file have one tag")
 	}
 }
@@ -195,10 +196,10 @@ func TestWithoutDashboard(t *testing.T) {
 	}
 	for _, path := range []string{"/", "/peerings"} {
 		r := get(t, h, http.MethodGet, path, "Accept", browser)
-		page := text(t, r)
-		if r.StatusCode != http.StatusNotFound || !strings.Contains(page, "make web") || r.Header.Get("Content-Type") != "text/html; charset=utf-8" ||
-			r.Header.Get("Content-Security-Policy") != "default-src 'none'; frame-ancestors 'none'" {
-			t.Errorf("%s: %d %v %s", path, r.StatusCode, r.Header, page)
+		page := r.body
+		if r.code != http.StatusNotFound || !strings.Contains(page, "make web") || r.header.Get("Content-Type") != "text/html; charset=utf-8" ||
+			r.header.Get("Content-Security-Policy") != "default-src 'none'; frame-ancestors 'none'" {
+			t.Errorf("%s: %d %v %s", path, r.code, r.header, page)
 		}
 	}
 }
@@ -230,16 +231,16 @@ func TestCompressedAnswers(t *testing.T) {
 	}
 	plain := get(t, h, http.MethodGet, "/v1/openapi.json")
 	small := get(t, h, http.MethodGet, "/v1/openapi.json", "Accept-Encoding", "br, zstd, gzip")
-	if plain.Header.Get("Content-Encoding") != "" || small.Header.Get("Content-Encoding") != "gzip" || small.Header.Get("Vary") != "Accept-Encoding" ||
-		small.Header.Get("Content-Security-Policy") == "" || small.Header.Get("Content-Type") != "application/json" {
-		t.Fatalf("%v\n%v", plain.Header, small.Header)
+	if plain.header.Get("Content-Encoding") != "" || small.header.Get("Content-Encoding") != "gzip" || small.header.Get("Vary") != "Accept-Encoding" ||
+		small.header.Get("Content-Security-Policy") == "" || small.header.Get("Content-Type") != "application/json" {
+		t.Fatalf("%v\n%v", plain.header, small.header)
 	}
-	unpacked, err := gzip.NewReader(small.Body)
+	unpacked, err := gzip.NewReader(strings.NewReader(small.body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	body, err := io.ReadAll(unpacked)
-	if err != nil || string(body) != text(t, plain) {
+	if err != nil || string(body) != plain.body {
 		t.Errorf("%v: unpacked it is another answer", err)
 	}
 }

@@ -20,9 +20,9 @@ const (
 	// plainCookie has a browser's session. secureCookie has it where the browser came with TLS: by that name it takes the
 	// cookie from this host only, over TLS only, and no other host or path can put one in its place.
 	plainCookie, secureCookie = "isthmus_session", "__Host-isthmus_session"
-	// CSRFHeader shows that a request that changes something comes from the dashboard's own script: no other site can read
+	// csrfHeader shows that a request that changes something comes from the dashboard's own script: no other site can read
 	// its value, nor set it.
-	CSRFHeader = "X-Isthmus-CSRF"
+	csrfHeader = "X-Isthmus-CSRF"
 	// loginPath is the one path under /v1 that strangers may send a body to.
 	loginPath = "/v1/session"
 )
@@ -88,7 +88,8 @@ func passSession(ctx context.Context, _ *http.Request) metadata.MD {
 	return metadata.Pairs(auth.SessionKey, sealed)
 }
 
-// ownRequest refuses what another site made the browser send: SameSite keeps the cookie from it already, and would be alone.
+// ownRequest refuses what another site made the browser send. SameSite keeps the cookie out of that already; this does not
+// count on it.
 func ownRequest(r *http.Request, s session.Session) error {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil
@@ -96,8 +97,8 @@ func ownRequest(r *http.Request, s session.Session) error {
 	if err := sameOrigin(r); err != nil {
 		return err
 	}
-	if !s.SameCSRF(r.Header.Get(CSRFHeader)) {
-		return refuseForged(CSRFHeader, "is missing or is not this session's: a request that changes something shows the csrfToken of GET /v1/session, "+
+	if !s.SameCSRF(r.Header.Get(csrfHeader)) {
+		return refuseForged(csrfHeader, "is missing or is not this session's: a request that changes something shows the csrfToken of GET /v1/session, "+
 			"or an API token in place of the cookie")
 	}
 	return nil

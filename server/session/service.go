@@ -53,7 +53,7 @@ func (s *Service) CreateSession(ctx context.Context, r *isthmusv1.CreateSessionR
 		return nil, fault.New(fault.Busy, "the API token %s logs in too often: try again in some seconds", token.GetName())
 	}
 	event := change.By(ctx, caller).Event(resource.ActionLogin, token, "", s.Now())
-	if _, err := s.Store.Write(ctx, store.Write{Events: []*isthmusv1.Event{event}}); err != nil {
+	if err := s.record(ctx, event); err != nil {
 		return nil, err
 	}
 	var end time.Time
@@ -77,13 +77,22 @@ func (s *Service) refused(ctx context.Context, secret string, why error) error {
 	}
 	event := change.By(ctx, auth.Caller{Role: auth.Anonymous}).Event(resource.ActionRefuse, token, "login: "+why.Error(), s.Now())
 	if s.quota.refusal(token.GetUid(), event, s.Now()) {
-		s.write(ctx, event)
+		s.recordRefused(ctx, event)
 	}
 	return why
 }
 
-func (s *Service) write(ctx context.Context, events ...*isthmusv1.Event) {
+// record writes to the audit log, and lets the snapshot catch up, so that whoever reads it here next finds it.
+func (s *Service) record(ctx context.Context, events ...*isthmusv1.Event) error {
 	if _, err := s.Store.Write(ctx, store.Write{Events: events}); err != nil {
+		return err
+	}
+	return s.Snapshot.Catchup(ctx)
+}
+
+// recordRefused does it with what is refused in any case.
+func (s *Service) recordRefused(ctx context.Context, events ...*isthmusv1.Event) {
+	if err := s.record(ctx, events...); err != nil {
 		s.Log.Warn("cannot write to the audit log that logins were refused", "error", err)
 	}
 }
@@ -121,7 +130,7 @@ func (s *Service) DeleteSession(ctx context.Context, _ *isthmusv1.DeleteSessionR
 	caller := auth.CallerOf(ctx)
 	token := &isthmusv1.APIToken{Name: session.Subject.Name, Uid: session.Subject.UID}
 	event := change.By(ctx, caller).Event(resource.ActionLogout, token, "", s.Now())
-	if _, err := s.Store.Write(ctx, store.Write{Events: []*isthmusv1.Event{event}}); err != nil {
+	if err := s.record(ctx, event); err != nil {
 		return nil, err
 	}
 	return &isthmusv1.DeleteSessionResponse{}, nil
@@ -173,7 +182,7 @@ func (s *Service) Run(ctx context.Context) error {
 			return ctx.Err()
 		case <-tick.C:
 			if events := s.quota.due(s.Now()); len(events) > 0 {
-				s.write(ctx, events...)
+				s.recordRefused(ctx, events...)
 			}
 		}
 	}

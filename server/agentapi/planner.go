@@ -13,25 +13,56 @@ type Planner struct {
 	follower *snapshot.Follower
 
 	mu sync.Mutex
-	// waiting has one channel for each datacenter that somebody waits for; it is closed when the plan may be another.
-	waiting map[string]chan struct{}
+	// waiting has one watch for each datacenter that somebody waits for.
+	waiting map[string]*watch
+}
+
+// maxAudiences is how many kinds of agents of one datacenter are told different things at a time: versions, during an upgrade.
+const maxAudiences = 8
+
+// watch is of one datacenter's plans, from views that were taken since it is there, until they may be others.
+type watch struct {
+	// changed is closed then.
+	changed chan struct{}
+
+	mu sync.Mutex
+	// digests of those that were made: agents of other versions, and gateways, are told something else.
+	digests map[string]string
 }
 
 // NewPlanner makes a Planner, which follows the snapshot from now on; it wakes nobody until Run.
 func NewPlanner(s *snapshot.Snapshot) *Planner {
-	return &Planner{follower: s.Follow(), waiting: map[string]chan struct{}{}}
+	return &Planner{follower: s.Follow(), waiting: map[string]*watch{}}
 }
 
-// Changed gives a channel that is closed when the datacenter's plan may have changed after a view that is taken now.
-func (p *Planner) Changed(datacenter string) <-chan struct{} {
+// watch begins to watch a datacenter's plans, before a view is taken.
+func (p *Planner) watch(datacenter string) *watch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c, ok := p.waiting[datacenter]
+	w, ok := p.waiting[datacenter]
 	if !ok {
-		c = make(chan struct{})
-		p.waiting[datacenter] = c
+		w = &watch{changed: make(chan struct{}), digests: map[string]string{}}
+		p.waiting[datacenter] = w
 	}
-	return c
+	return w
+}
+
+// made notes the digest of a plan for whoever is told the same.
+func (w *watch) made(audience, digest string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.digests) >= maxAudiences {
+		clear(w.digests)
+	}
+	w.digests[audience] = digest
+}
+
+// is tells whether a digest is that of the plan, as far as it was made.
+func (w *watch) is(audience, digest string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	made, ok := w.digests[audience]
+	return ok && made == digest
 }
 
 // Run follows the snapshot until ctx ends.
@@ -57,8 +88,8 @@ func (p *Planner) wake(datacenters []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, datacenter := range datacenters {
-		if c, ok := p.waiting[datacenter]; ok {
-			close(c)
+		if w, ok := p.waiting[datacenter]; ok {
+			close(w.changed)
 			delete(p.waiting, datacenter)
 		}
 	}
@@ -67,8 +98,8 @@ func (p *Planner) wake(datacenters []string) {
 func (p *Planner) wakeAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, c := range p.waiting {
-		close(c)
+	for _, w := range p.waiting {
+		close(w.changed)
 	}
 	clear(p.waiting)
 }

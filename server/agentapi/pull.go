@@ -3,6 +3,7 @@ package agentapi
 import (
 	"context"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"isthmus/fault"
@@ -44,19 +45,19 @@ func (s *Service) Pull(ctx context.Context, r *isthmusv1.PullRequest) (*isthmusv
 	start := s.Now()
 	defer func() { request.Waited(ctx, s.Now().Sub(start)) }()
 	for {
-		changed := s.Planner.Changed(caller.Datacenter)
+		w := s.Planner.watch(caller.Datacenter)
 		v := s.Snapshot.View()
 		deleted, err := s.stillThere(v, caller)
 		if err != nil {
 			return nil, err
 		}
-		response := s.planned(v, caller, r)
+		response := s.planned(v, w, caller, r)
 		if state := response.GetState(); state != nil {
 			s.Log.Info("sent a desired state", "agent", caller.Name, "datacenter", caller.Datacenter, "index", response.GetIndex(),
 				"digest", response.GetDigest(), "items", len(state.GetItems()))
 			return response, nil
 		}
-		if !s.pause(ctx, caller, changed, deleted, heartbeat.C, timeout.C) {
+		if !s.pause(ctx, caller, w.changed, deleted, heartbeat.C, timeout.C) {
 			return response, ctx.Err()
 		}
 	}
@@ -114,14 +115,27 @@ func (s *Service) stillThere(v *snapshot.View, caller auth.Caller) (gone <-chan 
 	return gone, err
 }
 
-// planned is the answer at a view, without the state when the agent has it already.
-func (s *Service) planned(v *snapshot.View, caller auth.Caller, r *isthmusv1.PullRequest) *isthmusv1.PullResponse {
+// planned is the answer at a view that was taken after the watch, without the state when the agent has it already. What is known to be as
+// the agent has it is not planned again.
+func (s *Service) planned(v *snapshot.View, w *watch, caller auth.Caller, r *isthmusv1.PullRequest) *isthmusv1.PullResponse {
+	response := &isthmusv1.PullResponse{Epoch: v.Revision().Epoch, Index: v.Revision().Index, Digest: r.GetHave()}
+	current := r.GetEpoch() == response.GetEpoch()
+	to := audience(caller, r.GetFeatures())
+	if current && w.is(to, r.GetHave()) {
+		return response
+	}
 	state := s.wanted(v, caller, r.GetFeatures())
-	response := &isthmusv1.PullResponse{Epoch: v.Revision().Epoch, Index: v.Revision().Index, Digest: plan.Digest(state)}
-	if response.GetDigest() != r.GetHave() || r.GetEpoch() != v.Revision().Epoch {
+	response.Digest = plan.Digest(state)
+	w.made(to, response.GetDigest())
+	if !current || response.GetDigest() != r.GetHave() {
 		response.State = state
 	}
 	return response
+}
+
+// audience are those callers of a datacenter that are told the same.
+func audience(caller auth.Caller, features []string) string {
+	return string(caller.Role) + " " + strings.Join(features, " ")
 }
 
 // wanted is what a caller shall make so: an agent all of its datacenter, a gateway its routes.

@@ -20,6 +20,14 @@ import (
 // columns of the store and golden files use it, because protojson's own spacing differs between builds. It fails for what
 // CheckMessage refuses, strings that are not UTF-8 and times that are none, and for nothing else.
 func CanonicalJSON(m proto.Message) ([]byte, error) {
+	if form, ok := appendMessage(nil, m.ProtoReflect()); ok {
+		return form, nil
+	}
+	return canonicalise(m)
+}
+
+// canonicalise is CanonicalJSON by way of protojson: of what appendMessage does not do, and why there is none.
+func canonicalise(m proto.Message) ([]byte, error) {
 	raw, err := protojson.Marshal(m)
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s as JSON: %w", m.ProtoReflect().Descriptor().Name(), err)
@@ -66,6 +74,11 @@ func Diff(before, after Object) []*isthmusv1.FieldChange {
 
 // leaves are the values of labels and spec by their paths.
 func leaves(o Object) map[string]string {
+	return leavesOf(o, func(spec any) any { return spec })
+}
+
+// leavesOf are leaves of the spec that show makes of it.
+func leavesOf(o Object, show func(spec any) any) map[string]string {
 	out := map[string]string{}
 	if o == nil {
 		return out
@@ -81,7 +94,7 @@ func leaves(o Object) map[string]string {
 	if err != nil {
 		panic("resource: diff: " + err.Error())
 	}
-	collectLeaves("spec", value, out)
+	collectLeaves("spec", show(value), out)
 	return out
 }
 

@@ -1,0 +1,148 @@
+package resource
+
+import (
+	"cmp"
+	"encoding/base64"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// appendMessage appends a message's canonical JSON without building anything else: plans and reports have one made all the time. It does what
+// our messages are made of; false: this one has something else in it, or has no form, and out is worth nothing.
+func appendMessage(out []byte, m protoreflect.Message) ([]byte, bool) {
+	if strings.HasPrefix(string(m.Descriptor().FullName()), "google.") {
+		return appendWellKnown(out, m)
+	}
+	var fields []protoreflect.FieldDescriptor
+	m.Range(func(f protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+		fields = append(fields, f)
+		return true
+	})
+	slices.SortFunc(fields, func(a, b protoreflect.FieldDescriptor) int { return cmp.Compare(a.JSONName(), b.JSONName()) })
+	out = append(out, '{')
+	for i, f := range fields {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		var ok bool
+		if out, ok = appendText(out, f.JSONName()); !ok {
+			return nil, false
+		}
+		out = append(out, ':')
+		if out, ok = appendField(out, f, m.Get(f)); !ok {
+			return nil, false
+		}
+	}
+	return append(out, '}'), true
+}
+
+// appendWellKnown does times, as protojson does them: with none, three, six or nine digits of a second's fraction.
+func appendWellKnown(out []byte, m protoreflect.Message) ([]byte, bool) {
+	t, ok := m.Interface().(*timestamppb.Timestamp)
+	if !ok || !t.IsValid() {
+		return nil, false
+	}
+	text := t.AsTime().Format("2006-01-02T15:04:05.000000000")
+	text = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(text, "000"), "000"), ".000")
+	out = append(append(out, '"'), text...)
+	return append(out, 'Z', '"'), true
+}
+
+func appendField(out []byte, f protoreflect.FieldDescriptor, value protoreflect.Value) ([]byte, bool) {
+	switch {
+	case f.IsMap():
+		return appendMap(out, f, value.Map())
+	case f.IsList():
+		return appendList(out, f, value.List())
+	}
+	return appendValue(out, f, value)
+}
+
+func appendList(out []byte, f protoreflect.FieldDescriptor, list protoreflect.List) ([]byte, bool) {
+	out = append(out, '[')
+	for i := range list.Len() {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		var ok bool
+		if out, ok = appendValue(out, f, list.Get(i)); !ok {
+			return nil, false
+		}
+	}
+	return append(out, ']'), true
+}
+
+func appendMap(out []byte, f protoreflect.FieldDescriptor, values protoreflect.Map) ([]byte, bool) {
+	if f.MapKey().Kind() != protoreflect.StringKind {
+		return nil, false
+	}
+	var keys []string
+	values.Range(func(key protoreflect.MapKey, _ protoreflect.Value) bool {
+		keys = append(keys, key.String())
+		return true
+	})
+	slices.Sort(keys)
+	out = append(out, '{')
+	for i, key := range keys {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		var ok bool
+		if out, ok = appendText(out, key); !ok {
+			return nil, false
+		}
+		out = append(out, ':')
+		if out, ok = appendValue(out, f.MapValue(), values.Get(protoreflect.ValueOfString(key).MapKey())); !ok {
+			return nil, false
+		}
+	}
+	return append(out, '}'), true
+}
+
+func appendValue(out []byte, f protoreflect.FieldDescriptor, value protoreflect.Value) ([]byte, bool) {
+	switch f.Kind() { //nolint:exhaustive // protojson does the others
+	case protoreflect.BoolKind:
+		return strconv.AppendBool(out, value.Bool()), true
+	case protoreflect.Int32Kind:
+		return strconv.AppendInt(out, value.Int(), 10), true
+	case protoreflect.Int64Kind: // 64 bits are more than JavaScript's numbers hold: a string
+		return append(strconv.AppendInt(append(out, '"'), value.Int(), 10), '"'), true
+	case protoreflect.Uint32Kind:
+		return strconv.AppendUint(out, value.Uint(), 10), true
+	case protoreflect.Uint64Kind:
+		return append(strconv.AppendUint(append(out, '"'), value.Uint(), 10), '"'), true
+	case protoreflect.StringKind:
+		return appendText(out, value.String())
+	case protoreflect.BytesKind:
+		return append(base64.StdEncoding.AppendEncode(append(out, '"'), value.Bytes()), '"'), true
+	case protoreflect.MessageKind:
+		return appendMessage(out, value.Message())
+	}
+	return nil, false
+}
+
+// appendText appends a string; encoding/json knows how what is not plain is escaped.
+func appendText(out []byte, text string) ([]byte, bool) {
+	if plain := func(r byte) bool { return r >= ' ' && r < utf8.RuneSelf && r != '"' && r != '\\' }; allBytes(text, plain) {
+		return append(append(append(out, '"'), text...), '"'), true
+	}
+	if !utf8.ValidString(text) {
+		return nil, false
+	}
+	form, err := encodeJSON(text)
+	return append(out, form...), err == nil
+}
+
+func allBytes(text string, are func(byte) bool) bool {
+	for i := range len(text) {
+		if !are(text[i]) {
+			return false
+		}
+	}
+	return true
+}

@@ -27,8 +27,10 @@ type Change struct {
 // Batch is the way from one view to a later one.
 type Batch struct {
 	Before, View *View
-	// Changes has each resource once, in the order of their first change. One that came and went is not in it.
+	// Changes has each resource once, in the order of their first change. One that came and went is not in it, but in Passed: whoever read a view
+	// between the two may have seen it.
 	Changes []Change
+	Passed  []store.Key
 }
 
 // Restarted tells that the store's history began anew: it was restored from a backup.
@@ -74,6 +76,7 @@ func (f *Follower) Next(ctx context.Context) (*Batch, error) {
 		c.Before, had = before.Get(k.Kind, k.Name)
 		c.After, has = batch.View.Get(k.Kind, k.Name)
 		if !had && !has {
+			batch.Passed = append(batch.Passed, k)
 			continue
 		}
 		if !had || !has || c.Before.GetUid() != c.After.GetUid() {

@@ -170,11 +170,11 @@ func (s *Snapshot) apply(pages []store.Feed, revision store.Revision) {
 	txn := s.db.Txn(true)
 	defer txn.Abort()
 	seen := map[store.Key]int{}
-	touched := map[string]uint64{}
+	touched := map[string]*kindEntry{}
 	var changes []change
 	for _, feed := range pages {
 		for _, c := range feed.Changes {
-			touched[c.Key.Kind] = c.Index
+			touched[c.Key.Kind] = &kindEntry{kind: c.Key.Kind, index: c.Index, last: c.Key.Name}
 			if c.Key.Kind == store.KindEvent {
 				continue
 			}
@@ -191,8 +191,8 @@ func (s *Snapshot) apply(pages []store.Feed, revision store.Revision) {
 			}
 		}
 	}
-	for kind, index := range touched {
-		must(0, txn.Insert(tableKinds, &kindEntry{kind: kind, index: index}))
+	for _, k := range touched {
+		must(0, txn.Insert(tableKinds, k))
 	}
 	s.publish(txn, revision, changes)
 }

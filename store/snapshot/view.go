@@ -31,6 +31,8 @@ type entry struct {
 type kindEntry struct {
 	kind  string
 	index uint64
+	// last is the name of what changed last; empty after all was loaded.
+	last string
 }
 
 func key(parts ...string) []byte {
@@ -197,6 +199,15 @@ func (v *View) KindIndex(kind string) uint64 {
 		return 0
 	}
 	return k.index
+}
+
+// LastEvent is the name of the audit log's last entry; empty when it is not known, as after everything was loaded.
+func (v *View) LastEvent() string {
+	k, ok := must(v.db.Txn(false).First(tableKinds, indexID, store.KindEvent)).(*kindEntry)
+	if !ok {
+		return ""
+	}
+	return k.last
 }
 
 // Watch gives a channel that is closed when KindIndex(kind) moves from what it is in this view; at once, if it has.

@@ -19,8 +19,11 @@ import (
 
 	"isthmus/fault"
 	"isthmus/identity"
+	"isthmus/overview"
 	"isthmus/server/agentapi"
+	"isthmus/server/api"
 	"isthmus/server/controller"
+	"isthmus/server/feed"
 	"isthmus/server/observation"
 	"isthmus/server/session"
 	"isthmus/store/postgres"
@@ -46,6 +49,7 @@ type Server struct {
 	observations *observation.Table
 	planner      *agentapi.Planner
 	controller   *controller.Controller
+	feed         *feed.Feed
 	ca           *identity.CA
 	key          *identity.ServerKey
 	sessions     *session.Service
@@ -124,6 +128,10 @@ func (s *Server) load(ctx context.Context) (err error) {
 		return err
 	}
 	s.planner = agentapi.NewPlanner(s.snapshot)
+	digester := overview.NewDigester()
+	s.feed = feed.New(s.snapshot, s.observations, func() map[string]uint64 {
+		return digester.Digests(api.FleetAt(s.snapshot.View(), s.observations, s.config.Now()))
+	})
 	s.controller = &controller.Controller{
 		Store: s.store, Leaser: s.store, Keeper: s.store, Snapshot: s.snapshot, Observations: s.observations,
 		Holder: s.holder(), KeepChanges: s.config.KeepChanges, Now: s.config.Now, Log: s.log.Named("controller"),
@@ -200,7 +208,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopBackground()
 	group, failed := errgroup.WithContext(background)
 	for _, work := range []func(context.Context) error{
-		s.snapshot.Run, s.observations.Run, s.planner.Run, s.controller.Run, s.sessions.Run,
+		s.snapshot.Run, s.observations.Run, s.planner.Run, s.controller.Run, s.feed.Run, s.sessions.Run,
 		func(ctx context.Context) error { return s.observations.Follow(ctx, s.snapshot) },
 	} {
 		group.Go(func() error { return endedBy(background, work(background)) })

@@ -2,6 +2,7 @@ package api
 
 import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/server/feed"
 	"isthmus/server/observation"
 )
 
@@ -10,4 +11,6 @@ type OverviewService struct {
 	isthmusv1.UnimplementedOverviewServiceServer
 	*Core
 	Observations *observation.Table
+	// Feed tells ListChanges what changed.
+	Feed *feed.Feed
 }

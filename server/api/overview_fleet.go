@@ -2,11 +2,13 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"isthmus/connection"
 	"isthmus/overview"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/server/evidence"
+	"isthmus/server/observation"
 	"isthmus/store/snapshot"
 )
 
@@ -17,11 +19,10 @@ func (s *OverviewService) GetFleet(ctx context.Context, _ *isthmusv1.GetFleetReq
 		return nil, err
 	}
 	setIndex(ctx, v.Revision().Index)
-	return s.fleet(v), nil
+	return FleetAt(v, s.Observations, s.Now()), nil
 }
 
-// fleet is all datacenters and how they are connected, at a view and now.
-func (s *OverviewService) fleet(v *snapshot.View) *isthmusv1.Fleet {
-	now := s.Now()
-	return overview.Fleet(v, evidence.Fleet(v, s.Observations), connection.Links(v, evidence.Connection(v, s.Observations), now), now)
+// FleetAt is all datacenters and how they are connected, out of what was stored at a view and what agents said last.
+func FleetAt(v *snapshot.View, table *observation.Table, now time.Time) *isthmusv1.Fleet {
+	return overview.Fleet(v, evidence.Fleet(v, table), connection.Links(v, evidence.Connection(v, table), now), now)
 }

@@ -49,7 +49,7 @@ func (a Author) Event(action string, o resource.Object, message string, now time
 	}
 }
 
-// SpecEvent is an Event that shows what the spec was and is; before is nil for a creation, after for a deletion.
+// SpecEvent is an Event that shows what the spec was and is, field by field, without what may be secret in it; before is nil for a creation, after for a deletion.
 func (a Author) SpecEvent(action string, before, after resource.Object, message string, now time.Time) *isthmusv1.Event {
 	o := after
 	if o == nil {
@@ -62,6 +62,7 @@ func (a Author) SpecEvent(action string, before, after resource.Object, message 
 	if after != nil {
 		e.Spec.DigestAfter = resource.SpecDigest(after)
 	}
+	e.Spec.Changes = resource.EventChanges(before, after)
 	return e
 }
 

@@ -46,7 +46,7 @@ func (l *leader) agents(v *snapshot.View, datacenter string) (acting []*isthmusv
 		}
 		var events []*isthmusv1.Event
 		if was, is := a.GetStatus().GetLiveness(), next.GetStatus().GetLiveness(); was != is {
-			events = append(events, l.event(resource.ActionTransition, a, fmt.Sprintf("%s → %s", orNew(was), is)))
+			events = append(events, l.moved(a, fmt.Sprintf("%s → %s", orNew(was), is), resource.FieldLiveness, was, is))
 		}
 		out = append(out, statusChange(next, events...))
 	}

@@ -3,6 +3,7 @@ package controller
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -44,7 +45,14 @@ func (l *leader) datacenter(v *snapshot.View, name string) []edit {
 	next.Status.Conditions = resource.SetCondition(d, next.GetStatus().GetConditions(), posture, l.now())
 	if !proto.Equal(d.GetStatus(), next.GetStatus()) {
 		if was, is := d.GetStatus().GetAgent(), next.GetStatus().GetAgent(); was != is && was != "" {
-			events = append(events, l.event(resource.ActionTransition, d, fmt.Sprintf("agents %s → %s", was, is)))
+			since := func(s *isthmusv1.DatacenterStatus) string {
+				if s.GetAgentSince() == nil {
+					return ""
+				}
+				return s.GetAgentSince().AsTime().Format(time.RFC3339Nano)
+			}
+			events = append(events, l.moved(d, fmt.Sprintf("agents %s → %s", was, is),
+				resource.FieldAgent, was, is, resource.FieldAgentSince, since(d.GetStatus()), since(next.GetStatus())))
 		}
 		out = append(out, statusChange(next, events...))
 	}
@@ -69,10 +77,10 @@ func (l *leader) datacenterGoes(v *snapshot.View, d *isthmusv1.Datacenter, why s
 	var out []edit
 	for g := range resource.AllTouching[*isthmusv1.Gateway](v, resource.KindGateway, d.GetName()) {
 		if g.GetSpec().GetSource() == resource.SourceDiscovered {
-			out = append(out, removal(g, l.event(resource.ActionDelete, g, "with its datacenter")))
+			out = append(out, removal(g, l.gone(g, "with its datacenter")))
 		}
 	}
-	return append(out, removal(d, append(before, l.event(resource.ActionDelete, d, why))...))
+	return append(out, removal(d, append(before, l.gone(d, why))...))
 }
 
 // inventory is what is known of a datacenter.

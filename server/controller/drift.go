@@ -59,6 +59,8 @@ func (l *leader) readyEvents(o resource.Object, before, after []*isthmusv1.Condi
 	if is.GetReason() == "Pending" || was.GetReason() == is.GetReason() && was.GetStatus() == is.GetStatus() {
 		return nil
 	}
-	moved := l.event(resource.ActionTransition, o, fmt.Sprintf("%s → %s: %s", orNew(was.GetReason()), is.GetReason(), is.GetMessage()))
+	field := func(name string) string { return resource.FieldOf("conditions", resource.ConditionReady, name) }
+	moved := l.moved(o, fmt.Sprintf("%s → %s: %s", orNew(was.GetReason()), is.GetReason(), is.GetMessage()),
+		field("status"), was.GetStatus(), is.GetStatus(), field("reason"), was.GetReason(), is.GetReason(), field("message"), was.GetMessage(), is.GetMessage())
 	return l.quota.pass(o, "", []*isthmusv1.Event{moved}, l.now())
 }

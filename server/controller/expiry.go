@@ -19,11 +19,11 @@ func (l *leader) expiries(v *snapshot.View) []edit {
 		end := t.GetSpec().GetGrant().GetExpireTime().AsTime()
 		switch {
 		case now.After(end.Add(keepExpired)):
-			out = append(out, removal(t, l.event(resource.ActionDelete, t, "it expired a day ago")))
+			out = append(out, removal(t, l.gone(t, "it expired a day ago")))
 		case now.After(end) && t.GetStatus().GetState() == resource.TokenActive:
 			next := resource.Clone(t)
 			next.Status.State = resource.TokenExpired
-			out = append(out, statusChange(next, l.event(resource.ActionTransition, t, "active → expired")))
+			out = append(out, statusChange(next, l.moved(t, "active → expired", resource.FieldState, t.GetStatus().GetState(), resource.TokenExpired)))
 		}
 	}
 	for t := range resource.All[*isthmusv1.APIToken](v, resource.KindAPIToken) {
@@ -31,7 +31,7 @@ func (l *leader) expiries(v *snapshot.View) []edit {
 		if end != nil && now.After(end.AsTime()) && t.GetStatus().GetState() == resource.TokenActive {
 			next := resource.Clone(t)
 			next.Status.State = resource.TokenExpired
-			out = append(out, statusChange(next, l.event(resource.ActionTransition, t, "active → expired")))
+			out = append(out, statusChange(next, l.moved(t, "active → expired", resource.FieldState, t.GetStatus().GetState(), resource.TokenExpired)))
 		}
 	}
 	return out

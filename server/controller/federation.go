@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -23,7 +24,7 @@ func (l *leader) federation(v *snapshot.View, name string) []edit {
 	}
 	if federation.Gone(f) {
 		delete(l.unfederated, name)
-		e := removal(f, l.event(resource.ActionDelete, f, "its last secondary has left"))
+		e := removal(f, l.gone(f, "its last secondary has left"))
 		e.secrets = federation.SpentBundles(f.GetStatus(), nil)
 		return []edit{e}
 	}
@@ -63,14 +64,25 @@ func (l *leader) federationEvents(before, after *isthmusv1.Federation) []*isthmu
 		if m.GetReason() != "" {
 			text += fmt.Sprintf(": %s: %s", m.GetReason(), m.GetMessage())
 		}
-		out = append(out, l.event(resource.ActionTransition, after, text))
+		out = append(out, l.moved(after, text, memberFields(was, m)...))
 	}
 	for _, m := range before.GetStatus().GetMembers() {
 		if resource.MemberOf(after, m.GetDatacenter()) == nil {
-			out = append(out, l.event(resource.ActionTransition, after, fmt.Sprintf("%s: %s → gone", m.GetDatacenter(), m.GetPhase())))
+			out = append(out, l.moved(after, fmt.Sprintf("%s: %s → gone", m.GetDatacenter(), m.GetPhase()), memberFields(m, nil)...))
 		}
 	}
 	return out
+}
+
+// memberFields are those of a member that the audit log tells of, as moved takes them; nil for a member that was not there, or is no longer.
+func memberFields(was, is *isthmusv1.FederationMember) []string {
+	field := func(name string) string {
+		return resource.FieldOf("members", cmp.Or(is.GetDatacenter(), was.GetDatacenter()), name)
+	}
+	return []string{
+		field("phase"), was.GetPhase(), is.GetPhase(), field("reason"), was.GetReason(), is.GetReason(), field("message"), was.GetMessage(), is.GetMessage(),
+		field("role"), was.GetRole(), is.GetRole(),
+	}
 }
 
 // federationChanged marks what depends on a federation: itself and, when it has other members, every other one, which may claim the

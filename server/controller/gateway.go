@@ -36,7 +36,7 @@ func (l *leader) gateways(v *snapshot.View, d *isthmusv1.Datacenter) []edit {
 		// What Consul knew stays as long as nobody has told what it knows now.
 		told := seen.Inventory != nil || g.GetStatus().GetServiceId() == ""
 		if g.GetSpec().GetSource() == resource.SourceDiscovered && !found[g.GetName()] && told {
-			out = append(out, removal(g, l.event(resource.ActionDelete, g, "no longer in Consul, and no enrolled gateway")))
+			out = append(out, removal(g, l.gone(g, "no longer in Consul, and no enrolled gateway")))
 		}
 	}
 	return out

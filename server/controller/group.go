@@ -20,7 +20,7 @@ func (l *leader) group(v *snapshot.View, name string) []edit {
 	}
 	x := peering.Expand(v, g)
 	if g.GetDeleteTime() != nil && len(x.Owned)+len(x.Delete)+x.Leaving == 0 {
-		return []edit{removal(g, l.event(resource.ActionDelete, g, "its last peering is gone"))}
+		return []edit{removal(g, l.gone(g, "its last peering is gone"))}
 	}
 	var out []edit
 	for _, p := range x.Create {

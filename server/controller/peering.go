@@ -21,7 +21,7 @@ func (l *leader) peering(v *snapshot.View, name string) []edit {
 	seen, dialer := evidence.Peering(v, l.Observations, p)
 	if peering.Gone(p, seen) {
 		delete(l.unsettled, name)
-		c := removal(p, l.event(resource.ActionDelete, p, "both ends are gone"))
+		c := removal(p, l.gone(p, "both ends are gone"))
 		c.secrets = peering.Spent(p.GetStatus().GetToken(), nil)
 		return []edit{c}
 	}
@@ -94,7 +94,9 @@ func (l *leader) peeringEvents(before, after *isthmusv1.Peering) []*isthmusv1.Ev
 	var out []*isthmusv1.Event
 	was, is := before.GetStatus(), after.GetStatus()
 	if was.GetVerdict() != is.GetVerdict() {
-		out = append(out, l.event(resource.ActionTransition, after, fmt.Sprintf("%s → %s: %s: %s", orNew(was.GetVerdict()), is.GetVerdict(), is.GetReason(), is.GetMessage())))
+		text := fmt.Sprintf("%s → %s: %s: %s", orNew(was.GetVerdict()), is.GetVerdict(), is.GetReason(), is.GetMessage())
+		out = append(out, l.moved(after, text, resource.FieldVerdict, was.GetVerdict(), is.GetVerdict(), resource.FieldReason, was.GetReason(), is.GetReason(),
+			resource.FieldMessage, was.GetMessage(), is.GetMessage(), resource.FieldState, was.GetState(), is.GetState(), resource.FieldBroken, was.GetBroken(), is.GetBroken()))
 	}
 	if g := is.GetToken().GetGeneration(); g > was.GetToken().GetGeneration() {
 		out = append(out, l.event(resource.ActionRotate, after, fmt.Sprintf("token generation %d is wanted: %s", g, is.GetToken().GetReason())))

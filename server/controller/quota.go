@@ -122,5 +122,7 @@ func (t *talk) summary(now time.Time) *isthmusv1.Event {
 	if t.more > 1 {
 		message = fmt.Sprintf("and %d more since %s, which are not listed; the last: %s", t.more, t.since.UTC().Format(time.RFC3339), message)
 	}
-	return change.Author{Actor: spec.GetActor(), Role: spec.GetRole()}.Event(spec.GetAction(), t.about, message, now)
+	e := change.Author{Actor: spec.GetActor(), Role: spec.GetRole()}.Event(spec.GetAction(), t.about, message, now)
+	e.Spec.Changes = spec.GetChanges()
+	return e
 }

@@ -67,7 +67,7 @@ func (l *leader) stepEvents(d *isthmusv1.Datacenter, next *isthmusv1.DatacenterR
 		if s.GetMessage() != "" {
 			text += ": " + s.GetMessage()
 		}
-		out = append(out, l.event(resource.ActionTransition, d, text))
+		out = append(out, l.moved(d, text, resource.FieldOf("removal.steps", s.GetId(), "state"), before[s.GetId()], s.GetState()))
 	}
 	return out
 }

@@ -64,6 +64,18 @@ func (l *leader) event(action string, o resource.Object, message string) *isthmu
 	return author().Event(action, o, message, l.now())
 }
 
+// moved is an event about a status: the fields that became others, as resource.Moved takes them.
+func (l *leader) moved(o resource.Object, message string, fields ...string) *isthmusv1.Event {
+	e := l.event(resource.ActionTransition, o, message)
+	e.Spec.Changes = resource.Moved(fields...)
+	return e
+}
+
+// gone is an event about the end of a resource.
+func (l *leader) gone(o resource.Object, message string) *isthmusv1.Event {
+	return author().SpecEvent(resource.ActionDelete, o, nil, message, l.now())
+}
+
 // write stores changes, as many in a transaction as are allowed. Those that somebody else was faster with are left out:
 // the snapshot will bring what is there now, and the next round looks again. So is what the store cannot take: one resource that is wrong
 // must not stop all others. The error is store.Fenced when the term is over.

@@ -159,6 +159,9 @@ type EventOptions struct {
 	// Kind and Target: only events of this kind, and of the resource of this name.
 	Kind   string
 	Target string
+	// Actor and Action: only what this one did (api-token/NAME, agent/NAME, controller), and only this action.
+	Actor  string
+	Action string
 	// Last gives only so many of the newest; 0: all.
 	Last int
 }
@@ -223,6 +226,12 @@ func (o EventOptions) query() url.Values {
 	}
 	if o.Target != "" {
 		query.Set("target", o.Target)
+	}
+	if o.Actor != "" {
+		query.Set("actor", o.Actor)
+	}
+	if o.Action != "" {
+		query.Set("action", o.Action)
 	}
 	return query
 }

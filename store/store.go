@@ -185,6 +185,9 @@ type EventQuery struct {
 	// Kind and Target choose those of what the event is about; empty, of any.
 	Kind   string
 	Target string
+	// Actor and Action choose those of who did it, and of what was done; empty, of any.
+	Actor  string
+	Action string
 	// Limit is how many at most, 0 or more.
 	Limit int
 }

@@ -16,12 +16,15 @@ func (p Program) eventsCommand() *cobra.Command {
 		Use:   "events",
 		Short: "Show the audit log: who did what, and what changed by itself",
 		Example: `  isthmus events -f
-  isthmus events --kind peering --target demo-dc1-dc2 --last 0`,
+  isthmus events --kind peering --target demo-dc1-dc2 --last 0
+  isthmus events --actor api-token/admin --action delete -o json`,
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().BoolVarP(&e.follow, "follow", "f", false, "go on and show new events")
 	cmd.Flags().StringVar(&e.kind, "kind", "", "only events of resources of this kind")
 	cmd.Flags().StringVar(&e.target, "target", "", "only events of the resource of this name")
+	cmd.Flags().StringVar(&e.actor, "actor", "", "only what this one did: api-token/NAME, agent/NAME or controller")
+	cmd.Flags().StringVar(&e.action, "action", "", "only this: create, update, delete, transition, drift, …")
 	cmd.Flags().IntVar(&e.last, "last", 50, "how many of the newest events; 0: all")
 	e.form = outputFlag(cmd, formTable, formJSON)
 	conn := p.connectionOf(cmd)
@@ -32,16 +35,17 @@ func (p Program) eventsCommand() *cobra.Command {
 
 // eventReader is isthmus events.
 type eventReader struct {
-	program      Program
-	follow       bool
-	kind, target string
-	last         int
-	form         *choice
-	columns      widths
+	program       Program
+	follow        bool
+	kind, target  string
+	actor, action string
+	last          int
+	form          *choice
+	columns       widths
 }
 
 func (e *eventReader) run(ctx context.Context, c *client.Client, _ []string) error {
-	options := client.EventOptions{Target: e.target, Last: e.last}
+	options := client.EventOptions{Target: e.target, Actor: e.actor, Action: e.action, Last: e.last}
 	if e.kind != "" {
 		kind, err := kindArgument(e.kind)
 		if err != nil {

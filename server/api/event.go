@@ -73,8 +73,9 @@ func (a eventPage) same(x, y events) bool {
 
 // query is what to ask the journal for, and the list that page tokens belong to.
 func (s *EventService) query(r *isthmusv1.ListEventsRequest) (listScope, store.EventQuery, error) {
-	scope := listScope{Kind: store.KindEvent, Selector: fmt.Sprintf("kind=%s,target=%s,descending=%t", r.GetKind(), r.GetTarget(), r.GetDescending())}
-	q := store.EventQuery{Descending: r.GetDescending(), Kind: r.GetKind(), Target: r.GetTarget(), Limit: int(r.GetPageSize())}
+	scope := listScope{Kind: store.KindEvent, Selector: fmt.Sprintf("kind=%s,target=%s,actor=%q,action=%q,descending=%t",
+		r.GetKind(), r.GetTarget(), r.GetActor(), r.GetAction(), r.GetDescending())}
+	q := store.EventQuery{Descending: r.GetDescending(), Kind: r.GetKind(), Target: r.GetTarget(), Actor: r.GetActor(), Action: r.GetAction(), Limit: int(r.GetPageSize())}
 	if q.Limit < 0 || q.Limit > maxPage {
 		return scope, q, fault.Violated(fault.Violation{Field: "pageSize", Reason: "Invalid", Message: "must be from 0 (which is 100) to 1000"})
 	}

@@ -21,16 +21,14 @@ func (s *Store) Events(ctx context.Context, q store.EventQuery) ([]*isthmusv1.Ev
 	if q.Limit < 0 {
 		return nil, fault.New(fault.Invalid, "%d is no number of events", q.Limit)
 	}
-	text, after := s.sql.eventsForward, q.After
-	if q.Descending {
-		text = s.sql.eventsBackward
-		if after == 0 {
-			after = store.MaxEventNumber
-		}
+	after := q.After
+	if q.Descending && after == 0 {
+		after = store.MaxEventNumber
 	}
 	var events []*isthmusv1.Event
+	shape, args := eventShape(q, after)
 	err := s.read(ctx, Statement{
-		SQL: text, Args: []any{int64(after), q.Kind, q.Kind, q.Target, q.Target, int64(q.Limit)}, Row: func(scan func(...any) error) error {
+		SQL: s.sql.events[shape], Args: args, Row: func(scan func(...any) error) error {
 			e, err := scanEvent(scan)
 			events = append(events, e)
 			return err

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"isthmus/store"
 )
 
 // Column types, as PostgreSQL calls them.
@@ -95,10 +97,12 @@ func (b *bulk) text(size int) string {
 type queries struct {
 	lock, shareLease, bump, notify                              string
 	revision, get, list, load, countAt, feed, feedObjects       string
-	eventsForward, eventsBackward, secret                       string
-	observations, forget, forgetPart                            string
+	secret, observations, forget, forgetPart                    string
 	acquire, held, release                                      string
 	compactAt, compacted, compactChanges, compactSecrets, renew string
+
+	// events are by what is asked for: see eventShape.
+	events [eventShapes]string
 
 	rows, claimHolders, referrers                  *bulk
 	putAll, putSpec, putStatus, deleteRows         *bulk
@@ -111,6 +115,56 @@ const (
 	resourceColumns = `r.kind, r.name, r.uid, r.labels, r.generation, r."index", r.create_time, r.update_time, r.delete_time, r.spec, r.status`
 	eventColumns    = `number, "index", create_time, spec, previous_hash, hash`
 )
+
+// What a query for events asks for. Each shape has a text of its own, in which nothing stands that is not asked for: with "any kind, or this
+// one" in it no index would be used.
+const (
+	eventsBackward = 1 << iota
+	eventsByKind
+	eventsByTarget
+	eventsByActor
+	eventsByAction
+	eventShapes
+)
+
+func eventQueries(d Dialect) (out [eventShapes]string) {
+	for shape := range out {
+		order, from := "ASC", "number > ?"
+		if shape&eventsBackward != 0 {
+			order, from = "DESC", "number < ?"
+		}
+		text := []string{`SELECT ` + eventColumns + ` FROM events WHERE ` + from}
+		for _, by := range []struct {
+			bit    int
+			column string
+		}{{eventsByKind, "kind"}, {eventsByTarget, "target"}, {eventsByActor, "actor"}, {eventsByAction, "action"}} {
+			if shape&by.bit != 0 {
+				text = append(text, `AND `+by.column+` = ?`)
+			}
+		}
+		text = append(text, `ORDER BY number `+order+` LIMIT ?`)
+		out[shape] = d.numbered(strings.Join(text, " "))
+	}
+	return out
+}
+
+// eventShape is which of the queries for events to use, and its parameters. after has been looked at.
+func eventShape(q store.EventQuery, after uint64) (shape int, args []any) {
+	args = []any{int64(after)}
+	if q.Descending {
+		shape |= eventsBackward
+	}
+	for _, by := range []struct {
+		bit   int
+		value string
+	}{{eventsByKind, q.Kind}, {eventsByTarget, q.Target}, {eventsByActor, q.Actor}, {eventsByAction, q.Action}} {
+		if by.value != "" {
+			shape |= by.bit
+			args = append(args, by.value)
+		}
+	}
+	return shape, append(args, int64(q.Limit))
+}
 
 func newQueries(d Dialect) *queries {
 	q := &queries{notify: d.Notify}
@@ -131,10 +185,7 @@ func (q *queries) reads(d Dialect) {
 		(SELECT kind, name FROM changes WHERE "index" > ? ORDER BY "index", kind, name LIMIT ?) AS part) AS changed
 		ON r.kind = changed.kind AND r.name = changed.name`)
 	q.countAt = d.numbered(`SELECT count(*) FROM changes WHERE "index" = (SELECT min("index") FROM changes WHERE "index" > ?)`)
-	// An empty kind or target stands for any.
-	const chosen = ` AND (? = '' OR kind = ?) AND (? = '' OR target = ?) ORDER BY number `
-	q.eventsForward = d.numbered(strings.ReplaceAll(`SELECT `+eventColumns+` FROM events WHERE number > ?`+chosen+`ASC LIMIT ?`, "? = ''", "CAST(? AS text) = ''"))
-	q.eventsBackward = d.numbered(strings.ReplaceAll(`SELECT `+eventColumns+` FROM events WHERE number < ?`+chosen+`DESC LIMIT ?`, "? = ''", "CAST(? AS text) = ''"))
+	q.events = eventQueries(d)
 	q.secret = d.numbered(`SELECT digest, kind, body, expire_time FROM secrets WHERE digest = ?`)
 	q.observations = d.numbered(`SELECT datacenter, part, agent, digest, body, receive_time, heard_time FROM observations
 		WHERE receive_time >= ? OR heard_time >= ? ORDER BY datacenter, part`)

@@ -3,10 +3,15 @@ package storetest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"math"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -81,11 +86,43 @@ func testEvents(f *fixture) {
 	}
 }
 
+// testOldEvents: the log of a release that knew less of events still verifies, and goes on.
+func testOldEvents(f *fixture) {
+	t := f.t
+	// What that release hashed, and stored: the event's canonical JSON, in which there is no field that is not set.
+	const (
+		spec = `{"action":"create","actor":"api-token/admin","digestAfter":"d1","kind":"Datacenter","role":"admin","target":"dc1"}`
+		old  = `{"createTime":"2026-01-01T12:00:00Z","index":"1","name":"000000000001","spec":` + spec + `,"status":{}}`
+	)
+	sum := sha256.Sum256([]byte(old))
+	hash := hex.EncodeToString(sum[:])
+	f.db.Exec(t, `INSERT INTO events (number, "index", create_time, actor, action, kind, target, spec, previous_hash, hash)
+		VALUES (1, 1, '2026-01-01T12:00:00.000000000Z', 'api-token/admin', 'create', 'Datacenter', 'dc1', '`+spec+`', '', '`+hash+`')`)
+	f.db.Exec(t, `UPDATE revision SET "index" = 1, events = 1, chain_head = '`+hash+`'`)
+	next := event("update", "Datacenter", "dc1")
+	next.Spec.Changes = []*isthmusv1.FieldChange{{Field: "spec.drift", Before: `"correct"`, After: `"<report> & \"more\""`}, {Field: "labels.env", After: `"prod"`}}
+	f.write(store.Write{Events: []*isthmusv1.Event{next}})
+	events := checkChain(f, 2)
+	if events[0].GetStatus().GetHash() != hash || events[1].GetStatus().GetPreviousHash() != hash {
+		t.Fatalf("the old event's hash is %v, want %s", events[0].GetStatus(), hash)
+	}
+	if !slices.EqualFunc(events[1].GetSpec().GetChanges(), next.GetSpec().GetChanges(), func(a, b *isthmusv1.FieldChange) bool { return proto.Equal(a, b) }) {
+		t.Fatalf("the fields came back as %v", events[1].GetSpec().GetChanges())
+	}
+	f.db.Exec(t, `UPDATE events SET spec = '`+strings.ReplaceAll(spec, "admin", "eve")+`' WHERE number = 1`)
+	changed, err := f.Events(f.ctx, store.EventQuery{Limit: 100})
+	if err != nil || broken(changed) != 0 {
+		t.Fatalf("a changed event does not show: %d, %v", broken(changed), err)
+	}
+}
+
 func testEventQueries(f *fixture) {
 	t := f.t
 	for i := range 10 {
 		kind := []string{"Datacenter", "Peering"}[i%2]
-		f.write(store.Write{Events: []*isthmusv1.Event{event("update", kind, number("x", i/4))}})
+		e := event([]string{"update", "update", "transition"}[i%3], kind, number("x", i/4))
+		e.Spec.Actor = []string{"controller", "api-token/ann", "agent/a"}[i/4]
+		f.write(store.Write{Events: []*isthmusv1.Event{e}})
 	}
 	numbers := func(q store.EventQuery) string {
 		t.Helper()
@@ -108,6 +145,13 @@ func testEventQueries(f *fixture) {
 		"0103050709": {Limit: 9, Kind: "Datacenter"},
 		"0204":       {Limit: 9, Kind: "Peering", Target: "x0000"},
 		"0806":       {Limit: 9, Kind: "Peering", Target: "x0001", Descending: true},
+		"05060708":   {Limit: 9, Actor: "api-token/ann"},
+		"030609":     {Limit: 9, Action: "transition"},
+		"0906":       {Limit: 2, Action: "transition", Descending: true},
+		"06":         {Limit: 9, Action: "transition", Actor: "api-token/ann", Kind: "Peering", Target: "x0001"},
+		"10":         {Limit: 9, After: 9, Target: "x0002", Actor: "agent/a", Action: "update"},
+		"0102":       {Limit: 2, Actor: "controller", Action: "update"},
+		"07":         {Limit: 1, Actor: "api-token/ann", Kind: "Datacenter", Descending: true},
 	} {
 		if got := numbers(q); got != want {
 			t.Fatalf("%+v gives %s, want %s", q, got, want)

@@ -58,7 +58,7 @@ func Run(t *testing.T, o Options) {
 		"Feed": testFeed, "FeedLimit": testFeedLimit, "Tail": testTail, "Compaction": testCompaction, "CompactionRace": testCompactionRace, "Epoch": testEpoch, "Revision": testRevision, "Wake": testWake,
 		"RequireRace": testRequireRace, "ClaimRace": testClaimRace, "DeleteRace": testDeleteRace, "Cancellation": testCancellation, "Closed": testClosed,
 		"Reopen": testReopen, "Kill": testKill, "TooOld": testTooOld,
-		"Events": testEvents, "EventQueries": testEventQueries, "Secrets": testSecrets, "Observations": testObservations,
+		"Events": testEvents, "EventQueries": testEventQueries, "OldEvents": testOldEvents, "Secrets": testSecrets, "Observations": testObservations,
 		"Leases": testLeases, "LeaseRace": testLeaseRace, "Fences": testFences, "Views": testViews,
 	}
 	if o.Replicas {

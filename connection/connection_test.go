@@ -297,6 +297,15 @@ func TestPairsOfAFederation(t *testing.T) {
 		{"one has not joined", func(s *scene) {
 			s.federation.Status.Members[0].Phase, s.federation.Status.Members[0].Reason = "blocked", "LossNotAccepted"
 		}, "pending", "LossNotAccepted", "", ""},
+		{"one that had joined is read no more", func(s *scene) {
+			m := s.federation.Status.Members[0]
+			m.Phase, m.Reason, m.WasJoined = resource.PhaseJoining, "ReadsFailed", true
+			s.seenA.Federation.Reads[0] = &isthmusv1.ObservedRead{Datacenter: "dc2", Error: "No path to datacenter", Since: ago(time.Minute)}
+		}, "one-sided", "ReadFailed", "b-to-a", ""},
+		{"one joins for the first time", func(s *scene) {
+			s.federation.Status.Members[0].Phase, s.federation.Status.Members[0].Reason = resource.PhaseJoining, "Connecting"
+			s.seenA.Federation.Reads[0].Ok = false
+		}, "pending", "Connecting", "", ""},
 		{"one leaves", func(s *scene) { s.federation.Status.Members[0].Phase = resource.PhaseLeaving }, "deleting", "Joined", "", ""},
 		{"two meshes", func(s *scene) { s.seenA.Inventory.CaRoots = []string{"other"} }, "healthy", "BothRead", "", "fail TrustRoots : dc2 has the mesh CA root, and dc1 other"},
 	} {

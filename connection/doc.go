@@ -8,7 +8,7 @@
 // The verdict on a pair of a federation, from the first line that holds:
 //
 //	deleting   one of both is leaving
-//	pending    one of both has not joined yet
+//	pending    one of both has not joined yet; one that had, and is read no more, is judged by the lines below
 //	unknown    an agent is silent, or has not tried to read the other one yet
 //	failing    neither reads the other one's catalog
 //	one-sided  one reads, the other does not

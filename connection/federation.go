@@ -72,9 +72,10 @@ func (p *pair) judge() *isthmusv1.Connection {
 		out.Verdict, out.Reason, out.Since, out.Message = verdict, reason, since, message
 	}
 	for _, m := range []*isthmusv1.FederationMember{p.b, p.a} {
-		switch m.GetPhase() {
-		case resource.PhaseJoined:
-		case resource.PhaseLeaving:
+		switch {
+		case m.GetPhase() == resource.PhaseJoined, m.GetPhase() == resource.PhaseJoining && m.GetWasJoined():
+			// One that had joined, and is not read any more, is not on its way: it is broken.
+		case m.GetPhase() == resource.PhaseLeaving:
 			set(peering.VerdictDeleting, m.GetReason(), m.GetPhaseSince(), m.GetDatacenter()+" is leaving: "+m.GetMessage())
 			return out
 		default:
@@ -144,7 +145,11 @@ func (p *pair) byReads(out *isthmusv1.Connection, set func(verdict, reason strin
 	if out.GetVerdict() != peering.VerdictUnknown {
 		out.Fix = "isthmus describe federation " + p.GetName() + " tells the likeliest cause"
 		for _, m := range []*isthmusv1.FederationMember{p.b, p.a} {
-			if m.GetRole() == resource.RoleSecondary && m.GetMessage() != "" && m.GetReason() != federation.ReasonJoined {
+			switch {
+			case m.GetRole() != resource.RoleSecondary || m.GetMessage() == "" || m.GetReason() == federation.ReasonJoined:
+			case m.GetReason() == federation.ReasonReadsFailed && p.a.GetRole() == resource.RolePrimary:
+				out.Message = m.GetMessage() // the cause, and what does not read what
+			default:
 				out.Message += ". " + m.GetMessage()
 			}
 		}

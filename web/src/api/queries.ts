@@ -126,6 +126,15 @@ export function services(search: ServiceSearch) {
   });
 }
 
+/** How many services there are by name. */
+export function serviceCount(datacenter: string) {
+  return queryOptions({
+    queryKey: ['services', { count: datacenter }],
+    queryFn: async ({ signal }) =>
+      (await answer(api.GET('/v1/services', { params: { query: { datacenter, pageSize: 1 } }, signal }))).total,
+  });
+}
+
 /** What a datacenter's agents told, and what is wanted of it beside what is there. */
 export function datacenterState(name: string) {
   return queryOptions({
@@ -239,7 +248,7 @@ export function server() {
 /** The services in a datacenter's catalog, its own and those that it imports. */
 export function datacenterServices(name: string) {
   return queryOptions({
-    queryKey: ['services', 'of', name],
+    queryKey: ['services', { of: name }],
     queryFn: ({ signal }) => answer(api.GET('/v1/datacenters/{name}/services', at(name, signal))),
   });
 }

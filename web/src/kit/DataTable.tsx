@@ -8,6 +8,7 @@ import {
   getFilteredRowModel,
   getSortedRowModel,
   type Row,
+  type SortingFn,
   useReactTable,
 } from '@tanstack/react-table';
 import { useVirtualizer } from '@tanstack/react-virtual';
@@ -22,6 +23,8 @@ export interface Column<T> {
   header: string;
   /** What sorts, filters, and is copied. */
   value: (row: T) => string | number;
+  /** What sorts instead of value, where words have an order of their own: verdicts by how much they need somebody. */
+  order?: (row: T) => number;
   /** What is shown; value when it is left out. */
   cell?: (row: T) => ReactNode;
   /** Offers its values in a drop-down. */
@@ -64,7 +67,7 @@ export function DataTable<T>(props: Props<T>) {
         id: c.id,
         header: c.header,
         accessorFn: c.value,
-        sortingFn: 'alphanumeric',
+        sortingFn: sortingOf(c),
         filterFn: 'equalsString',
         cell: ({ row }) => (c.cell === undefined ? c.value(row.original) : c.cell(row.original)),
       })),
@@ -242,6 +245,10 @@ function Spacer({ height, columns }: { height: number; columns: number }) {
       <td colSpan={columns} style={{ height }} />
     </tr>
   );
+}
+
+function sortingOf<T>({ order }: Column<T>): SortingFn<T> | 'alphanumeric' {
+  return order === undefined ? 'alphanumeric' : (a, b) => order(a.original) - order(b.original);
 }
 
 function sortOf(id: string, sortBy: string): 'ascending' | 'descending' | 'none' {

@@ -4,6 +4,7 @@ import { useMutation, useQuery } from '@tanstack/react-query';
 import { apply, dryRun } from '../api/apply';
 import { sawIndex } from '../api/revision';
 import type { ApplyResponse, Change } from '../api/types';
+import { type Column, DataTable } from './DataTable';
 import { Differences } from './Differences';
 import { Empty } from './Empty';
 import { ErrorNote } from './ErrorNote';
@@ -14,19 +15,21 @@ interface Props {
   /** What the button says. */
   action?: string;
   onApplied: (response: ApplyResponse) => void;
+  /** Accepts that groups delete more peerings than their limit. */
+  force?: boolean;
 }
 
 /** What manifests would change, as the server says in a dry run, and the button that does it. */
-export function Preview({ manifests, action = 'Apply', onApplied }: Props) {
+export function Preview({ manifests, action = 'Apply', onApplied, force = false }: Props) {
   const preview = useQuery({
-    queryKey: ['dry-run', manifests],
-    queryFn: () => dryRun(manifests),
+    queryKey: ['dry-run', manifests, force],
+    queryFn: () => dryRun(manifests, force),
     retry: false,
     gcTime: 0,
     staleTime: 0,
   });
   const doing = useMutation({
-    mutationFn: () => apply(manifests),
+    mutationFn: () => apply(manifests, force),
     onSuccess: (response) => {
       sawIndex(response.index);
       notifications.show({ message: `${summary(response.changes)} stored`, color: 'green' });
@@ -39,9 +42,12 @@ export function Preview({ manifests, action = 'Apply', onApplied }: Props) {
       {preview.isPending && <Text role="status">Asking the server what would change…</Text>}
       {preview.isError && <ErrorNote error={preview.error} title="The server would refuse this" />}
       {preview.data !== undefined && changes.length === 0 && <Empty title="Nothing would change" />}
-      {changes.map((c) => (
-        <OneChange key={`${c.kind}/${c.name}`} change={c} />
-      ))}
+      {changes
+        .filter((c) => c.group === '')
+        .map((c) => (
+          <OneChange key={`${c.kind}/${c.name}`} change={c} />
+        ))}
+      <ByGroups changes={changes.filter((c) => c.group !== '')} />
       {doing.isError && <ErrorNote error={doing.error} title="Nothing was stored" />}
       <Group justify="flex-end">
         <Button onClick={() => doing.mutate()} loading={doing.isPending} disabled={changes.length === 0}>
@@ -52,28 +58,76 @@ export function Preview({ manifests, action = 'Apply', onApplied }: Props) {
   );
 }
 
+/** What groups would do because of it: as many changes as there are pairs. */
+function ByGroups({ changes }: { changes: readonly Change[] }) {
+  if (changes.length === 0) return null;
+  return (
+    <>
+      <Text size="sm" fw={600}>
+        {summary(changes)} by groups
+      </Text>
+      <DataTable
+        label="Changes by groups"
+        rows={changes}
+        columns={groupColumns}
+        rowKey={(c) => `${c.kind}/${c.name}`}
+        prefix="preview-"
+        height="20rem"
+        empty={null}
+      />
+    </>
+  );
+}
+
+const groupColumns: Column<Change>[] = [
+  {
+    id: 'action',
+    header: 'Action',
+    value: (c) => c.action,
+    facet: true,
+    cell: (c) => <ActionBadge action={c.action} />,
+  },
+  { id: 'peering', header: 'Peering', value: (c) => c.name },
+  fieldColumn('acceptor', 'Acceptor'),
+  fieldColumn('dialer', 'Dialer'),
+  { id: 'by', header: 'By group', value: (c) => c.group },
+];
+
+/** A field of what comes, or of what goes. */
+function fieldColumn(field: string, header: string): Column<Change> {
+  return {
+    id: field,
+    header,
+    value: (c) => {
+      const found = c.fields.find((f) => f.field === `spec.${field}`);
+      return (found?.after || found?.before || '').replaceAll('"', '');
+    },
+  };
+}
+
 const colors: Record<string, string> = { create: 'green', update: 'blue', delete: 'red' };
+
+function ActionBadge({ action }: { action: string }) {
+  return (
+    <Badge
+      variant="outline"
+      color={colors[action] ?? 'gray'}
+      tt="none"
+      styles={{ label: { color: 'var(--mantine-color-text)' } }}
+    >
+      {action}
+    </Badge>
+  );
+}
 
 function OneChange({ change }: { change: Change }) {
   return (
     <Stack gap={4}>
       <Group gap="xs">
-        <Badge
-          variant="outline"
-          color={colors[change.action] ?? 'gray'}
-          tt="none"
-          styles={{ label: { color: 'var(--mantine-color-text)' } }}
-        >
-          {change.action}
-        </Badge>
+        <ActionBadge action={change.action} />
         <Text fw={600}>
           {change.kind} {change.name}
         </Text>
-        {change.group !== '' && (
-          <Text size="sm" c="dimmed">
-            by PeeringGroup {change.group}
-          </Text>
-        )}
       </Group>
       <Differences changes={change.fields} />
     </Stack>

@@ -1,3 +1,211 @@
+import { Alert, Button, Card, Group, Radio, Stack, Stepper, Title } from '@mantine/core';
+import { useMutation } from '@tanstack/react-query';
+import { parseAsArrayOf, parseAsInteger, parseAsString, parseAsStringLiteral, useQueryStates } from 'nuqs';
+import { type ReactNode, useEffect, useRef } from 'react';
+import { useNavigate } from 'react-router';
+import { dryRun, toYAML } from '../../api/apply';
+import { fieldErrors } from '../../api/error';
+import { Empty } from '../../kit/Empty';
+import { ErrorNote } from '../../kit/ErrorNote';
+import { Page } from '../../kit/Page';
+import { Preview } from '../../kit/Preview';
+import { useSession } from '../../shell/context';
+import { type Draft, emptyDraft, kinds, manifestOfDraft } from './draft';
+import { TheyDial, WeDial } from './ExternalCommands';
+import { GroupForm } from './GroupForm';
+import { PeeringForm } from './PeeringForm';
+
+const text = parseAsString.withDefault('');
+const texts = parseAsArrayOf(parseAsString).withDefault([]);
+
+// All that is filled in stands in the address: a draft can be sent to somebody, and other pages link to one.
+const fields = {
+  what: parseAsStringLiteral(kinds).withDefault(emptyDraft.what),
+  name: text,
+  acceptor: text,
+  dialer: text,
+  external: parseAsStringLiteral(['acceptor', 'dialer']).withDefault(emptyDraft.external),
+  acceptorPeerName: text,
+  dialerPeerName: text,
+  gateways: text,
+  addresses: texts,
+  heal: text,
+  labels: texts,
+  members: parseAsStringLiteral(['selector', 'names']).withDefault(emptyDraft.members),
+  selector: text,
+  datacenters: texts,
+  shape: parseAsStringLiteral(['full-mesh', 'hub-and-spoke']).withDefault(emptyDraft.shape),
+  hub: text,
+  limit: text,
+  step: parseAsInteger.withDefault(0),
+};
+
+/** Makes a peering, a group of them, or one with a cluster of somebody else: what it shall be, what would change, and go. */
 export default function NewPeeringPage() {
-  return null;
+  const { mayOperate } = useSession();
+  return (
+    <Page title="New peering">
+      {mayOperate ? (
+        <Wizard />
+      ) : (
+        <Empty title="Only operators make peerings">Ask for an API token with the role operator.</Empty>
+      )}
+    </Page>
+  );
+}
+
+function Wizard() {
+  const [{ step, ...draft }, set] = useQueryStates(fields);
+  const navigate = useNavigate();
+  const manifest = manifestOfDraft(draft);
+  const yaml = toYAML([manifest]);
+  // Looked at before the preview: what is wrong is said where it is filled in.
+  const check = useMutation({
+    mutationFn: (manifests: string) => dryRun(manifests),
+    onSuccess: () => set({ step: 2 }),
+  });
+  const errors = fieldErrors(check.error);
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => {
+    if (check.isError) form.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
+  }, [check.isError, check.error]);
+
+  const change = (fields: Partial<Draft>) => {
+    check.reset();
+    void set(fields);
+  };
+  const details = { draft, onChange: change, errors };
+  return (
+    <Card withBorder padding="md">
+      <Stepper
+        active={Math.min(step, 2)}
+        onStepClick={(to) => void set({ step: to })}
+        allowNextStepsSelect={false}
+        size="sm"
+      >
+        <Stepper.Step label="What" description={titles[draft.what].short}>
+          <What what={draft.what} onChange={(what) => change({ what })} onNext={() => void set({ step: 1 })} />
+        </Stepper.Step>
+        <Stepper.Step label="Details" description={step > 1 ? manifest.name : undefined}>
+          <form
+            ref={form}
+            noValidate
+            onSubmit={(event) => {
+              event.preventDefault();
+              check.mutate(yaml);
+            }}
+          >
+            <Stack mt="md">
+              <Title order={2} size="h4">
+                {titles[draft.what].long}
+              </Title>
+              {draft.what === 'group' ? <GroupForm {...details} /> : <PeeringForm {...details} />}
+              {check.isError && <ErrorNote error={check.error} title="This is not right yet" />}
+              <Buttons onBack={() => void set({ step: 0 })}>
+                <Button type="submit" loading={check.isPending}>
+                  Next: what would change
+                </Button>
+              </Buttons>
+            </Stack>
+          </form>
+        </Stepper.Step>
+        <Stepper.Step label="Preview">
+          <Stack mt="md">
+            <Title order={2} size="h4">
+              What would change
+            </Title>
+            <Preview
+              manifests={yaml}
+              action={draft.what === 'group' ? 'Make the group' : 'Make the peering'}
+              onApplied={() => {
+                const name = encodeURIComponent(manifest.name);
+                void navigate(draft.what === 'group' ? `/peerings?group=${name}` : `/peerings/${name}?made=true`);
+              }}
+            />
+            {draft.what === 'external' && <After draft={draft} name={manifest.name} />}
+            <Buttons onBack={() => void set({ step: 1 })} />
+          </Stack>
+        </Stepper.Step>
+      </Stepper>
+    </Card>
+  );
+}
+
+const titles = {
+  peering: {
+    short: 'a peering',
+    long: 'Two datacenters',
+    text: 'Two datacenters of this fleet. Their agents hand over the token, and it is healthy within seconds.',
+  },
+  group: {
+    short: 'a group',
+    long: 'A group of datacenters',
+    text: 'All datacenters with certain labels, now and later, in a full mesh or around hubs.',
+  },
+  external: {
+    short: 'an external cluster',
+    long: 'A datacenter and a cluster of somebody else',
+    text: 'A datacenter of this fleet and a cluster that isthmus does not run. Its operator and you hand over the token; this page says how.',
+  },
+} as const;
+
+interface WhatProps {
+  what: Draft['what'];
+  onChange: (what: Draft['what']) => void;
+  onNext: () => void;
+}
+
+function What({ what, onChange, onNext }: WhatProps) {
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        onNext();
+      }}
+    >
+      <Radio.Group
+        label="What shall be connected?"
+        value={what}
+        onChange={(v) => onChange(kinds.find((k) => k === v) ?? 'peering')}
+        mt="md"
+      >
+        <Stack mt="sm">
+          {kinds.map((kind) => (
+            <Radio key={kind} value={kind} label={titles[kind].long} description={titles[kind].text} />
+          ))}
+        </Stack>
+      </Radio.Group>
+      <Buttons>
+        <Button type="submit">Next: details</Button>
+      </Buttons>
+    </form>
+  );
+}
+
+/** The commands that follow, so that nobody is surprised that it does not become healthy by itself. */
+function After({ draft, name }: { draft: Draft; name: string }) {
+  const theirs = draft.external === 'acceptor' ? draft.acceptor : draft.dialer;
+  const ours = draft.external === 'acceptor' ? draft.dialer : draft.acceptor;
+  return (
+    <Alert variant="outline" color="blue" title="After that, the token is handed over by people">
+      {draft.external === 'acceptor' ? (
+        <WeDial {...{ name, theirs, ours }} peer={draft.acceptorPeerName || ours} />
+      ) : (
+        <TheyDial {...{ name, theirs, ours }} peer={draft.dialerPeerName || ours} />
+      )}
+    </Alert>
+  );
+}
+
+function Buttons({ onBack, children }: { onBack?: () => void; children?: ReactNode }) {
+  return (
+    <Group justify="flex-end" mt="md">
+      {onBack !== undefined && (
+        <Button variant="default" onClick={onBack}>
+          Back
+        </Button>
+      )}
+      {children}
+    </Group>
+  );
 }

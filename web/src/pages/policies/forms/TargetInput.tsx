@@ -1,0 +1,50 @@
+import { Group, Select, TextInput } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { fleet } from '../../../api/queries';
+import { ServiceInput } from './ServiceInput';
+
+export interface Target {
+  service: string;
+  datacenter: string;
+  peer: string;
+}
+
+/** What stands in a spec for it. */
+export function targetSpec(t: Target): object {
+  return {
+    service: t.service.trim(),
+    ...(t.peer.trim() === '' ? { datacenter: t.datacenter } : { peer: t.peer.trim() }),
+  };
+}
+
+/** A service somewhere; what is left out is as the caller has it. */
+export function TargetInput({ value, onChange }: { value: Target; onChange: (value: Target) => void }) {
+  const { data } = useQuery(fleet());
+  return (
+    <Group grow align="flex-start">
+      <ServiceInput
+        label="Service"
+        description="Left empty: the same."
+        value={value.service}
+        onChange={(service) => onChange({ ...value, service })}
+      />
+      <Select
+        label="Datacenter"
+        description="Left empty: the caller's own."
+        data={data?.datacenters.map((d) => d.name) ?? []}
+        value={value.datacenter || null}
+        onChange={(datacenter) => onChange({ ...value, datacenter: datacenter ?? '' })}
+        searchable
+        clearable
+        limit={200}
+        clearButtonProps={{ 'aria-label': "The caller's own datacenter" }}
+      />
+      <TextInput
+        label="Or an external peer"
+        description="As the caller's Consul calls it."
+        value={value.peer}
+        onChange={(e) => onChange({ ...value, peer: e.currentTarget.value })}
+      />
+    </Group>
+  );
+}

@@ -1,0 +1,199 @@
+import {
+  Button,
+  Checkbox,
+  Fieldset,
+  Group,
+  NumberInput,
+  SegmentedControl,
+  Select,
+  Stack,
+  TextInput,
+} from '@mantine/core';
+import { ServiceInput } from './ServiceInput';
+import { type Target, TargetInput, targetSpec } from './TargetInput';
+import { useSpec } from './useSpec';
+import { nowhere, Where, whereSpec, type WhereValue } from './Where';
+
+type Way = 'failover' | 'redirect' | 'split' | 'routes';
+
+interface Values {
+  service: string;
+  callers: WhereValue;
+  way: Way;
+  steps: { to: WhereValue; sameLabel: string }[];
+  redirect: Target;
+  split: { weight: number | string; target: Target }[];
+  routes: { prefix: string; target: Target }[];
+  protocol: string;
+  wide: boolean;
+}
+
+const nothing: Target = { service: '', datacenter: '', peer: '' };
+const initial: Values = {
+  service: '',
+  callers: nowhere,
+  way: 'failover',
+  steps: [{ to: nowhere, sameLabel: '' }],
+  redirect: nothing,
+  split: [
+    { weight: 90, target: nothing },
+    { weight: 10, target: nothing },
+  ],
+  routes: [{ prefix: '/', target: nothing }],
+  protocol: 'http',
+  wide: false,
+};
+
+function toSpec(v: Values): object {
+  const http = v.way === 'split' || v.way === 'routes';
+  return {
+    service: v.service.trim(),
+    ...whereSpec(v.callers),
+    failover: v.way === 'failover' ? v.steps.map((s) => ({ ...whereSpec(s.to), sameLabel: s.sameLabel.trim() })) : [],
+    redirect: v.way === 'redirect' ? targetSpec(v.redirect) : undefined,
+    split: v.way === 'split' ? v.split.map((s) => ({ weight: Number(s.weight), target: targetSpec(s.target) })) : [],
+    routes:
+      v.way === 'routes'
+        ? v.routes.map((r) => ({ match: { pathPrefix: r.prefix }, target: targetSpec(r.target) }))
+        : [],
+    protocol: http ? v.protocol : '',
+    scope: v.wide ? 'federation' : '',
+  };
+}
+
+/** Where calls of a service go. */
+export function TrafficForm({ onSpec }: { onSpec: (spec: object) => void }) {
+  const [values, set] = useSpec(initial, toSpec, onSpec);
+  return (
+    <Stack>
+      <ServiceInput
+        label="Service that is called"
+        required
+        value={values.service}
+        onChange={(service) => set({ service })}
+      />
+      <Where label="Callers in" value={values.callers} onChange={(callers) => set({ callers })} />
+      <SegmentedControl
+        aria-label="What happens to calls"
+        value={values.way}
+        onChange={(way) => set({ way })}
+        data={[
+          { value: 'failover', label: 'Fail over' },
+          { value: 'redirect', label: 'Redirect' },
+          { value: 'split', label: 'Split' },
+          { value: 'routes', label: 'Route' },
+        ]}
+      />
+      {values.way === 'failover' && <Failover values={values} set={set} />}
+      {values.way === 'redirect' && (
+        <Fieldset legend="All calls go to">
+          <TargetInput value={values.redirect} onChange={(redirect) => set({ redirect })} />
+        </Fieldset>
+      )}
+      {values.way === 'split' && <Split values={values} set={set} />}
+      {values.way === 'routes' && <Routes values={values} set={set} />}
+      {(values.way === 'split' || values.way === 'routes') && (
+        <Select
+          label="Protocol of the service"
+          data={['http', 'http2', 'grpc']}
+          value={values.protocol}
+          onChange={(protocol) => set({ protocol: protocol ?? 'http' })}
+          allowDeselect={false}
+        />
+      )}
+      <Checkbox
+        label="It may count for a whole federation although it names only some of its datacenters"
+        checked={values.wide}
+        onChange={(e) => set({ wide: e.currentTarget.checked })}
+      />
+    </Stack>
+  );
+}
+
+interface PartProps {
+  values: Values;
+  set: (part: Partial<Values>) => void;
+}
+
+function at<T>(all: readonly T[], i: number, part: Partial<T>): T[] {
+  return all.map((one, n) => (n === i ? { ...one, ...part } : one));
+}
+
+function Failover({ values, set }: PartProps) {
+  return (
+    <>
+      {values.steps.map((step, i) => (
+        <Stack key={i} gap="xs">
+          <Where
+            label={`${i + 1}. to`}
+            value={step.to}
+            onChange={(to) => set({ steps: at(values.steps, i, { to }) })}
+          />
+          <TextInput
+            label="First those with the caller's value of this label"
+            placeholder="region"
+            value={step.sameLabel}
+            onChange={(e) => set({ steps: at(values.steps, i, { sameLabel: e.currentTarget.value }) })}
+          />
+        </Stack>
+      ))}
+      <Button
+        variant="default"
+        w="fit-content"
+        onClick={() => set({ steps: [...values.steps, { to: nowhere, sameLabel: '' }] })}
+      >
+        Another step
+      </Button>
+    </>
+  );
+}
+
+function Split({ values, set }: PartProps) {
+  const sum = values.split.reduce((all, s) => all + Number(s.weight), 0);
+  return (
+    <>
+      {values.split.map((s, i) => (
+        <Fieldset key={i} legend={`Share ${i + 1}`}>
+          <NumberInput
+            label="Percent"
+            min={0}
+            max={100}
+            value={s.weight}
+            error={sum === 100 ? undefined : `all shares together are ${sum} %, not 100 %`}
+            onChange={(weight) => set({ split: at(values.split, i, { weight }) })}
+          />
+          <TargetInput value={s.target} onChange={(target) => set({ split: at(values.split, i, { target }) })} />
+        </Fieldset>
+      ))}
+      <Button
+        variant="default"
+        w="fit-content"
+        onClick={() => set({ split: [...values.split, { weight: 0, target: nothing }] })}
+      >
+        Another share
+      </Button>
+    </>
+  );
+}
+
+function Routes({ values, set }: PartProps) {
+  return (
+    <>
+      {values.routes.map((r, i) => (
+        <Fieldset key={i} legend={`Route ${i + 1}`}>
+          <TextInput
+            label="Paths that begin with"
+            value={r.prefix}
+            onChange={(e) => set({ routes: at(values.routes, i, { prefix: e.currentTarget.value }) })}
+          />
+          <TargetInput value={r.target} onChange={(target) => set({ routes: at(values.routes, i, { target }) })} />
+        </Fieldset>
+      ))}
+      <Group>
+        <Button variant="default" onClick={() => set({ routes: [...values.routes, { prefix: '/', target: nothing }] })}>
+          Another route
+        </Button>
+      </Group>
+    </>
+  );
+}

@@ -14,14 +14,29 @@ import (
 	"isthmus/resource"
 )
 
-// connect applies the fleet, waits until all is healthy, and asks each Consul for the services of others.
+// connect applies the fleet, waits until all is healthy, and asks each Consul for the services of others. It breaks what it was asked to break, and
+// shows the result.
 func (d *demo) connect(ctx context.Context) error {
+	result, err := d.unite(ctx)
+	if err != nil {
+		return err
+	}
+	if d.Break != "" {
+		if result.Broken, err = d.breakOne(ctx); err != nil {
+			return err
+		}
+	}
+	return d.Ready(result)
+}
+
+// unite makes the fleet healthy, and looks at it from all sides.
+func (d *demo) unite(ctx context.Context) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, healthyTimeout)
 	defer cancel()
 	applied := d.Now()
 	answer, err := d.client.Apply(ctx, fleet(d.sites), client.ApplyOptions{})
 	if err != nil {
-		return err
+		return Result{}, err
 	}
 	d.Progress("apply", fmt.Sprintf("%d resources", len(answer.GetChanges())), "", true)
 	var targets []client.Target
@@ -35,31 +50,31 @@ func (d *demo) connect(ctx context.Context) error {
 		d.Progress(t.Kind.Name+" "+t.Name, r.State, r.Message, r.Ready)
 	})
 	if err != nil {
-		return err
+		return Result{}, err
 	}
 	result := Result{
 		Address: d.client.Address(), TokenFile: d.tokenFile, Dir: d.dir, Healthy: d.Now().Sub(applied),
 	}
 	if result.Peerings, err = client.AllOf[*isthmusv1.Peering](ctx, d.client); err != nil {
-		return err
+		return Result{}, err
 	}
 	if len(d.sites) >= federated {
 		if err := d.inspect(ctx, &result); err != nil {
-			return err
+			return Result{}, err
 		}
 	}
 	if result.Discovered, err = d.discoverAll(ctx); err != nil {
-		return err
+		return Result{}, err
 	}
 	if result.Doctor, err = d.examine(ctx); err != nil {
-		return err
+		return Result{}, err
 	}
 	if len(d.sites) >= federated {
 		if result.Explanation, err = d.explain(ctx); err != nil {
-			return err
+			return Result{}, err
 		}
 	}
-	return d.Ready(result)
+	return result, nil
 }
 
 // explain walks the way of a call from the federation's secondary to its primary, until it is allowed.

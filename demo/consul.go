@@ -132,7 +132,7 @@ func (d *demo) enrol(ctx context.Context, s site, e enrolment) (*child.Process, 
 		return nil, err
 	}
 	d.mu.Lock()
-	d.agents = append(d.agents, started)
+	d.agents = append(d.agents, enrolled{Process: started, site: s.name, kind: e.kind})
 	d.mu.Unlock()
 	return started, nil
 }

@@ -49,11 +49,14 @@ type Config struct {
 	Datacenters int
 	// Keep is a directory, empty or missing, that everything is written to and that stays; empty: a temporary one that goes.
 	Keep string
-	// Exit ends the demo when it has shown everything; otherwise it runs until ctx ends.
+	// Break is how one datacenter is broken when everything is healthy: BreakCut, BreakConsul or BreakGateway; empty: none is.
+	Break string
+	// Exit ends the demo when it has shown everything; otherwise it runs until ctx ends. With Break it waits before until isthmus says what is
+	// broken.
 	Exit bool
 	// Progress is told how each step comes along. Calls may come from several goroutines.
 	Progress func(step, state, message string, done bool)
-	// Ready gets the result when everything is healthy.
+	// Ready gets the result when everything is healthy, and then broken if that was asked for.
 	Ready func(Result) error
 	// Log gets what happens to the Consul servers.
 	Log hclog.Logger
@@ -80,6 +83,8 @@ type Result struct {
 	Discovered []Discovery
 	// Healthy is how long it took from apply until everything was healthy.
 	Healthy time.Duration
+	// Broken is what was broken after all that was seen; nil when nothing was.
+	Broken *Broken
 }
 
 // Discovery is one instance of a service of another datacenter, as Consul itself answers.
@@ -94,10 +99,14 @@ type Discovery struct {
 }
 
 // Run plays the whole demo. When it returns, everything that it started has ended, and its files are gone unless
-// Config.Keep asks for them. The error is nil only when everything became healthy.
+// Config.Keep asks for them. The error is nil only when everything became healthy, and with Config.Break and Config.Exit when isthmus said of
+// the datacenter that was broken what it is that broke.
 func Run(ctx context.Context, c Config) (err error) {
 	if c.Datacenters < MinDatacenters || c.Datacenters > MaxDatacenters {
 		return fault.New(fault.Invalid, "a demo has %d to %d datacenters, not %d", MinDatacenters, MaxDatacenters, c.Datacenters)
+	}
+	if err := checkBreak(c.Break, c.Datacenters); err != nil {
+		return err
 	}
 	binary, err := consulrun.Binary(ctx)
 	if err != nil {
@@ -159,7 +168,15 @@ type demo struct {
 	mu      sync.Mutex
 	consuls map[string]*consulrun.Server
 	// agents are the gateways, too.
-	agents []*child.Process
+	agents []enrolled
+	// paused is the Consul of a datacenter that was cut off; nil: none was.
+	paused *consulrun.Server
+}
+
+// enrolled is an agent or a gateway that runs, and of which datacenter.
+type enrolled struct {
+	*child.Process
+	site, kind string
 }
 
 // play runs the steps. What does not depend on each other happens at the same time.
@@ -229,7 +246,10 @@ func (d *demo) watchOver(ctx context.Context) error {
 	ended := make(chan *child.Process)
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	children := append([]*child.Process{d.server}, d.agents...)
+	children := []*child.Process{d.server}
+	for _, one := range d.agents {
+		children = append(children, one.Process)
+	}
 	for _, one := range children {
 		go func() {
 			select {
@@ -254,15 +274,20 @@ func (d *demo) watchOver(ctx context.Context) error {
 	}
 }
 
-// stop ends everything, agents first: they would only complain.
+// stop ends everything, agents first: they would only complain. One that was stopped where it was goes on for that, and so does its Consul, which
+// an agent may ask a last thing.
 func (d *demo) stop() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	var err error
+	if d.paused != nil {
+		err = d.paused.Resume()
+	}
 	var stopping errgroup.Group
 	for _, agent := range d.agents {
 		stopping.Go(func() error { return agent.End(stopTimeout) })
 	}
-	err := stopping.Wait()
+	err = errors.Join(err, stopping.Wait())
 	if d.server != nil {
 		err = errors.Join(err, d.server.End(stopTimeout))
 	}

@@ -6,8 +6,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"isthmus/agent"
 	"isthmus/demo/child"
@@ -60,7 +62,7 @@ func (d *demo) launchGateway(ctx context.Context, s site) (string, error) {
 		return "", err
 	}
 	if _, err := d.awaitAgent(ctx, s, resource.AgentKindGateway, started); err != nil {
-		return "", errors.Join(err, d.forget(started))
+		return "", errors.Join(err, d.forget(started, stopTimeout))
 	}
 	return address, nil
 }
@@ -76,17 +78,12 @@ func withoutToken(env []string, file string) []string {
 	return append(out, "CONSUL_HTTP_TOKEN_FILE="+file)
 }
 
-// forget ends a child that is not watched over any more.
-func (d *demo) forget(one *child.Process) error {
+// forget ends a child that is not watched over any more: at once without any grace.
+func (d *demo) forget(one *child.Process, grace time.Duration) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for i, agent := range d.agents {
-		if agent == one {
-			d.agents = append(d.agents[:i], d.agents[i+1:]...)
-			break
-		}
-	}
-	return one.End(stopTimeout)
+	d.agents = slices.DeleteFunc(d.agents, func(other enrolled) bool { return other.Process == one })
+	return one.End(grace)
 }
 
 // freeAddress is a host with a port that nobody listens on as yet.

@@ -25,15 +25,23 @@ for each, connect them, and discover services of each other. Of three datacenter
 Consul is only installed at first, its agent gets a bundle and starts it, and two mesh gateways carry what the servers say. All others
 are peered with dc1. Two datacenters are peered. It runs until Ctrl-C, then ends every process that it started and leaves no files.
 
+With --break something breaks when all is healthy, and you find out which datacenter it is, and why: cut is a datacenter that nothing arrives at
+any more, consul one whose Consul server is gone, gateway a member of the federation whose mesh gateway is.
+
 Consul is the one that ISTHMUS_CONSUL_BIN names, the one on PATH, or the one that make consul builds.`,
 		Example: `  isthmus demo
+  isthmus demo --break
   isthmus demo --exit --datacenters 4`,
 		Args: cobra.NoArgs,
 	}
-	cmd.Flags().BoolVar(&config.Exit, "exit", false, "end when all is shown; exit code 0 only when all is healthy")
+	cmd.Flags().BoolVar(&config.Exit, "exit", false, "end when all is shown; exit code 0 only when all is healthy, and with --break when isthmus says what is broken")
+	cmd.Flags().StringVar(&config.Break, "break", "", "break a datacenter when all is healthy: cut, consul or gateway; alone: cut")
+	cmd.Flags().Lookup("break").NoOptDefVal = demo.BreakCut
 	cmd.Flags().IntVar(&config.Datacenters, "datacenters", demo.DefaultDatacenters, fmt.Sprintf("how many, %d to %d", demo.MinDatacenters, demo.MaxDatacenters))
 	cmd.Flags().StringVar(&config.Keep, "keep", "", "keep data, logs and configuration in this new directory")
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
+	ways := []string{demo.BreakCut, demo.BreakConsul, demo.BreakGateway}
+	completeFlag(cmd, "break", cobra.FixedCompletions(ways, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if config.Executable, err = os.Executable(); err != nil {
 			return fault.Wrap(fault.Internal, err, "find this program")
@@ -57,8 +65,32 @@ Consul is the one that ISTHMUS_CONSUL_BIN names, the one on PATH, or the one tha
 	return cmd
 }
 
-// showDemo shows what the demo has come to.
+// showDemo shows what the demo has come to. Of what is broken it says no more than that something is.
 func (p Program) showDemo(r demo.Result, ends bool) error {
+	if r.Broken != nil && !ends {
+		p.printf("\nEverything was healthy. Now one datacenter is broken: find out which one, and why.\nisthmus notices within a minute.\n")
+		p.demoAccess(r)
+		return nil
+	}
+	if r.Broken != nil {
+		b := r.Broken
+		p.printf("\nBroken in %s: %s. After %.0f s, isthmus says:\n\n", b.Datacenter, b.What, b.After.Seconds())
+		return p.table([]string{"ASKED", "ABOUT", "VERDICT", "WHAT"}, [][]string{
+			{"doctor", b.Check.GetId() + " " + b.Datacenter, b.Check.GetVerdict(), b.Check.GetMessage()},
+			{"connections", b.Connection.GetA() + " – " + b.Connection.GetB(), b.Connection.GetVerdict(), b.Connection.GetMessage()},
+		})
+	}
+	if err := p.healthyDemo(r); err != nil {
+		return err
+	}
+	if !ends {
+		p.demoAccess(r)
+	}
+	return nil
+}
+
+// healthyDemo shows what everything looks like when it is healthy.
+func (p Program) healthyDemo(r demo.Result) error {
 	kind, err := kindArgument(resource.KindPeering)
 	if err != nil {
 		return err
@@ -98,16 +130,20 @@ func (p Program) showDemo(r demo.Result, ends bool) error {
 		p.explanation(r.Explanation)
 	}
 	p.printf("\nFrom apply to all healthy: %.1f s\n", r.Healthy.Seconds())
-	if ends {
-		return nil
-	}
+	return nil
+}
+
+// demoAccess says how to look at the demo.
+func (p Program) demoAccess(r demo.Result) {
 	explain := ""
 	if r.Explanation != nil {
 		explain = fmt.Sprintf("\n  isthmus explain %s %s", r.Explanation.GetSource(), r.Explanation.GetDestination())
 	}
 	p.printf(`
-REST:  %[1]s/v1
-Login: the API token in %[2]s
+Dashboard: %[1]s
+Log in with the API token that this prints: cat %[2]s
+
+On the command line, or with REST:
 
   export ISTHMUS_ADDR=%[1]s ISTHMUS_TOKEN_FILE=%[2]s
   isthmus status
@@ -117,5 +153,4 @@ Login: the API token in %[2]s
 Data and logs: %[3]s
 Ctrl-C ends it all.
 `, r.Address, r.TokenFile, r.Dir, explain)
-	return nil
 }

@@ -212,6 +212,44 @@ func TestDemo(t *testing.T) {
 	})
 }
 
+// What is broken is found, and said only when asked for. What a break has stopped ends with the demo, too.
+func TestDemoBreaks(t *testing.T) {
+	t.Parallel()
+	binary := program(t)
+
+	for way, says := range map[string][]string{
+		"cut":     {"Broken in dc3: its agent and its Consul answer nobody.", "AgentOnline dc3"},
+		"consul":  {"Broken in dc3: its Consul server was killed.", "ConsulReachable dc3"},
+		"gateway": {"Broken in dc2: its mesh gateway was killed.", "GatewayReachable dc2", "dc1 – dc2"},
+	} {
+		t.Run("broken by "+way, func(t *testing.T) {
+			d := startDemo(t, binary, "--exit", "--break="+way)
+			if <-d.done; d.err != nil {
+				t.Fatalf("%v\n%s", d.err, d)
+			}
+			for _, want := range says {
+				if !strings.Contains(d.String(), want) {
+					t.Errorf("the output does not say %q:\n%s", want, d)
+				}
+			}
+			d.nothingLeft(t)
+			d.noFiles(t)
+		})
+	}
+
+	t.Run("broken, and interrupted", func(t *testing.T) {
+		d := startDemo(t, binary, "--datacenters", "2", "--break")
+		if err := d.signalWhenReady(t, os.Interrupt); err != nil {
+			t.Errorf("%v\n%s", err, d)
+		}
+		if said := d.String(); !strings.Contains(said, "one datacenter is broken") || strings.Contains(said, "Broken in") || !strings.Contains(said, "Dashboard: http://") {
+			t.Errorf("it does not only say that something is broken, and where to look:\n%s", said)
+		}
+		d.nothingLeft(t)
+		d.noFiles(t)
+	})
+}
+
 func TestDemoRefuses(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -220,6 +258,8 @@ func TestDemoRefuses(t *testing.T) {
 	}{
 		"one datacenter":        {[]string{"--datacenters", "1"}, "2 to 8 datacenters, not 1"},
 		"nine datacenters":      {[]string{"--datacenters", "9"}, "2 to 8 datacenters, not 9"},
+		"no way to break":       {[]string{"--break=glass"}, "cut, consul or gateway, not \"glass\""},
+		"no gateway to break":   {[]string{"--break=gateway", "--datacenters", "2"}, "only of 3 datacenters or more"},
 		"a directory with data": {[]string{"--keep", "testdata"}, "is not empty"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -70,12 +70,9 @@ func list[T resource.Object](ctx context.Context, c *Core, kind string, r *isthm
 	if err != nil {
 		return nil, "", err
 	}
-	a := listPage{kind: kind, size: int(r.GetPageSize())}
-	if a.size < 0 || a.size > maxPage {
-		return nil, "", fault.Violated(fault.Violation{Field: "pageSize", Reason: "Invalid", Message: "must be from 0 (which is 100) to 1000"})
-	}
-	if a.size == 0 {
-		a.size = defaultPage
+	a := listPage{kind: kind}
+	if a.size, err = pageSize(r); err != nil {
+		return nil, "", err
 	}
 	if r.GetSelector() != "" {
 		selector, err := resource.ParseSelector(r.GetSelector())
@@ -97,6 +94,18 @@ func list[T resource.Object](ctx context.Context, c *Core, kind string, r *isthm
 		items = append(items, shown(o).(T)) //nolint:forcetypeassert // the kind's type is fixed by the registry.
 	}
 	return items, scope.token(page.next), nil
+}
+
+// pageSize is how many a page has.
+func pageSize(r interface{ GetPageSize() int32 }) (int, error) {
+	switch size := int(r.GetPageSize()); {
+	case size < 0 || size > maxPage:
+		return 0, fault.Violated(fault.Violation{Field: "pageSize", Reason: "Invalid", Message: "must be from 0 (which is 100) to 1000"})
+	case size == 0:
+		return defaultPage, nil
+	default:
+		return size, nil
+	}
 }
 
 func canonicalSelector(s *resource.Selector) string {

@@ -1,6 +1,8 @@
 package evidence
 
 import (
+	"time"
+
 	"isthmus/overview"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -23,6 +25,19 @@ func Fleet(r resource.Reader, table *observation.Table) func(datacenter string) 
 		inventory, _ := table.Get(datacenter, observation.PartInventory)
 		out.Inventory, out.InventoryTime = inventory.Inventory, inventory.Received
 		return out
+	}
+}
+
+// Catalog is what the agents of each datacenter said last of its services.
+func Catalog(table *observation.Table, now time.Time) func(datacenter string) overview.Catalog {
+	return func(datacenter string) overview.Catalog {
+		services, _ := table.Get(datacenter, observation.PartServices)
+		exports, _ := table.Get(datacenter, observation.PartExports)
+		reason, _, _ := blind(table, services)
+		return overview.Catalog{
+			Services: services.Services, Time: services.Received, Exports: exports.Exports,
+			Current: reason == "" && now.Sub(table.HeardOf(datacenter, services.Agent)) <= resource.Silence,
+		}
 	}
 }
 

@@ -65,7 +65,7 @@ type Fleet struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// By name.
 	Datacenters []*FleetDatacenter `protobuf:"bytes,1,rep,name=datacenters,proto3" json:"datacenters,omitempty"`
-	// By kind, name, a and b: what ListConnections has, without its evidence.
+	// By kind, name, a and b: what ListConnections has, without its evidence. Of a federation of more than 100 members the pairs with its primary.
 	Links []*FleetLink `protobuf:"bytes,2,rep,name=links,proto3" json:"links,omitempty"`
 	// The server's clock when this was true.
 	Time          *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
@@ -131,7 +131,7 @@ type FleetDatacenter struct {
 	// vm or kubernetes.
 	Runtime       string `protobuf:"bytes,3,opt,name=runtime,proto3" json:"runtime,omitempty"`
 	ConsulVersion string `protobuf:"bytes,4,opt,name=consul_version,json=consulVersion,proto3" json:"consul_version,omitempty"`
-	// healthy, pending (nothing is wrong, it is not there yet), failing, unknown (its agents are silent) or removing.
+	// healthy, pending (nothing is wrong, it is not there yet), failing, unknown (its agents are silent, or seem to be cut off) or removing.
 	Health string                 `protobuf:"bytes,5,opt,name=health,proto3" json:"health,omitempty"`
 	Since  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
 	// One CamelCase word, a sentence, and what to do; the last two are empty while it is healthy.
@@ -625,7 +625,7 @@ type ListServicesRequest struct {
 	Query string `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
 	// Only services that this datacenter has or sees.
 	Datacenter string `protobuf:"bytes,2,opt,name=datacenter,proto3" json:"datacenter,omitempty"`
-	// At most 1000; 0 is 100.
+	// At most 1000; 0 is 100. A page ends earlier when its services are in very many places.
 	PageSize      int32  `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -841,10 +841,11 @@ type ServicePlace struct {
 	Instances int32  `protobuf:"varint,4,opt,name=instances,proto3" json:"instances,omitempty"`
 	Healthy   int32  `protobuf:"varint,5,opt,name=healthy,proto3" json:"healthy,omitempty"`
 	Mesh      bool   `protobuf:"varint,6,opt,name=mesh,proto3" json:"mesh,omitempty"`
-	// Datacenters that it is exported to, or that see it as members of the same federation; sorted.
+	// Datacenters that it is exported to (another operator's cluster by its name), and those that see it as members of the same federation, at most
+	// 100; sorted. Empty where it is imported.
 	ExportedTo  []string `protobuf:"bytes,7,rep,name=exported_to,json=exportedTo,proto3" json:"exported_to,omitempty"`
 	FederatedTo []string `protobuf:"bytes,8,rep,name=federated_to,json=federatedTo,proto3" json:"federated_to,omitempty"`
-	// When the datacenter's agent told, and whether it is heard of: false, and nobody knows whether it is still so.
+	// When the datacenter's agent told, and whether it is heard of and sees its Consul: false, and nobody knows whether it is still so.
 	ObserveTime   *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=observe_time,json=observeTime,proto3" json:"observe_time,omitempty"`
 	Current       bool                   `protobuf:"varint,10,opt,name=current,proto3" json:"current,omitempty"`
 	unknownFields protoimpl.UnknownFields

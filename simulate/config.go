@@ -76,6 +76,16 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// DefaultPeerings is how many peerings there are when each datacenter shall have a number of its own, or as many as there can be.
+func (c Config) DefaultPeerings(perDatacenter int) int {
+	c.Peerings = 0
+	if c.Validate() != nil {
+		return 0
+	}
+	n := len(newLayout(c.withDefaults()).peerable())
+	return min(perDatacenter*c.Datacenters, n*(n-1)/2)
+}
+
 // Validate tells everything that is wrong, at once: an Invalid fault with one violation for each problem.
 func (c Config) Validate() error {
 	var v []fault.Violation

@@ -28,13 +28,15 @@ type Fleet struct {
 	layout   layout
 	operator *operator
 	// key is the fleet key: of this fleet alone, and kept nowhere.
-	key      *identity.FleetKey
-	world    *world
-	queue    *queue
-	features []string
-	seed     maphash.Seed
-	log      hclog.Logger
-	now      func() time.Time
+	key *identity.FleetKey
+	// authority is the CA of the Consul servers' certificates.
+	authority authority
+	world     *world
+	queue     *queue
+	features  []string
+	seed      maphash.Seed
+	log       hclog.Logger
+	now       func() time.Time
 
 	// agents are all, gateways among them, in the order of their datacenters; sites the one that acts in each. They are made before anything
 	// works, and never others.
@@ -70,6 +72,9 @@ func Start(ctx context.Context, config Config) (_ *Fleet, err error) {
 	}
 	f.queue = newQueue(len(f.agents))
 	if f.key, err = identity.NewFleetKey(); err != nil {
+		return nil, err
+	}
+	if f.authority, err = newAuthority(f.now()); err != nil {
 		return nil, err
 	}
 	if f.operator, err = newOperator(ctx, config); err != nil {

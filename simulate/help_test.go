@@ -121,3 +121,13 @@ func sees[T resource.Object](t testing.TB, h *hub, name string, is func(T) bool)
 	}
 	t.Fatalf("%s: %v", name, last)
 }
+
+// gone waits until a resource is.
+func gone(t testing.TB, h *hub, kind resource.Kind, name string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := h.client.Wait(ctx, []client.Target{{Kind: kind, Name: name, Gone: true}}, func(client.Target, client.Readiness) {}); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -36,6 +36,7 @@ func (a *agent) reconcile(ctx context.Context, l *link, state *isthmusv1.Desired
 		}
 	}
 	a.fleet.world.keep(a.site, wanted)
+	errs = append(errs, a.federate(ctx, l, state))
 	return errors.Join(errs...)
 }
 

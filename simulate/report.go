@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -25,6 +26,7 @@ const (
 	partPeerings
 	partExports
 	partDelivery
+	partFederation
 	partGateway
 	partPolicy
 	partEntries
@@ -44,16 +46,17 @@ func (a *agent) report(ctx context.Context, l *link) error {
 		message proto.Message
 		put     func()
 	}{
-		partAgent:     {full.GetAgent(), func() { news.Agent = full.GetAgent() }},
-		partInventory: {full.GetInventory(), func() { news.Inventory = full.GetInventory() }},
-		partServices:  {full.GetServices(), func() { news.Services = full.GetServices() }},
-		partPeerings:  {full.GetPeerings(), func() { news.Peerings = full.GetPeerings() }},
-		partExports:   {full.GetExports(), func() { news.Exports = full.GetExports() }},
-		partDelivery:  {full.GetDelivery(), func() { news.Delivery = full.GetDelivery() }},
-		partGateway:   {full.GetGateway(), func() { news.Gateway = full.GetGateway() }},
-		partPolicy:    {full.GetPolicy(), func() { news.Policy = full.GetPolicy() }},
-		partEntries:   {full.GetEntries(), func() { news.Entries = full.GetEntries() }},
-		partRights:    {full.GetRights(), func() { news.Rights = full.GetRights() }},
+		partAgent:      {full.GetAgent(), func() { news.Agent = full.GetAgent() }},
+		partInventory:  {full.GetInventory(), func() { news.Inventory = full.GetInventory() }},
+		partServices:   {full.GetServices(), func() { news.Services = full.GetServices() }},
+		partPeerings:   {full.GetPeerings(), func() { news.Peerings = full.GetPeerings() }},
+		partExports:    {full.GetExports(), func() { news.Exports = full.GetExports() }},
+		partDelivery:   {full.GetDelivery(), func() { news.Delivery = full.GetDelivery() }},
+		partFederation: {full.GetFederation(), func() { news.Federation = full.GetFederation() }},
+		partGateway:    {full.GetGateway(), func() { news.Gateway = full.GetGateway() }},
+		partPolicy:     {full.GetPolicy(), func() { news.Policy = full.GetPolicy() }},
+		partEntries:    {full.GetEntries(), func() { news.Entries = full.GetEntries() }},
+		partRights:     {full.GetRights(), func() { news.Rights = full.GetRights() }},
 	} {
 		digests[i] = before[i]
 		if !part.message.ProtoReflect().IsValid() {
@@ -124,50 +127,59 @@ func (a *agent) see() *isthmusv1.ReportRequest {
 	}
 	return &isthmusv1.ReportRequest{
 		Agent: own, Inventory: w.inventory(a.site, a.fleet.config.Gateways), Services: w.catalog(a.site), Peerings: w.peerings(a.site),
-		Exports: exports(a.site), Delivery: &isthmusv1.DeliveryReport{Host: &isthmusv1.FederationHost{Host: a.site.host(), State: resource.DeliveryNone}},
+		Exports: exports(a.site), Delivery: a.delivery(), Federation: w.federated(a.site),
 		Policy: &isthmusv1.PolicyReport{}, Entries: &isthmusv1.EntriesReport{}, Rights: &isthmusv1.RightsReport{},
 	}
 }
 
-// servers is how many Consul servers each datacenter has.
-const servers = 3
+// Of each datacenter's Consul.
+const (
+	// servers is how many there are.
+	servers       = 3
+	consulVersion = "1.20.6"
+	consulDomain  = "consul"
+)
 
-func (s *site) host() string { return s.name + "-server-1" }
+func serverName(datacenter string, i int) string { return fmt.Sprintf("%s-server-%d", datacenter, i+1) }
 
-// The networks of gateways for others and for their own datacenter, and of servers: of those that are set apart for measurements
-// (RFC 2544), which nobody has.
+func (s *site) host() string { return serverName(s.name, 0) }
+
+// The networks of gateways, for others and for their own datacenter: of those that are set apart for measurements (RFC 2544).
 const (
 	wanNet = "198.18"
 	lanNet = "198.19"
 )
 
-// address is one in a network, of the gateway.
+// address is the gateway's in a network.
 func (s *site) address(network string) string {
 	return fmt.Sprintf("%s.%d.%d:8443", network, s.index>>8&0xff, s.index&0xff)
 }
 
 func (w *world) inventory(s *site, gateways bool) *isthmusv1.InventoryReport {
+	federated, pool := s.federation != "", w.pool(s)
+	primary := cmp.Or(s.wan.primary, s.name)
 	r := &isthmusv1.InventoryReport{
-		ConsulDatacenter: s.name, ConsulVersion: "1.20.6", Servers: servers, Leader: s.host(), Services: int32(len(s.services)),
+		ConsulDatacenter: s.name, ConsulVersion: consulVersion, Servers: servers, Leader: s.host(), Services: int32(len(s.services)),
 		AclEnabled: new(true), TlsEnabled: new(true), GossipEncrypted: new(true), ConnectEnabled: new(true), PeeringEnabled: new(true),
-		WanFederationEnabled: new(false), WanMembers: servers, TrustDomain: s.name + ".consul", ConsulDomain: "consul", PrimaryDatacenter: s.name,
-		DefaultPolicy: "deny", DefaultIntentionPolicy: "deny", CaRoots: []string{s.root()},
+		WanFederationEnabled: new(federated), WanMembers: int32(servers * len(pool)), TrustDomain: primary + "." + consulDomain,
+		ConsulDomain: consulDomain, PrimaryDatacenter: primary, DefaultPolicy: "deny", DefaultIntentionPolicy: "deny", CaRoots: []string{w.root(s)},
 	}
 	for i := range servers {
-		name := fmt.Sprintf("%s-server-%d", s.name, i+1)
-		r.RaftServers = append(r.RaftServers, &isthmusv1.ObservedServer{Node: name, Address: fmt.Sprintf("10.0.0.%d:8300", i+1), Leader: i == 0, Voter: true})
+		r.RaftServers = append(r.RaftServers, &isthmusv1.ObservedServer{
+			Node: serverName(s.name, i), Address: fmt.Sprintf("10.0.0.%d:8300", i+1), Leader: i == 0, Voter: true,
+		})
 	}
-	if gateways {
+	if gateways || federated {
 		r.Gateways = []*isthmusv1.ObservedGateway{{
-			ServiceId: "mesh-gateway", Node: s.host(), WanAddress: s.address(wanNet), LanAddress: s.address(lanNet), Health: "passing",
+			ServiceId: "mesh-gateway", Node: s.host(), WanAddress: s.address(wanNet), LanAddress: s.address(lanNet), Health: "passing", WanFederation: federated,
 		}}
 	}
 	return r
 }
 
-// root is the fingerprint of the mesh CA.
-func (s *site) root() string {
-	sum := sha256.Sum256([]byte(s.name))
+// root is the fingerprint of the mesh CA, which is the primary's in a federation.
+func (w *world) root(s *site) string {
+	sum := sha256.Sum256([]byte(cmp.Or(s.wan.primary, s.name)))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -220,7 +232,7 @@ func (w *world) observe(e *end) *isthmusv1.ObservedPeering {
 		return o
 	}
 	other := e.stream.other(e)
-	o.Heartbeat, o.PeerRoots = resource.HeartbeatFresh, []string{other.site.root()}
+	o.Heartbeat, o.PeerRoots = resource.HeartbeatFresh, []string{w.root(other.site)}
 	exported, imported := e.exported(), e.imported()
 	o.ExportedServices, o.ExportedDigest = int32(len(exported)), namesDigest(exported)
 	o.ImportedServices, o.ImportedDigest = int32(len(imported)), namesDigest(imported)

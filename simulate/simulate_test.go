@@ -33,6 +33,27 @@ func TestASmallFleetIsHealthy(t *testing.T) {
 	}
 }
 
+// Secondaries join their primaries' federations, one in each region.
+func TestFederations(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	f := h.simulate(t, simulate.Config{Datacenters: 16, Peerings: 20, Regions: 2, FederationSize: 4, Services: 1})
+	global := get[*isthmusv1.Federation](t, h, "wan-us-east")
+	if s := global.GetStatus(); global.GetSpec().GetPrimary() != "dc-0002" || s.GetJoined() != 3 || s.GetSecondaries() != 3 {
+		t.Errorf("%v", global)
+	}
+	members, err := h.client.Members(t.Context(), "wan-us-east")
+	if err != nil || len(members.GetMembers()) != 12 || len(members.GetGaps()) != 0 {
+		t.Errorf("%v, %v", members, err)
+	}
+	// What is left of it when it is deleted is nothing.
+	if _, err := h.client.Delete(t.Context(), kindOf[*isthmusv1.Federation](), "wan-us-east", client.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	gone(t, h, kindOf[*isthmusv1.Federation](), "wan-us-east")
+	h.healthy(t, f)
+}
+
 // Each fault is seen as what it is, and gone when it is healed.
 func TestFaults(t *testing.T) {
 	t.Parallel()

@@ -43,6 +43,8 @@ type world struct {
 	// hung are since when the streams of peerings hang, by the peerings' names; severed are those whose dialer loses its end again and again.
 	hung    map[string]time.Time
 	severed map[string]bool
+	// joined are the secondaries of each primary's WAN pool.
+	joined map[string][]string
 }
 
 // site is one datacenter's Consul.
@@ -57,6 +59,7 @@ type site struct {
 	exported []*isthmusv1.ExportedService
 	// headless: its servers have no leader.
 	headless bool
+	wan      wan
 }
 
 // end is one end of a peering, and what its agent remembers of it.
@@ -85,6 +88,7 @@ type stream struct {
 func newWorld(l layout, now func() time.Time) *world {
 	w := &world{
 		now: now, sites: map[string]*site{}, tokens: map[string]*stream{}, hung: map[string]time.Time{}, severed: map[string]bool{},
+		joined: map[string][]string{},
 	}
 	for _, p := range l.places {
 		w.sites[p.name] = &site{place: p, services: l.services, ends: map[string]*end{}}

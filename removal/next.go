@@ -333,9 +333,10 @@ func (j *judge) mayName(in string, e *isthmusv1.ObservedEntry) bool {
 		if there.GetKind() != e.GetKind() || !strings.EqualFold(there.GetName(), e.GetName()) || there.GetNamespace() != e.GetNamespace() {
 			continue
 		}
-		if len(placesIn(there, func(at place) bool {
+		_, found := placesIn(there, func(at place) bool {
 			return at.field == fieldPeer && slices.Contains(peers, at.value) || at.field != fieldPeer && at.value == j.consul
-		})) > 0 {
+		})
+		if len(found) > 0 {
 			return true
 		}
 	}

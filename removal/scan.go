@@ -67,8 +67,14 @@ func (j *judge) leftIn(dc string, member bool) []string {
 		return at.field == fieldPeer && slices.Contains(named, at.value) || member && at.field != fieldPeer && at.value == j.consul
 	}
 	for _, e := range s.Entries.GetEntries() {
-		for _, at := range placesIn(e, looksFor) {
-			add("%s/%s names %s %s, as somebody else wrote it: take it out there", e.GetKind(), e.GetName(), at.word(), at.value)
+		marked, found := placesIn(e, looksFor)
+		for _, at := range found {
+			text := "as somebody else wrote it: take it out there"
+			if marked {
+				// Its agent has taken out what is isthmus's, and may not have told of the entry since.
+				text = "in an entry of which isthmus wrote parts: when this stays after the next report of it, somebody else wrote that: take it out there"
+			}
+			add("%s/%s names %s %s, %s", e.GetKind(), e.GetName(), at.word(), at.value, text)
 		}
 	}
 	if member {
@@ -114,14 +120,21 @@ func (p place) word() string {
 	return "datacenter"
 }
 
-// placesIn are the places of some kind that a config entry names at any depth, each once. The marks of who wrote what do not count.
-func placesIn(e *isthmusv1.ReportedEntry, which func(place) bool) []place {
+// markPrefix begins the keys of Meta with which agents remember what isthmus wrote in an entry.
+const markPrefix = "isthmus-"
+
+// placesIn are the places of some kind that a config entry names at any depth, each once, and whether it is marked: isthmus wrote parts of
+// it. The marks themselves name nothing.
+func placesIn(e *isthmusv1.ReportedEntry, which func(place) bool) (marked bool, out []place) {
 	var body map[string]any
 	if json.Unmarshal([]byte(e.GetJson()), &body) != nil {
-		return nil
+		return false, nil
+	}
+	meta, _ := body["Meta"].(map[string]any)
+	for key := range meta {
+		marked = marked || strings.HasPrefix(key, markPrefix)
 	}
 	delete(body, "Meta")
-	var out []place
 	add := func(field string, value any) {
 		text, ok := value.(string)
 		if field == fieldDatacenters {
@@ -155,7 +168,7 @@ func placesIn(e *isthmusv1.ReportedEntry, which func(place) bool) []place {
 		}
 	}
 	look(body)
-	return out
+	return marked, out
 }
 
 // wanLeft are the servers of a Consul datacenter that another one sees in the WAN.

@@ -374,7 +374,12 @@ func TestScan(t *testing.T) {
 		}, "dc1: peering east (foreign, ACTIVE) is there"},
 		{"a consumer", peered, func(s *removal.Seen) {
 			s.Entries.Entries = append(s.Entries.Entries, &isthmusv1.ReportedEntry{Kind: "exported-services", Name: "default", Json: `{"Services":[{"Name":"web","Consumers":[{"Peer":"east"}]}]}`})
-		}, "dc1: exported-services/default names peer east"},
+		}, "dc1: exported-services/default names peer east, as somebody else wrote it"},
+		{"a source in a shared entry, or a report that is under way", peered, func(s *removal.Seen) {
+			s.Entries.Entries = append(s.Entries.Entries, &isthmusv1.ReportedEntry{
+				Kind: "service-intentions", Name: "api", Json: `{"Meta":{"isthmus-parts":"{}"},"Sources":[{"Name":"web","Peer":"east"}]}`,
+			})
+		}, "dc1: service-intentions/api names peer east, in an entry of which isthmus wrote parts: when this stays"},
 		{"a failover", federated, func(s *removal.Seen) {
 			s.Entries.Entries = append(s.Entries.Entries, &isthmusv1.ReportedEntry{Kind: "service-resolver", Name: "web", Json: `{"Failover":{"*":{"Datacenters":["dc9","dc3"]}}}`})
 		}, "dc1: service-resolver/web names datacenter dc3"},

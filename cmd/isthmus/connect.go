@@ -47,21 +47,30 @@ func (c *connection) run(do func(ctx context.Context, c *client.Client, args []s
 
 // client makes the client that flags and environment describe.
 func (c *connection) client() (*client.Client, error) {
+	config, err := c.config()
+	if err != nil {
+		return nil, err
+	}
+	return client.New(config)
+}
+
+// config is what flags and environment say of the connection.
+func (c *connection) config() (client.Config, error) {
 	tokenFileGiven := c.flags.Changed("token-file")
 	if err := c.program.settle(c.flags); err != nil {
-		return nil, err
+		return client.Config{}, err
 	}
 	token, inEnvironment := c.program.Env("ISTHMUS_TOKEN")
 	if c.tokenFile != "" && (tokenFileGiven || !inEnvironment || token == "") {
 		secret, err := readSecretFile(c.tokenFile, c.program, "the API token")
 		if err != nil {
-			return nil, err
+			return client.Config{}, err
 		}
 		token = secret
 	}
-	return client.New(client.Config{
+	return client.Config{
 		Address: c.addr, Token: strings.TrimSpace(token), CACert: c.caCert, AllowPlain: c.plain, UserAgent: "isthmus/" + versionOf(),
-	})
+	}, nil
 }
 
 // maxSecretFile bounds what is read as a secret: a peering token of a large cluster has some kilobytes.

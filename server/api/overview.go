@@ -4,6 +4,7 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/server/feed"
 	"isthmus/server/observation"
+	"isthmus/store"
 )
 
 // OverviewService shows the fleet as a whole: what a dashboard needs and no single kind has.
@@ -11,6 +12,8 @@ type OverviewService struct {
 	isthmusv1.UnimplementedOverviewServiceServer
 	*Core
 	Observations *observation.Table
+	// Journal has the transitions that GetHistory is made of.
+	Journal store.Journal
 	// Feed tells ListChanges what changed.
 	Feed *feed.Feed
 }

@@ -40,11 +40,13 @@ func impure() []string {
 }
 
 func forbidden() []edge {
-	domain := []string{"resource", "federation", "peering", "policy", "inventory", "plan", "connection", "explain", "overview", "datacenterstate"}
+	domain := []string{"resource", "federation", "peering", "policy", "inventory", "plan", "connection", "explain", "overview", "datacenterstate", "history"}
 	return []edge{
 		{from: []string{"…"}, to: []string{"cmd"}, tests: true, why: "nobody imports cmd"},
 		{from: []string{"…"}, not: []string{"test", "bench"}, to: []string{"test", "bench", "tools"}, why: "harnesses are for tests"},
 		{from: []string{"…"}, not: []string{"cmd", "demo", "test", "bench"}, to: []string{"demo"}, why: "the demo is built on top of everything"},
+		{from: []string{"…"}, not: []string{"cmd", "test", "bench"}, to: []string{"simulate"}, why: "a simulated fleet is for sizes: nothing is built on it"},
+		{from: []string{"simulate"}, to: []string{"server", "agent", "gateway", "store", "demo"}, reach: true, why: "a simulated agent and the server meet in the protos only"},
 		{from: []string{"…"}, not: []string{"agent/consul"}, to: []string{"github.com/hashicorp/consul/api"}, tests: true, why: "agent/consul alone knows Consul's client"},
 		{from: []string{"…"}, not: []string{"agent/kube"}, to: []string{"k8s.io/client-go", "k8s.io/api"}, tests: true, why: "agent/kube alone knows Kubernetes' client"},
 		{from: []string{"…"}, not: []string{"cmd"}, to: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"}, why: "the command line is cmd's"},
@@ -58,7 +60,7 @@ func forbidden() []edge {
 		{from: []string{"doctor"}, to: slices.Concat(impure(), []string{"store", "server", "agent", "client", "identity", "seal"}), reach: true, why: "doctor is pure: it judges what it is given"},
 		{from: []string{"removal"}, to: slices.Concat(impure(), []string{"store", "server", "agent", "client", "identity", "seal", "plan", "peering"}), reach: true, why: "removal is pure, and is told what has been applied"},
 		{from: []string{"resource", "federation", "peering", "policy", "inventory", "plan"}, to: []string{"doctor", "removal"}, reach: true, why: "rules know nobody who asks about them"},
-		{from: []string{"resource", "federation", "peering", "policy", "inventory", "plan"}, to: []string{"connection", "explain", "overview", "datacenterstate"}, reach: true, why: "rules know nobody who asks about them"},
+		{from: []string{"resource", "federation", "peering", "policy", "inventory", "plan"}, to: []string{"connection", "explain", "overview", "datacenterstate", "history"}, reach: true, why: "rules know nobody who asks about them"},
 		{from: []string{"policy"}, to: []string{"peering", "federation"}, reach: true, why: "neighbours do not know each other"},
 		{from: []string{"fault", "proto"}, to: []string{"resource", "store", "server", "agent", "client", "plan", "identity", "seal"}, reach: true, why: "the vocabulary knows nobody"},
 

@@ -12,7 +12,7 @@ export function StateBadge({ state, look, hint }: { state: string; look?: Look; 
       color={color}
       tt="none"
       leftSection={<Icon size={14} color={`var(--mantine-color-${color}-text)`} aria-hidden />}
-      styles={{ label: { color: 'var(--mantine-color-text)' } }}
+      styles={{ root: { flexShrink: 0, minWidth: 'max-content' }, label: { color: 'var(--mantine-color-text)' } }}
       data-state={state}
       tabIndex={hint ? 0 : undefined}
     >

@@ -1,0 +1,107 @@
+import { useComputedColorScheme } from '@mantine/core';
+import { type RefObject, useCallback, useEffect, useRef, useState } from 'react';
+import { type Camera, centre, fit, panBy, type Size, toMap, zoomAt } from './camera';
+import { MapCanvas } from './canvas';
+import { coloursOf } from './draw';
+import type { Box, Point } from './layout';
+import type { MapLink, MapNode } from './map';
+import { hit, type Scene } from './scene';
+
+/** How far (CSS pixels) a pointer may be off a line, and still mean it. */
+const reach = 7;
+
+export interface FleetView {
+  zoom: (factor: number) => void;
+  pan: (x: number, y: number) => void;
+  /** Looks at everything. */
+  fitAll: () => void;
+  /** Looks at one point, near enough to read names. */
+  lookAt: (point: Point) => void;
+  /** What is at a point of the screen, relative to the canvas. */
+  find: (at: Point) => MapNode | MapLink | undefined;
+  zoomOn: (factor: number, at: Point) => void;
+}
+
+interface Shown {
+  scene: Scene;
+  box: Box;
+  /** Another one is another picture, which is looked at as a whole; within the same one, the camera stays where it is. */
+  picture: string;
+  chosen: MapNode | MapLink | undefined;
+  pointed: MapNode | MapLink | undefined;
+}
+
+/** Draws a scene on a canvas that fills its parent, and moves the camera. What changes in the scene moves nothing. */
+export function useFleetCanvas(ref: RefObject<HTMLCanvasElement | null>, shown: Shown): FleetView {
+  const { scene, box, picture, chosen, pointed } = shown;
+  const map = useRef<MapCanvas>(undefined);
+  const camera = useRef<Camera>({ x: 0, y: 0, zoom: 1 });
+  const size = useRef<Size>({ width: 0, height: 0 });
+  const latest = useRef({ scene, box });
+  const [ready, setReady] = useState(0);
+  const scheme = useComputedColorScheme('light');
+
+  useEffect(() => {
+    latest.current = { scene, box };
+  }, [scene, box]);
+
+  const move = useCallback((next: Camera) => {
+    camera.current = next;
+    map.current?.look(next);
+  }, []);
+  const fitAll = useCallback(() => move(fit(latest.current.box, size.current)), [move]);
+
+  useEffect(() => {
+    const canvas = ref.current;
+    const parent = canvas?.parentElement;
+    if (canvas === null || parent === null || parent === undefined) return undefined;
+    const drawn = new MapCanvas(canvas);
+    map.current = drawn;
+    const observer = new ResizeObserver(() => {
+      const next = { width: parent.clientWidth, height: parent.clientHeight };
+      const first = size.current.width === 0;
+      // What was in the middle stays there.
+      const dx = (next.width - size.current.width) / 2;
+      const dy = (next.height - size.current.height) / 2;
+      size.current = next;
+      drawn.resize(next);
+      if (first) setReady((n) => n + 1);
+      else move(panBy(camera.current, dx, dy));
+    });
+    observer.observe(parent);
+    return () => {
+      observer.disconnect();
+      drawn.destroy();
+      map.current = undefined;
+      size.current = { width: 0, height: 0 };
+    };
+  }, [ref, move]);
+
+  useEffect(() => {
+    if (ready > 0) fitAll();
+  }, [ready, picture, fitAll]);
+
+  useEffect(() => {
+    if (ref.current !== null) map.current?.show(scene, coloursOf(ref.current, scheme === 'dark'));
+  }, [ref, scene, scheme, ready]);
+
+  useEffect(() => {
+    map.current?.focus(chosen, pointed);
+  }, [chosen, pointed, ready]);
+
+  const zoomOn = useCallback((factor: number, at: Point) => move(zoomAt(camera.current, factor, at)), [move]);
+  const zoom = useCallback(
+    (factor: number) => zoomOn(factor, { x: size.current.width / 2, y: size.current.height / 2 }),
+    [zoomOn],
+  );
+  const pan = useCallback((x: number, y: number) => move(panBy(camera.current, x, y)), [move]);
+  const lookAt = useCallback(
+    (point: Point) => move(centre(point, Math.max(camera.current.zoom, 0.9), size.current)),
+    [move],
+  );
+  const find = useCallback(
+    (at: Point) => hit(latest.current.scene, toMap(camera.current, at), reach / camera.current.zoom),
+    [],
+  );
+  return { zoom, pan, fitAll, lookAt, find, zoomOn };
+}

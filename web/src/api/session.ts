@@ -4,12 +4,19 @@ import { answer, api, setCsrfToken } from './client';
 import { ApiError } from './error';
 import type { Session } from './types';
 
+// Set while somebody is logged in: a stranger's page need not ask, which browsers would log as an error.
+const hint = 'isthmus-session';
+
 /** The session of this browser; undefined: nobody is logged in. */
 export async function currentSession(): Promise<Session | undefined> {
+  if (localStorage.getItem(hint) === null) return undefined;
   try {
     return known(await answer(api.GET('/v1/session')));
   } catch (cause) {
-    if (cause instanceof ApiError && cause.status === 401) return undefined;
+    if (cause instanceof ApiError && cause.status === 401) {
+      localStorage.removeItem(hint);
+      return undefined;
+    }
     throw cause;
   }
 }
@@ -25,12 +32,14 @@ export async function renewSession(): Promise<Session> {
 }
 
 export async function logOut(): Promise<void> {
+  localStorage.removeItem(hint);
   await answer(api.DELETE('/v1/session'));
   setCsrfToken('');
 }
 
 function known(session: Session): Session {
   setCsrfToken(session.csrfToken);
+  localStorage.setItem(hint, '1');
   return session;
 }
 

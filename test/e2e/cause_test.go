@@ -19,7 +19,13 @@ func TestCausesAfterTheJoin(t *testing.T) {
 	f.Joined("global", dc1, dc2)
 
 	t.Log("a gateway that nobody reaches")
+	f.paired("global", "healthy")
 	dc1.Gateways[0].kill()
+	f.paired("global", "broken", "dc2 reaches no gateway of dc1", dc1.Gateways[0].WAN, "does not read dc1")
+	out, problem, code := f.Run("connections", "--kind", "federation", "-o", "wide")
+	if code != 2 || !containsAll(out, dc1.Gateways[0].WAN, "ConnectionRefused", "isthmus describe federation global") {
+		t.Errorf("isthmus connections ends with %d:\n%s%s", code, out, problem)
+	}
 	f.Says("the matrix", []string{"reachability", "-o", "wide"}, dc1.Gateways[0].WAN, "ConnectionRefused")
 	f.Says("the federation", []string{"describe", "federation", "global"}, "GatewayReachable", "ConnectionRefused")
 	dc1.Gateways[0].Restart()
@@ -30,6 +36,14 @@ func TestCausesAfterTheJoin(t *testing.T) {
 		return dc2.Call(f.t.Context(), http.MethodGet, "/v1/catalog/services?dc=dc1", nil, nil)
 	})
 	f.Eventually("and replicates", dc2.replicates)
+	f.paired("global", "healthy")
+
+	t.Log("a route that is gone: dc2 cannot dial dc1's gateway")
+	dc2.space.Lose(dc1.space.WAN[0])
+	f.Finds("SecondaryReachesPrimary", "dc2", finds, dc1.Gateways[0].WAN, "let hosts of dc2 connect to")
+	f.Finds("ConnectionHealthy", "dc1", finds, "dc2 reaches no gateway of dc1")
+	dc2.space.Find(dc1.space.WAN[0])
+	f.Passes("SecondaryReachesPrimary", "GatewayReachable", "ConnectionHealthy", "ACLReplication")
 
 	t.Log("a replication token that somebody revoked, while nobody can make another")
 	dc1.Agents[0].stop()
@@ -44,6 +58,23 @@ func TestCausesAfterTheJoin(t *testing.T) {
 		return dc2.replicates()
 	})
 	f.Joined("global", dc1, dc2)
+}
+
+// paired waits until the two members of a federation are healthy, or broken: dc2 does not read dc1, and dc1 may read dc2 for as long as the
+// gossip still knows its servers.
+func (f *Fleet) paired(federation, how string, words ...string) {
+	f.t.Helper()
+	f.Eventually("the pair of "+federation+" is "+how, func() error {
+		c := f.connection("federation", federation)
+		is := map[string]bool{
+			"healthy": c.GetVerdict() == "healthy" && c.GetBroken() == "",
+			"broken":  c.GetVerdict() == "one-sided" && c.GetBroken() == "b-to-a" || c.GetVerdict() == "failing" && c.GetBroken() == "both",
+		}
+		if !is[how] || !containsAll(c.GetMessage(), words...) {
+			return fmt.Errorf("it is %s, broken %q, %s: %s", c.GetVerdict(), c.GetBroken(), c.GetReason(), c.GetMessage())
+		}
+		return nil
+	})
 }
 
 // A server that was restored from an old backup has the old gossip key in its data, which Consul believes more than its configuration.

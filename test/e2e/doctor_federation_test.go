@@ -18,7 +18,7 @@ import (
 func TestDoctorOfAFederation(t *testing.T) {
 	f := NewWorld(t, 2, "dc1", "dc2")
 	dc1 := f.Site("dc1", Site{Primary: true})
-	dc2 := f.Site("dc2", Site{Fresh: true, NoJoin: true, Gateways: -1})
+	dc2 := f.Site("dc2", Site{Fresh: true, NoJoin: true, NoRestart: true, Gateways: -1})
 	f.Declare("dc1", "dc2")
 	f.Apply("kind: Federation\nname: global\nspec: {primary: dc1, secondaries: [dc2]}\n")
 
@@ -28,9 +28,11 @@ func TestDoctorOfAFederation(t *testing.T) {
 	f.Finds("GatewayPresent", "dc2", finds, "run isthmus gateway")
 	f.Finds("ConsulReachable", "dc2", finds, "start Consul")
 	dc2.StartGateway()
-	dc2.Agents[0].stop()
-	dc2.Agents[0].more = append(dc2.Agents[0].more, "--allow-join=dc1")
-	dc2.Agents[0].Restart()
+	dc2.Agents[0].With("--allow-join=dc1")
+
+	t.Log("nor may it start Consul with what it has written")
+	severity(t, f.Finds("BundleCurrent", "dc2", finds, "none yet", "restart Consul on", "--consul-restart-command"), doctor.SeverityError)
+	dc2.Agents[0].With("--consul-restart-command", dc2.RestartCommand())
 	f.Joined("global", dc1, dc2)
 	f.Passes("FederationReady", "GatewayPresent", "ConsulReachable", "BundleCurrent")
 	f.Well()

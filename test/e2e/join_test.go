@@ -43,10 +43,12 @@ func TestJoinOfARunningDatacenter(t *testing.T) {
 	if out, _, _ := f.RunWith(federationOf("global", "dc2", "", ""), "apply", "--dry-run", "-f", "-"); !containsAll(out, "app-of-dc2", plan.GetDigest()) {
 		t.Errorf("apply --dry-run does not say what dc2 would lose:\n%s", out)
 	}
+	f.Finds("LossAccepted", "dc2", finds, plan.GetDigest(), "isthmus federation plan global")
 
 	t.Log("accepted, and not allowed on its own host")
 	f.Apply(federationOf("global", "dc2", "", plan.GetDigest()))
 	f.Phase("global", "dc2", resource.PhaseBlocked, "JoinNotAllowed")
+	f.Passes("LossAccepted")
 	dc2.stillItsOwn(own)
 
 	t.Log("allowed, and the plan has changed since it was accepted")
@@ -57,9 +59,7 @@ func TestJoinOfARunningDatacenter(t *testing.T) {
 		}
 		return nil
 	})
-	dc2.Agents[0].stop()
-	dc2.Agents[0].more = append(dc2.Agents[0].more, "--allow-join=dc1")
-	dc2.Agents[0].Restart()
+	dc2.Agents[0].With("--allow-join=dc1")
 	f.Phase("global", "dc2", resource.PhaseBlocked, "LossNotAccepted")
 	dc2.stillItsOwn(own)
 

@@ -30,10 +30,13 @@ func TestKubernetesFederation(t *testing.T) {
 	f := NewFleet(t, 2)
 	dc2 := f.kubernetes("dc2")
 	dc1 := f.Site("dc1", Site{Primary: true})
-	f.Apply("kind: Datacenter\nname: dc1\nspec: {runtime: vm}\n---\n" +
-		"kind: Datacenter\nname: dc2\nspec: {runtime: kubernetes, kubernetes: {apiUrl: \"" + dc2.cluster.URL + "\"}}\n")
+	nobody := freeAddress(t)
+	f.Apply("kind: Datacenter\nname: dc1\nspec: {runtime: vm}\n---\n" + dc2.manifest("https://"+nobody))
 	f.Apply("kind: Federation\nname: global\nspec: {primary: dc1, secondaries: [dc2], mode: mesh-gateway, keyless: true}\n")
 	f.Phase("global", "dc2", "delivering", "HelmValuesNeeded")
+	f.Finds("KubernetesAPIReachable", "dc1", finds, nobody, "ConnectionRefused", "spec.kubernetes.apiUrl of Datacenter dc2")
+	f.Apply(dc2.manifest(dc2.cluster.URL))
+	f.Passes("KubernetesAPIReachable")
 
 	data := dc2.secret(federationSecret).Data
 	if want := fmt.Sprintf(`{"primary_datacenter":"dc1","primary_gateways":[%q]}`, dc1.Gateways[0].WAN); string(data["serverConfigJSON"]) != want {
@@ -82,6 +85,11 @@ func (f *Fleet) kubernetes(name string) *kubernetes {
 	f.online(d.launchAgent(d.Cluster, "--kubeconfig", kubeconfig, "--allow-join=dc1"))
 	d.pod = d.cluster.NewPod(f.t, "consul", d.ConfigDir, federationSecret, serverCertSecret)
 	return d
+}
+
+// manifest declares it, with the address of its API.
+func (d *kubernetes) manifest(api string) string {
+	return fmt.Sprintf("kind: Datacenter\nname: %s\nspec: {runtime: kubernetes, kubernetes: {apiUrl: %q}}\n", d.Cluster.Datacenter, api)
 }
 
 type kubernetesSecret struct {

@@ -201,18 +201,57 @@ spec: {service: web, datacenters: [dc1, dc2], consumers: {selector: env=test}}
 	}
 }
 
-// A secondary of a federation becomes a datacenter of its own; in the primary, everything that it was given is dead.
-func TestRemoveFederatedDatacenter(t *testing.T) {
-	f := NewWorld(t, 2, "dc1", "dc2")
-	dc1, dc2 := f.Site("dc1", Site{Primary: true}), f.Site("dc2", Site{Fresh: true})
-	f.Declare("dc1", "dc2")
-	f.Apply("kind: Federation\nname: global\nspec: {primary: dc1, secondaries: [dc2]}\n---\n" +
-		"kind: Intention\nname: web\nspec: {destination: {service: web, datacenters: [dc1, dc2]}, sources: [{service: api, action: allow}]}\n")
-	f.Joined("global", dc1, dc2)
+// Of two secondaries of a federation one burns down, and the other becomes a datacenter of its own; in the primary, everything that they were
+// given is dead.
+func TestRemoveFederatedDatacenters(t *testing.T) {
+	f := NewWorld(t, 3, "dc1", "dc2", "dc3")
+	dc1, dc2, dc3 := f.Site("dc1", Site{Primary: true}), f.Site("dc2", Site{Fresh: true}), f.Site("dc3", Site{Fresh: true})
+	f.Declare("dc1", "dc2", "dc3")
+	f.Apply("kind: Federation\nname: global\nspec: {primary: dc1, secondaries: [dc2, dc3]}\n---\n" +
+		"kind: Intention\nname: web\nspec: {destination: {service: web, datacenters: [dc1, dc2, dc3]}, sources: [{service: api, action: allow}]}\n")
+	f.Joined("global", dc1, dc2, dc3)
 	dc1.Reads(dc2)
 	f.Ready("intention", "web", "Applied")
+	f.Fails("the primary first", []string{"datacenter", "remove", "dc1", "--dry-run"}, "it is the primary of Federation global", "dc2", "dc3")
+
+	t.Log("dc3 burns down")
+	burnt := f.replicationToken(dc3)
+	f.Fails("while it is heard of", []string{"datacenter", "remove", "dc3", "--lost", "--dry-run"}, "its agents are heard of")
+	dc3.Agents[0].kill()
+	dc3.Gateways[0].kill()
+	if err := dc3.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	f.Eventually("nobody hears of it", func() error {
+		if blocked := f.lost("dc3").GetBlocked(); len(blocked) > 0 {
+			return errors.New(blocked[0])
+		}
+		return nil
+	})
+	if text := fmt.Sprint(f.lost("dc3")); !containsAll(text, "it is taken for lost", "its tokens are revoked by the primary dc1", "spec.secondaries") {
+		t.Errorf("the plan: %s", text)
+	}
+	if out, problem, code := f.Run("datacenter", "remove", "dc3", "--lost", "--yes", "--plan-digest", f.lost("dc3").GetPlanDigest(), "--wait", "85s"); code != 0 {
+		t.Fatalf("remove as lost: %d\n%s%s", code, out, problem)
+	}
+	f.Gone("Datacenter", "dc3")
+	if left := strings.Join(dc1.federationTokens(), ", "); strings.Contains(left, "dc3") || !strings.Contains(left, "dc2") {
+		t.Errorf("dc1 has the tokens %q", left)
+	}
+	if _, err := dc1.with(burnt); err == nil {
+		t.Error("its replication token works still")
+	}
+	dc1.Alive("s1.dc1", "s1.dc2")
+	dc2.Alive("s1.dc1", "s1.dc2")
+	f.Phase("global", "dc2", "joined")
+	f.Passes("FederationReady", "ConnectionHealthy", "AgentOnline")
+	dc3.Agents[0].Restart()
+	if code := dc3.Agents[0].exit(); code != 16 {
+		t.Errorf("its agent ends with %d, want 16\n%s", code, dc3.Agents[0].tail())
+	}
+
+	t.Log("dc2 leaves in order")
 	replication := f.replicationToken(dc2)
-	f.Fails("the primary first", []string{"datacenter", "remove", "dc1", "--dry-run"}, "it is the primary of Federation global", "dc2")
 	plan := f.removalOf("dc2")
 	if text := fmt.Sprint(plan); !containsAll(text, "its Consul servers, one at a time", "are revoked in dc1", "spec.secondaries") {
 		t.Errorf("the plan: %s", text)

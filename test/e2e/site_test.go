@@ -40,8 +40,8 @@ type Site struct {
 	Servers int
 	// Joins is the primary that its agents may have it join. Default: dc1.
 	Joins string
-	// NoJoin leaves --allow-join out.
-	NoJoin bool
+	// NoJoin leaves --allow-join out, and NoRestart --consul-restart-command.
+	NoJoin, NoRestart bool
 	// NoAgent: it has none; somebody opens a bundle by hand.
 	NoAgent bool
 	// Gateways is how many there are at first. Default: one; -1: none.
@@ -108,9 +108,9 @@ func (d *Datacenter) agentFlags(site Site, s *consultest.Cluster) []string {
 		lock, broken := d.f.path(d.Cluster.Datacenter+"-restarting"), d.f.path(d.Cluster.Datacenter+"-two-at-once")
 		restart = fmt.Sprintf("mkdir '%s' || touch '%s'; %s; code=$?; rmdir '%s'; exit $code", lock, broken, restart, lock)
 	}
-	args := []string{
-		"--consul-config-dir", s.ConfigDir, "--consul-restart-command", restart, "--consul-reload-command", s.ReloadCommand(),
-		"--gateway-token-file", d.gatewayToken,
+	args := []string{"--consul-config-dir", s.ConfigDir, "--consul-reload-command", s.ReloadCommand(), "--gateway-token-file", d.gatewayToken}
+	if !site.NoRestart {
+		args = append(args, "--consul-restart-command", restart)
 	}
 	ca := s
 	if site.ShowCAOf != nil {

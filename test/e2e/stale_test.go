@@ -19,7 +19,13 @@ const detection = 30 * time.Second
 // Connection is the verdict on a peering with its evidence, as isthmus connections shows it.
 func (f *Fleet) Connection(peering string) *isthmusv1.Connection {
 	f.t.Helper()
-	found, err := f.Client.Connections(f.t.Context(), client.ConnectionOptions{Kind: "peering", Name: peering})
+	return f.connection("peering", peering)
+}
+
+// connection is the one connection of a Peering, or of a Federation of two.
+func (f *Fleet) connection(kind, name string) *isthmusv1.Connection {
+	f.t.Helper()
+	found, err := f.Client.Connections(f.t.Context(), client.ConnectionOptions{Kind: kind, Name: name})
 	if err != nil || len(found) != 1 {
 		f.t.Fatalf("the connections are %v, %v", found, err)
 	}

@@ -395,7 +395,12 @@ func policyFindings() []finding {
 	return []finding{
 		{"an export in conflict", "ExportsApplied", "dc1", fail, "error", "isthmus adopt service-export web", func(w *world) { w.exported(resource.ExportConflict) }},
 		{"an export that drifted", "ExportsApplied", "dc1", fail, "warning", "drift: correct", func(w *world) { w.exported(resource.ExportDrifted) }},
-		{"an export that waits", "ExportsApplied", "dc1", fail, "warning", "--wait", func(w *world) { w.exported(resource.ExportPending) }},
+		{"an export that waits", "ExportsApplied", "dc1", fail, "warning", "--wait", func(w *world) {
+			put(w, resource.KindServiceExport, "web", func(e *isthmusv1.ServiceExport) {
+				e.Status.Placements[0].State, e.Status.Placements[0].Consumers = resource.ExportPending, 1
+			})
+		}},
+		{"an export whose consumers are not peered", "ExportsApplied", "dc1", fail, "warning", "declare a Peering, or a PeeringGroup, of dc1", func(w *world) { w.exported(resource.ExportPending) }},
 		{"an export that failed", "ExportsApplied", "dc1", fail, "error", "ACLRights", func(w *world) { w.exported(resource.ExportFailed) }},
 		{"an export at a silent agent", "ExportsApplied", "dc1", unknown, "error", "", func(w *world) { w.exported(resource.ExportUnknown) }},
 		{"an export that is left out of a secondary", "ExportsApplied", "", pass, "error", "", func(w *world) { w.exported(resource.ExportExcluded) }},

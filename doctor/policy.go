@@ -46,6 +46,9 @@ func exportPlaced(name string, p *isthmusv1.ExportPlacement) (a answer, bad bool
 	case resource.ExportDrifted:
 		return fails(p.GetDatacenter(), "%s", text).fixed("set spec.drift: correct in Datacenter %s, or undo the change in Consul", p.GetDatacenter()).as(SeverityWarning), true
 	case resource.ExportPending:
+		if p.GetConsumers() == 0 {
+			return fails(p.GetDatacenter(), "%s", text).fixed("declare a Peering, or a PeeringGroup, of %s and one of the consumers that the ServiceExport names; nothing, if that is to come later", p.GetDatacenter()).as(SeverityWarning), true
+		}
 		return fails(p.GetDatacenter(), "%s", text).fixed("wait until its agent has done it: isthmus doctor --only ExportsApplied --wait 1m").as(SeverityWarning), true
 	}
 	return fails(p.GetDatacenter(), "%s", text).fixed("see the log of the agent of %s, and ACLRights", p.GetDatacenter()), true

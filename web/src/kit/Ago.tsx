@@ -43,7 +43,8 @@ export function BrowserAgo({ at }: { at: number }) {
   const now = useNow();
   return (
     <time dateTime={new Date(at).toISOString()} title={exact(at)} className="num">
-      {relative(at, now)}
+      {/* The second of now is behind what has just happened. */}
+      {relative(at, Math.max(at, now))}
     </time>
   );
 }

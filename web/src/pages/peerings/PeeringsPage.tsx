@@ -51,7 +51,7 @@ export default function PeeringsPage() {
         </Tabs.List>
         <Tabs.Panel value="peerings">
           {chosen !== undefined && <GroupPanel key={chosen.uid} group={chosen} />}
-          <Panel title={datacenter === '' ? 'All peerings' : `Peerings of ${datacenter}`} query={peerings}>
+          <Panel title={titleOf(datacenter, group)} query={peerings}>
             {() => <PeeringsTable peerings={shown ?? []} />}
           </Panel>
         </Tabs.Panel>
@@ -63,4 +63,9 @@ export default function PeeringsPage() {
       </Tabs>
     </Page>
   );
+}
+
+function titleOf(datacenter: string, group: string): string {
+  const of = [datacenter, group === '' ? '' : `group ${group}`].filter((t) => t !== '');
+  return of.length === 0 ? 'All peerings' : `Peerings of ${of.join(' in ')}`;
 }

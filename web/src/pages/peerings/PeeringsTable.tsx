@@ -1,4 +1,4 @@
-import { Anchor, Group, Text } from '@mantine/core';
+import { Anchor } from '@mantine/core';
 import { Link } from 'react-router';
 import type { Peering } from '../../api/types';
 import { Ago } from '../../kit/Ago';
@@ -9,6 +9,7 @@ import { StateBadge } from '../../kit/StateBadge';
 import { verdictLook } from '../../kit/verdict';
 import { useSession } from '../../shell/context';
 import { useScope } from '../../shell/scope';
+import classes from './peerings.module.css';
 import { brokenText, type End, endsOf, verdictOf } from './peering';
 
 /** Peerings, those first that need somebody. */
@@ -50,7 +51,11 @@ const columns: Column<Peering>[] = [
     id: 'name',
     header: 'Name',
     value: (p) => p.name,
-    cell: (p) => <ResourceLink kind="Peering" name={p.name} />,
+    cell: (p) => (
+      <span className={classes.name}>
+        <ResourceLink kind="Peering" name={p.name} />
+      </span>
+    ),
   },
   endColumn('acceptor', 'Acceptor', 0),
   endColumn('dialer', 'Dialer', 1),
@@ -69,8 +74,9 @@ const columns: Column<Peering>[] = [
     value: (p) => p.status?.verdictSince ?? '',
     cell: (p) => <Ago time={p.status?.verdictSince} />,
   },
-  servicesColumn('to-acceptor', 'To acceptor', 1),
-  servicesColumn('to-dialer', 'To dialer', 0),
+  // The arrows go as the columns of the ends stand.
+  servicesColumn('to-dialer', 'Services →', 0),
+  servicesColumn('to-acceptor', 'Services ←', 1),
   { id: 'token', header: 'Token', value: (p) => p.status?.token?.generation ?? 0 },
   {
     id: 'group',
@@ -104,16 +110,12 @@ function servicesColumn(id: string, header: string, from: 0 | 1): Column<Peering
       const ends = endsOf(p);
       const [exporter, importer] = [ends[from], ends[from === 0 ? 1 : 0]];
       return (
-        <Group gap={4} wrap="nowrap">
-          <Text
-            size="sm"
-            component="span"
-            className="num"
-            title={`${exporter.name} exports ${countOf(exporter, 'exportedServices')} services, ${importer.name} imports ${countOf(importer, 'importedServices')}`}
-          >
-            {servicesText(exporter, importer)}
-          </Text>
-        </Group>
+        <span
+          className="num"
+          title={`${exporter.name} exports ${countOf(exporter, 'exportedServices')} services, ${importer.name} imports ${countOf(importer, 'importedServices')}`}
+        >
+          {servicesText(exporter, importer)}
+        </span>
       );
     },
   };

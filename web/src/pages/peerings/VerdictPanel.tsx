@@ -43,7 +43,14 @@ export function VerdictPanel({ query, connection }: Props) {
             <Facts
               facts={[
                 ['Consul says', status?.state],
-                ['Group', status?.group ? <ResourceLink kind="PeeringGroup" name={status.group} /> : undefined],
+                [
+                  'Owned by group',
+                  status?.group ? (
+                    <>
+                      <ResourceLink kind="PeeringGroup" name={status.group} />, which is what to edit
+                    </>
+                  ) : undefined,
+                ],
                 ['Labels', <Labels key="labels" labels={p.labels} />],
                 ['Through mesh gateways', throughText(spec?.throughGateways)],
                 ['External addresses', spec?.serverExternalAddresses.join(', ') || undefined],

@@ -294,6 +294,29 @@ func (c *Client) Services(ctx context.Context, datacenter string) (*isthmusv1.Li
 	return out, err
 }
 
+// FleetServices are the services of all datacenters whose names have a part, by name; with a datacenter, those that it has or sees.
+func (c *Client) FleetServices(ctx context.Context, part, datacenter string) ([]*isthmusv1.FleetService, error) {
+	query := url.Values{"pageSize": {"1000"}}
+	if part != "" {
+		query.Set("query", part)
+	}
+	if datacenter != "" {
+		query.Set("datacenter", datacenter)
+	}
+	var out []*isthmusv1.FleetService
+	for {
+		page := &isthmusv1.ListServicesResponse{}
+		if _, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/services", query: query}, page); err != nil {
+			return nil, err
+		}
+		out = append(out, page.GetServices()...)
+		if page.GetNextPageToken() == "" {
+			return out, nil
+		}
+		query.Set("pageToken", page.GetNextPageToken())
+	}
+}
+
 // pathOf is the path of a kind's collection, or of one resource in it.
 func pathOf(kind resource.Kind, name ...string) string {
 	segments := []string{"/v1", kind.Plural}

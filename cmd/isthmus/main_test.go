@@ -130,7 +130,8 @@ func TestOutput(t *testing.T) {
 		"services":             {args: []string{"services", "--datacenter", "dc2"}},
 		"services-json":        {args: []string{"services", "--datacenter", "dc2", "-o", "json"}},
 		"services-yaml":        {args: []string{"services", "--datacenter", "dc2", "-o", "yaml"}},
-		"services-nowhere":     {args: []string{"services"}, code: 1},
+		"services-everywhere":  {args: []string{"services"}},
+		"services-search":      {args: []string{"services", "api", "--datacenter", "dc2", "-o", "yaml"}},
 
 		"members":                        {args: []string{"members"}},
 		"members-json":                   {args: []string{"members", "--federation", "global", "-o", "json"}},

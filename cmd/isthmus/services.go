@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,18 +17,26 @@ import (
 func (p Program) servicesCommand() *cobra.Command {
 	var datacenter string
 	cmd := &cobra.Command{
-		Use:     "services --datacenter NAME",
-		Short:   "Show a datacenter's services, those imported from peers included",
-		Example: `  isthmus services --datacenter dc2`,
-		Args:    cobra.NoArgs,
+		Use:   "services [PART-OF-A-NAME]",
+		Short: "Find services in all datacenters, or show those of one",
+		Long: `Show where each service runs, who imports it from a peer, and who sees it: the datacenters that it is exported to, and those of the same
+federation. CURRENT is no where the datacenter's agent is silent or does not see its Consul: it is the last that it saw.
+
+With --datacenter alone, show what that datacenter has and imports.`,
+		Example: `  isthmus services
+  isthmus services api
+  isthmus services --datacenter dc2`,
+		Args: cobra.MaximumNArgs(1),
 	}
-	cmd.Flags().StringVar(&datacenter, "datacenter", "", "the datacenter")
+	cmd.Flags().StringVar(&datacenter, "datacenter", "", "only what this datacenter has or sees")
 	form := outputFlag(cmd, formTable, formJSON, formYAML)
-	required(cmd, "datacenter")
 	conn := p.connectionOf(cmd)
 	completeFlag(cmd, "datacenter", conn.completeName(resource.KindDatacenter))
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
-	cmd.RunE = conn.run(func(ctx context.Context, c *client.Client, _ []string) error {
+	cmd.RunE = conn.run(func(ctx context.Context, c *client.Client, args []string) error {
+		if datacenter == "" || len(args) > 0 {
+			return p.fleetServices(ctx, c, strings.Join(args, ""), datacenter, form.value)
+		}
 		answer, err := c.Services(ctx, datacenter)
 		if err != nil {
 			return err
@@ -40,6 +50,45 @@ func (p Program) servicesCommand() *cobra.Command {
 		return p.serviceTable(answer)
 	})
 	return cmd
+}
+
+// fleetServices shows the services whose names have a part, in all datacenters, or those that one has or sees.
+func (p Program) fleetServices(ctx context.Context, c *client.Client, part, datacenter, form string) error {
+	found, err := c.FleetServices(ctx, part, datacenter)
+	if err != nil {
+		return err
+	}
+	switch form {
+	case formJSON:
+		return printJSONArray(p, found)
+	case formYAML:
+		return printYAML(p, &isthmusv1.ListServicesResponse{Services: found, Total: int32(len(found))})
+	}
+	if len(found) == 0 {
+		p.note("No services.")
+		return nil
+	}
+	var rows [][]string
+	for _, s := range found {
+		for _, place := range s.GetPlaces() {
+			current := "yes"
+			if !place.GetCurrent() {
+				current = "no"
+			}
+			rows = append(rows, []string{
+				s.GetName(), place.GetDatacenter(), cmp.Or(place.GetPeer(), "-"), fmt.Sprint(place.GetInstances()), fmt.Sprint(place.GetHealthy()),
+				cmp.Or(strings.Join(viewers(place), ","), "-"), current,
+			})
+		}
+	}
+	return p.table([]string{"SERVICE", "DATACENTER", "PEER", "INSTANCES", "HEALTHY", "SEEN BY", "CURRENT"}, rows)
+}
+
+// viewers are the other datacenters that see a service in one place.
+func viewers(place *isthmusv1.ServicePlace) []string {
+	out := slices.Concat(place.GetExportedTo(), place.GetFederatedTo())
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 func (p Program) serviceTable(answer *isthmusv1.ListDatacenterServicesResponse) error {

@@ -36,7 +36,7 @@ func (r *reconciler) dial(ctx context.Context, it item, at *consul.Peering) (act
 		return false, because(fault.Refused, reasonNameTaken, "somebody made a peering named %s meanwhile", it.peerName)
 	}
 	err = r.consul.Establish(ctx, consul.EstablishRequest{
-		Name: it.peerName, Token: token, Meta: markOf(it.uid, it.peering, it.generation),
+		Name: it.peerName, Token: token, Meta: markOfDialer(it.uid, it.peering, it.generation, token),
 	})
 	switch consul.ReasonOf(err) {
 	case "":

@@ -70,7 +70,7 @@ func (d *dials) targets(it item, p consul.Peering) []target {
 			}
 		}
 	}
-	addresses = append(addresses, p.ServerAddresses...)
+	addresses = append(addresses, dialled(p)...)
 	var out []target
 	for _, address := range addresses[:min(len(addresses), maxDials)] {
 		out = append(out, target{

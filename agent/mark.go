@@ -1,7 +1,10 @@
 package agent
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"strconv"
+	"strings"
 
 	"isthmus/agent/consul"
 )
@@ -13,6 +16,9 @@ const (
 	metaPeering    = "isthmus-peering"
 	metaGeneration = "isthmus-generation"
 	managedBy      = "isthmus"
+	// metaDials are the addresses, with commas, that the token had the dialer's Consul dial in place of the acceptor's servers: it does not
+	// show them.
+	metaDials = "isthmus-dials"
 )
 
 // markOf is the Meta of one end of a peering. Consul overwrites Meta with every Establish, so it is always all of it.
@@ -38,4 +44,29 @@ func markedGeneration(p consul.Peering) int32 {
 		return 0
 	}
 	return int32(n)
+}
+
+// markOfDialer is markOf with the addresses that a peering token carries beside those of the acceptor's servers (ServerExternalAddresses of
+// Consul's API); what is no such token, or has too many for a Meta, adds nothing.
+func markOfDialer(uid, peering string, generation int32, token consul.Secret) map[string]string {
+	mark := markOf(uid, peering, generation)
+	var says struct {
+		ManualServerAddresses []string
+	}
+	raw, err := base64.StdEncoding.DecodeString(string(token))
+	if err != nil || json.Unmarshal(raw, &says) != nil {
+		return mark
+	}
+	if text := strings.Join(says.ManualServerAddresses, ","); text != "" && len(text) <= metaValueMax {
+		mark[metaDials] = text
+	}
+	return mark
+}
+
+// dialled are the addresses of the acceptor that Consul dials for a peering.
+func dialled(p consul.Peering) []string {
+	if text := p.Meta[metaDials]; text != "" {
+		return strings.Split(text, ",")
+	}
+	return p.ServerAddresses
 }

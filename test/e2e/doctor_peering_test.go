@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -214,6 +215,10 @@ func TestDoctorOfPeers(t *testing.T) {
 	f.Apply("kind: Datacenter\nname: dc1\nlabels: {env: test}\nspec: {runtime: vm, drift: report}\n")
 	f.Apply("kind: ServiceExport\nname: web\nspec: {service: web, datacenters: [dc1], consumers: {datacenters: [dc2]}}\n")
 	f.Passes("ExportsApplied")
+	f.Apply("kind: ServiceExport\nname: api\nspec: {service: api, datacenters: [dc1], consumers: {selector: env=prod}}\n")
+	f.Finds("ExportsApplied", "dc1", finds, "no consumer is peered with dc1", "declare a Peering")
+	f.Apply("kind: ServiceExport\nname: api\nspec: {service: api, datacenters: [dc1], consumers: {selector: env=test}}\n")
+	f.Passes("ExportsApplied")
 	dc1.Do(http.MethodDelete, "/v1/config/exported-services/default", nil, nil)
 	severity(t, f.Finds("ExportsApplied", "dc1", finds, "drift: correct"), doctor.SeverityWarning)
 	f.Declare("dc1")
@@ -253,6 +258,19 @@ func TestDoctorOfPeers(t *testing.T) {
 	f.Finds("PeeringEnabled", "dc1", finds, "peering.enabled = true")
 	dc1.switches(`{"default_intention_policy": "deny", "peering": {"enabled": true}}`)
 	f.Passes("PeeringEnabled", "DefaultDeny", "ConnectionHealthy")
+
+	t.Log("a load balancer that is given to the dialer, and goes")
+	through := func(address string) {
+		f.Apply("kind: Peering\nname: dc1-dc2\nspec: {acceptor: dc1, dialer: dc2, serverExternalAddresses: [\"" + address + "\"]}\n")
+		f.Must("peering", "rotate", "dc1-dc2")
+		f.Finds("TokenAddress", "dc2", passes, address)
+		f.Healthy("dc1-dc2")
+	}
+	first := balance(t, dc1.peeringAddress())
+	through(first.address)
+	first.end()
+	f.Finds("TokenAddress", "dc2", finds, first.address, "spec.serverExternalAddresses of Peering dc1-dc2", "isthmus peering rotate dc1-dc2")
+	through(balance(t, dc1.peeringAddress()).address)
 	f.Well()
 
 	t.Log("a store that was restored from a time when there was no peering")
@@ -265,6 +283,48 @@ func TestDoctorOfPeers(t *testing.T) {
 		d.Do(http.MethodDelete, "/v1/peering/"+peer, nil, nil)
 	}
 	f.Passes("OrphanPeerings")
+}
+
+// balancer passes connections on to an address, as a load balancer does, until it ends with all of them.
+type balancer struct {
+	address string
+	end     func()
+}
+
+func balance(t *testing.T, to string) balancer {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	context.AfterFunc(ctx, func() { _ = l.Close() })
+	go func() {
+		for {
+			from, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go pass(ctx, from, to)
+		}
+	}()
+	return balancer{address: l.Addr().String(), end: cancel}
+}
+
+// pass brings the bytes of a connection to an address and back until either ends.
+func pass(ctx context.Context, from net.Conn, address string) {
+	defer func() { _ = from.Close() }()
+	to, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return
+	}
+	context.AfterFunc(ctx, func() { _, _ = from.Close(), to.Close() })
+	go func() {
+		_, _ = io.Copy(to, from)
+		_ = to.Close()
+	}()
+	_, _ = io.Copy(from, to)
 }
 
 // backUp copies the server's data while it does not run, and gives the copy's directory.

@@ -19,7 +19,7 @@ const (
 
 // Config says what fleet to simulate, and against which server.
 type Config struct {
-	// Server is reached as an operator reaches it; its token is of role operator or admin. It has no datacenters but simulated ones.
+	// Server is reached as an operator reaches it; its token is of role operator or admin. It has no datacenters yet.
 	Server client.Config
 	// Datacenters is how many, at least 1.
 	Datacenters int

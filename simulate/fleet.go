@@ -52,7 +52,7 @@ type Fleet struct {
 }
 
 // Start declares a fleet at a server, enrols its agents and lets them work, until Close; ctx bounds the start alone. It returns when all is
-// declared: see WaitHealthy. Invalid: the configuration. Refused: the server has datacenters that are not simulated.
+// declared: see WaitHealthy. Invalid: the configuration. Refused: the server has datacenters already.
 func Start(ctx context.Context, config Config) (_ *Fleet, err error) {
 	if err := config.Validate(); err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ type operator struct {
 	now    func() time.Time
 }
 
-// newOperator asks REST what gRPC is reached by. Refused: the server has datacenters that are not simulated.
+// newOperator asks REST what gRPC is reached by.
 func newOperator(ctx context.Context, c Config) (*operator, error) {
 	rest, err := client.New(c.Server)
 	if err != nil {
@@ -80,14 +80,14 @@ func (o *operator) as(ctx context.Context) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "authorization", o.bearer)
 }
 
-// checkEmpty refuses a server whose datacenters are somebody's.
+// checkEmpty refuses a server that has datacenters: they are somebody's, or of a fleet whose agents nobody of this one trusts.
 func (o *operator) checkEmpty(ctx context.Context) error {
-	found, err := isthmusv1.NewDatacenterServiceClient(o.conn).ListDatacenters(o.as(ctx), &isthmusv1.ListRequest{PageSize: 1, Selector: "!" + labelSimulated})
+	found, err := isthmusv1.NewDatacenterServiceClient(o.conn).ListDatacenters(o.as(ctx), &isthmusv1.ListRequest{PageSize: 1})
 	if err != nil {
-		return answered(err, "looking for datacenters of others")
+		return answered(err, "looking for datacenters")
 	}
 	if all := found.GetDatacenters(); len(all) > 0 {
-		return fault.New(fault.Refused, "this server has datacenters that are not simulated, %s first: use one of its own for a simulation", all[0].GetName())
+		return fault.New(fault.Refused, "this server has datacenters already, %s first: use a new one for a simulation", all[0].GetName())
 	}
 	return nil
 }

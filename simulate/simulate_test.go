@@ -1,7 +1,12 @@
 package simulate_test
 
 import (
+	"errors"
+	"runtime/pprof"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"isthmus/client"
 	"isthmus/fault"
@@ -77,5 +82,77 @@ func TestFaults(t *testing.T) {
 	h.healthy(t, f)
 	if err := f.Heal("dc-9999"); fault.CodeOf(err) != fault.NotFound {
 		t.Errorf("healing what is not there: %v", err)
+	}
+}
+
+// A datacenter that is cut is silent, and its peerings are unknown, until it is healed.
+func TestCut(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	f := h.simulate(t, simulate.Config{Datacenters: 4, Peerings: 6, Gateways: true})
+	if err := f.Cut("dc-0003"); err != nil {
+		t.Fatal(err)
+	}
+	h.ahead.Add(int64(resource.Silence + time.Second))
+	sees(t, h, "dc-0003", func(d *isthmusv1.Datacenter) bool { return d.GetStatus().GetAgent() == resource.LivenessOffline })
+	sees(t, h, "dc-0002-dc-0003", func(p *isthmusv1.Peering) bool { return p.GetStatus().GetVerdict() == peering.VerdictUnknown })
+	h.healthy(t, f) // all others
+	if err := f.Heal("dc-0003"); err != nil {
+		t.Fatal(err)
+	}
+	sees(t, h, "dc-0003", func(d *isthmusv1.Datacenter) bool { return d.GetStatus().GetAgent() == resource.LivenessOnline })
+	h.healthy(t, f)
+}
+
+// Faults by number hurt as many as they say, nothing twice, and the same ones each time.
+func TestInflict(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	f := h.simulate(t, simulate.Config{Datacenters: 12, Peerings: 30, Regions: 2, Seed: 7})
+	datacenters, peerings, err := f.Inflict(simulate.Faults{FailingConsul: 2, Stale: 2, OneSided: 1})
+	if err != nil || len(datacenters) != 2 || len(peerings) != 3 {
+		t.Fatalf("%v, %v, %v", datacenters, peerings, err)
+	}
+	sees(t, h, peerings[1], func(p *isthmusv1.Peering) bool { return p.GetStatus().GetVerdict() == peering.VerdictStale })
+	sees(t, h, peerings[2], func(p *isthmusv1.Peering) bool { return p.GetStatus().GetVerdict() == peering.VerdictOneSided })
+	again, same, err := f.Inflict(simulate.Faults{FailingConsul: 2, Stale: 2, OneSided: 1})
+	if err != nil || !slices.Equal(again, datacenters) || !slices.Equal(same, peerings) {
+		t.Errorf("%v, %v, %v", again, same, err)
+	}
+	if _, _, err := f.Inflict(simulate.Faults{Cut: 13}); fault.CodeOf(err) != fault.Invalid {
+		t.Errorf("more than there are: %v", err)
+	}
+}
+
+// Nothing of a fleet is left in the process when it is closed. It does not run beside other tests: it looks at all goroutines.
+//
+//nolint:paralleltest // see above
+func TestCloseLeavesNothing(t *testing.T) {
+	newHub(t).simulate(t, simulate.Config{Datacenters: 6, Peerings: 10, Regions: 2, Gateways: true}).Close()
+	var stacks strings.Builder
+	if err := pprof.Lookup("goroutine").WriteTo(&stacks, 1); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(stacks.String(), "isthmus/simulate.") {
+		t.Errorf("goroutines are left:\n%s", stacks.String())
+	}
+}
+
+// A configuration that makes no sense is refused as a whole, and so is a server that has something of its own.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	_, err := simulate.Start(t.Context(), simulate.Config{Datacenters: 0, Services: -1})
+	if f, ok := errors.AsType[*fault.Error](err); !ok || f.Code != fault.Invalid || len(f.Violations) != 2 {
+		t.Errorf("%v", err)
+	}
+	if err := (simulate.Config{Datacenters: 5, Peerings: 11}).Validate(); fault.CodeOf(err) != fault.Invalid {
+		t.Errorf("more peerings than pairs: %v", err)
+	}
+	h := newHub(t)
+	if _, err := h.client.Apply(t.Context(), []byte("kind: Datacenter\nname: dc1\nspec: {runtime: vm}\n"), client.ApplyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := simulate.Start(t.Context(), simulate.Config{Server: h.config, Datacenters: 2}); fault.CodeOf(err) != fault.Refused {
+		t.Errorf("a server with a datacenter of its own: %v", err)
 	}
 }

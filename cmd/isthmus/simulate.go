@@ -37,7 +37,7 @@ func (p Program) simulateCommand() *cobra.Command {
 that size. Each datacenter's agent has keys of its own, enrols with a join token, and speaks the agents' protocol over its own connection:
 long polls, reports, peering tokens that are sealed and opened. There is no Consul behind them, only what one would say.
 
-The server must be one of its own: one with datacenters that are not simulated is refused. The fleet has a key of its own that is kept nowhere.
+The server must be a new one: one that has datacenters is refused. The fleet has a key of its own that is kept nowhere.
 When all is healthy, faults begin: silent datacenters, Consul servers without a leader, peerings whose stream hangs, or of which one end is
 lost again and again. It runs until Ctrl-C; what was declared stays.`,
 		Example: `  isthmus simulate --datacenters 1000 --peerings 5000

@@ -19,6 +19,5 @@ func TestSimulate(t *testing.T) {
 		}
 	}
 	refused(t, environment, "", []string{"peerings", "not between 0 and 1"}, "simulate", "--datacenters", "2", "--peerings", "9", "--regions", "1")
-	must(t, environment, "kind: Datacenter\nname: dc1\nspec: {runtime: vm}\n", "apply", "-f", "-")
-	refused(t, environment, "", []string{"not simulated", "dc1"}, "simulate", "--datacenters", "2")
+	refused(t, environment, "", []string{"has datacenters already", "dc-0001"}, "simulate", "--datacenters", "2")
 }

@@ -14,6 +14,9 @@ import (
 // maxWANAddresses bounds how many servers' addresses are told; Consul's own advice is at most seven servers.
 const maxWANAddresses = 16
 
+// maxServers bounds how many servers that Raft knows are told one by one.
+const maxServers = 16
+
 // maxRoots bounds how many roots of a mesh CA are told: Consul keeps old ones while certificates of theirs are valid.
 const maxRoots = 8
 
@@ -32,11 +35,11 @@ func (r *reconciler) inventory(ctx context.Context, self consul.Self, services [
 	if err := r.wan(ctx, self.Datacenter, report); err != nil {
 		return nil, err
 	}
-	leader, servers, err := r.consul.Raft(ctx)
+	servers, err := r.consul.Raft(ctx)
 	if err != nil {
 		return nil, err
 	}
-	report.Leader, report.Servers = leader, int32(servers)
+	tellServers(report, servers)
 	if self.Connect != nil && *self.Connect {
 		ca, err := r.consul.MeshCA(ctx)
 		if err != nil {
@@ -54,6 +57,19 @@ func (r *reconciler) inventory(ctx context.Context, self consul.Self, services [
 	report.Gateways, err = r.gateways(ctx, services)
 	r.dials.gateways = report.GetGateways()
 	return report, err
+}
+
+// tellServers tells of the servers that Raft knows, and of their leader.
+func tellServers(report *isthmusv1.InventoryReport, servers []consul.RaftServer) {
+	report.Servers = int32(len(servers))
+	for _, s := range servers {
+		if s.Leader {
+			report.Leader = s.Node
+		}
+		if len(report.GetRaftServers()) < maxServers {
+			report.RaftServers = append(report.RaftServers, &isthmusv1.ObservedServer{Node: s.Node, Address: s.Address, Leader: s.Leader, Voter: s.Voter})
+		}
+	}
 }
 
 // wan tells of the WAN gossip: how many servers are alive there, and at which addresses this datacenter's own are.

@@ -54,6 +54,10 @@ func TestInventoryTellsWhatAFederationNeeds(t *testing.T) {
 		len(i.GetRpcAddresses()) != 1 || i.GetRpcAddresses()[0] != serverPort(c) {
 		t.Errorf("got %d WAN members at %v and %v", i.GetWanMembers(), i.GetWanAddresses(), i.GetRpcAddresses())
 	}
+	if servers := i.GetRaftServers(); i.GetServers() != 1 || i.GetLeader() != c.Node || len(servers) != 1 || servers[0].GetNode() != c.Node ||
+		servers[0].GetAddress() != serverPort(c) || !servers[0].GetLeader() || !servers[0].GetVoter() {
+		t.Errorf("got %d servers, leader %s, Raft's %v", i.GetServers(), i.GetLeader(), servers)
+	}
 	if i.GetAclReplication() != nil {
 		t.Errorf("a datacenter without a primary replicates nothing: %v", i.GetAclReplication())
 	}

@@ -247,9 +247,13 @@ func TestSelfAndInventory(t *testing.T) {
 	if self.Datacenter != "east" || !self.Server || !strings.HasPrefix(self.Version, "1.") {
 		t.Fatalf("self: %+v", self)
 	}
-	leader, servers, err := a.Raft(ctx)
-	if err != nil || leader != c.Node || servers != 1 {
-		t.Fatalf("raft: %s, %d, %v", leader, servers, err)
+	reader := open(t, settings(t, c.Env(c.MintToken("reader", `node_prefix "" { policy = "read" }
+service_prefix "" { policy = "read" }`))...))
+	for who, client := range map[string]*consul.Client{"management": a, "without operator:read": reader} {
+		servers, err := client.Raft(ctx)
+		if want := []consul.RaftServer{{Node: c.Node, Address: serverAddress(c), Leader: true, Voter: true}}; err != nil || !slices.Equal(servers, want) {
+			t.Fatalf("raft, %s: %+v, %v; want %+v", who, servers, err, want)
+		}
 	}
 	need(t, a.CheckReads(ctx))
 	ca, err := a.MeshCA(ctx)

@@ -96,25 +96,6 @@ func flag(v any) *bool {
 	return nil
 }
 
-// Raft is the node name of the leader, and how many servers Raft knows.
-func (c *Client) Raft(ctx context.Context) (leader string, servers int, err error) {
-	host, nodes, err := c.raft(ctx)
-	if err != nil {
-		return "", 0, err
-	}
-	for _, n := range nodes {
-		if n.Address == host {
-			leader = n.Name
-		}
-	}
-	err = c.do(ctx, "counting Consul's servers", func(ctx context.Context, a *api.Client) error {
-		peers, err := a.Status().PeersWithQueryOptions(options(ctx, Query{}))
-		servers = len(peers)
-		return err
-	})
-	return leader, servers, err
-}
-
 // CheckReads proves that the token may read nodes and services. Without these rules Consul answers with empty lists, as if
 // there were nothing; but there is always a server's node, and the service consul.
 func (c *Client) CheckReads(ctx context.Context) error {

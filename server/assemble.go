@@ -56,6 +56,9 @@ const (
 	writeTimeout = 12 * time.Minute
 	// maxHeader: a request has a token and little else.
 	maxHeader = 32 << 10
+	// connectionBuffer is what each connection reads into: an agent's is idle most of the time, and there are
+	// thousands.
+	connectionBuffer = 4 << 10
 )
 
 // assemble puts the services together: one set, behind the same interceptors, served to the network and to REST.
@@ -84,6 +87,7 @@ func (s *Server) assemble(ctx context.Context) error {
 		grpc.ChainStreamInterceptor(observer.Stream, guard.Stream),
 		grpc.MaxRecvMsgSize(maxReceived), grpc.MaxSendMsgSize(maxSent), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeader), grpc.ConnectionTimeout(handshakeTime),
+		grpc.ReadBufferSize(connectionBuffer),
 		grpc.InTapHandle(func(ctx context.Context, info *tap.Info) (context.Context, error) {
 			next, err := guard.Tap(ctx, info.FullMethodName)
 			if err != nil {

@@ -40,8 +40,10 @@ func (f *Fleet) Inflict(faults Faults) (datacenters, peerings []string, err erro
 		do    func(...string) error
 		names []string
 	}{
-		{f.Cut, datacenters[:faults.Cut]}, {f.FailConsul, datacenters[faults.Cut:]},
-		{f.Hang, peerings[:faults.Stale]}, {f.Sever, peerings[faults.Stale:]},
+		{f.Cut, datacenters[:faults.Cut]},
+		{f.FailConsul, datacenters[faults.Cut:]},
+		{f.Hang, peerings[:faults.Stale]},
+		{f.Sever, peerings[faults.Stale:]},
 	} {
 		if err := hurt.do(hurt.names...); err != nil {
 			return nil, nil, err
@@ -139,7 +141,8 @@ func (f *Fleet) known(datacenters, peerings []string) error {
 	all := f.Peerings()
 	for _, name := range slices.Concat(datacenters, peerings) {
 		datacenter := slices.Contains(datacenters, name) && f.sites[name] != nil
-		if !datacenter && !(slices.Contains(peerings, name) && slices.Contains(all, name)) {
+		peering := slices.Contains(peerings, name) && slices.Contains(all, name)
+		if !datacenter && !peering {
 			return fault.New(fault.NotFound, "the simulated fleet has no %s", name)
 		}
 	}

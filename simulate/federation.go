@@ -247,7 +247,7 @@ func (a *agent) delivery() *isthmusv1.DeliveryReport {
 	}
 	d.AllowJoin, d.CanWrite, d.CanRestart, d.OwnCa = true, true, true, a.fleet.authority.certificate
 	host.TrustedCas = []string{a.fleet.authority.subject}
-	role := ""
+	var role string
 	p, s := a.site.wan.part.GetFederationPrimary(), a.site.wan.part.GetFederationSecondary()
 	switch {
 	case p != nil:

@@ -123,7 +123,7 @@ func (f *Fleet) enrol(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close() //nolint:errcheck // all answers are there
+	defer conn.Close() // all answers are there
 	api := isthmusv1.NewSyncServiceClient(conn)
 	var mu sync.Mutex
 	enrolled := 0

@@ -1,4 +1,4 @@
-import { MultiSelect, Radio, SegmentedControl, Stack, Text, TextInput } from '@mantine/core';
+import { Input, MultiSelect, Radio, SegmentedControl, Stack, TextInput } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { list, selected } from '../../api/queries';
@@ -35,20 +35,19 @@ export function GroupForm({ draft, onChange, errors, named = false }: FormProps 
           withAsterisk
         />
       )}
-      <div>
-        <Text size="sm" fw={500} id="members-label">
-          Members
-        </Text>
-        <SegmentedControl
-          aria-labelledby="members-label"
-          data={[
-            { value: 'selector', label: 'by labels' },
-            { value: 'names', label: 'by names' },
-          ]}
-          value={draft.members}
-          onChange={(v) => onChange({ members: v === 'names' ? 'names' : 'selector' })}
-        />
-      </div>
+      <Input.Wrapper label="Members" labelElement="div">
+        <div>
+          <SegmentedControl
+            aria-label="Members"
+            data={[
+              { value: 'selector', label: 'by labels' },
+              { value: 'names', label: 'by names' },
+            ]}
+            value={draft.members}
+            onChange={(v) => onChange({ members: v === 'names' ? 'names' : 'selector' })}
+          />
+        </div>
+      </Input.Wrapper>
       {bySelector ? (
         <TextInput
           label="Label selector"

@@ -1,4 +1,4 @@
-import { Alert, Button, Card, Group, Radio, Stack, Stepper, Title } from '@mantine/core';
+import { Alert, Button, Card, Group, Radio, Stack, Stepper, Title, useMatches } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { parseAsArrayOf, parseAsInteger, parseAsString, parseAsStringLiteral, useQueryStates } from 'nuqs';
 import { type ReactNode, useEffect, useRef } from 'react';
@@ -57,6 +57,7 @@ export default function NewPeeringPage() {
 function Wizard() {
   const [{ step, ...draft }, set] = useQueryStates(fields);
   const navigate = useNavigate();
+  const orientation = useMatches({ base: 'vertical', sm: 'horizontal' } as const);
   const manifest = manifestOfDraft(draft);
   const yaml = toYAML([manifest]);
   // Looked at before the preview: what is wrong is said where it is filled in.
@@ -82,6 +83,7 @@ function Wizard() {
         onStepClick={(to) => void set({ step: to })}
         allowNextStepsSelect={false}
         size="sm"
+        orientation={orientation}
       >
         <Stepper.Step label="What" description={titles[draft.what].short}>
           <What what={draft.what} onChange={(what) => change({ what })} onNext={() => void set({ step: 1 })} />
@@ -187,7 +189,12 @@ function After({ draft, name }: { draft: Draft; name: string }) {
   const theirs = draft.external === 'acceptor' ? draft.acceptor : draft.dialer;
   const ours = draft.external === 'acceptor' ? draft.dialer : draft.acceptor;
   return (
-    <Alert variant="outline" color="blue" title="After that, the token is handed over by people">
+    <Alert
+      variant="outline"
+      color="blue"
+      title="After that, the token is handed over by people"
+      styles={{ title: { color: 'var(--mantine-color-text)' } }}
+    >
       {draft.external === 'acceptor' ? (
         <WeDial {...{ name, theirs, ours }} peer={draft.acceptorPeerName || ours} />
       ) : (

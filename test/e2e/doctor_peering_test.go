@@ -107,6 +107,11 @@ func TestDoctorOfAgents(t *testing.T) {
 	severity(t, unused, doctor.SeverityInfo)
 	f.Must("delete", "join-token", strings.TrimPrefix(unused.GetSubject(), "JoinToken/"))
 	f.Passes("JoinTokenExpiring")
+	f.Must("api-token", "create", "ci", "--role", "viewer", "--ttl", "1h")
+	f.Finds("APITokenExpiring", "", finds, "isthmus api-token create --role viewer", "then isthmus delete api-token ci")
+	f.Must("api-token", "create", "ci-next", "--role", "viewer")
+	f.Must("delete", "api-token", "ci")
+	f.Passes("APITokenExpiring")
 	f.Well()
 }
 

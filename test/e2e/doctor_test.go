@@ -3,6 +3,8 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -11,17 +13,13 @@ import (
 	"isthmus/resource"
 )
 
-// What isthmus doctor finds is proven on real Consul servers: each check below is made to fail as it does in a datacenter, and what it names
-// as the fix makes it pass. Some cannot be had here, and have table tests (package doctor) and, where that is named, others:
+// What isthmus doctor finds is proven on real Consul servers: each check is made to fail as it does in a datacenter, and what it names as the
+// fix makes it pass. The stories are TestDoctorOf… in this package; some are told where what they need is there anyway: LossAccepted in
+// TestJoinOfARunningDatacenter, SecondaryReachesPrimary in TestCausesAfterTheJoin, KubernetesAPIReachable in TestKubernetesFederation, and those
+// that the command line asks itself (ServerReachable, TokenAccepted, LocalClock) in package cmd/isthmus.
 //
-//   - AgentVersion, ConsulVersionSkew, ConsulVersion: there is one isthmus and one Consul to run.
-//   - AgentCertificate: a certificate lives for a day; the server's clock is moved for it in package server.
-//   - NoPartition: Consul Enterprise. KubernetesAPIReachable: nothing runs pods here.
-//   - OnePrimary, OneFederation, NoPeeringInside, ConsulNameUnique, DomainAlike, ACLsAlike, GossipAlike, TLSEnabled, ConnectEnabled: a
-//     federation with one of these is refused, or its servers would not start together; package federation has each rule.
-//   - BundleCurrent: passes through "under way" in each join. LossAccepted: TestJoinOfARunningDatacenter accepts what its text names.
-//   - SecondaryReachesPrimary: a world whose networks are cut is TestCausesAfterTheJoin's; it is the same probe as GatewayReachable's.
-//   - ServerReachable, TokenAccepted, LocalClock: package cmd/isthmus.
+// Two cannot be had, and have table tests in package doctor only: ConsulVersionSkew and ConsulVersion, since there is one Consul to run. Of
+// NoPartition the Datacenter is real and the partition is not, which Consul Enterprise has.
 
 // Finds waits until doctor finds that a check is so of a datacenter (or of none), with words in its message or fix; what it found.
 func (f *Fleet) Finds(id, datacenter, verdict string, words ...string) *isthmusv1.DoctorCheck {
@@ -40,7 +38,25 @@ func (f *Fleet) Finds(id, datacenter, verdict string, words ...string) *isthmusv
 		}
 		return fmt.Errorf("it finds %v", report.GetChecks())
 	})
+	f.exist(found.GetFix())
 	return found
+}
+
+// grouped are commands that a fix names, of the groups whose names alone do nothing.
+var grouped = regexp.MustCompile(`isthmus (?:api-token|datacenter|federation|join-token|peering|store) [a-z-]+`)
+
+// exist fails the test when a fix names a command that there is not.
+func (f *Fleet) exist(fix string) {
+	f.t.Helper()
+	reference, err := os.ReadFile("../../docs/cli.md")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for _, command := range grouped.FindAllString(fix, -1) {
+		if !strings.Contains(string(reference), "\n## "+command+"\n") {
+			f.t.Errorf("there is no %s, which a fix names: %s", command, fix)
+		}
+	}
 }
 
 // Passes waits until everything that doctor finds on checks passes.

@@ -45,7 +45,7 @@ export function Panel<T>({ title, query, children, actions, seen, onRequest = fa
         {isError && (
           <ErrorNote error={error} title={data === undefined ? undefined : 'This is old: reading it again failed'} />
         )}
-        {isPending && <Loader size="sm" aria-label="Loading" />}
+        {isPending && <Loader size="sm" role="status" aria-label="Loading" />}
         {data !== undefined && children(data)}
       </Stack>
     </Card>

@@ -51,7 +51,7 @@ export function Root({ children }: { children: ReactNode }) {
   if (!who.known) {
     return (
       <Center h="100vh" role="status">
-        {who.error === '' ? <Loader aria-label="Loading" /> : `Waiting for the server: ${who.error}`}
+        {who.error === '' ? <Loader role="status" aria-label="Loading" /> : `Waiting for the server: ${who.error}`}
       </Center>
     );
   }

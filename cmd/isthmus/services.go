@@ -77,18 +77,24 @@ func (p Program) fleetServices(ctx context.Context, c *client.Client, part, data
 			}
 			rows = append(rows, []string{
 				s.GetName(), place.GetDatacenter(), cmp.Or(place.GetPeer(), "-"), fmt.Sprint(place.GetInstances()), fmt.Sprint(place.GetHealthy()),
-				cmp.Or(strings.Join(viewers(place), ","), "-"), current,
+				viewers(place), current,
 			})
 		}
 	}
 	return p.table([]string{"SERVICE", "DATACENTER", "PEER", "INSTANCES", "HEALTHY", "SEEN BY", "CURRENT"}, rows)
 }
 
-// viewers are the other datacenters that see a service in one place.
-func viewers(place *isthmusv1.ServicePlace) []string {
-	out := slices.Concat(place.GetExportedTo(), place.GetFederatedTo())
-	slices.Sort(out)
-	return slices.Compact(out)
+// viewers are the other datacenters that see a service in one place, the first of them by name.
+func viewers(place *isthmusv1.ServicePlace) string {
+	const named = 5
+	names := slices.Concat(place.GetExportedTo(), place.GetFederatedTo())
+	slices.Sort(names)
+	names = slices.Compact(names)
+	text := strings.Join(names[:min(len(names), named)], ",")
+	if more := len(names) - named; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return cmp.Or(text, "-")
 }
 
 func (p Program) serviceTable(answer *isthmusv1.ListDatacenterServicesResponse) error {

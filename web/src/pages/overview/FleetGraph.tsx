@@ -1,4 +1,5 @@
 import { ActionIcon, Group, VisuallyHidden } from '@mantine/core';
+import { useMediaQuery } from '@mantine/hooks';
 import { IconFocusCentered, IconMinus, IconPlus } from '@tabler/icons-react';
 import { type KeyboardEvent, useEffect, useId, useMemo, useRef, useState } from 'react';
 import { countStates } from './concern';
@@ -9,8 +10,11 @@ import { itemsOf, type FleetMap, healthOf, isLink, isWrong, type MapLink, type M
 import { type Layout, layout, type Point } from './layout';
 import { Legend } from './Legend';
 import { sceneOf } from './scene';
-import { useFleetCanvas } from './useFleetCanvas';
+import { type FleetView, useFleetCanvas } from './useFleetCanvas';
 import { usePointers } from './usePointers';
+
+/** As graph.module.css has it, with the room around. */
+const detailsWidth = 336;
 
 interface Props {
   map: FleetMap;
@@ -40,9 +44,12 @@ export function FleetGraph({ map, match, by, scope, choice, choose, show }: Prop
   const under = pointed && map.find.get(pointed.id);
   const canvas = useRef<HTMLCanvasElement>(null);
   const frame = useRef<HTMLDivElement>(null);
+  // On a narrow screen the details are below the map.
+  const beside = useMediaQuery('(min-width: 48em)', true);
+  const covered = chosen !== undefined && beside ? detailsWidth : 0;
   const help = useId();
 
-  const view = useFleetCanvas(canvas, { scene, box: placed.box, picture, chosen, pointed: under });
+  const view = useFleetCanvas(canvas, { scene, box: placed.box, picture, chosen, pointed: under, covered });
   const pointers = usePointers(frame, {
     view,
     onPoint: (at) => {
@@ -52,7 +59,7 @@ export function FleetGraph({ map, match, by, scope, choice, choose, show }: Prop
     onLeave: () => setPointed(undefined),
     onClick: (at) => choose({ at: view.find(at)?.id ?? '' }),
   });
-  useShow(show, map, placed, view.lookAt);
+  useShow(show, choice.at, map, placed, view);
 
   const keys = (event: KeyboardEvent) => {
     const step = 60;
@@ -129,19 +136,25 @@ function useLayout(map: FleetMap, choice: Choice, by: string, picture: string): 
   return next;
 }
 
-/** Brings what somebody asked to be shown into the middle, once for each asking. */
-function useShow(show: Shown | undefined, map: FleetMap, placed: Layout, lookAt: (point: Point) => void) {
-  const latest = useRef({ map, placed });
+/** Brings what somebody asked to be shown into the middle, once for each asking; and what is chosen out from under its details. */
+function useShow(show: Shown | undefined, chosen: string, map: FleetMap, placed: Layout, view: FleetView) {
+  const { lookAt, reveal } = view;
+  const points = useRef<(id: string) => Point[]>(() => []);
   useEffect(() => {
-    latest.current = { map, placed };
+    points.current = (id) => {
+      const found = map.find.get(id);
+      if (found === undefined) return [];
+      return (isLink(found) ? [found.from, found.to] : [found]).flatMap((n) => placed.at.get(n.name) ?? []);
+    };
   }, [map, placed]);
   useEffect(() => {
-    const found = show && latest.current.map.find.get(show.id);
-    if (found === undefined) return;
-    const ends = isLink(found) ? [found.from, found.to] : [found];
-    const points = ends.flatMap((n) => latest.current.placed.at.get(n.name) ?? []);
+    const at = points.current(chosen);
+    if (at.length > 0) reveal(at);
+  }, [chosen, reveal]);
+  useEffect(() => {
+    const at = show === undefined ? [] : points.current(show.id);
     const middle = (values: number[]) => values.reduce((sum, v) => sum + v, 0) / values.length;
-    if (points.length > 0) lookAt({ x: middle(points.map((p) => p.x)), y: middle(points.map((p) => p.y)) });
+    if (at.length > 0) lookAt({ x: middle(at.map((p) => p.x)), y: middle(at.map((p) => p.y)) });
   }, [show, lookAt]);
 }
 

@@ -6,6 +6,7 @@ import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
 import { DatacenterLink, ResourceLink } from '../../kit/links';
 import { StateBadge } from '../../kit/StateBadge';
+import { verdictLook } from '../../kit/verdict';
 import { healthOf, type MapLink, type MapNode, runtimeOf } from './map';
 import { brokenMark, kindName } from './words';
 
@@ -32,6 +33,7 @@ export function FleetTables({ match, onShow }: Props) {
         columns={linkColumns}
         rowKey={(l) => l.id}
         prefix="link-"
+        sort="verdict"
         searchable={false}
         height="40vh"
         empty={<Empty title="None">All connections that the map shows are healthy.</Empty>}
@@ -45,6 +47,7 @@ export function FleetTables({ match, onShow }: Props) {
         columns={nodeColumns}
         rowKey={(n) => n.id}
         prefix="dc-"
+        sort="health"
         searchable={false}
         height="40vh"
         empty={<Empty title="Nothing matches">Take out a filter of the map.</Empty>}
@@ -78,6 +81,7 @@ function columnsOfNodes(onShow: (id: string) => void): Column<MapNode>[] {
       id: 'health',
       header: 'Health',
       value: (n) => healthOf(n),
+      order: (n) => (n.datacenter === undefined ? 1 : -verdictLook(n.datacenter.health).weight),
       cell: (n) => (n.datacenter === undefined ? '–' : <StateBadge state={n.datacenter.health} />),
     },
     { id: 'reason', header: 'Reason', value: (n) => n.datacenter?.reason ?? '' },
@@ -119,6 +123,7 @@ function columnsOfLinks(onShow: (id: string) => void): Column<MapLink>[] {
       id: 'verdict',
       header: 'Verdict',
       value: (l) => l.verdict,
+      order: (l) => -verdictLook(l.verdict).weight,
       cell: (l) => <StateBadge state={l.verdict} />,
     },
     { id: 'broken', header: 'Nothing arrives', value: brokenMark },

@@ -2,7 +2,7 @@
 // the camera moves; it is drawn again when the camera rests. So that a thousand nodes pan as a hundred do, without a graphics card.
 
 import type { Camera, Size } from './camera';
-import { type Colours, draw, drawFocus } from './draw';
+import { type Colours, draw, drawFocus, drawTitles } from './draw';
 import type { MapLink, MapNode } from './map';
 import { isLink } from './map';
 import type { Scene, SceneLink, SceneNode } from './scene';
@@ -95,6 +95,7 @@ export class MapCanvas {
     const links = scene.strands.reduce((sum, s) => sum + s.links.length, 0);
     if (scene.nodes.length + links < pictureFrom) draw(ctx, scene, camera, size, colours);
     else this.paintPicture(ctx, scene, colours, scale);
+    drawTitles(ctx, scene, camera, size, colours);
     for (const [about, veil] of [
       [this.chosen, true],
       [this.pointed, false],

@@ -46,14 +46,13 @@ const signs: Record<string, string> = {
   removing: '−',
 };
 
-/** Draws all that a screen of this size shows. The context's unit is a CSS pixel. */
+/** Draws all nodes and links that a screen of this size shows. The context's unit is a CSS pixel. */
 export function draw(ctx: Context, scene: Scene, camera: Camera, size: Size, colours: Colours): void {
   const view = seen(camera, size);
   ctx.clearRect(0, 0, size.width, size.height);
   const many = scene.strands.reduce((sum, s) => sum + s.links.length, 0) > manyLinks;
   for (const strand of scene.strands) drawStrand(ctx, strand, camera, view, colours, many);
   for (const node of scene.nodes) if (inView(node, view)) drawNode(ctx, node, camera, colours);
-  drawTitles(ctx, scene, camera, size, colours);
 }
 
 function toScreen(camera: Camera, p: Point): Point {
@@ -213,7 +212,8 @@ function drawName(ctx: Context, node: SceneNode, below: Point, camera: Camera, c
   if (!small) line(node.subtitle, below.y + 19, `11px ${colours.font}`, colours.dimmed);
 }
 
-function drawTitles(ctx: Context, scene: Scene, camera: Camera, size: Size, colours: Colours): void {
+/** The names of groups, on a screen of this size. */
+export function drawTitles(ctx: Context, scene: Scene, camera: Camera, size: Size, colours: Colours): void {
   const view = seen(camera, size);
   ctx.textAlign = 'center';
   ctx.textBaseline = 'alphabetic';

@@ -8,7 +8,6 @@ import (
 
 	"isthmus/agent/consul"
 	isthmusv1 "isthmus/proto/isthmus/v1"
-	"isthmus/resource"
 )
 
 // amends puts back at once what somebody changed in a config entry, and what a new desired state says of them, while a pass may still wait for
@@ -48,7 +47,7 @@ func (w *worker) amend(ctx context.Context) {
 		return
 	}
 	a.reconciler.amendSingles(term, state, self)
-	report := &isthmusv1.ReportRequest{Policy: w.mender.mend(term, a.memory.working, self), Entries: w.census.take(term)}
+	report := &isthmusv1.ReportRequest{Policy: a.reconciler.settings.tell(w.mender.mend(term, a.memory.working, self)), Entries: w.census.take(term)}
 	report.Exports = a.reconciler.reconcileExports(term, a.memory.working, self)
 	w.say(term, report)
 }
@@ -58,10 +57,7 @@ func (r *reconciler) amendSingles(ctx context.Context, state *isthmusv1.DesiredS
 	if self.Secondary() {
 		return
 	}
-	correct := state.GetDrift() != resource.DriftReport
-	_, errMesh := r.mergeEntry(ctx, consul.KindMesh, consul.NameMesh, func(e consul.Entry) (mergeResult, error) {
-		return mergeMesh(e, wantedMesh(state), correct)
-	})
+	errMesh := r.setMesh(ctx, state, func(consul.Entry) {})
 	if err := cmp.Or(errMesh, r.reconcileProxyDefaults(ctx, state)); err != nil {
 		r.log.Debug("not amended; the next pass tells", "error", err)
 	}

@@ -224,7 +224,8 @@ func (m *Mender) Mend(ctx context.Context, state *isthmusv1.DesiredState) (*isth
 	}
 	policies := m.m.mend(ctx, newest, self)
 	exports := m.r.reconcileExports(ctx, newest, self)
-	return policies, exports, errors.Join(errMesh, m.r.reconcileProxyDefaults(ctx, state))
+	err = errors.Join(errMesh, m.r.reconcileProxyDefaults(ctx, state))
+	return m.r.settings.tell(policies), exports, err
 }
 
 // SetClock gives it another clock.

@@ -29,11 +29,27 @@ func (r *reconciler) reconcileMesh(ctx context.Context, state *isthmusv1.Desired
 	if self.Secondary() {
 		return r.checkMesh(ctx, want, self)
 	}
-	correct := state.GetDrift() != resource.DriftReport
-	_, err := r.mergeEntry(ctx, consul.KindMesh, consul.NameMesh, func(e consul.Entry) (mergeResult, error) {
-		r.dials.through = through(e.Body) == wordOf(true)
-		return mergeMesh(e, want, correct)
+	return r.setMesh(ctx, state, func(e consul.Entry) { r.dials.through = through(e.Body) == wordOf(true) })
+}
+
+// setMesh merges the switch; seen is shown the entry before.
+func (r *reconciler) setMesh(ctx context.Context, state *isthmusv1.DesiredState, seen func(consul.Entry)) error {
+	want := wantedMesh(state)
+	s := setting{entry: consul.KindMesh + "/" + consul.NameMesh, part: partThrough}
+	if want != nil {
+		s.want = wordOf(*want)
+	}
+	result, err := r.mergeEntry(ctx, consul.KindMesh, consul.NameMesh, func(e consul.Entry) (mergeResult, error) {
+		seen(e)
+		now := through(e.Body)
+		if now == "" && s.want == wordOf(false) {
+			now = s.want // which Consul leaves out
+		}
+		s.look(e, now, e.Meta()[metaMesh])
+		return mergeMesh(e, want, state.GetDrift() != resource.DriftReport)
 	})
+	s.written, s.err = err == nil && result.write, err
+	r.settings.learn(s, r.now(), r.log)
 	return err
 }
 

@@ -32,7 +32,9 @@ func (r *reconciler) reconcileProxyDefaults(ctx context.Context, state *isthmusv
 		}
 	}
 	correct := state.GetDrift() != resource.DriftReport
-	_, err := r.mergeEntry(ctx, consul.KindProxyDefaults, consul.NameProxyDefaults, func(e consul.Entry) (mergeResult, error) {
+	s := setting{entry: consul.KindProxyDefaults + "/" + consul.NameProxyDefaults, part: partGatewayMode, want: word(want)}
+	result, err := r.mergeEntry(ctx, consul.KindProxyDefaults, consul.NameProxyDefaults, func(e consul.Entry) (mergeResult, error) {
+		s.look(e, word(gatewayMode(e.Body)), word(e.Meta()[metaGatewayMode]))
 		result, err := mergeProxyDefaults(e, want, correct)
 		if err != nil || !result.write && !result.remove {
 			return result, err
@@ -46,7 +48,17 @@ func (r *reconciler) reconcileProxyDefaults(ctx context.Context, state *isthmusv
 		}
 		return result, err
 	})
+	s.written, s.err = err == nil && result.write, err
+	r.settings.learn(s, r.now(), r.log)
 	return err
+}
+
+// word is a mode as JSON; nothing for none.
+func word(mode string) string {
+	if mode == "" {
+		return ""
+	}
+	return encode(mode)
 }
 
 // mergeProxyDefaults computes the entry with the wanted mode; empty: none. A human's other mode is a conflict.

@@ -58,6 +58,7 @@ type reconciler struct {
 	dials      dials
 	primary    primaryDesk
 	exports    exportDesk
+	settings   settingDesk
 	// vigils are of the passes alone, by the peering's own id in Consul.
 	vigils map[string]*vigil
 

@@ -272,8 +272,9 @@ func (w *worker) lead(ctx context.Context, state *isthmusv1.DesiredState, from s
 	peerings, pace, errPeerings := r.reconcilePeerings(ctx, state)
 	peerings = w.lastSeen(peerings, errPeerings)
 	exports := r.reconcileExports(ctx, a.memory.working, w.lastSelf)
-	report := &isthmusv1.ReportRequest{Peerings: peerings, Exports: exports, Policy: policies, Entries: w.census.take(ctx)}
+	report := &isthmusv1.ReportRequest{Peerings: peerings, Exports: exports, Entries: w.census.take(ctx)}
 	report.Federation = w.federate(ctx, state)
+	report.Policy = r.settings.tell(policies)
 	errCatalog := w.lookAround(ctx, report)
 	if !w.say(ctx, report) {
 		w.kickCatalog() // what this pass saw of it was not told to anybody

@@ -43,6 +43,7 @@ func (l *leader) datacenter(v *snapshot.View, name string) []edit {
 	seen, _ := l.Observations.Get(name, observation.PartEntries)
 	posture := policy.Posture(next.GetStatus().GetDefaultIntentionPolicy(), seen.Entries)
 	next.Status.Conditions = resource.SetCondition(d, next.GetStatus().GetConditions(), posture, l.now())
+	events = append(events, l.settingEvents(next)...)
 	if !proto.Equal(d.GetStatus(), next.GetStatus()) {
 		if was, is := d.GetStatus().GetAgent(), next.GetStatus().GetAgent(); was != is && was != "" {
 			since := func(s *isthmusv1.DatacenterStatus) string {

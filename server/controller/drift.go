@@ -3,6 +3,7 @@ package controller
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -46,6 +47,24 @@ func (l *leader) driftEvents(o resource.Object, datacenter string, seen observat
 			datacenter, d.GetPart(), d.GetEntry(), at, d.GetTime().AsTime().Format(time.RFC3339), shown(d.GetFound()), shown(d.GetWanted()), done), l.now()))
 	}
 	return l.quota.pass(o, datacenter, out, l.now())
+}
+
+// settingEvents tell the audit log of what somebody did to the one setting that isthmus has in a datacenter's mesh entry, and to the one in
+// proxy-defaults, which are no policy's, and remember the last of it in the status.
+func (l *leader) settingEvents(next *isthmusv1.Datacenter) []*isthmusv1.Event {
+	seen, _ := l.Observations.Get(next.GetName(), observation.PartPolicy)
+	var drifts []*isthmusv1.Drift
+	for _, d := range seen.Policy.GetDrifts() {
+		if strings.HasPrefix(d.GetEntry(), "mesh/") || strings.HasPrefix(d.GetEntry(), "proxy-defaults/") {
+			drifts = append(drifts, d)
+		}
+	}
+	last := next.GetStatus().GetDrift()
+	if len(drifts) == 0 || proto.Equal(last, drifts[0]) {
+		return nil
+	}
+	next.Status.Drift = drifts[0]
+	return l.driftEvents(next, next.GetName(), seen, driftsSince(last, drifts))
 }
 
 // shown is a part of a config entry as the audit log has it.

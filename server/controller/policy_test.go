@@ -292,3 +292,42 @@ func TestDriftOfExportsIsAudited(t *testing.T) {
 		t.Errorf("events %v", got)
 	}
 }
+
+// What somebody did to isthmus's setting in the mesh or proxy-defaults entry is told of the datacenter, once.
+func TestDriftOfSettingsIsAudited(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, datacenter("dc1"))
+	drift := func(entry string, n uint64) *isthmusv1.Drift {
+		return &isthmusv1.Drift{Entry: entry, Part: "Part", Wanted: "true", Found: "false", Time: timestamppb.New(time.Unix(1_700_000_000, 0)), Corrected: true, ModifyIndex: n}
+	}
+	told := func(agent string, drifts ...*isthmusv1.Drift) {
+		t.Helper()
+		f.report(agent, "dc1", &isthmusv1.ReportRequest{Policy: &isthmusv1.PolicyReport{Drifts: drifts}})
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		deadline := time.After(patience)
+		for {
+			d, _ := resource.Lookup[*isthmusv1.Datacenter](f.c.Snapshot.View(), resource.KindDatacenter, "dc1")
+			if d.GetStatus().GetDrift().GetModifyIndex() == drifts[0].GetModifyIndex() {
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-deadline:
+				t.Fatalf("it is never known: %v", d.GetStatus())
+			}
+		}
+	}
+	told("a1", drift("mesh/mesh", 11))
+	told("a1", drift("proxy-defaults/global", 13), drift("service-intentions/api", 12), drift("mesh/mesh", 11))
+	told("a2", drift("mesh/mesh", 14))
+	var got []string
+	for _, e := range f.events(resource.ActionDrift) {
+		entry, _, _ := strings.Cut(strings.TrimPrefix(e.GetMessage(), "dc1: somebody changed Part in "), ",")
+		got = append(got, fmt.Sprintf("%s %s/%s: %s", e.GetActor(), e.GetKind(), e.GetTarget(), entry))
+	}
+	want := "agent/a1 Datacenter/dc1: mesh/mesh (its ModifyIndex 11)\nagent/a1 Datacenter/dc1: proxy-defaults/global (its ModifyIndex 13)\nagent/a2 Datacenter/dc1: mesh/mesh (its ModifyIndex 14)"
+	if text := strings.Join(got, "\n"); text != want {
+		t.Errorf("got\n%s\nwant\n%s", text, want)
+	}
+}

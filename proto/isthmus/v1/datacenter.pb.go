@@ -340,7 +340,9 @@ type DatacenterStatus struct {
 	// What happens to a call that no intention is about: allow or deny.
 	DefaultIntentionPolicy string `protobuf:"bytes,28,opt,name=default_intention_policy,json=defaultIntentionPolicy,proto3" json:"default_intention_policy,omitempty"`
 	// It is being taken out of the fleet.
-	Removal       *DatacenterRemoval `protobuf:"bytes,29,opt,name=removal,proto3" json:"removal,omitempty"`
+	Removal *DatacenterRemoval `protobuf:"bytes,29,opt,name=removal,proto3" json:"removal,omitempty"`
+	// The last time that somebody changed isthmus's setting in its mesh or proxy-defaults entry. (Of other entries the policies tell.)
+	Drift         *Drift `protobuf:"bytes,30,opt,name=drift,proto3" json:"drift,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -574,6 +576,13 @@ func (x *DatacenterStatus) GetDefaultIntentionPolicy() string {
 func (x *DatacenterStatus) GetRemoval() *DatacenterRemoval {
 	if x != nil {
 		return x.Removal
+	}
+	return nil
+}
+
+func (x *DatacenterStatus) GetDrift() *Drift {
+	if x != nil {
+		return x.Drift
 	}
 	return nil
 }
@@ -1335,7 +1344,7 @@ var File_isthmus_v1_datacenter_proto protoreflect.FileDescriptor
 const file_isthmus_v1_datacenter_proto_rawDesc = "" +
 	"\n" +
 	"\x1bisthmus/v1/datacenter.proto\x12\n" +
-	"isthmus.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16isthmus/v1/apply.proto\x1a\x1aisthmus/v1/condition.proto\x1a\x15isthmus/v1/read.proto\"\xfc\x03\n" +
+	"isthmus.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16isthmus/v1/apply.proto\x1a\x1aisthmus/v1/condition.proto\x1a\x17isthmus/v1/policy.proto\x1a\x15isthmus/v1/read.proto\"\xfc\x03\n" +
 	"\n" +
 	"Datacenter\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12:\n" +
@@ -1371,8 +1380,7 @@ const file_isthmus_v1_datacenter_proto_rawDesc = "" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12!\n" +
 	"\fhelm_release\x18\x03 \x01(\tR\vhelmRelease\x12\x1f\n" +
 	"\vsecret_name\x18\x04 \x01(\tR\n" +
-	"secretName\"\xec\n" +
-	"\n" +
+	"secretName\"\x95\v\n" +
 	"\x10DatacenterStatus\x125\n" +
 	"\n" +
 	"conditions\x18\x01 \x03(\v2\x15.isthmus.v1.ConditionR\n" +
@@ -1411,7 +1419,8 @@ const file_isthmus_v1_datacenter_proto_rawDesc = "" +
 	"federation\x12#\n" +
 	"\rrpc_addresses\x18\x1b \x03(\tR\frpcAddresses\x128\n" +
 	"\x18default_intention_policy\x18\x1c \x01(\tR\x16defaultIntentionPolicy\x127\n" +
-	"\aremoval\x18\x1d \x01(\v2\x1d.isthmus.v1.DatacenterRemovalR\aremovalB\x0e\n" +
+	"\aremoval\x18\x1d \x01(\v2\x1d.isthmus.v1.DatacenterRemovalR\aremoval\x12'\n" +
+	"\x05drift\x18\x1e \x01(\v2\x11.isthmus.v1.DriftR\x05driftB\x0e\n" +
 	"\f_acl_enabledB\x0e\n" +
 	"\f_tls_enabledB\x13\n" +
 	"\x11_gossip_encryptedB\x12\n" +
@@ -1524,12 +1533,13 @@ var file_isthmus_v1_datacenter_proto_goTypes = []any{
 	nil,                                    // 15: isthmus.v1.Datacenter.LabelsEntry
 	(*timestamppb.Timestamp)(nil),          // 16: google.protobuf.Timestamp
 	(*Condition)(nil),                      // 17: isthmus.v1.Condition
-	(*Change)(nil),                         // 18: isthmus.v1.Change
-	(*fieldmaskpb.FieldMask)(nil),          // 19: google.protobuf.FieldMask
-	(*ListRequest)(nil),                    // 20: isthmus.v1.ListRequest
-	(*GetRequest)(nil),                     // 21: isthmus.v1.GetRequest
-	(*DeleteRequest)(nil),                  // 22: isthmus.v1.DeleteRequest
-	(*DeleteResponse)(nil),                 // 23: isthmus.v1.DeleteResponse
+	(*Drift)(nil),                          // 18: isthmus.v1.Drift
+	(*Change)(nil),                         // 19: isthmus.v1.Change
+	(*fieldmaskpb.FieldMask)(nil),          // 20: google.protobuf.FieldMask
+	(*ListRequest)(nil),                    // 21: isthmus.v1.ListRequest
+	(*GetRequest)(nil),                     // 22: isthmus.v1.GetRequest
+	(*DeleteRequest)(nil),                  // 23: isthmus.v1.DeleteRequest
+	(*DeleteResponse)(nil),                 // 24: isthmus.v1.DeleteResponse
 }
 var file_isthmus_v1_datacenter_proto_depIdxs = []int32{
 	15, // 0: isthmus.v1.Datacenter.labels:type_name -> isthmus.v1.Datacenter.LabelsEntry
@@ -1545,38 +1555,39 @@ var file_isthmus_v1_datacenter_proto_depIdxs = []int32{
 	6,  // 10: isthmus.v1.DatacenterStatus.foreign_peerings:type_name -> isthmus.v1.ForeignPeering
 	7,  // 11: isthmus.v1.DatacenterStatus.acl_replication:type_name -> isthmus.v1.AclReplication
 	4,  // 12: isthmus.v1.DatacenterStatus.removal:type_name -> isthmus.v1.DatacenterRemoval
-	5,  // 13: isthmus.v1.DatacenterRemoval.steps:type_name -> isthmus.v1.RemovalStep
-	18, // 14: isthmus.v1.DatacenterRemoval.changes:type_name -> isthmus.v1.Change
-	16, // 15: isthmus.v1.DatacenterRemoval.request_time:type_name -> google.protobuf.Timestamp
-	16, // 16: isthmus.v1.RemovalStep.since:type_name -> google.protobuf.Timestamp
-	16, // 17: isthmus.v1.AclReplication.last_success_time:type_name -> google.protobuf.Timestamp
-	0,  // 18: isthmus.v1.ListDatacentersResponse.datacenters:type_name -> isthmus.v1.Datacenter
-	0,  // 19: isthmus.v1.CreateDatacenterRequest.datacenter:type_name -> isthmus.v1.Datacenter
-	0,  // 20: isthmus.v1.UpdateDatacenterRequest.datacenter:type_name -> isthmus.v1.Datacenter
-	19, // 21: isthmus.v1.UpdateDatacenterRequest.update_mask:type_name -> google.protobuf.FieldMask
-	8,  // 22: isthmus.v1.ListDatacenterServicesResponse.services:type_name -> isthmus.v1.CatalogService
-	16, // 23: isthmus.v1.ListDatacenterServicesResponse.observe_time:type_name -> google.protobuf.Timestamp
-	20, // 24: isthmus.v1.DatacenterService.ListDatacenters:input_type -> isthmus.v1.ListRequest
-	21, // 25: isthmus.v1.DatacenterService.GetDatacenter:input_type -> isthmus.v1.GetRequest
-	10, // 26: isthmus.v1.DatacenterService.CreateDatacenter:input_type -> isthmus.v1.CreateDatacenterRequest
-	11, // 27: isthmus.v1.DatacenterService.UpdateDatacenter:input_type -> isthmus.v1.UpdateDatacenterRequest
-	22, // 28: isthmus.v1.DatacenterService.DeleteDatacenter:input_type -> isthmus.v1.DeleteRequest
-	21, // 29: isthmus.v1.DatacenterService.ListDatacenterServices:input_type -> isthmus.v1.GetRequest
-	13, // 30: isthmus.v1.DatacenterService.RemoveDatacenter:input_type -> isthmus.v1.RemoveDatacenterRequest
-	14, // 31: isthmus.v1.DatacenterService.ConfirmDatacenter:input_type -> isthmus.v1.ConfirmDatacenterRequest
-	9,  // 32: isthmus.v1.DatacenterService.ListDatacenters:output_type -> isthmus.v1.ListDatacentersResponse
-	0,  // 33: isthmus.v1.DatacenterService.GetDatacenter:output_type -> isthmus.v1.Datacenter
-	0,  // 34: isthmus.v1.DatacenterService.CreateDatacenter:output_type -> isthmus.v1.Datacenter
-	0,  // 35: isthmus.v1.DatacenterService.UpdateDatacenter:output_type -> isthmus.v1.Datacenter
-	23, // 36: isthmus.v1.DatacenterService.DeleteDatacenter:output_type -> isthmus.v1.DeleteResponse
-	12, // 37: isthmus.v1.DatacenterService.ListDatacenterServices:output_type -> isthmus.v1.ListDatacenterServicesResponse
-	4,  // 38: isthmus.v1.DatacenterService.RemoveDatacenter:output_type -> isthmus.v1.DatacenterRemoval
-	0,  // 39: isthmus.v1.DatacenterService.ConfirmDatacenter:output_type -> isthmus.v1.Datacenter
-	32, // [32:40] is the sub-list for method output_type
-	24, // [24:32] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	18, // 13: isthmus.v1.DatacenterStatus.drift:type_name -> isthmus.v1.Drift
+	5,  // 14: isthmus.v1.DatacenterRemoval.steps:type_name -> isthmus.v1.RemovalStep
+	19, // 15: isthmus.v1.DatacenterRemoval.changes:type_name -> isthmus.v1.Change
+	16, // 16: isthmus.v1.DatacenterRemoval.request_time:type_name -> google.protobuf.Timestamp
+	16, // 17: isthmus.v1.RemovalStep.since:type_name -> google.protobuf.Timestamp
+	16, // 18: isthmus.v1.AclReplication.last_success_time:type_name -> google.protobuf.Timestamp
+	0,  // 19: isthmus.v1.ListDatacentersResponse.datacenters:type_name -> isthmus.v1.Datacenter
+	0,  // 20: isthmus.v1.CreateDatacenterRequest.datacenter:type_name -> isthmus.v1.Datacenter
+	0,  // 21: isthmus.v1.UpdateDatacenterRequest.datacenter:type_name -> isthmus.v1.Datacenter
+	20, // 22: isthmus.v1.UpdateDatacenterRequest.update_mask:type_name -> google.protobuf.FieldMask
+	8,  // 23: isthmus.v1.ListDatacenterServicesResponse.services:type_name -> isthmus.v1.CatalogService
+	16, // 24: isthmus.v1.ListDatacenterServicesResponse.observe_time:type_name -> google.protobuf.Timestamp
+	21, // 25: isthmus.v1.DatacenterService.ListDatacenters:input_type -> isthmus.v1.ListRequest
+	22, // 26: isthmus.v1.DatacenterService.GetDatacenter:input_type -> isthmus.v1.GetRequest
+	10, // 27: isthmus.v1.DatacenterService.CreateDatacenter:input_type -> isthmus.v1.CreateDatacenterRequest
+	11, // 28: isthmus.v1.DatacenterService.UpdateDatacenter:input_type -> isthmus.v1.UpdateDatacenterRequest
+	23, // 29: isthmus.v1.DatacenterService.DeleteDatacenter:input_type -> isthmus.v1.DeleteRequest
+	22, // 30: isthmus.v1.DatacenterService.ListDatacenterServices:input_type -> isthmus.v1.GetRequest
+	13, // 31: isthmus.v1.DatacenterService.RemoveDatacenter:input_type -> isthmus.v1.RemoveDatacenterRequest
+	14, // 32: isthmus.v1.DatacenterService.ConfirmDatacenter:input_type -> isthmus.v1.ConfirmDatacenterRequest
+	9,  // 33: isthmus.v1.DatacenterService.ListDatacenters:output_type -> isthmus.v1.ListDatacentersResponse
+	0,  // 34: isthmus.v1.DatacenterService.GetDatacenter:output_type -> isthmus.v1.Datacenter
+	0,  // 35: isthmus.v1.DatacenterService.CreateDatacenter:output_type -> isthmus.v1.Datacenter
+	0,  // 36: isthmus.v1.DatacenterService.UpdateDatacenter:output_type -> isthmus.v1.Datacenter
+	24, // 37: isthmus.v1.DatacenterService.DeleteDatacenter:output_type -> isthmus.v1.DeleteResponse
+	12, // 38: isthmus.v1.DatacenterService.ListDatacenterServices:output_type -> isthmus.v1.ListDatacenterServicesResponse
+	4,  // 39: isthmus.v1.DatacenterService.RemoveDatacenter:output_type -> isthmus.v1.DatacenterRemoval
+	0,  // 40: isthmus.v1.DatacenterService.ConfirmDatacenter:output_type -> isthmus.v1.Datacenter
+	33, // [33:41] is the sub-list for method output_type
+	25, // [25:33] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_isthmus_v1_datacenter_proto_init() }
@@ -1586,6 +1597,7 @@ func file_isthmus_v1_datacenter_proto_init() {
 	}
 	file_isthmus_v1_apply_proto_init()
 	file_isthmus_v1_condition_proto_init()
+	file_isthmus_v1_policy_proto_init()
 	file_isthmus_v1_read_proto_init()
 	file_isthmus_v1_datacenter_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}

@@ -74,6 +74,15 @@ export function DataTable<T>(props: Props<T>) {
     [columns],
   );
   const sortBy = state.sort ?? '';
+  // The table computes its rows again whenever one of these is another object.
+  const sorting = useMemo(
+    () => (sortBy === '' ? [] : [{ id: sortBy.replace(/^-/, ''), desc: sortBy.startsWith('-') }]),
+    [sortBy],
+  );
+  const columnFilters = useMemo(
+    () => facets.flatMap((c) => (state[c.id] ? [{ id: c.id, value: state[c.id] }] : [])),
+    [facets, state],
+  );
   // eslint-disable-next-line react-hooks/incompatible-library -- its functions are called here only, not handed on.
   const table = useReactTable<T>({
     data: rows as T[],
@@ -83,11 +92,9 @@ export function DataTable<T>(props: Props<T>) {
     getSortedRowModel: getSortedRowModel(),
     getFilteredRowModel: getFilteredRowModel(),
     globalFilterFn: 'includesString',
-    state: {
-      globalFilter: state.q ?? '',
-      sorting: sortBy === '' ? [] : [{ id: sortBy.replace(/^-/, ''), desc: sortBy.startsWith('-') }],
-      columnFilters: facets.flatMap((c) => (state[c.id] ? [{ id: c.id, value: state[c.id] }] : [])),
-    },
+    // There are no pages; going back to the first one would render the table again for each change of its rows.
+    autoResetAll: false,
+    state: { globalFilter: state.q ?? '', sorting, columnFilters },
   });
   const found = table.getRowModel().rows;
 

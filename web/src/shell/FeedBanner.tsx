@@ -1,5 +1,5 @@
 import { Alert, Badge } from '@mantine/core';
-import { IconPlugConnectedX, IconPlugX } from '@tabler/icons-react';
+import { IconPlugConnected, IconPlugConnectedX, IconPlugX } from '@tabler/icons-react';
 import { BrowserAgo } from '../kit/Ago';
 import { useFeed } from './context';
 
@@ -10,9 +10,10 @@ export function FeedBanner() {
   return (
     <Alert
       color="orange"
-      variant="light"
+      variant="outline"
       mb="md"
       role="status"
+      styles={{ message: { color: 'var(--mantine-color-text)' }, title: { color: 'var(--mantine-color-text)' } }}
       icon={<IconPlugConnectedX aria-hidden />}
       title="Reconnecting"
     >
@@ -21,20 +22,40 @@ export function FeedBanner() {
   );
 }
 
+/** The page's own colour: those of badges are below WCAG AA. */
+const text = { label: { color: 'var(--mantine-color-text)' } };
+
 /** In the header: live or not. */
 export function FeedMark() {
   const feed = useFeed();
   if (feed.state === 'live') {
     return (
-      <Badge variant="light" color="green" visibleFrom="xs" role="status" data-feed="live">
+      <Badge
+        variant="outline"
+        color="green"
+        visibleFrom="xs"
+        role="status"
+        data-feed="live"
+        tt="none"
+        styles={text}
+        leftSection={<IconPlugConnected size={14} aria-hidden />}
+      >
         Live
       </Badge>
     );
   }
-  const text = feed.state === 'reconnecting' ? 'Reconnecting' : feed.state === 'paused' ? 'Paused' : 'Connecting';
+  const word = feed.state === 'reconnecting' ? 'Reconnecting' : feed.state === 'paused' ? 'Paused' : 'Connecting';
   return (
-    <Badge variant="light" color="orange" role="status" data-feed={feed.state} leftSection={<IconPlugX size={12} />}>
-      {text}
+    <Badge
+      variant="outline"
+      color="orange"
+      role="status"
+      data-feed={feed.state}
+      tt="none"
+      styles={text}
+      leftSection={<IconPlugX size={14} aria-hidden />}
+    >
+      {word}
     </Badge>
   );
 }

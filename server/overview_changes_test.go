@@ -1,11 +1,13 @@
 package server_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,20 +140,22 @@ func TestChangesOverARestart(t *testing.T) {
 	old := n.changes("", "1ms").GetCursor()
 	n.apply(datacenters("dc3"))
 	cursor := n.tells(old, "Datacenter dc3")
-	n.settle("/v1/datacenters")
-	for { // nothing is on its way any more
-		r := n.changes(cursor, "300ms")
-		cursor = r.GetCursor()
-		if len(r.GetChanges())+len(r.GetObserved()) == 0 {
-			break
+	ask := func() <-chan answer { return n.later("/v1/changes?wait=5m&cursor=" + cursor) }
+	waiting := ask()
+	n.until("a call blocks", func() error {
+		select {
+		case a := <-waiting: // controllers had something to write
+			cursor = changesOf(t, a).GetCursor()
+			waiting = ask()
+		default:
 		}
-	}
-	waiting := n.later("/v1/changes?wait=5m&cursor=" + cursor)
-	n.inFlight("isthmus.v1.OverviewService/ListChanges", 1)
+		if strings.Contains(n.callAs("", http.MethodGet, "/metrics", "").body, `isthmus_requests_in_flight{rpc="isthmus.v1.OverviewService/ListChanges"} 1`) {
+			return nil
+		}
+		return errors.New("not yet")
+	})
 	n.stop()
-	if r := changesOf(t, arrives(t, "a server that stops", waiting)); len(r.GetChanges())+len(r.GetObserved()) > 0 {
-		t.Errorf("while it stops: %v", r)
-	}
+	cursor = changesOf(t, arrives(t, "a server that stops", waiting)).GetCursor()
 	again := startIn(t, dir)
 	cursor = again.tells(cursor, "dc1", "dc2", "dc3") // agents may have said anything
 	again.apply(datacenters("dc4"))

@@ -15,7 +15,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## List what make can do
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/isthmus: one static binary, with the dashboard where Node.js is there
@@ -69,6 +69,10 @@ format: ## Format Go, protos and the dashboard
 .PHONY: bench
 bench: ## Measure what the README states, and print one table
 	@tools/bench $(ARGS)
+
+.PHONY: screenshots
+screenshots: ## Write pictures of all pages of the dashboard, light and dark, to screenshots/ (ARGS="/another/folder")
+	@tools/screenshots $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what make built here (the tool cache stays: ~/.cache/isthmus)

@@ -106,6 +106,10 @@ func (p *Page) prepare() error {
 		if _, err = cdp.Call(ctx, t, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
 			return v, err
 		}
+		// A scroll bar is as wide as the system has it.
+		if _, err = cdp.Call(ctx, t, emulation.SetScrollbarsHidden, emulation.SetScrollbarsHiddenParams{Hidden: true}); err != nil {
+			return v, err
+		}
 		_, err = cdp.Call(ctx, t, fetch.Enable, fetch.EnableParams{
 			Patterns: []*fetch.RequestPattern{{URLPattern: "*", RequestStage: fetch.RequestStageResponse}},
 		})

@@ -1,0 +1,143 @@
+package dashboard_test
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"isthmus/demo"
+	"isthmus/test/browser"
+	"isthmus/test/consultest"
+)
+
+// screenshots is where pictures of all pages go.
+var screenshots = flag.String("screenshots", "", "write pictures of all pages to this directory")
+
+// chromium is the browser that all tests here use.
+var chromium browser.Browser
+
+// fleet is the demo that tests look at.
+var fleet shared
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code := m.Run()
+	chromium.Close()
+	if err := fleet.end(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// demoPatience is how long a demo may take to become healthy on a machine that does other things as well.
+const demoPatience = 5 * time.Minute
+
+// shared is a demo that starts with the first test that needs it, and that tests only look at.
+type shared struct {
+	// datacenters is how many it has; 0: as many as a demo has by itself.
+	datacenters int
+
+	once   sync.Once
+	cancel context.CancelFunc
+	done   chan error
+	dir    string
+
+	result demo.Result
+	token  string
+	err    error
+}
+
+// get gives the demo, healthy. Without Consul or a built dashboard the test is skipped, in CI it fails.
+func (s *shared) get(t *testing.T) (demo.Result, string) {
+	t.Helper()
+	consultest.Binary(t)
+	if _, err := os.Stat("../../web/dist/app/index.html"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("the dashboard is needed in CI: make web")
+		}
+		t.Skip("the dashboard is not built: make web")
+	}
+	s.once.Do(s.start)
+	if s.err != nil {
+		t.Fatal(s.err)
+	}
+	return s.result, s.token
+}
+
+func (s *shared) start() {
+	if s.dir, s.err = os.MkdirTemp("", "isthmus-dashboard-"); s.err != nil {
+		return
+	}
+	binary := filepath.Join(s.dir, "isthmus")
+	build := exec.CommandContext(context.Background(), "go", "build", "-buildvcs=false", "-o", binary, "isthmus/cmd/isthmus")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		s.err = fmt.Errorf("building isthmus: %w\n%s", err, out)
+		return
+	}
+	var ctx context.Context
+	ctx, s.cancel = context.WithCancel(context.Background())
+	ready := make(chan demo.Result, 1)
+	s.done = make(chan error, 1)
+	go func() {
+		s.done <- demo.Run(ctx, demo.Config{
+			Executable: binary, HTTPAddr: "127.0.0.1:0", GRPCAddr: "127.0.0.1:0", Datacenters: cmp.Or(s.datacenters, demo.DefaultDatacenters),
+			Progress: func(string, string, string, bool) {},
+			Ready:    func(r demo.Result) error { ready <- r; return nil },
+			Log:      hclog.NewNullLogger(), Now: time.Now,
+		})
+	}()
+	timer := time.NewTimer(demoPatience)
+	defer timer.Stop()
+	select {
+	case s.result = <-ready:
+	case err := <-s.done:
+		s.err = fmt.Errorf("the demo ended: %w", err)
+		s.done <- nil
+		return
+	case <-timer.C:
+		s.err = fmt.Errorf("the demo is not healthy after %v", demoPatience)
+		return
+	}
+	token, err := os.ReadFile(s.result.TokenFile)
+	s.token, s.err = strings.TrimSpace(string(token)), err
+}
+
+// end ends the demo and removes what it was built from.
+func (s *shared) end() error {
+	if s.cancel != nil {
+		s.cancel()
+		if err := <-s.done; err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(s.dir)
+}
+
+// logIn opens the dashboard, and logs in with an API token.
+func logIn(t *testing.T, address, token string, options browser.Options) *browser.Page {
+	t.Helper()
+	page := chromium.Open(t, address, options)
+	enter(t, page, token)
+	return page
+}
+
+// enter logs in with an API token, on a page where nobody is.
+func enter(t *testing.T, page *browser.Page, token string) {
+	t.Helper()
+	page.Fill(t, browser.Label("API token"), token)
+	page.Click(t, browser.Role("button", "Log in"))
+	page.NotSee(t, browser.Role("button", "Log in"))
+	page.See(t, browser.Role("button", "Logged in as").Containing())
+}

@@ -13,6 +13,8 @@ export const theme = createTheme({
   defaultRadius: 'sm',
   cursorType: 'pointer',
   autoContrast: true,
+  // A <header> outside of the page's own parts would be a second banner for screen readers.
+  components: { ModalHeader: { defaultProps: { component: 'div' } } },
 });
 
 /** Mantine's own quiet greys are below WCAG AA on their backgrounds. */

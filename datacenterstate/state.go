@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"isthmus/inventory"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 )
@@ -135,22 +136,24 @@ func (l *look) add(item *isthmusv1.ItemState, feature string, told bool, heard t
 	switch {
 	case len(l.acting()) == 0:
 		v = pending(ReasonNoAgent, "no agent is enrolled for %s", l.datacenter)
-		v.fix = "isthmus join-token create --datacenter " + resource.ShellWord(l.datacenter) + ", then isthmus agent with it there"
+		v.fix = l.fixOf(inventory.ReasonNoAgent)
 	case speaker.Report != nil && !slices.Contains(speaker.Report.GetFeatures(), feature):
 		v = pending(ReasonAgentTooOld, "the agent of %s is too old for it: what is there stays as it is", l.datacenter)
-		v.fix = "upgrade the agents of " + l.datacenter
+		v.fix = l.fixOf(inventory.ReasonAgentTooOld)
 	case !told && l.silent(speaker.Heard):
 		v = verdict{state: Unknown, reason: ReasonAgentSilent, message: "the agent of " + l.datacenter + " is silent, and has told nothing of it"}
-		v.fix = fixOfSilence
+		v.fix = l.fixOf(inventory.ReasonAgentOffline)
 	case !told && l.e.Blind != "":
 		v = failed(l.e.Blind, "%s", l.e.BlindMessage)
+		v.fix = l.fixOf(l.e.Blind)
 	case !told:
 		v = pending(ReasonNotReported, "the agent of %s has told nothing of it yet", l.datacenter)
 	case l.silent(heard):
 		v = old(judge(), ReasonAgentSilent, "the agent of "+l.datacenter+" is silent")
-		v.fix = fixOfSilence
+		v.fix = l.fixOf(inventory.ReasonAgentOffline)
 	case l.e.Blind != "":
 		v = old(judge(), l.e.Blind, l.e.BlindMessage)
+		v.fix = l.fixOf(l.e.Blind)
 	default:
 		v = judge()
 	}
@@ -161,7 +164,11 @@ func (l *look) add(item *isthmusv1.ItemState, feature string, told bool, heard t
 	l.out = append(l.out, item)
 }
 
-const fixOfSilence = "see whether isthmus agent runs there, and what its log says"
+// fixOf is what to do about what keeps the datacenter's agents from telling anything, or from doing it.
+func (l *look) fixOf(reason string) string {
+	m, _ := resource.MembershipOf(l.r, l.datacenter)
+	return inventory.Fix(&isthmusv1.Datacenter{Name: l.datacenter}, m.Role, reason)
+}
 
 // old is a verdict that nobody can vouch for now.
 func old(v verdict, reason, why string) verdict {

@@ -156,6 +156,8 @@ func TestNobodyVouches(t *testing.T) {
 			tt.change(&e)
 			if got := only(t, of(t, e)); got.GetState() != tt.state || got.GetReason() != tt.reason {
 				t.Errorf("%v, want %s %s", got, tt.state, tt.reason)
+			} else if tt.state != "applied" && tt.reason != "NotReported" && got.GetFix() == "" {
+				t.Errorf("nobody says what to do: %v", got)
 			}
 		})
 	}

@@ -6,7 +6,7 @@ import { ResourceLink } from '../../kit/links';
 import { StateBadge } from '../../kit/StateBadge';
 import { verdictLook } from '../../kit/verdict';
 import { type Concern, concerns, idOf } from './concern';
-import { Ways } from './Details';
+import { CheckLink } from './CheckLink';
 import classes from './graph.module.css';
 import { type FleetMap, healthOf } from './map';
 import { brokenWords, kindName } from './words';
@@ -61,7 +61,7 @@ function Item({ concern, onShow }: { concern: Concern; onShow: () => void }) {
         {about.more !== '' && <Text size="sm">{about.more}</Text>}
         {about.fix !== '' && <Text size="sm">To do: {about.fix}</Text>}
         <Group gap="md">
-          {about.ways}
+          <CheckLink datacenter={about.check} />
           <Anchor component="button" size="sm" onClick={onShow}>
             Show on the map
           </Anchor>
@@ -87,7 +87,7 @@ function ofNode({ node, affected }: Extract<Concern, { node: unknown }>) {
     message: datacenter?.message ?? '',
     more,
     fix: datacenter?.fix ?? '',
-    ways: <Ways kind="Datacenter" name={name} doctor={name} />,
+    check: name,
   };
 }
 
@@ -104,6 +104,6 @@ function ofLink({ link: { link } }: Extract<Concern, { link: unknown }>) {
     message: link.message,
     more: brokenWords(link),
     fix: '',
-    ways: <Ways kind={kind} name={link.name} doctor={link.a} />,
+    check: link.a,
   };
 }

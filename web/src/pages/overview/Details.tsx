@@ -1,10 +1,10 @@
 import { Anchor, CloseButton, Group, Stack, Text, Title } from '@mantine/core';
-import { Link } from 'react-router';
 import { Ago } from '../../kit/Ago';
 import { Facts } from '../../kit/Facts';
 import { Labels } from '../../kit/Labels';
 import { ResourceLink } from '../../kit/links';
 import { StateBadge } from '../../kit/StateBadge';
+import { CheckLink } from './CheckLink';
 import { healthOf, isLink, isWrong, type MapLink, type MapNode } from './map';
 import { brokenWords, kindName } from './words';
 
@@ -114,17 +114,13 @@ function NodeDetails({ node, onChoose }: { node: MapNode; onChoose: (id: string)
 }
 
 /** The page of a resource, and the checks of a datacenter. */
-export function Ways({ kind, name, doctor }: { kind: string; name: string; doctor: string }) {
+function Ways({ kind, name, doctor }: { kind: string; name: string; doctor: string }) {
   return (
     <Group gap="md">
       <ResourceLink kind={kind} name={name}>
         Open {kind.toLowerCase()}
       </ResourceLink>
-      {doctor !== '' && (
-        <Anchor component={Link} to={`/doctor?dc=${encodeURIComponent(doctor)}`} size="sm" underline="hover">
-          Check {doctor}
-        </Anchor>
-      )}
+      {doctor !== '' && <CheckLink datacenter={doctor} />}
     </Group>
   );
 }

@@ -1,12 +1,13 @@
-import { ActionIcon, Stack, Title } from '@mantine/core';
+import { ActionIcon, Group, Stack, Title } from '@mantine/core';
 import { IconFocusCentered } from '@tabler/icons-react';
-import { useMemo } from 'react';
+import { type ReactNode, useMemo } from 'react';
 import { Ago } from '../../kit/Ago';
 import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
 import { DatacenterLink, ResourceLink } from '../../kit/links';
 import { StateBadge } from '../../kit/StateBadge';
 import { verdictLook } from '../../kit/verdict';
+import classes from './graph.module.css';
 import { healthOf, type MapLink, type MapNode, runtimeOf } from './map';
 import { brokenMark, kindName } from './words';
 
@@ -56,11 +57,15 @@ export function FleetTables({ match, onShow }: Props) {
   );
 }
 
-function ShowButton({ name, onShow }: { name: string; onShow: () => void }) {
+/** A name, after a button that shows it on the map. */
+function Named({ name, onShow, children }: { name: string; onShow: () => void; children: ReactNode }) {
   return (
-    <ActionIcon variant="subtle" size="sm" aria-label={`Show ${name} on the map`} onClick={onShow}>
-      <IconFocusCentered size={14} />
-    </ActionIcon>
+    <Group gap={6} wrap="nowrap" className={classes.named}>
+      <ActionIcon variant="subtle" size="sm" aria-label={`Show ${name} on the map`} onClick={onShow}>
+        <IconFocusCentered size={14} />
+      </ActionIcon>
+      {children}
+    </Group>
   );
 }
 
@@ -71,10 +76,9 @@ function columnsOfNodes(onShow: (id: string) => void): Column<MapNode>[] {
       header: 'Datacenter',
       value: (n) => n.name,
       cell: (n) => (
-        <>
-          <ShowButton name={n.name} onShow={() => onShow(n.id)} />{' '}
+        <Named name={n.name} onShow={() => onShow(n.id)}>
           <DatacenterLink name={n.name} external={n.datacenter === undefined} />
-        </>
+        </Named>
       ),
     },
     {
@@ -111,14 +115,18 @@ function columnsOfLinks(onShow: (id: string) => void): Column<MapLink>[] {
       header: 'Connection',
       value: (l) => l.name,
       cell: (l) => (
-        <>
-          <ShowButton name={`${l.kind} ${l.name}`} onShow={() => onShow(l.id)} />{' '}
+        <Named name={`${l.kind} ${l.name}, ${l.a} – ${l.b}`} onShow={() => onShow(l.id)}>
           <ResourceLink kind={kindName(l.kind)} name={l.name} />
-        </>
+        </Named>
       ),
     },
     { id: 'kind', header: 'Kind', value: (l) => l.kind },
-    { id: 'between', header: 'Between', value: (l) => `${l.a} – ${l.b}` },
+    {
+      id: 'between',
+      header: 'Between',
+      value: (l) => `${l.a} – ${l.b}`,
+      cell: (l) => <span className={classes.named}>{`${l.a} – ${l.b}`}</span>,
+    },
     {
       id: 'verdict',
       header: 'Verdict',

@@ -39,8 +39,8 @@ test('the worst first, then what reaches furthest, then the latest', () => {
   expect(concerns(map).map(idOf)).toEqual([
     'datacenter/early',
     'datacenter/late',
-    'peering/x-y/x/y',
     'datacenter/silent',
+    'peering/x-y/x/y',
     'peering/x-partner/x/partner',
   ]);
 });

@@ -23,11 +23,11 @@ function worstFirst(a: Concern, b: Concern): number {
   return weight(b) - weight(a) || reach(b) - reach(a) || began(b) - began(a) || (idOf(a) < idOf(b) ? -1 : 1);
 }
 
-/** A datacenter weighs as much as the worst that follows from it, and more than a connection of that weight alone. */
+/** A datacenter weighs more than any connection, and as much more as the worst that follows from it. */
 function weight(c: Concern): number {
   if ('link' in c) return verdictLook(c.link.verdict).weight;
   const own = verdictLook(healthOf(c.node)).weight;
-  return Math.max(own, ...c.affected.map((l) => verdictLook(l.verdict).weight)) + 0.5;
+  return 10 + Math.max(own, ...c.affected.map((l) => verdictLook(l.verdict).weight));
 }
 
 function reach(c: Concern): number {

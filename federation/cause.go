@@ -24,7 +24,7 @@ func (j *judge) cause(m *isthmusv1.FederationMember) problem {
 		j.unreachedGateways(m), j.wrongNames(m), j.wrongCA(m), j.revokedTokens(m), j.wrongGossip(m), j.missingRoutes(m),
 	} {
 		if why != "" {
-			p.message = why + ". " + strings.ToUpper(p.message[:1]) + p.message[1:]
+			p.message = why + "; " + p.message
 			return p
 		}
 	}

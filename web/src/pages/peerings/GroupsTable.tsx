@@ -25,7 +25,7 @@ export function GroupsTable({ groups }: { groups: readonly PeeringGroup[] }) {
           A group keeps all datacenters with certain labels peered with each other: a new one is connected as soon as it
           has the labels.{' '}
           {mayOperate && (
-            <Anchor component={Link} size="sm" to="/peerings/new?what=group">
+            <Anchor component={Link} size="sm" underline="always" to="/peerings/new?what=group">
               Make one
             </Anchor>
           )}

@@ -1,4 +1,4 @@
-import { Alert, Button, Card, Group, Radio, Stack, Stepper, Title, useMatches } from '@mantine/core';
+import { Alert, Button, Group, Paper, Radio, Stack, Stepper, Title, useMatches } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { parseAsArrayOf, parseAsInteger, parseAsString, parseAsStringLiteral, useQueryStates } from 'nuqs';
 import { type ReactNode, useEffect, useRef } from 'react';
@@ -57,13 +57,15 @@ export default function NewPeeringPage() {
 function Wizard() {
   const [{ step, ...draft }, set] = useQueryStates(fields);
   const navigate = useNavigate();
+  // A step is something to go back from.
+  const go = (step: number) => set({ step }, { history: 'push' });
   const orientation = useMatches({ base: 'vertical', sm: 'horizontal' } as const);
   const manifest = manifestOfDraft(draft);
   const yaml = toYAML([manifest]);
   // Looked at before the preview: what is wrong is said where it is filled in.
   const check = useMutation({
     mutationFn: (manifests: string) => dryRun(manifests),
-    onSuccess: () => set({ step: 2 }),
+    onSuccess: () => go(2),
   });
   const errors = fieldErrors(check.error);
   const form = useRef<HTMLFormElement>(null);
@@ -77,16 +79,16 @@ function Wizard() {
   };
   const details = { draft, onChange: change, errors };
   return (
-    <Card withBorder padding="md">
+    <Paper withBorder p="md">
       <Stepper
         active={Math.min(step, 2)}
-        onStepClick={(to) => void set({ step: to })}
+        onStepClick={(to) => void go(to)}
         allowNextStepsSelect={false}
         size="sm"
         orientation={orientation}
       >
         <Stepper.Step label="What" description={titles[draft.what].short}>
-          <What what={draft.what} onChange={(what) => change({ what })} onNext={() => void set({ step: 1 })} />
+          <What what={draft.what} onChange={(what) => change({ what })} onNext={() => void go(1)} />
         </Stepper.Step>
         <Stepper.Step label="Details" description={step > 1 ? manifest.name : undefined}>
           <form
@@ -103,7 +105,7 @@ function Wizard() {
               </Title>
               {draft.what === 'group' ? <GroupForm {...details} /> : <PeeringForm {...details} />}
               {check.isError && <ErrorNote error={check.error} title="This is not right yet" />}
-              <Buttons onBack={() => void set({ step: 0 })}>
+              <Buttons onBack={() => void go(0)}>
                 <Button type="submit" loading={check.isPending}>
                   Next: what would change
                 </Button>
@@ -125,11 +127,11 @@ function Wizard() {
               }}
             />
             {draft.what === 'external' && <After draft={draft} name={manifest.name} />}
-            <Buttons onBack={() => void set({ step: 1 })} />
+            <Buttons onBack={() => void go(1)} />
           </Stack>
         </Stepper.Step>
       </Stepper>
-    </Card>
+    </Paper>
   );
 }
 

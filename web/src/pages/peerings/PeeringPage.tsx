@@ -93,11 +93,16 @@ function Gone({ name }: { name: string }) {
     <Page title={name}>
       <Empty title={`There is no peering ${name}`}>
         It was deleted, or never was.{' '}
-        <Anchor component={Link} size="sm" to={scoped('/peerings')}>
+        <Anchor component={Link} size="sm" underline="always" to={scoped('/peerings')}>
           All peerings
         </Anchor>{' '}
         or{' '}
-        <Anchor component={Link} size="sm" to={`/events?kind=Peering&target=${encodeURIComponent(name)}`}>
+        <Anchor
+          component={Link}
+          size="sm"
+          underline="always"
+          to={`/events?kind=Peering&target=${encodeURIComponent(name)}`}
+        >
           what happened to it
         </Anchor>
         .

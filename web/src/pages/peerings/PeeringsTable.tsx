@@ -31,6 +31,7 @@ export function PeeringsTable({ peerings }: { peerings: readonly Peering[] }) {
               <Anchor
                 component={Link}
                 size="sm"
+                underline="always"
                 to={`/peerings/new${datacenter === '' ? '' : `?acceptor=${datacenter}`}`}
               >
                 Make one

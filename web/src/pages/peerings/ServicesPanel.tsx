@@ -117,7 +117,7 @@ export function ExportedPanel({ peering }: { peering: Peering }) {
               <Empty title={`${here.name} exports nothing to ${there.name}`}>
                 A service can be called from a peer only when it is exported to it.{' '}
                 {mayOperate && (
-                  <Anchor component={Link} size="sm" to="/policies/new?kind=ServiceExport">
+                  <Anchor component={Link} size="sm" underline="always" to="/policies/new?kind=ServiceExport">
                     Export one
                   </Anchor>
                 )}

@@ -26,6 +26,8 @@ export function DatacenterSelect({ label, description, value, onChange, error, w
       onChange={(v) => onChange(v ?? '')}
       error={error}
       limit={offered}
+      // Within the page's landmarks.
+      comboboxProps={{ withinPortal: false }}
       searchable
       clearable
       clearButtonProps={{ 'aria-label': `No ${label}` }}

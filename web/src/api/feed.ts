@@ -7,10 +7,16 @@ import { forgetIndex, sawIndex } from './revision';
 import type { Answer } from './types';
 import type * as schema from './schema.gen';
 
-/** How long one blocking query waits. */
+/** How long one blocking query waits, and how long for its answer at most (ms): a server that went without a word never answers. */
 const wait = '60s';
-/** Changes of a burst are read together. */
+const answerWithin = 75_000;
+/** Changes of a burst are read together (ms). */
 const burst = 100;
+/** A fleet where something changes all the time is read a part of the time only: so many times what a reading takes, and so long at most (ms). */
+const restFactor = 2;
+const restMost = 5000;
+/** A slow answer does not keep the page from what comes after it (ms). */
+const readWithin = 10_000;
 const retryFirst = 250;
 const retryMost = 5000;
 
@@ -75,28 +81,33 @@ async function run(client: QueryClient, onState: (state: FeedState) => void, end
   let cursor = '';
   let current = Date.now();
   let retry = retryFirst;
+  // Whether what is on the page is known to be current: if not, the server is asked for what it has, and not to wait for more.
+  let live = false;
   while (!end.aborted) {
     if (document.hidden) {
+      live = false;
       onState({ state: 'paused', since: current });
       await visible(end);
       continue;
     }
     try {
-      const changes = await poll(cursor, end);
+      const changes = await poll(cursor, live ? wait : '0s', end);
       if (changes === undefined) continue; // the tab was hidden meanwhile
       if (changes.reset) forgetIndex();
       sawIndex(changes.index);
-      // From now on, not from the page's first reads: what happened between them is read again once.
-      if (cursor === '') changes.reset = true;
       cursor = changes.cursor;
-      await refetch(client, changes);
+      // At first, and after the server could not be asked: what was read meanwhile may be old, or may have failed.
+      const began = Date.now();
+      await refetch(client, live ? changes : { ...changes, reset: true }, end);
       current = Date.now();
       retry = retryFirst;
+      live = true;
       onState({ state: 'live' });
-      await pause(burst, end);
+      await pause(rest(current - began), end);
     } catch (cause) {
       if (stopped(end)) return;
       if (cause instanceof ApiError && cause.fault === 'Invalid') cursor = '';
+      live = false;
       onState({
         state: 'reconnecting',
         since: current,
@@ -108,15 +119,20 @@ async function run(client: QueryClient, onState: (state: FeedState) => void, end
   }
 }
 
+/** How long to wait before changes are asked for again, after a reading that took so long (ms). */
+export function rest(took: number): number {
+  return Math.min(Math.max(burst, took * restFactor), restMost);
+}
+
 /** One blocking query; undefined when the tab is hidden: browsers have few connections for each server, and other tabs need them. */
-async function poll(cursor: string, end: AbortSignal): Promise<Changes | undefined> {
+async function poll(cursor: string, wait: string, end: AbortSignal): Promise<Changes | undefined> {
   const hidden = new AbortController();
   const look = () => {
     if (document.hidden) hidden.abort();
   };
   document.addEventListener('visibilitychange', look);
   try {
-    const signal = AbortSignal.any([end, hidden.signal]);
+    const signal = AbortSignal.any([end, hidden.signal, AbortSignal.timeout(answerWithin)]);
     return await answer(api.GET('/v1/changes', { params: { query: { cursor, wait } }, signal }));
   } catch (cause) {
     if (hidden.signal.aborted) return undefined;
@@ -127,9 +143,15 @@ async function poll(cursor: string, end: AbortSignal): Promise<Changes | undefin
 }
 
 /** Reads again what is on the page, and marks as old what is not. Done when it is read. */
-async function refetch(client: QueryClient, changes: Changes): Promise<void> {
+async function refetch(client: QueryClient, changes: Changes, end: AbortSignal): Promise<void> {
   if (!changes.reset && changes.changes.length === 0 && changes.observed.length === 0) return;
-  await client.invalidateQueries({ predicate: (query) => concerns(query.queryKey, changes) }, { cancelRefetch: true });
+  const read = new AbortController();
+  const all = client.invalidateQueries(
+    { predicate: (query) => concerns(query.queryKey, changes) },
+    { cancelRefetch: true },
+  );
+  await Promise.race([all, pause(readWithin, AbortSignal.any([end, read.signal]))]);
+  read.abort();
 }
 
 /** Asks again: what is known of a signal before an await says nothing after it. */
@@ -139,11 +161,13 @@ function stopped(end: AbortSignal): boolean {
 
 function pause(ms: number, end: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    end.addEventListener('abort', () => {
+    const done = () => {
       clearTimeout(timer);
+      end.removeEventListener('abort', done);
       resolve();
-    });
+    };
+    const timer = setTimeout(done, ms);
+    end.addEventListener('abort', done);
   });
 }
 
@@ -152,6 +176,7 @@ function visible(end: AbortSignal): Promise<void> {
     const look = () => {
       if (document.hidden && !end.aborted) return;
       document.removeEventListener('visibilitychange', look);
+      end.removeEventListener('abort', look);
       resolve();
     };
     document.addEventListener('visibilitychange', look);

@@ -111,7 +111,7 @@ export function DataTable<T>(props: Props<T>) {
             leftSection={<IconSearch size={16} aria-hidden />}
             value={state.q ?? ''}
             onChange={(e) => void setState({ q: e.currentTarget.value || null })}
-            w={220}
+            className={classes.search}
           />
         )}
         {facets.map((c) => (
@@ -125,7 +125,7 @@ export function DataTable<T>(props: Props<T>) {
             clearable
             searchable
             clearButtonProps={{ 'aria-label': `Any ${c.header}` }}
-            w={160}
+            className={classes.facet}
           />
         ))}
         {toolbar}

@@ -1,4 +1,5 @@
 import { Card, Group, Loader, Stack, Text, Title } from '@mantine/core';
+import { IconClockExclamation } from '@tabler/icons-react';
 import type { UseQueryResult } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import { useFeed } from '../shell/context';
@@ -14,15 +15,18 @@ interface Props<T> {
   actions?: ReactNode;
   /** When what is shown was seen in the datacenter, where that is not when the server was asked. */
   seen?: (data: T) => string | undefined;
+  /** When what is shown was true last, where whoever tells of it is silent; undefined: it is as new as the answer. */
+  lastSeen?: (data: T) => string | undefined;
   /** The answer is not followed live: it is as old as the question. */
   onRequest?: boolean;
   order?: 2 | 3;
 }
 
 /** A part of a page that shows one answer: it loads, fails, and gets old, each visibly. */
-export function Panel<T>({ title, query, children, actions, seen, onRequest = false, order = 2 }: Props<T>) {
+export function Panel<T>({ title, query, children, actions, seen, lastSeen, onRequest = false, order = 2 }: Props<T>) {
   const { data, error, isPending, isError, dataUpdatedAt } = query;
   const seenAt = data === undefined ? undefined : seen?.(data);
+  const silentSince = data === undefined ? undefined : lastSeen?.(data);
   return (
     <Card withBorder padding="md" component="section">
       <Stack gap="sm">
@@ -37,7 +41,10 @@ export function Panel<T>({ title, query, children, actions, seen, onRequest = fa
                   seen <Ago time={seenAt} />{' '}
                 </>
               )}
-              {data !== undefined && <Age updated={dataUpdatedAt} onRequest={onRequest || isError} />}
+              {silentSince !== undefined && <Silent since={silentSince} />}
+              {data !== undefined && silentSince === undefined && (
+                <Age updated={dataUpdatedAt} onRequest={onRequest || isError} />
+              )}
             </Text>
             {actions}
           </Group>
@@ -49,6 +56,16 @@ export function Panel<T>({ title, query, children, actions, seen, onRequest = fa
         {data !== undefined && children(data)}
       </Stack>
     </Card>
+  );
+}
+
+/** What is shown is old, whatever the server says of it: nobody tells of it any more. */
+function Silent({ since }: { since: string }) {
+  return (
+    <Text span c="var(--mantine-color-text)" fw={600} inherit data-testid="silent">
+      <IconClockExclamation size={14} aria-hidden style={{ verticalAlign: 'text-bottom' }} /> old: last seen{' '}
+      <Ago time={since} none="never" />
+    </Text>
   );
 }
 

@@ -3,15 +3,20 @@ export function toCSV(header: readonly string[], rows: readonly (readonly (strin
   return [header, ...rows].map((row) => row.map(cell).join(',')).join('\r\n') + '\r\n';
 }
 
+/** A value's text, which no spreadsheet takes for a formula. */
+function plain(value: string | number): string {
+  const text = String(value);
+  return typeof value === 'string' && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+}
+
 function cell(value: string | number): string {
-  let text = String(value);
-  if (typeof value === 'string' && /^[=+\-@\t\r]/.test(text)) text = `'${text}`;
+  const text = plain(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /** The same for the clipboard: tabs between cells, as spreadsheets paste it. */
 export function toTSV(header: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
-  return [header, ...rows].map((row) => row.map((v) => String(v).replaceAll(/[\t\r\n]+/g, ' ')).join('\t')).join('\n');
+  return [header, ...rows].map((row) => row.map((v) => plain(v).replaceAll(/[\t\r\n]+/g, ' ')).join('\t')).join('\n');
 }
 
 /** Has the browser save a text as a file. */

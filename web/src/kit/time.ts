@@ -37,3 +37,9 @@ export function parseTime(time: string | number | undefined): number | undefined
 export function exact(at: number): string {
   return new Date(at).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'long' });
 }
+
+/** Whether the end of something that has one is far, near (within that many ms) or over. */
+export function nearEnd(at: number, now: number, within: number): 'far' | 'near' | 'over' {
+  if (at <= now) return 'over';
+  return at - now <= within ? 'near' : 'far';
+}

@@ -6,7 +6,7 @@ import { Link, useLocation } from 'react-router';
 import { useSession } from './context';
 import { DatacenterSwitcher } from './DatacenterSwitcher';
 import { FeedBanner, FeedMark } from './FeedBanner';
-import { pages } from './pages';
+import { pageOf, pages } from './pages';
 import { useScope } from './scope';
 
 /** What stands around each page: where one is, which datacenter is looked at, whether it is live, who is logged in. */
@@ -14,6 +14,7 @@ export function Shell({ children, onLogout }: { children: ReactNode; onLogout: (
   const [opened, { toggle, close }] = useDisclosure();
   const { pathname } = useLocation();
   const { scoped } = useScope();
+  const current = pageOf(pathname);
 
   useEffect(close, [pathname, close]);
 
@@ -44,11 +45,12 @@ export function Shell({ children, onLogout }: { children: ReactNode; onLogout: (
           <NavLink
             key={path}
             component={Link}
-            to={scoped(path)}
+            // The list of all datacenters is of all.
+            to={path === '/datacenters' ? path : scoped(path)}
             label={title}
             leftSection={<Icon size={18} aria-hidden />}
-            active={path === '/' ? pathname === '/' : pathname.startsWith(path)}
-            aria-current={(path === '/' ? pathname === '/' : pathname.startsWith(path)) ? 'page' : undefined}
+            active={path === current}
+            aria-current={path === current ? 'page' : undefined}
           />
         ))}
         <Text size="xs" c="dimmed" mt="auto" px="xs">

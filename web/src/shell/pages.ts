@@ -22,3 +22,10 @@ export const pages = [
   { path: '/events', title: 'Events', icon: IconHistory },
   { path: '/access', title: 'Access', icon: IconKey },
 ] as const;
+
+/** Which of them an address belongs to; empty: none. */
+export function pageOf(pathname: string): string {
+  if (pathname === '/explain') return '/services';
+  const first = `/${pathname.split('/')[1] ?? ''}`;
+  return pages.find((p) => p.path === first)?.path ?? '';
+}

@@ -6,7 +6,7 @@ export const scopeParam = 'dc';
 export interface Scope {
   /** The datacenter that is looked at; empty: all. */
   datacenter: string;
-  /** Looks at another one; on a datacenter's own page, at that one's page. */
+  /** Looks at another one; among the datacenters, at that one's page. */
   choose: (datacenter: string) => void;
   /** A page's address that keeps the datacenter looked at. */
   scoped: (path: string) => string;
@@ -24,7 +24,8 @@ export function useScope(): Scope {
     const next = new URLSearchParams(params);
     if (name === '') next.delete(scopeParam);
     else next.set(scopeParam, name);
-    const page = own === undefined ? pathname : `/datacenters${name === '' ? '' : `/${encodeURIComponent(name)}`}`;
+    const list = own !== undefined || pathname === '/datacenters';
+    const page = list ? `/datacenters${name === '' ? '' : `/${encodeURIComponent(name)}`}` : pathname;
     void navigate({ pathname: page, search: next.toString() });
   };
   const scoped = (path: string) =>

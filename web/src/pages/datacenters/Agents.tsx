@@ -3,6 +3,7 @@ import { List, Stack, Text } from '@mantine/core';
 import type { DatacenterState } from '../../api/types';
 import { Ago } from '../../kit/Ago';
 import { type Column, DataTable } from '../../kit/DataTable';
+import { Expiry } from '../../kit/Expiry';
 import { Empty } from '../../kit/Empty';
 import { ResourceLink } from '../../kit/links';
 import { Notice } from '../../kit/Notice';
@@ -105,7 +106,7 @@ const agents: Column<State>[] = [
     id: 'certificate',
     header: 'Certificate ends',
     value: (a) => a.agent?.status?.certificateExpireTime ?? '',
-    cell: (a) => <Ago time={a.agent?.status?.certificateExpireTime} />,
+    cell: (a) => <Expiry time={a.agent?.status?.certificateExpireTime} within={certificateSoon} />,
   },
   {
     id: 'error',
@@ -113,6 +114,9 @@ const agents: Column<State>[] = [
     value: problem,
   },
 ];
+
+/** ms: agents renew theirs, of a day, long before. */
+const certificateSoon = 4 * 3_600_000;
 
 const liveness: Record<string, string> = { online: 'healthy', offline: 'failing' };
 
@@ -135,5 +139,5 @@ const reports: Column<Report>[] = [
   { id: 'part', header: 'Part', value: (r) => r.part },
   { id: 'agent', header: 'Told by', value: (r) => r.agent },
   { id: 'changed', header: 'Changed', value: (r) => r.receiveTime ?? '', cell: (r) => <Ago time={r.receiveTime} /> },
-  { id: 'heard', header: 'True until', value: (r) => r.heardTime ?? '', cell: (r) => <Ago time={r.heardTime} /> },
+  { id: 'heard', header: 'Heard of', value: (r) => r.heardTime ?? '', cell: (r) => <Ago time={r.heardTime} /> },
 ];

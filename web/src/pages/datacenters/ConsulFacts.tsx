@@ -2,18 +2,22 @@ import type { UseQueryResult } from '@tanstack/react-query';
 import type { Datacenter, DatacenterState } from '../../api/types';
 import { Ago } from '../../kit/Ago';
 import { Copyable } from '../../kit/Copy';
+import { Expiry } from '../../kit/Expiry';
 import { Facts } from '../../kit/Facts';
 import { Labels } from '../../kit/Labels';
 import { ResourceLink } from '../../kit/links';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { verdictLook } from '../../kit/verdict';
+import { statusLastSeen } from './silence';
+
+/** ms; doctor warns of the same ends as early. */
+const day = 86_400_000;
 
 /** What its leading agent knows of its Consul. */
 export function ConsulFacts({ datacenter, state }: Props) {
-  const told = state?.reports.find((r) => r.part === 'inventory');
   return (
-    <Panel title="Consul" query={datacenter} seen={() => told?.heardTime}>
+    <Panel title="Consul" query={datacenter} lastSeen={(d) => statusLastSeen(d, state)}>
       {({ spec, status, labels }) => (
         <Facts
           facts={[
@@ -40,8 +44,11 @@ export function ConsulFacts({ datacenter, state }: Props) {
                 <ResourceLink kind="Federation" name={status.federation} />
               ),
             ],
-            ['Mesh CA ends', <Ago key="ca" time={status?.caExpireTime} />],
-            ["Servers' certificate ends", <Ago key="tls-end" time={state?.certificateExpireTime} />],
+            ['Mesh CA ends', <Expiry key="ca" time={status?.caExpireTime} within={30 * day} />],
+            [
+              "Servers' certificate ends",
+              <Expiry key="tls-end" time={state?.certificateExpireTime} within={7 * day} />,
+            ],
             ['Names in that certificate', state?.certificateNames.join(', ')],
             ['ACL replication', <Replication key="replication" datacenter={datacenter.data} />],
             ['Trust domain', status?.trustDomain ? <Copyable text={status.trustDomain} what="the trust domain" /> : ''],
@@ -72,11 +79,13 @@ function Off({ word }: { word: string }) {
 function Replication({ datacenter }: { datacenter: Datacenter | undefined }) {
   const acl = datacenter?.status?.aclReplication;
   if (acl?.enabled !== true) return <>not used</>;
-  if (acl.healthy === true) return <StateBadge state={`from ${acl.sourceDatacenter}`} look={verdictLook('healthy')} />;
+  if (acl.healthy === true)
+    return <StateBadge state={`up to date with ${acl.sourceDatacenter}`} look={verdictLook('healthy')} />;
   return (
     <>
-      <StateBadge state="behind" look={verdictLook('failing')} hint={acl.error} /> last success{' '}
-      <Ago time={acl.lastSuccessTime} none="never" />
+      <StateBadge state={acl.running === true ? 'behind' : 'not running'} look={verdictLook('failing')} /> as the
+      primary was <Ago time={acl.lastSuccessTime} none="never" />
+      {acl.error !== '' && `: ${acl.error}`}
     </>
   );
 }

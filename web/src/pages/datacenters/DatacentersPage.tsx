@@ -100,11 +100,19 @@ const columns: Column<Row>[] = [
   },
   { id: 'runtime', header: 'Runtime', value: (d) => d.runtime, facet: true },
   { id: 'version', header: 'Consul', value: (d) => d.consulVersion, facet: true },
-  { id: 'servers', header: 'Servers', value: (d) => d.servers },
-  { id: 'leader', header: 'Leader', value: (d) => d.leader },
+  {
+    id: 'servers',
+    header: 'Servers',
+    value: (d) => d.servers,
+    cell: (d) => (d.leader === '' && d.servers > 0 ? `${d.servers}, no leader` : d.servers),
+  },
   { id: 'services', header: 'Services', value: (d) => d.services },
-  { id: 'links', header: 'Connections', value: (d) => d.links },
-  { id: 'broken', header: 'Not healthy', value: (d) => d.broken },
+  {
+    id: 'links',
+    header: 'Connections',
+    value: (d) => d.links,
+    cell: (d) => (d.broken === 0 ? d.links : `${d.links}, ${d.broken} not healthy`),
+  },
   {
     id: 'federation',
     header: 'Federation',
@@ -121,8 +129,9 @@ const columns: Column<Row>[] = [
   },
   {
     id: 'agents',
-    header: 'Agents heard of',
+    header: 'Agents',
     value: (d) => `${d.agentsOnline} of ${d.agents}`,
+    cell: (d) => <span className="num">{`${d.agentsOnline} of ${d.agents}`}</span>,
   },
   {
     id: 'labels',

@@ -5,16 +5,16 @@ import { Empty } from '../../kit/Empty';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { verdictLook } from '../../kit/verdict';
+import { lastSeen } from './silence';
 
 type Server = NonNullable<DatacenterState['inventory']>['raftServers'][number];
 type Member = DatacenterState['wanMembers'][number];
 
 /** Its Consul servers as Raft knows them, and the WAN pool as they see it. */
 export function Servers({ query }: { query: UseQueryResult<DatacenterState> }) {
-  const heard = (state: DatacenterState, part: string) => state.reports.find((r) => r.part === part)?.heardTime;
   return (
     <>
-      <Panel title="Servers" query={query} seen={(s) => heard(s, 'inventory')}>
+      <Panel title="Servers" query={query} lastSeen={(s) => lastSeen(s, 'inventory')}>
         {(state) => (
           <DataTable
             label="servers"
@@ -27,7 +27,7 @@ export function Servers({ query }: { query: UseQueryResult<DatacenterState> }) {
           />
         )}
       </Panel>
-      <Panel title="WAN members" query={query} seen={(s) => heard(s, 'federation')}>
+      <Panel title="WAN members" query={query} lastSeen={(s) => lastSeen(s, 'federation')}>
         {(state) => (
           <DataTable
             label="WAN members"

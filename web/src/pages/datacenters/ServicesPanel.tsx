@@ -1,9 +1,14 @@
+import { Anchor, Stack } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
+import { Link } from 'react-router';
 import { services } from '../../api/queries';
 import type { FleetService, ServicePlace } from '../../api/types';
 import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
+import { Notice } from '../../kit/Notice';
 import { Panel } from '../../kit/Panel';
+import { StateBadge } from '../../kit/StateBadge';
+import { keyOf, placeHealth } from '../services/places';
 
 interface Row extends ServicePlace {
   service: FleetService;
@@ -16,35 +21,64 @@ export function ServicesPanel({ datacenter }: { datacenter: string }) {
     <Panel
       title="Services"
       query={query}
-      seen={(d) => d.services[0]?.places.find((p) => p.datacenter === datacenter)?.observeTime}
+      lastSeen={(d) =>
+        d.services.flatMap((s) => s.places).find((p) => p.datacenter === datacenter && p.current !== true)?.observeTime
+      }
     >
       {(found) => (
-        <DataTable
-          label={`services of ${datacenter}`}
-          rows={found.services.flatMap((service) =>
-            service.places.filter((p) => p.datacenter === datacenter).map((p): Row => ({ ...p, service })),
+        <Stack gap="sm">
+          {found.total > found.services.length && (
+            <Notice title={`The first ${found.services.length} of ${found.total} services`}>
+              The others are found by their names under Services.
+            </Notice>
           )}
-          columns={columns}
-          rowKey={(r) => `${r.service.namespace}/${r.service.name} ${r.peer}`}
-          sort="name"
-          empty={<Empty title="No service is known" />}
-        />
+          <DataTable
+            label={`services of ${datacenter}`}
+            rows={found.services.flatMap((service) =>
+              service.places.filter((p) => p.datacenter === datacenter).map((p): Row => ({ ...p, service })),
+            )}
+            columns={columns}
+            rowKey={(r) => `${r.service.namespace}/${r.service.name} ${r.peer}`}
+            sort="name"
+            empty={<Empty title="No service is known" />}
+          />
+        </Stack>
       )}
     </Panel>
   );
 }
 
 const columns: Column<Row>[] = [
-  { id: 'name', header: 'Service', value: (r) => r.service.name },
+  {
+    id: 'name',
+    header: 'Service',
+    value: (r) => keyOf(r.service),
+    cell: (r) => (
+      <Anchor
+        component={Link}
+        size="sm"
+        to={`/services?${new URLSearchParams({ name: r.service.name, service: keyOf(r.service) }).toString()}`}
+      >
+        {keyOf(r.service)}
+      </Anchor>
+    ),
+  },
+  {
+    id: 'health',
+    header: 'Health',
+    value: (r) => placeHealth(r).state,
+    facet: true,
+    cell: (r) => <StateBadge {...placeHealth(r)} />,
+  },
   {
     id: 'from',
     header: 'From',
-    value: (r) => (r.peer === '' ? 'here' : r.from || `peer ${r.peer}`),
+    value: (r) => (r.peer === '' ? 'runs here' : `imported from ${r.from || `peer ${r.peer}`}`),
     facet: true,
   },
   { id: 'healthy', header: 'Healthy', value: (r) => r.healthy },
   { id: 'instances', header: 'Instances', value: (r) => r.instances },
   { id: 'mesh', header: 'Mesh', value: (r) => (r.mesh ? 'yes' : 'no'), facet: true },
-  { id: 'exported', header: 'Exported to', value: (r) => r.exportedTo.join(', ') },
-  { id: 'federated', header: 'Seen by its federation', value: (r) => r.federatedTo.join(', ') },
+  { id: 'exported', header: 'Exported to', value: (r) => r.exportedTo.join(', ') || '–' },
+  { id: 'federated', header: 'Seen by its federation', value: (r) => r.federatedTo.join(', ') || '–' },
 ];

@@ -6,13 +6,12 @@ import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
 import { DatacenterLink } from '../../kit/links';
 import { StateBadge } from '../../kit/StateBadge';
-import { verdictLook } from '../../kit/verdict';
-import { address } from './places';
+import { address, placeHealth } from './places';
 
 /** One service: each datacenter that has it or sees it. */
 export function Places({ service }: { service: FleetService }) {
   return (
-    <Stack gap="xs" component="section" aria-label={`Places of ${service.name}`}>
+    <Stack gap="xs">
       <Title order={3} size="h5">
         {service.name}
       </Title>
@@ -46,15 +45,20 @@ function columns(service: FleetService): Column<ServicePlace>[] {
     {
       id: 'health',
       header: 'Health',
-      value: stateOf,
-      cell: (p) => <StateBadge state={stateOf(p)} look={verdictLook(looks[stateOf(p)] ?? 'unknown')} />,
+      value: (p) => placeHealth(p).state,
+      cell: (p) => <StateBadge {...placeHealth(p)} />,
     },
     { id: 'healthy', header: 'Healthy', value: (p) => p.healthy },
     { id: 'instances', header: 'Instances', value: (p) => p.instances },
     { id: 'mesh', header: 'Mesh', value: (p) => (p.mesh ? 'yes' : 'no') },
     { id: 'exported', header: 'Exported to', value: (p) => p.exportedTo.join(', ') || '–' },
     { id: 'federated', header: 'Seen by its federation', value: (p) => p.federatedTo.join(', ') || '–' },
-    { id: 'seen', header: 'Seen', value: (p) => p.observeTime ?? '', cell: (p) => <Ago time={p.observeTime} /> },
+    {
+      id: 'seen',
+      header: 'Seen',
+      value: (p) => p.observeTime ?? '',
+      cell: (p) => (p.current === true ? 'now' : <Ago time={p.observeTime} />),
+    },
     {
       id: 'explain',
       header: 'Why',
@@ -71,12 +75,4 @@ function columns(service: FleetService): Column<ServicePlace>[] {
       ),
     },
   ];
-}
-
-const looks: Record<string, string> = { healthy: 'healthy', degraded: 'stale', failing: 'failing' };
-
-function stateOf(place: ServicePlace): string {
-  if (!place.current) return 'unknown';
-  if (place.healthy === place.instances) return 'healthy';
-  return place.healthy === 0 ? 'failing' : 'degraded';
 }

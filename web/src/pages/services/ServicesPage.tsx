@@ -14,7 +14,7 @@ import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { useScope } from '../../shell/scope';
 import { Places } from './Places';
-import { healthOf } from './places';
+import { healthOf, keyOf } from './places';
 
 /** One search over all datacenters: where a service runs, who sees it, and why not. */
 export default function ServicesPage() {
@@ -66,10 +66,6 @@ export default function ServicesPage() {
       </Panel>
     </Page>
   );
-}
-
-function keyOf(service: FleetService): string {
-  return service.namespace === '' ? service.name : `${service.namespace}/${service.name}`;
 }
 
 function Chosen({ service, name }: { service: FleetService | undefined; name: string | null }) {

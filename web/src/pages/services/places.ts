@@ -1,4 +1,4 @@
-import type { FleetService } from '../../api/types';
+import type { FleetService, ServicePlace } from '../../api/types';
 import { type Look, verdictLook } from '../../kit/verdict';
 
 interface Health {
@@ -31,8 +31,25 @@ export function healthOf(service: FleetService): Health {
   };
 }
 
+/** How a service is in one place. */
+export function placeHealth(place: ServicePlace): Health {
+  if (place.current !== true)
+    return {
+      state: 'unknown',
+      look: verdictLook('unknown'),
+      hint: `Nothing is heard of ${place.datacenter}: nobody knows whether it is still so.`,
+    };
+  if (place.healthy === place.instances) return { state: 'healthy', look: verdictLook('healthy') };
+  if (place.healthy === 0) return { state: 'failing', look: verdictLook('failing') };
+  return { state: 'degraded', look: verdictLook('stale') };
+}
+
+/** What a service is called: unique over the fleet's namespaces. */
+export function keyOf(service: FleetService): string {
+  return service.namespace === '' ? service.name : `${service.namespace}/${service.name}`;
+}
+
 /** service@datacenter, as explain takes it. */
 export function address(service: FleetService, datacenter: string): string {
-  const name = service.namespace === '' ? service.name : `${service.namespace}/${service.name}`;
-  return `${name}@${datacenter}`;
+  return `${keyOf(service)}@${datacenter}`;
 }

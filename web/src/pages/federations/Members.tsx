@@ -10,7 +10,7 @@ import { Notice } from '../../kit/Notice';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { type Look, verdictLook } from '../../kit/verdict';
-import { phaseLook } from './state';
+import { memberState } from './state';
 
 /** Its datacenters on their way in, and its servers as `consul members -wan` shows them, from all sides. */
 export function Members({ federation, query }: { federation: string; query: UseQueryResult<Federation> }) {
@@ -70,9 +70,10 @@ const datacenters: Column<FederationMember>[] = [
   {
     id: 'phase',
     header: 'Phase',
-    value: (m) => m.phase,
+    value: (m) => memberState(m).state,
+    order: (m) => -memberState(m).look.weight,
     facet: true,
-    cell: (m) => <StateBadge state={m.phase} look={phaseLook(m.phase)} />,
+    cell: (m) => <StateBadge {...memberState(m)} />,
   },
   { id: 'since', header: 'Since', value: (m) => m.phaseSince ?? '', cell: (m) => <Ago time={m.phaseSince} /> },
   {

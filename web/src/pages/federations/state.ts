@@ -1,4 +1,4 @@
-import type { Federation } from '../../api/types';
+import type { Federation, FederationMember } from '../../api/types';
 import { type Look, verdictLook } from '../../kit/verdict';
 
 interface State {
@@ -19,9 +19,34 @@ export function stateOf(federation: Federation): State {
   return { state: 'unknown', look: verdictLook('unknown'), hint };
 }
 
+/** How servers reach each other, in words. */
+export function modeOf({ spec }: Pick<Federation, 'spec'>): string {
+  return spec?.mode === 'traditional' ? 'directly' : 'mesh gateways';
+}
+
+/** Tells whether a datacenter is in it, or shall be; an empty one is all. */
+export function touches({ spec, status }: Federation, datacenter: string): boolean {
+  return (
+    datacenter === '' ||
+    spec?.primary === datacenter ||
+    spec?.secondaries.includes(datacenter) === true ||
+    status?.members.some((m) => m.datacenter === datacenter) === true
+  );
+}
+
 const phases: Record<string, string> = { joined: 'healthy', blocked: 'failing', leaving: 'deleting', left: 'deleting' };
 
-/** How a member's phase looks. */
-export function phaseLook(phase: string): Look {
-  return verdictLook(phases[phase] ?? 'pending');
+/** How far a member is. One that was in and is read no more is broken, not on its way. */
+export function memberState(member: FederationMember): State {
+  const { phase, wasJoined, readsPrimary, readByPrimary, reason, message } = member;
+  const hint = [reason, message].filter((t) => t !== '').join(': ');
+  if (wasJoined === true && phases[phase] === undefined) {
+    const oneWay = (readsPrimary === 'ok') !== (readByPrimary === 'ok');
+    return { state: `broken (${phase})`, look: verdictLook(oneWay ? 'one-sided' : 'failing'), hint };
+  }
+  return {
+    state: phase || 'unknown',
+    look: verdictLook(phase === '' ? 'unknown' : (phases[phase] ?? 'pending')),
+    hint,
+  };
 }

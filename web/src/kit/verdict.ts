@@ -2,6 +2,7 @@ import {
   IconAlertTriangle,
   IconArrowsLeft,
   IconCircleCheck,
+  IconCircleMinus,
   IconCircleX,
   IconClock,
   IconHelpCircle,
@@ -43,7 +44,7 @@ const answers: Record<string, Look> = {
   pass: { color: 'green', icon: IconCircleCheck, weight: 0 },
   fail: { color: 'red', icon: IconCircleX, weight: 6 },
   warning: { color: 'orange', icon: IconAlertTriangle, weight: 4 },
-  skip: { color: 'gray', icon: IconHelpCircle, weight: 0 },
+  skip: { color: 'gray', icon: IconCircleMinus, weight: 0 },
   unknown,
 };
 

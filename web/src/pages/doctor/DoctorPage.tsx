@@ -86,13 +86,20 @@ const columns: Column<DoctorCheck>[] = [
     facet: true,
     cell: (c) => <StateBadge state={c.verdict} look={answerLook(lookOf(c))} />,
   },
-  { id: 'severity', header: 'Severity', value: (c) => c.severity, facet: true },
   {
-    id: 'check',
-    header: 'Check',
-    value: (c) => c.id,
-    facet: true,
-    cell: (c) => <Code>{c.id}</Code>,
+    id: 'message',
+    header: 'What and how to mend it',
+    value: (c) => [c.message, c.fix].filter((t) => t !== '').join(' '),
+    cell: (c) => (
+      <Stack gap={2} miw={230}>
+        <Text size="sm">{c.message}</Text>
+        {c.fix !== '' && c.verdict !== 'pass' && (
+          <Text size="sm" fw={600}>
+            {c.fix}
+          </Text>
+        )}
+      </Stack>
+    ),
   },
   {
     id: 'datacenter',
@@ -107,20 +114,13 @@ const columns: Column<DoctorCheck>[] = [
     value: (c) => c.subject,
     cell: (c) => <ResourceLink {...parseSubject(c.subject)}>{c.subject}</ResourceLink>,
   },
+  { id: 'severity', header: 'Weight', value: (c) => c.severity, facet: true },
   {
-    id: 'message',
-    header: 'What and how to mend it',
-    value: (c) => [c.message, c.fix].filter((t) => t !== '').join(' '),
-    cell: (c) => (
-      <Stack gap={2} miw={320}>
-        <Text size="sm">{c.message}</Text>
-        {c.fix !== '' && c.verdict !== 'pass' && (
-          <Text size="sm" fw={600}>
-            {c.fix}
-          </Text>
-        )}
-      </Stack>
-    ),
+    id: 'check',
+    header: 'Check',
+    value: (c) => c.id,
+    facet: true,
+    cell: (c) => <Code>{c.id}</Code>,
   },
 ];
 

@@ -142,7 +142,7 @@ function Way({ explanation }: { explanation: Explanation }) {
                 </Group>
               }
             >
-              <Text size="sm" fw={i === firstFailing ? 600 : undefined}>
+              <Text size="sm" fw={i === firstFailing ? 600 : undefined} style={{ overflowWrap: 'anywhere' }}>
                 {hop.message}
               </Text>
               {hop.fix !== '' && hop.verdict !== 'pass' && (
@@ -153,7 +153,9 @@ function Way({ explanation }: { explanation: Explanation }) {
               {hop.evidence.length > 0 && (
                 <List size="sm" c="dimmed" withPadding>
                   {hop.evidence.map((line) => (
-                    <List.Item key={line}>{line}</List.Item>
+                    <List.Item key={line} style={{ overflowWrap: 'anywhere' }}>
+                      {line}
+                    </List.Item>
                   ))}
                 </List>
               )}

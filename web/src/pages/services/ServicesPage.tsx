@@ -1,6 +1,6 @@
-import { Anchor, Group, Stack, Text, TextInput } from '@mantine/core';
+import { Anchor, Button, Group, Stack, Text, TextInput } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
-import { IconSearch } from '@tabler/icons-react';
+import { IconRoute, IconSearch } from '@tabler/icons-react';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { parseAsString, useQueryState } from 'nuqs';
 import { Link } from 'react-router';
@@ -24,7 +24,14 @@ export default function ServicesPage() {
   const [searched] = useDebouncedValue(name.trim(), 200);
   const query = useQuery({ ...services({ query: searched, datacenter }), placeholderData: keepPreviousData });
   return (
-    <Page title="Services">
+    <Page
+      title="Services"
+      actions={
+        <Button component={Link} to="/explain" variant="default" leftSection={<IconRoute size={16} aria-hidden />}>
+          Explain a call
+        </Button>
+      }
+    >
       <Panel title={datacenter === '' ? 'In all datacenters' : `Seen from ${datacenter}`} query={query}>
         {(found) => (
           <Stack gap="sm">

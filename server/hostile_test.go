@@ -257,7 +257,9 @@ func TestCertificatesForTheAsking(t *testing.T) {
 // Strangers are looked at before they cost anything, and then not without end.
 func TestEnrolmentOfStrangers(t *testing.T) {
 	t.Parallel()
-	n := start(t)
+	// The clock stands still, so that a slow machine does not make them come slowly enough.
+	moment := time.Now()
+	n := start(t, func(c *server.Config) { c.Now = func() time.Time { return moment } })
 	fleet := fleetKey(t)
 	strangers := isthmusv1.NewSyncServiceClient(n.shared())
 	honest := n.joinToken(fleet, "dc1", 1)

@@ -8,7 +8,7 @@ test('a violation of a manifest names its document and field', () => {
 });
 
 test('forms find by the field what is wrong with it', () => {
-  const error = new ApiError('refused', 400, 'Invalid', [
+  const error = new ApiError('refused', 400, 'invalid', [
     { field: 'document 1, line 5: spec.dialer', reason: 'NotFound', message: 'there is no Datacenter named "x"' },
     { field: 'document 1, line 5: spec.dialer', reason: 'Invalid', message: 'it is the acceptor too' },
     { field: 'document 2, line 9: name', reason: 'Invalid', message: 'no label' },

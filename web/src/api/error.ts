@@ -18,7 +18,7 @@ export class ApiError extends Error {
     message: string,
     /** The HTTP status; 0 when there was no answer. */
     readonly status: number,
-    /** X-Isthmus-Fault: NotFound, Conflict, …; Unreachable when there was no answer. */
+    /** X-Isthmus-Fault: not-found, conflict, …; unreachable when there was no answer. */
     readonly fault: string,
     readonly violations: Violation[] = [],
     /** X-Request-Id: the same as in the audit log and the server's log. */
@@ -49,7 +49,7 @@ export class ApiError extends Error {
 
   static unreachable(cause: unknown): ApiError {
     const why = cause instanceof Error ? cause.message : String(cause);
-    return new ApiError(`the server cannot be reached (${why})`, 0, 'Unreachable');
+    return new ApiError(`the server cannot be reached (${why})`, 0, 'unreachable');
   }
 }
 

@@ -106,7 +106,7 @@ async function run(client: QueryClient, onState: (state: FeedState) => void, end
       await pause(rest(current - began), end);
     } catch (cause) {
       if (stopped(end)) return;
-      if (cause instanceof ApiError && cause.fault === 'Invalid') cursor = '';
+      if (cause instanceof ApiError && cause.fault === 'invalid') cursor = '';
       live = false;
       onState({
         state: 'reconnecting',

@@ -35,7 +35,7 @@ export default function PeeringPage() {
   const client = useQueryClient();
   const p = query.data;
 
-  if (query.error instanceof ApiError && query.error.fault === 'NotFound') return <Gone name={name} />;
+  if (query.error instanceof ApiError && query.error.fault === 'not-found') return <Gone name={name} />;
   const reread = () => {
     void client.invalidateQueries({ queryKey: ['one', 'Peering', name] });
     void client.invalidateQueries({ queryKey: ['list', 'Peering'] });

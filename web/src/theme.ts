@@ -13,8 +13,11 @@ export const theme = createTheme({
   defaultRadius: 'sm',
   cursorType: 'pointer',
   autoContrast: true,
-  // A <header> outside of the page's own parts would be a second banner for screen readers.
-  components: { ModalHeader: { defaultProps: { component: 'div' } } },
+  components: {
+    // A <header> outside of the page's own parts would be a second banner for screen readers.
+    ModalHeader: { defaultProps: { component: 'div' } },
+    Notification: { defaultProps: { closeButtonProps: { 'aria-label': 'Close' } } },
+  },
 });
 
 /** Mantine's own quiet greys are below WCAG AA on their backgrounds. */

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"isthmus/peering"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 )
@@ -53,8 +54,27 @@ func (w *walk) between() link {
 		if foreign, ok := w.peeredByHand(a, b); ok {
 			return foreign
 		}
+		if waits, ok := w.grouped(a, b); ok {
+			return waits
+		}
 	}
 	return l
+}
+
+// grouped: a PeeringGroup stands for both, and there is no Peering of them yet, or for as long as something is in its way.
+func (w *walk) grouped(a, b string) (link, bool) {
+	for g := range resource.All[*isthmusv1.PeeringGroup](w, resource.KindPeeringGroup) {
+		l := link{fix: "isthmus describe peering-group " + g.GetName() + " says what it waits for"}
+		switch create, skipped := peering.Wish(w, g, a, b); {
+		case create != nil:
+			l.waits = fmt.Sprintf("PeeringGroup %s is about to connect them, by Peering %s", g.GetName(), create.GetName())
+			return l, true
+		case skipped != nil:
+			l.waits = fmt.Sprintf("PeeringGroup %s would connect them: %s", g.GetName(), skipped.GetReason())
+			return l, true
+		}
+	}
+	return link{}, false
 }
 
 // federated: both are, or shall be, in one federation.

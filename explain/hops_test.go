@@ -72,6 +72,22 @@ func TestHopsOfAPeering(t *testing.T) {
 			p.DeleteTime = timestamppb.New(noon)
 			w.seen["dc1"].Peerings.Body.Peerings = nil
 		}, "broken", "Connection", "fail", []string{"is being deleted"}, []string{"name: dc9-dc1-2"}},
+		{"a group has not made the peering yet", func(w *world) {
+			w.Delete(resource.KindPeering, "dc9-dc1")
+			w.seen["dc1"].Peerings.Body.Peerings = nil
+			w.Put(prodMesh())
+		}, "broken", "Connection", "fail", []string{"not connected: PeeringGroup prod is about to connect them, by Peering prod-dc1-dc9"}, []string{"isthmus describe peering-group prod"}},
+		{"the group's peering comes back", func(w *world) {
+			p, _ := resource.Lookup[*isthmusv1.Peering](w, resource.KindPeering, "dc9-dc1")
+			p.DeleteTime, p.Status = timestamppb.New(noon), &isthmusv1.PeeringStatus{Group: "prod"}
+			w.seen["dc1"].Peerings.Body.Peerings = nil
+			w.Put(prodMesh())
+		}, "broken", "Connection", "fail", []string{"PeeringGroup prod would connect them: Peering dc9-dc1 is being deleted: it comes back"}, []string{"isthmus describe peering-group prod"}},
+		{"a group of others", func(w *world) {
+			w.Delete(resource.KindPeering, "dc9-dc1")
+			w.seen["dc1"].Peerings.Body.Peerings = nil
+			w.Put(&isthmusv1.PeeringGroup{Name: "prod", Spec: &isthmusv1.PeeringGroupSpec{Shape: resource.ShapeFullMesh, Selector: "env=test"}})
+		}, "broken", "Connection", "fail", []string{"nothing connects"}, []string{"kind: Peering, name: dc9-dc1,"}},
 		{"a stale peering", func(w *world) {
 			w.connections[0].Verdict, w.connections[0].Message, w.connections[0].Fix = "stale", "dc1 hears nothing", "isthmus peering heal dc9-dc1"
 		}, "broken", "Connection", "fail", []string{"it is stale: dc1 hears nothing"}, []string{"isthmus peering heal"}},
@@ -138,6 +154,11 @@ func TestHopsOfAPeering(t *testing.T) {
 		{"roots that nobody tells", func(w *world) { w.seen["dc9"].Peerings.Body.Peerings[0].PeerRoots = nil }, "unknown", "Certificate", "unknown", []string{"dc9 does not tell"}, nil},
 		{"an expired root", func(w *world) { w.seen["dc1"].Inventory.Body.CaExpireTime = timestamppb.New(noon.Add(-time.Hour)) }, "broken", "Certificate", "fail", []string{"has expired: 1h ago"}, nil},
 	})
+}
+
+// prodMesh stands for both datacenters.
+func prodMesh() *isthmusv1.PeeringGroup {
+	return &isthmusv1.PeeringGroup{Name: "prod", Spec: &isthmusv1.PeeringGroupSpec{Shape: resource.ShapeFullMesh, Selector: "env=prod"}}
 }
 
 func TestHopsOfAFederation(t *testing.T) {

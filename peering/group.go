@@ -55,15 +55,7 @@ func (p pair) unordered() pair {
 // comes first accepts, and a hub accepts a spoke: a rule that nobody's coming or going changes. A pair that has a peering
 // keeps it as it is, whoever accepts. A group that is being deleted stands for none.
 func Expand(r resource.Reader, group *isthmusv1.PeeringGroup) Expansion {
-	x := expander{
-		Expansion: Expansion{Group: group}, memberships: resource.Memberships(r),
-		pairs:     map[pair]*isthmusv1.Peering{},
-		names:     map[string]bool{},
-		peerNames: map[[2]string]string{},
-	}
-	for p := range resource.All[*isthmusv1.Peering](r, resource.KindPeering) {
-		x.know(p)
-	}
+	x := newExpander(r, group)
 	wanted := map[pair]bool{}
 	if group.GetDeleteTime() == nil {
 		members, hubs := membersOf(r, group)
@@ -89,6 +81,26 @@ func Expand(r resource.Reader, group *isthmusv1.PeeringGroup) Expansion {
 	}
 	x.Delete, x.Federated = append(x.Delete, federated...), len(federated)
 	return x.Expansion
+}
+
+// Wish is what a group makes of two datacenters: the Peering that it is about to create, or why it leaves them out. Both are nil where it
+// does not stand for them, or where its Peering is there.
+func Wish(r resource.Reader, group *isthmusv1.PeeringGroup, a, b string) (create *isthmusv1.Peering, skipped *isthmusv1.SkippedPair) {
+	members, hubs := membersOf(r, group)
+	if group.GetDeleteTime() != nil || a == b || !slices.Contains(members, a) || !slices.Contains(members, b) {
+		return nil, nil
+	}
+	x := newExpander(r, group)
+	for _, w := range pairs([]string{min(a, b), max(a, b)}, hubs) {
+		x.want(w)
+	}
+	if len(x.Create) > 0 {
+		create = x.Create[0]
+	}
+	if len(x.Skipped) > 0 {
+		skipped = x.Skipped[0]
+	}
+	return create, skipped
 }
 
 // membersOf are the names of a group's datacenters, sorted, and of those the hubs; nil hubs: everybody is the same.
@@ -143,6 +155,19 @@ type expander struct {
 	names map[string]bool
 	// peerNames: datacenter and peer's name → the peering that has it.
 	peerNames map[[2]string]string
+}
+
+func newExpander(r resource.Reader, group *isthmusv1.PeeringGroup) *expander {
+	x := &expander{
+		Expansion: Expansion{Group: group}, memberships: resource.Memberships(r),
+		pairs:     map[pair]*isthmusv1.Peering{},
+		names:     map[string]bool{},
+		peerNames: map[[2]string]string{},
+	}
+	for p := range resource.All[*isthmusv1.Peering](r, resource.KindPeering) {
+		x.know(p)
+	}
+	return x
 }
 
 func (x *expander) know(p *isthmusv1.Peering) {

@@ -153,6 +153,31 @@ func TestExpandSkips(t *testing.T) {
 	}
 }
 
+// One pair is left out for the same reason as among all.
+func TestWish(t *testing.T) {
+	t.Parallel()
+	f := resourcetest.New(member("a", "env=demo"), member("b", "env=demo"), member("c", "env=demo"), member("x"),
+		&isthmusv1.Peering{Name: "by-hand", Spec: &isthmusv1.PeeringSpec{Acceptor: "b", Dialer: "a"}})
+	if create, skipped := peering.Wish(f, mesh(), "a", "b"); create != nil || skipped.GetReason() != "Peering by-hand, written by hand, connects them" {
+		t.Errorf("by hand: %v %v", create, skipped)
+	}
+	if create, skipped := peering.Wish(f, mesh(), "c", "b"); skipped != nil || create.GetName() != "demo-b-c" || create.GetSpec().GetAcceptor() != "b" {
+		t.Errorf("not there yet: %v %v", create, skipped)
+	}
+	going := mesh()
+	going.DeleteTime = timestamppb.Now()
+	for what, got := range map[string]func() (*isthmusv1.Peering, *isthmusv1.SkippedPair){
+		"not a member":      func() (*isthmusv1.Peering, *isthmusv1.SkippedPair) { return peering.Wish(f, mesh(), "a", "x") },
+		"itself":            func() (*isthmusv1.Peering, *isthmusv1.SkippedPair) { return peering.Wish(f, mesh(), "a", "a") },
+		"two spokes":        func() (*isthmusv1.Peering, *isthmusv1.SkippedPair) { return peering.Wish(f, star(), "a", "c") },
+		"a group that goes": func() (*isthmusv1.Peering, *isthmusv1.SkippedPair) { return peering.Wish(f, going, "a", "c") },
+	} {
+		if create, skipped := got(); create != nil || skipped != nil {
+			t.Errorf("%s: %v %v", what, create, skipped)
+		}
+	}
+}
+
 func TestExpandNames(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 40)
@@ -310,6 +335,9 @@ func TestExpandIsStable(t *testing.T) {
 			name := rapid.SampledFrom(names).Draw(t, "datacenter")
 			f.Put(member(name, rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"env=demo", "hub=yes"}), 0, 2, rapid.ID).Draw(t, "labels")...))
 			x := peering.Expand(f, group)
+			if wishes := wishes(f, group, names); !cmp.Equal(wishes, ends(x.Create)) {
+				t.Fatalf("each pair by itself: %v, all of them: %v", wishes, ends(x.Create))
+			}
 			apply(f, x)
 			if again := peering.Expand(f, group); len(again.Create)+len(again.Update)+len(again.Delete) != 0 {
 				t.Fatalf("no rest: %+v", again)
@@ -333,6 +361,19 @@ func TestExpandIsStable(t *testing.T) {
 			}
 		}
 	})
+}
+
+// wishes asks for each pair by itself what the group is about to create.
+func wishes(f *resourcetest.Fleet, group *isthmusv1.PeeringGroup, names []string) []string {
+	var out []*isthmusv1.Peering
+	for i, a := range names {
+		for _, b := range names[i:] {
+			if p, _ := peering.Wish(f, group, b, a); p != nil {
+				out = append(out, p)
+			}
+		}
+	}
+	return ends(out)
 }
 
 // wantedPairs says the same as the shapes' definition, in another way.

@@ -3,6 +3,7 @@ import { notifications } from '@mantine/notifications';
 import { useQueryClient } from '@tanstack/react-query';
 import { type ReactNode, useCallback, useEffect, useState } from 'react';
 import { setCsrfToken, whenUnauthenticated } from '../api/client';
+import { ApiError } from '../api/error';
 import { type FeedState, follow } from '../api/feed';
 import { currentSession, logOut } from '../api/session';
 import type { Session } from '../api/types';
@@ -27,6 +28,20 @@ export function Root({ children }: { children: ReactNode }) {
       setWho({ known: true, session: undefined, notice });
     },
     [client],
+  );
+
+  const leave = useCallback(
+    async (notice: string) => {
+      try {
+        await logOut();
+        end(notice);
+      } catch (cause) {
+        // A session that has ended already has ended.
+        const over = cause instanceof ApiError && cause.status === 401;
+        end(over ? notice : 'The server could not be told: the session ends by itself when nobody uses it.');
+      }
+    },
+    [end],
   );
 
   useEffect(() => {
@@ -61,18 +76,14 @@ export function Root({ children }: { children: ReactNode }) {
   return (
     <SessionProvider value={who.session}>
       <LiveShell
-        onLogout={() => {
-          void logOut().finally(() => end('You are logged out.'));
-        }}
+        onLogout={() => void leave('You are logged out.')}
       >
         {children}
       </LiveShell>
       <SessionClock
         session={who.session}
         onRenew={(session) => setWho({ known: true, session, notice: '' })}
-        onEnd={() => {
-          void logOut().finally(() => end('You were logged out because nobody used the dashboard for a while.'));
-        }}
+        onEnd={() => void leave('You were logged out because nobody used the dashboard for a while.')}
       />
     </SessionProvider>
   );

@@ -1,18 +1,28 @@
 import { Tabs } from '@mantine/core';
-import { parseAsString, useQueryState } from 'nuqs';
+import { parseAsStringLiteral, useQueryState } from 'nuqs';
+import { useNavigate } from 'react-router';
 import { Page } from '../../kit/Page';
 import { useSession } from '../../shell/context';
+import { scopeParam, useScope } from '../../shell/scope';
 import { Agents } from './Agents';
 import { APITokens } from './APITokens';
 import { JoinTokens } from './JoinTokens';
 
+const tabs = ['agents', 'join-tokens', 'api-tokens'] as const;
+
 /** Who may come in: agents, with what they enrol, and who may use the API. */
 export default function AccessPage() {
   const { mayAdminister } = useSession();
-  const [tab, setTab] = useQueryState('tab', parseAsString.withDefault('agents'));
-  // What was chosen in one table means nothing in the next.
+  const [tab] = useQueryState('tab', parseAsStringLiteral(tabs).withDefault('agents'));
+  const navigate = useNavigate();
+  const { datacenter } = useScope();
+  // What was searched for in one table means nothing in the next: of the address only the datacenter stays.
   const open = (next: string | null) => {
-    void setTab(next);
+    const params = new URLSearchParams({
+      tab: next ?? 'agents',
+      ...(datacenter === '' ? {} : { [scopeParam]: datacenter }),
+    });
+    void navigate({ search: params.toString() });
   };
   return (
     <Page title="Access">

@@ -1,4 +1,4 @@
-import { Badge, Button, List, Stack, Text } from '@mantine/core';
+import { Button, List, Stack, Text } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { answer, api } from '../../api/client';
@@ -15,6 +15,7 @@ import { StateBadge } from '../../kit/StateBadge';
 import { type Look, verdictLook } from '../../kit/verdict';
 import { useSession } from '../../shell/context';
 import { useScope } from '../../shell/scope';
+import classes from './access.module.css';
 
 /** Enrolled agents and gateways; those that nobody trusts first, with what makes them trusted. */
 export function Agents() {
@@ -81,7 +82,12 @@ const liveness: Record<string, Look> = {
 };
 
 const columns: Column<Agent>[] = [
-  { id: 'name', header: 'Agent', value: (a) => a.name, cell: (a) => <span className="mono">{a.name}</span> },
+  {
+    id: 'name',
+    header: 'Agent',
+    value: (a) => a.name,
+    cell: (a) => <span className={`mono ${classes.name}`}>{a.name}</span>,
+  },
   {
     id: 'datacenter',
     header: 'Datacenter',
@@ -96,13 +102,13 @@ const columns: Column<Agent>[] = [
     value: (a) => a.status?.liveness ?? 'unknown',
     facet: true,
     cell: (a) => (
-      <>
+      <span className={classes.name}>
         <StateBadge
           state={a.status?.liveness ?? 'unknown'}
           look={liveness[a.status?.liveness ?? ''] ?? verdictLook('unknown')}
         />{' '}
         <Ago time={a.status?.livenessSince} none="" />
-      </>
+      </span>
     ),
   },
   {
@@ -122,14 +128,6 @@ const columns: Column<Agent>[] = [
     id: 'leader',
     header: 'Leads',
     value: (a) => (a.status?.leader === true ? 'yes' : ''),
-    cell: (a) =>
-      a.status?.leader === true ? (
-        <Badge variant="default" tt="none">
-          leads
-        </Badge>
-      ) : (
-        ''
-      ),
   },
   { id: 'version', header: 'Version', value: (a) => a.status?.version ?? '', facet: true },
   { id: 'host', header: 'Host', value: (a) => a.status?.host ?? '' },

@@ -1,5 +1,6 @@
 import { Button, Group, Modal, NumberInput, Select, Stack, Text } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
+import { IconCircleCheck } from '@tabler/icons-react';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { answer, api } from '../../api/client';
@@ -16,9 +17,10 @@ import { DatacenterLink } from '../../kit/links';
 import { Notice } from '../../kit/Notice';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
-import { verdictLook } from '../../kit/verdict';
+import { type Look, verdictLook } from '../../kit/verdict';
 import { useSession } from '../../shell/context';
 import { useScope } from '../../shell/scope';
+import classes from './access.module.css';
 
 /** With what agents enrol: each token's use and end; never the token itself, but once to whoever makes it. */
 export function JoinTokens() {
@@ -62,10 +64,19 @@ export function JoinTokens() {
   );
 }
 
-const states: Record<string, string> = { active: 'healthy', used: 'deleting', expired: 'stale' };
+const looks: Record<string, Look> = {
+  active: verdictLook('healthy'),
+  used: { color: 'gray', icon: IconCircleCheck, weight: 0 },
+  expired: verdictLook('stale'),
+};
 
 const columns: Column<JoinToken>[] = [
-  { id: 'name', header: 'Token', value: (t) => t.name, cell: (t) => <span className="mono">{t.name}</span> },
+  {
+    id: 'name',
+    header: 'Token',
+    value: (t) => t.name,
+    cell: (t) => <span className={`mono ${classes.name}`}>{t.name}</span>,
+  },
   {
     id: 'datacenter',
     header: 'Datacenter',
@@ -79,9 +90,7 @@ const columns: Column<JoinToken>[] = [
     header: 'State',
     value: (t) => t.status?.state ?? '',
     facet: true,
-    cell: (t) => (
-      <StateBadge state={t.status?.state ?? 'unknown'} look={verdictLook(states[t.status?.state ?? ''] ?? 'unknown')} />
-    ),
+    cell: (t) => <StateBadge state={t.status?.state ?? 'unknown'} look={looks[t.status?.state ?? '']} />,
   },
   {
     id: 'uses',

@@ -102,6 +102,12 @@ const states: Record<string, string> = {
   'restart-required': 'stale',
 };
 
+/** The primary has no bundle: it is what bundles are made of. */
+function generationOf({ member }: Host, generation: number): string {
+  if (member.role === 'primary') return 'its own';
+  return generation === 0 ? 'none yet' : `bundle ${generation}`;
+}
+
 const hosts: Column<Host>[] = [
   { id: 'datacenter', header: 'Datacenter', value: (h) => h.member.datacenter, facet: true },
   { id: 'host', header: 'Host', value: (h) => h.host.host },
@@ -112,8 +118,8 @@ const hosts: Column<Host>[] = [
     facet: true,
     cell: (h) => <StateBadge state={h.host.state || 'none'} look={verdictLook(states[h.host.state] ?? 'pending')} />,
   },
-  { id: 'written', header: 'Written', value: (h) => h.host.written },
-  { id: 'applied', header: 'Consul runs with', value: (h) => h.host.applied },
+  { id: 'written', header: 'Written', value: (h) => generationOf(h, h.host.written) },
+  { id: 'applied', header: 'Consul runs with', value: (h) => generationOf(h, h.host.applied) },
   {
     id: 'certificate',
     header: 'Certificate ends',

@@ -14,7 +14,7 @@ import { StateBadge } from '../../kit/StateBadge';
 import { useSession } from '../../shell/context';
 import { useScope } from '../../shell/scope';
 import { FederationForm } from './FederationForm';
-import { stateOf } from './state';
+import { modeOf, stateOf, touches } from './state';
 
 /** All WAN federations. */
 export default function FederationsPage() {
@@ -28,7 +28,7 @@ export default function FederationsPage() {
         {(all) => (
           <DataTable
             label="federations"
-            rows={all.filter((f) => datacenter === '' || isMember(f, datacenter))}
+            rows={all.filter((f) => touches(f, datacenter))}
             columns={columns}
             rowKey={(f) => f.uid}
             sort="name"
@@ -47,10 +47,6 @@ export default function FederationsPage() {
   );
 }
 
-function isMember(federation: Federation, datacenter: string): boolean {
-  return federation.status?.members.some((m) => m.datacenter === datacenter) === true;
-}
-
 const columns: Column<Federation>[] = [
   {
     id: 'name',
@@ -66,6 +62,7 @@ const columns: Column<Federation>[] = [
     id: 'state',
     header: 'State',
     value: (f) => stateOf(f).state,
+    order: (f) => -stateOf(f).look.weight,
     facet: true,
     cell: (f) => <StateBadge {...stateOf(f)} />,
   },
@@ -75,13 +72,12 @@ const columns: Column<Federation>[] = [
     value: (f) => f.spec?.primary ?? '',
     cell: (f) => <DatacenterLink name={f.spec?.primary ?? ''} />,
   },
-  { id: 'joined', header: 'Joined', value: (f) => `${f.status?.joined ?? 0} of ${f.status?.secondaries ?? 0}` },
   {
-    id: 'mode',
-    header: 'Mode',
-    value: (f) => (f.spec?.mode === 'traditional' ? 'traditional' : 'mesh-gateway'),
-    facet: true,
+    id: 'joined',
+    header: 'Secondaries joined',
+    value: (f) => `${f.status?.joined ?? 0} of ${f.status?.secondaries ?? 0}`,
   },
+  { id: 'mode', header: 'Servers meet', value: modeOf, facet: true },
   {
     id: 'keyless',
     header: 'CA key',

@@ -88,7 +88,7 @@ const datacenters: Column<FederationMember>[] = [
     value: (m) => (m.role === 'primary' ? '' : m.readByPrimary),
     cell: (m) => (m.role === 'primary' ? '–' : <StateBadge state={m.readByPrimary} look={answers[m.readByPrimary]} />),
   },
-  { id: 'message', header: 'What it waits for', value: (m) => m.message },
+  { id: 'message', header: 'Why', value: (m) => m.message },
 ];
 
 const statuses: Record<string, string> = { alive: 'healthy', failed: 'failing', left: 'deleting', leaving: 'deleting' };

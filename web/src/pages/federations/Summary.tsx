@@ -10,14 +10,14 @@ import { modeOf } from './state';
 /** What a federation is declared to be, and how much of that it is. */
 export function Summary({ query }: { query: UseQueryResult<Federation> }) {
   return (
-    <Panel title="Federation" query={query}>
+    <Panel title="As declared" query={query}>
       {({ spec, status, labels, createTime }) => (
         <Facts
           facts={[
             ['Primary', <DatacenterLink name={spec?.primary ?? ''} />],
             ['Secondaries joined', `${status?.joined ?? 0} of ${status?.secondaries ?? 0}`],
             ['Chosen by', spec?.secondarySelector ? <span className="mono">{spec.secondarySelector}</span> : 'name'],
-            ['Servers reach each other', modeOf({ spec })],
+            ['Servers meet', modeOf({ spec })],
             ['Services go through', spec?.meshGatewayMode ? `${spec.meshGatewayMode} gateways` : undefined],
             [
               "Key of the primary's CA",

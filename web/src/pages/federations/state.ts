@@ -21,7 +21,7 @@ export function stateOf(federation: Federation): State {
 
 /** How servers reach each other, in words. */
 export function modeOf({ spec }: Pick<Federation, 'spec'>): string {
-  return spec?.mode === 'traditional' ? 'directly' : 'mesh gateways';
+  return spec?.mode === 'traditional' ? 'directly' : 'through mesh gateways';
 }
 
 /** Tells whether a datacenter is in it, or shall be; an empty one is all. */

@@ -1,12 +1,13 @@
 import { Button, Group, Stack, Textarea } from '@mantine/core';
 import { useState } from 'react';
+import type { ApplyResponse } from '../../api/types';
 import { Preview } from '../../kit/Preview';
 
 interface Props {
   text: string;
   readOnly?: boolean;
   action?: string;
-  onApplied?: () => void;
+  onApplied?: (response: ApplyResponse) => void;
 }
 
 /** Manifests as text; what they would change is shown before they are applied. */
@@ -43,9 +44,9 @@ export function Editor({ text: original, readOnly = false, action = 'Apply', onA
         <Preview
           manifests={previewed}
           action={action}
-          onApplied={() => {
+          onApplied={(response) => {
             setPreviewed('');
-            onApplied?.();
+            onApplied?.(response);
           }}
         />
       )}

@@ -7,6 +7,7 @@ import { toYAML } from '../../api/apply';
 import { one } from '../../api/queries';
 import { Confirm } from '../../kit/Confirm';
 import { EventsPanel } from '../../kit/EventsPanel';
+import { Gone, isGone } from '../../kit/Gone';
 import { Notice } from '../../kit/Notice';
 import { Page } from '../../kit/Page';
 import { Panel } from '../../kit/Panel';
@@ -28,6 +29,9 @@ export default function PolicyPage() {
 function Known({ kind, name }: { kind: PolicyKind; name: string }) {
   const { mayOperate } = useSession();
   const query = useQuery(one(kind, name));
+  if (isGone(query.error)) {
+    return <Gone kind={kind} name={name} title={`${kind} ${name}`} list={`/policies?kind=${kind}`} all="All of them" />;
+  }
   const policy = query.data;
   const state = policy === undefined ? undefined : stateOf(policy);
   return (

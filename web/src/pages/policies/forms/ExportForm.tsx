@@ -1,24 +1,12 @@
 import { Stack, TagsInput } from '@mantine/core';
 import { ServiceInput } from './ServiceInput';
+import { exportSpec, noExport } from './spec';
 import { useSpec } from './useSpec';
-import { nowhere, Where, whereSpec, type WhereValue } from './Where';
-
-interface Values {
-  service: string;
-  from: WhereValue;
-  to: WhereValue;
-  peers: string[];
-}
-
-const initial: Values = { service: '', from: nowhere, to: nowhere, peers: [] };
-
-function toSpec(v: Values): object {
-  return { service: v.service.trim(), ...whereSpec(v.from), consumers: { ...whereSpec(v.to), peers: v.peers } };
-}
+import { Where } from './Where';
 
 /** Which service of which datacenters others see. */
 export function ExportForm({ onSpec }: { onSpec: (spec: object) => void }) {
-  const [values, set] = useSpec(initial, toSpec, onSpec);
+  const [values, set] = useSpec(noExport, exportSpec, onSpec);
   return (
     <Stack>
       <ServiceInput

@@ -1,40 +1,12 @@
 import { Button, Checkbox, Fieldset, Group, Select, Stack, Text, TextInput } from '@mantine/core';
 import { ServiceInput } from './ServiceInput';
+import { intentionSpec, noIntention, noSource, type Source } from './spec';
 import { useSpec } from './useSpec';
-import { nowhere, Where, whereSpec, type WhereValue } from './Where';
-
-interface Source {
-  service: string;
-  from: WhereValue;
-  peer: string;
-  action: 'allow' | 'deny';
-}
-
-interface Values {
-  service: string;
-  where: WhereValue;
-  sources: Source[];
-  wide: boolean;
-}
-
-const source: Source = { service: '', from: { ...nowhere, by: 'none' }, peer: '', action: 'allow' };
-const initial: Values = { service: '', where: nowhere, sources: [source], wide: false };
-
-function toSpec(v: Values): object {
-  return {
-    destination: { service: v.service.trim(), ...whereSpec(v.where) },
-    sources: v.sources.map((s) => ({
-      service: s.service.trim(),
-      ...(s.peer.trim() === '' ? whereSpec(s.from) : { peer: s.peer.trim() }),
-      action: s.action,
-    })),
-    scope: v.wide ? 'federation' : '',
-  };
-}
+import { Where } from './Where';
 
 /** Who may call a service. */
 export function IntentionForm({ onSpec }: { onSpec: (spec: object) => void }) {
-  const [values, set] = useSpec(initial, toSpec, onSpec);
+  const [values, set] = useSpec(noIntention, intentionSpec, onSpec);
   const change = (i: number, part: Partial<Source>) =>
     set({ sources: values.sources.map((s, at) => (at === i ? { ...s, ...part } : s)) });
   return (
@@ -95,7 +67,7 @@ export function IntentionForm({ onSpec }: { onSpec: (spec: object) => void }) {
         </Fieldset>
       ))}
       <Group>
-        <Button variant="default" onClick={() => set({ sources: [...values.sources, source] })}>
+        <Button variant="default" onClick={() => set({ sources: [...values.sources, noSource] })}>
           Another caller
         </Button>
       </Group>

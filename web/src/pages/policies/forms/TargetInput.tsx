@@ -2,20 +2,7 @@ import { Group, Select, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { fleet } from '../../../api/queries';
 import { ServiceInput } from './ServiceInput';
-
-export interface Target {
-  service: string;
-  datacenter: string;
-  peer: string;
-}
-
-/** What stands in a spec for it. */
-export function targetSpec(t: Target): object {
-  return {
-    service: t.service.trim(),
-    ...(t.peer.trim() === '' ? { datacenter: t.datacenter } : { peer: t.peer.trim() }),
-  };
-}
+import type { Target } from './spec';
 
 /** A service somewhere; what is left out is as the caller has it. */
 export function TargetInput({ value, onChange }: { value: Target; onChange: (value: Target) => void }) {

@@ -10,60 +10,14 @@ import {
   TextInput,
 } from '@mantine/core';
 import { ServiceInput } from './ServiceInput';
-import { type Target, TargetInput, targetSpec } from './TargetInput';
+import { noTarget, nowhere, sumOf, trafficSpec, noTraffic, type TrafficValues } from './spec';
+import { TargetInput } from './TargetInput';
 import { useSpec } from './useSpec';
-import { nowhere, Where, whereSpec, type WhereValue } from './Where';
-
-type Way = 'failover' | 'redirect' | 'split' | 'routes';
-
-interface Values {
-  service: string;
-  callers: WhereValue;
-  way: Way;
-  steps: { to: WhereValue; sameLabel: string }[];
-  redirect: Target;
-  split: { weight: number | string; target: Target }[];
-  routes: { prefix: string; target: Target }[];
-  protocol: string;
-  wide: boolean;
-}
-
-const nothing: Target = { service: '', datacenter: '', peer: '' };
-const initial: Values = {
-  service: '',
-  callers: nowhere,
-  way: 'failover',
-  steps: [{ to: nowhere, sameLabel: '' }],
-  redirect: nothing,
-  split: [
-    { weight: 90, target: nothing },
-    { weight: 10, target: nothing },
-  ],
-  routes: [{ prefix: '/', target: nothing }],
-  protocol: 'http',
-  wide: false,
-};
-
-function toSpec(v: Values): object {
-  const http = v.way === 'split' || v.way === 'routes';
-  return {
-    service: v.service.trim(),
-    ...whereSpec(v.callers),
-    failover: v.way === 'failover' ? v.steps.map((s) => ({ ...whereSpec(s.to), sameLabel: s.sameLabel.trim() })) : [],
-    redirect: v.way === 'redirect' ? targetSpec(v.redirect) : undefined,
-    split: v.way === 'split' ? v.split.map((s) => ({ weight: Number(s.weight), target: targetSpec(s.target) })) : [],
-    routes:
-      v.way === 'routes'
-        ? v.routes.map((r) => ({ match: { pathPrefix: r.prefix }, target: targetSpec(r.target) }))
-        : [],
-    protocol: http ? v.protocol : '',
-    scope: v.wide ? 'federation' : '',
-  };
-}
+import { Where } from './Where';
 
 /** Where calls of a service go. */
 export function TrafficForm({ onSpec }: { onSpec: (spec: object) => void }) {
-  const [values, set] = useSpec(initial, toSpec, onSpec);
+  const [values, set] = useSpec(noTraffic, trafficSpec, onSpec);
   return (
     <Stack>
       <ServiceInput
@@ -111,8 +65,8 @@ export function TrafficForm({ onSpec }: { onSpec: (spec: object) => void }) {
 }
 
 interface PartProps {
-  values: Values;
-  set: (part: Partial<Values>) => void;
+  values: TrafficValues;
+  set: (part: Partial<TrafficValues>) => void;
 }
 
 function at<T>(all: readonly T[], i: number, part: Partial<T>): T[] {
@@ -149,7 +103,7 @@ function Failover({ values, set }: PartProps) {
 }
 
 function Split({ values, set }: PartProps) {
-  const sum = values.split.reduce((all, s) => all + Number(s.weight), 0);
+  const sum = sumOf(values.split);
   return (
     <>
       {values.split.map((s, i) => (
@@ -168,7 +122,7 @@ function Split({ values, set }: PartProps) {
       <Button
         variant="default"
         w="fit-content"
-        onClick={() => set({ split: [...values.split, { weight: 0, target: nothing }] })}
+        onClick={() => set({ split: [...values.split, { weight: 0, target: noTarget }] })}
       >
         Another share
       </Button>
@@ -190,7 +144,10 @@ function Routes({ values, set }: PartProps) {
         </Fieldset>
       ))}
       <Group>
-        <Button variant="default" onClick={() => set({ routes: [...values.routes, { prefix: '/', target: nothing }] })}>
+        <Button
+          variant="default"
+          onClick={() => set({ routes: [...values.routes, { prefix: '/', target: noTarget }] })}
+        >
           Another route
         </Button>
       </Group>

@@ -2,20 +2,7 @@ import { Fieldset, MultiSelect, SegmentedControl, Stack, Text, TextInput } from 
 import { useDebouncedValue } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { fleet, selected } from '../../../api/queries';
-
-export interface WhereValue {
-  by: 'names' | 'selector' | 'none';
-  datacenters: string[];
-  selector: string;
-}
-
-export const nowhere: WhereValue = { by: 'names', datacenters: [], selector: '' };
-
-/** What stands in a spec for it: datacenters or selector, never both. */
-export function whereSpec(value: WhereValue): { datacenters?: string[]; selector?: string } {
-  if (value.by === 'none') return {};
-  return value.by === 'names' ? { datacenters: value.datacenters } : { selector: value.selector.trim() };
-}
+import type { WhereValue } from './spec';
 
 interface Props {
   label: string;

@@ -91,7 +91,8 @@ func TestExplainAnswers(t *testing.T) {
 func TestExplainUnknownNames(t *testing.T) {
 	t.Parallel()
 	environment := realServer(t)
-	must(t, environment, fleetManifest, "apply", "-f", "-")
+	// Not by a group: until that has made its peering, there is an answer of its own.
+	must(t, environment, datacentersManifest+"---\nkind: Peering\nname: dc1-dc2\nspec: {acceptor: dc1, dialer: dc2}\n", "apply", "-f", "-")
 	refused(t, environment, "", []string{"source", "dc99", "dc1"}, "explain", "web@dc99", "api@dc1")
 	refused(t, environment, "", []string{"destination", "service@datacenter"}, "explain", "web@dc1", "api")
 	if got := runNow(t, environment, "", "explain", "web@dc1", "api@dc2"); got.code != 3 || !strings.Contains(got.out, "no agent of dc1 has been heard of") {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,7 +79,27 @@ func refused(t *testing.T, environment map[string]string, stdin string, words []
 	}
 }
 
-const fleetManifest = `kind: Datacenter
+// shows repeats a command until what it prints has all words: what is applied comes about, and is looked at, a moment later.
+func shows(t *testing.T, environment map[string]string, words []string, args ...string) result {
+	t.Helper()
+	deadline := time.NewTimer(time.Minute)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		got := run(t, environment, "", args...)
+		if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(got.out, word) }) {
+			return got
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("isthmus %s does not come to say %q: code %d\n%s%s", strings.Join(args, " "), words, got.code, got.out, got.err)
+		}
+	}
+}
+
+const datacentersManifest = `kind: Datacenter
 name: dc1
 labels: {env: demo}
 spec: {runtime: vm}
@@ -87,7 +108,9 @@ kind: Datacenter
 name: dc2
 labels: {env: demo}
 spec: {runtime: vm}
----
+`
+
+const fleetManifest = datacentersManifest + `---
 kind: PeeringGroup
 name: demo
 spec: {shape: full-mesh, selector: env=demo}
@@ -134,7 +157,7 @@ func TestApplyGetExportDelete(t *testing.T) {
 		t.Errorf("%v %v", list, err)
 	}
 	must(t, env, "", "describe", "peering-group", "demo")
-	if got := run(t, env, "", "status"); got.code != 2 || !strings.Contains(got.out, "isthmus join-token create --datacenter dc1") {
+	if got := shows(t, env, []string{"isthmus join-token create --datacenter dc1"}, "status"); got.code != 2 {
 		t.Errorf("status: code %d, %s", got.code, got.out)
 	}
 	if events := must(t, env, "", "events"); !strings.Contains(events, "Datacenter") || !strings.Contains(events, "api-token/admin") {
@@ -149,6 +172,8 @@ func TestApplyGetExportDelete(t *testing.T) {
 func TestApplyWaitTellsWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	env := realServer(t)
+	must(t, env, fleetManifest, "apply", "-f", "-")
+	shows(t, env, []string{"join-token create --datacenter dc1", "PeeringGroup", "demo-dc1-dc2"}, "status")
 	got := runNow(t, env, fleetManifest, "apply", "-f", "-", "--wait", "2s")
 	if got.code != 1 {
 		t.Errorf("code %d", got.code)

@@ -29,6 +29,8 @@ export function useScope(): Scope {
     void navigate({ pathname: page, search: next.toString() });
   };
   const scoped = (path: string) =>
-    datacenter === '' ? path : `${path}?${new URLSearchParams({ [scopeParam]: datacenter }).toString()}`;
+    datacenter === ''
+      ? path
+      : `${path}${path.includes('?') ? '&' : '?'}${new URLSearchParams({ [scopeParam]: datacenter }).toString()}`;
   return { datacenter, choose, scoped };
 }

@@ -1,4 +1,4 @@
-import { ActionIcon, Button, Collapse, Group, Stack, Text, TextInput } from '@mantine/core';
+import { ActionIcon, Autocomplete, Button, Group, Stack, Text } from '@mantine/core';
 import { useDebouncedCallback } from '@mantine/hooks';
 import { IconChevronDown, IconChevronRight, IconDownload } from '@tabler/icons-react';
 import { useInfiniteQuery } from '@tanstack/react-query';
@@ -43,10 +43,11 @@ export default function EventsPage() {
             <Group gap="xs" align="flex-end">
               {(Object.keys(titles) as (keyof typeof filters)[]).map((field) => (
                 <FilterInput
-                  key={`${field} ${filter[field]}`}
+                  key={field}
                   label={titles[field][0]}
                   placeholder={titles[field][1]}
                   value={filter[field]}
+                  offered={offers(events, field)}
                   onChange={(value) => void setFilter({ [field]: value || null })}
                 />
               ))}
@@ -77,30 +78,46 @@ export default function EventsPage() {
   );
 }
 
+function offers(events: readonly Event[], field: keyof typeof filters): string[] {
+  return [...new Set(events.map((e) => e.spec?.[field] ?? ''))].filter((v) => v !== '').sort();
+}
+
 interface FilterProps {
   label: string;
   placeholder: string;
   value: string;
+  /** What the events that are shown have there. */
+  offered: string[];
   onChange: (value: string) => void;
 }
 
 /** Filters when typing pauses: each filter is a question to the server. */
-function FilterInput({ label, placeholder, value, onChange }: FilterProps) {
+function FilterInput({ label, placeholder, value, offered, onChange }: FilterProps) {
   const [text, setText] = useState(value);
+  const [known, setKnown] = useState(value);
   const settle = useDebouncedCallback(onChange, 400);
+  // It was set elsewhere: by a link, or by going back.
+  if (value !== known) {
+    setKnown(value);
+    if (value !== text.trim()) setText(value);
+  }
   return (
-    <TextInput
+    <Autocomplete
       label={label}
       placeholder={placeholder}
+      data={offered}
+      limit={30}
       value={text}
-      onChange={(e) => {
-        setText(e.currentTarget.value);
-        settle(e.currentTarget.value.trim());
+      onChange={(typed) => {
+        setText(typed);
+        settle(typed.trim());
       }}
       onKeyDown={(e) => {
         if (e.key === 'Enter') onChange(text.trim());
       }}
-      w={170}
+      clearable
+      clearButtonProps={{ 'aria-label': `Any ${label.toLowerCase()}` }}
+      className={classes.filter}
     />
   );
 }
@@ -134,7 +151,7 @@ function Entry({ event }: { event: Event }) {
           <span className={classes.message}>{spec.message}</span>
         </div>
       </Group>
-      <Collapse expanded={open}>
+      {open && (
         <Stack gap="xs" pl={34} py="xs">
           <Differences changes={spec.changes} />
           <Facts
@@ -152,7 +169,7 @@ function Entry({ event }: { event: Event }) {
             </Text>
           )}
         </Stack>
-      </Collapse>
+      )}
     </li>
   );
 }

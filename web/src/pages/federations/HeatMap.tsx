@@ -16,11 +16,15 @@ export function HeatMap({ matrix }: { matrix: Matrix }) {
 
   useEffect(() => {
     const context = canvas.current?.getContext('2d');
-    if (context) draw(context, matrix, geometryOf(matrix.names), dark, at);
-  }, [matrix, dark, at]);
+    if (context) draw(context, matrix, geometryOf(matrix.names), dark);
+  }, [matrix, dark]);
 
   const cell = at === undefined ? undefined : matrix.cells[at[0] * matrix.names.length + at[1]];
-  const point = (event: PointerEvent<HTMLCanvasElement>) => setAt(pointed(event, geometry, matrix.names.length));
+  const point = (event: PointerEvent<HTMLCanvasElement>) => {
+    const next = pointed(event, geometry, matrix.names.length);
+    // The same cell is no news: nothing is rendered again.
+    setAt((old) => (old !== undefined && next !== undefined && old[0] === next[0] && old[1] === next[1] ? old : next));
+  };
   const onKeyDown = (event: KeyboardEvent) => {
     const step = steps[event.key];
     if (step === undefined) return;
@@ -49,6 +53,17 @@ export function HeatMap({ matrix }: { matrix: Matrix }) {
           onPointerMove={point}
           onPointerDown={point}
         />
+        {at !== undefined && (
+          <div
+            className={classes.at}
+            style={{
+              left: geometry.left + at[1] * geometry.size - 2,
+              top: geometry.top + at[0] * geometry.size - 2,
+              width: geometry.size + 3,
+              height: geometry.size + 3,
+            }}
+          />
+        )}
       </div>
       <Text size="sm" role="status" className={classes.said}>
         {at === undefined ? 'Point at a cell, or go there with the arrow keys.' : inWords(cell, matrix.names, at)}

@@ -11,6 +11,7 @@ import { StateBadge } from '../../kit/StateBadge';
 import { verdictLook } from '../../kit/verdict';
 import { HeatMap } from './HeatMap';
 import { matrixOf } from './matrix';
+import { slowest } from './paint';
 
 /** Who reaches whose gateways: as a square, and as a table. */
 export function ReachabilityPanel({ federation }: { federation: string }) {
@@ -34,10 +35,15 @@ function Both({ cells }: { cells: ReachedGateway[] }) {
     <Stack>
       <Group gap="sm">
         <Text size="sm" data-testid="reachability-summary">
-          {broken === 0 ? 'Everybody reaches everybody.' : `${broken} pairs are not proven.`}
+          {broken === 0
+            ? 'Everybody reaches everybody.'
+            : broken === 1
+              ? 'One pair is not proven.'
+              : `${broken} pairs are not proven.`}
         </Text>
         <Text size="sm" c="dimmed">
-          Rows dial, columns are dialled. A cross is not reached, a stroke in part, a question mark not known.
+          Rows dial, columns are dialled. A cross is not reached, a stroke in part, a question mark not known; the
+          stronger the green, the slower, up to {slowest} ms.
         </Text>
       </Group>
       <HeatMap matrix={matrix} />

@@ -35,6 +35,7 @@ const colors = {
   light: {
     yes: [216, 243, 220],
     slow: [45, 106, 79],
+    onSlow: '#ffffff',
     no: '#c92a2a',
     some: '#f08c00',
     unknown: '#adb5bd',
@@ -45,6 +46,7 @@ const colors = {
   dark: {
     yes: [30, 70, 50],
     slow: [130, 220, 160],
+    onSlow: '#1a1b1e',
     no: '#e03131',
     some: '#e8890c',
     unknown: '#5c5f66',
@@ -55,16 +57,10 @@ const colors = {
 } as const;
 
 /** From here on a latency has the strongest colour (ms). */
-const slowest = 250;
+export const slowest = 250;
 
-/** Paints the square. at is outlined. */
-export function draw(
-  c: CanvasRenderingContext2D,
-  matrix: Matrix,
-  g: Geometry,
-  dark: boolean,
-  at: readonly [number, number] | undefined,
-): void {
+/** Paints the square. */
+export function draw(c: CanvasRenderingContext2D, matrix: Matrix, g: Geometry, dark: boolean): void {
   const paint = dark ? colors.dark : colors.light;
   const n = matrix.names.length;
   c.setTransform(2, 0, 0, 2, 0, 0);
@@ -75,10 +71,6 @@ export function draw(
     square(c, matrix.cells[i], x, y, g.size - 1, paint);
   }
   names(c, matrix.names, g, paint.text);
-  if (at === undefined) return;
-  c.strokeStyle = paint.text;
-  c.lineWidth = 2;
-  c.strokeRect(g.left + at[1] * g.size - 0.5, g.top + at[0] * g.size - 0.5, g.size, g.size);
 }
 
 type Paint = (typeof colors)['light'] | (typeof colors)['dark'];
@@ -99,7 +91,10 @@ function square(
   c.fillStyle =
     cell.reached === 'yes' ? shade(paint.yes, paint.slow, (cell.latency ?? 0) / slowest) : paint[cell.reached];
   c.fillRect(x, y, size, size);
-  if (cell.reached === 'yes' || size < 8) return;
+  if (cell.reached === 'yes') {
+    if (size >= readable) milliseconds(c, cell.latency ?? 0, x, y, size, paint);
+    return;
+  }
   c.strokeStyle = paint.mark;
   c.fillStyle = paint.mark;
   c.lineWidth = 1.5;
@@ -120,6 +115,17 @@ function square(
     c.fillText('?', x + size / 2, y + size / 2 + 0.5);
   }
   c.stroke();
+}
+
+/** Cells of this size have room for their number. */
+const readable = 30;
+
+function milliseconds(c: CanvasRenderingContext2D, ms: number, x: number, y: number, size: number, paint: Paint): void {
+  c.fillStyle = ms > slowest / 2 ? paint.onSlow : paint.text;
+  c.font = font;
+  c.textAlign = 'center';
+  c.textBaseline = 'middle';
+  c.fillText(String(ms), x + size / 2, y + size / 2 + 0.5);
 }
 
 function shade(from: readonly number[], to: readonly number[], part: number): string {

@@ -33,8 +33,8 @@ type primaryDesk struct {
 	observed []*isthmusv1.ObservedBundle
 	// pauses hold back what failed, by what it is about.
 	pauses map[string]*pause
-	// silent is since when the servers of a member that left have not answered.
-	silent map[string]time.Time
+	// silent is since when the servers of members that left have not been heard of.
+	silent silence
 	// stored is what this agent stored last, by whom it is for, until the desired state shows it.
 	stored map[string]storedBundle
 	// joins are attempts to join servers, which take as long as it takes to find out that nobody answers.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+	"sync"
 	"time"
 
 	"isthmus/agent/consul"
@@ -24,8 +25,8 @@ const (
 const (
 	// maxPolicyName is Consul's limit.
 	maxPolicyName = 128
-	// wanAlive is the status of a server that answers in the WAN gossip.
-	wanAlive = "alive"
+	// wanAlive and wanLeft are the statuses of a server that answers in the WAN gossip, and of one that said goodbye.
+	wanAlive, wanLeft = "alive", "left"
 )
 
 // rulesReplication is what Consul's servers need to replicate ACLs, config entries, intentions and federation states, to have the mesh CA sign
@@ -107,7 +108,7 @@ func (p *primaryPass) policyName(m *isthmusv1.BundleMember, role string) string 
 }
 
 // revoke takes back what a member was given, and clears the WAN gossip of its servers. It is done when none of them is left there: one that
-// is alive would come back.
+// is alive would come back, with nobody to forget it.
 func (p *primaryPass) revoke(ctx context.Context, m *isthmusv1.BundleMember) error {
 	grants, err := p.grants(m)
 	if err != nil {
@@ -124,23 +125,25 @@ func (p *primaryPass) revoke(ctx context.Context, m *isthmusv1.BundleMember) err
 	if err != nil {
 		return err
 	}
-	var alive []string
+	var there []string
+	answers := sync.OnceValue(func() bool { return p.answers(ctx, m) })
 	for _, w := range members {
-		switch {
-		case w.Datacenter != m.GetConsulDatacenter():
+		if w.Datacenter != m.GetConsulDatacenter() {
 			continue
-		case w.Status == wanAlive && !p.gone(ctx, m):
-			alive = append(alive, w.Node)
+		}
+		if !p.primary.silent.gone(w, answers, p.now()) {
+			there = append(there, w.Node+" ("+w.Status+")")
 			continue
 		}
 		if err := p.consul.ForceLeaveWAN(ctx, w.Node); err != nil {
 			return err
 		}
+		delete(p.primary.silent, w.Node)
 		p.log.Info("forgot a server in the WAN gossip", "datacenter", m.GetDatacenter(), "server", w.Node, "was", w.Status)
 	}
-	if len(alive) > 0 {
-		return because(fault.Unavailable, reasonAlive, "tokens are revoked; but %s of %s is still alive in the WAN gossip: restart it without the federation's configuration",
-			strings.Join(alive, ", "), m.GetDatacenter())
+	if len(there) > 0 {
+		return because(fault.Unavailable, reasonAlive, "tokens are revoked; but %s of %s is still in the WAN gossip: restart it without the federation's configuration (what is silent for %s is forgotten)",
+			strings.Join(there, ", "), m.GetDatacenter(), goneAfter)
 	}
 	return nil
 }
@@ -152,23 +155,36 @@ const (
 	goneAfter = 10 * time.Second
 )
 
-// gone tells that a datacenter's servers, which the WAN gossip still calls alive, have not answered for a while: gossip takes minutes to
-// notice that the only two members of a pool are apart. One that is there after all says so, and is back in the pool.
-func (p *primaryPass) gone(ctx context.Context, m *isthmusv1.BundleMember) bool {
-	desk, key := &p.primary, p.key(m)
-	ctx, cancel := context.WithTimeout(ctx, aliveTimeout)
-	defer cancel()
-	if _, err := p.consul.RemoteServices(ctx, m.GetConsulDatacenter()); err == nil {
-		delete(desk.silent, key)
+// silence is since when servers have not been heard of, by their name in the WAN gossip. The zero value is ready.
+type silence map[string]time.Time
+
+// gone tells that a server does not come back to the WAN gossip by itself: it has left, or has been silent for goneAfter. One that failed
+// may be there all the same: under load, or over a network that stumbles, gossip takes a server for failed that is back within
+// seconds. One that is alive may not be there any more: gossip takes minutes to notice that the only two members of a pool are apart, so
+// that its datacenter is asked whether it answers.
+func (s *silence) gone(w consul.WANMember, answers func() bool, now time.Time) bool {
+	switch {
+	case w.Status == wanLeft:
+		return true
+	case w.Status == wanAlive && answers():
+		delete(*s, w.Node)
 		return false
 	}
-	if _, known := desk.silent[key]; !known {
-		if desk.silent == nil {
-			desk.silent = map[string]time.Time{}
-		}
-		desk.silent[key] = p.now()
+	if *s == nil {
+		*s = silence{}
 	}
-	return p.now().Sub(desk.silent[key]) >= goneAfter
+	if _, known := (*s)[w.Node]; !known {
+		(*s)[w.Node] = now
+	}
+	return now.Sub((*s)[w.Node]) >= goneAfter
+}
+
+// answers tells that a server of a member's datacenter answers a call. One that does so is back in the pool, whatever was forgotten.
+func (p *primaryPass) answers(ctx context.Context, m *isthmusv1.BundleMember) bool {
+	ctx, cancel := context.WithTimeout(ctx, aliveTimeout)
+	defer cancel()
+	_, err := p.consul.RemoteServices(ctx, m.GetConsulDatacenter())
+	return err == nil
 }
 
 // wanMembers is the WAN gossip as it was at the beginning of the pass.

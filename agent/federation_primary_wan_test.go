@@ -83,10 +83,48 @@ func TestTraditionalJoinsAndLeaves(t *testing.T) {
 	}
 	need(t, two.Kill())
 	eventually(t, "its server failed", func() bool { return p.statusOf("dc2") == "failed" })
+	// At the second look at the latest it has been silent for long enough.
+	p.later(time.Minute)
 	if got := p.later(time.Minute); !got[0].GetRevoked() || got[0].GetError() != "" {
 		t.Fatalf("revoked: %v", got)
 	}
 	eventually(t, "its server forgotten", func() bool { return p.statusOf("dc2") == "" })
+}
+
+// Gossip alone proves neither that a server is there nor that it is gone.
+func TestServersThatAreGoneFromTheWANGossip(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	type look struct {
+		after   time.Duration
+		status  string
+		answers bool
+		gone    bool
+	}
+	for name, looks := range map[string][]look{
+		"it left":                      {{0, "left", false, true}},
+		"alive":                        {{0, "alive", true, false}, {time.Hour, "alive", true, false}},
+		"it failed for a moment":       {{0, "failed", false, false}, {9 * time.Second, "failed", false, false}, {10 * time.Second, "alive", true, false}},
+		"it fails now and then":        {{0, "failed", false, false}, {8 * time.Second, "alive", true, false}, {15 * time.Second, "failed", false, false}},
+		"it failed, and stays so":      {{0, "failed", false, false}, {10 * time.Second, "failed", false, true}},
+		"others of its datacenter are": {{0, "failed", true, false}, {10 * time.Second, "failed", true, true}},
+		"gossip has not noticed":       {{0, "alive", false, false}, {10 * time.Second, "alive", false, true}},
+		"gossip notices meanwhile":     {{0, "alive", false, false}, {5 * time.Second, "failed", false, false}, {10 * time.Second, "failed", false, true}},
+		"it leaves after it failed":    {{0, "failed", false, false}, {time.Second, "left", false, true}},
+		"it leaves":                    {{0, "leaving", true, false}, {time.Second, "left", true, true}},
+	} {
+		var silent agent.Silence
+		for i, l := range looks {
+			other := consul.WANMember{Node: "other.dc2", Datacenter: "dc2", Status: "alive"}
+			if silent.Gone(other, true, noon.Add(l.after)) {
+				t.Errorf("%s: another one is gone at look %d", name, i)
+			}
+			w := consul.WANMember{Node: "s1.dc2", Datacenter: "dc2", Status: l.status}
+			if got := silent.Gone(w, l.answers, noon.Add(l.after)); got != l.gone {
+				t.Errorf("%s: look %d: gone %v, want %v", name, i, got, l.gone)
+			}
+		}
+	}
 }
 
 // Joining needs agent:write, forgetting operator:write.

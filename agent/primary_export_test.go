@@ -66,3 +66,11 @@ func MergeProxyDefaults(e consul.Entry, want string, correct bool) (next consul.
 	r, err := mergeProxyDefaults(e, want, correct)
 	return r.entry, r.write, r.remove, err
 }
+
+// Silence is since when servers have not been heard of.
+type Silence struct{ s silence }
+
+// Gone tells that one of them does not come back by itself.
+func (s *Silence) Gone(w consul.WANMember, answers bool, now time.Time) bool {
+	return s.s.gone(w, func() bool { return answers }, now)
+}

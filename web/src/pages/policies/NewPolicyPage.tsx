@@ -56,7 +56,7 @@ function NewPolicy() {
       <Box
         component="form"
         display={text === '' ? undefined : 'none'}
-        onSubmit={(event: React.FormEvent) => {
+        onSubmit={(event: React.SubmitEvent) => {
           event.preventDefault();
           setText(toYAML([{ kind, name: name.trim(), spec }]));
         }}

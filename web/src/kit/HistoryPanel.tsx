@@ -25,7 +25,7 @@ export function HistoryPanel({ kind, name }: Props) {
   const query = useQuery(history(kind, name));
   const [window, setWindow] = useQueryState('window', parseAsStringLiteral(choices).withDefault('24 h'));
   // Ten seconds are less than the width of a line.
-  const now = Math.ceil(serverTime(useNow()) / 10_000) * 10_000;
+  const now = Math.floor(serverTime(useNow()) / 10_000) * 10_000;
   return (
     <Panel
       title="History"

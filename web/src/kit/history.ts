@@ -29,10 +29,12 @@ export function stretches(spans: readonly HistorySpan[], now: number, window: nu
     const start = parseTime(span.start);
     const end = parseTime(span.end);
     if (start === undefined) return [];
+    const begin = Math.max(start, from);
     const stretch: Stretch = {
       state: span.state,
-      start: Math.max(start, from),
-      end: Math.min(end ?? now, now),
+      start: begin,
+      // What has just begun may be younger than now.
+      end: end === undefined ? Math.max(begin, now) : Math.min(end, now),
       current: end === undefined,
       span,
     };

@@ -130,7 +130,12 @@ const columns: Column<Agent>[] = [
     value: (a) => (a.status?.leader === true ? 'yes' : ''),
   },
   { id: 'version', header: 'Version', value: (a) => a.status?.version ?? '', facet: true },
-  { id: 'host', header: 'Host', value: (a) => a.status?.host ?? '' },
+  {
+    id: 'host',
+    header: 'Host',
+    value: (a) => a.status?.host ?? '',
+    cell: (a) => <span className={classes.name}>{a.status?.host}</span>,
+  },
   {
     id: 'certificate',
     header: 'Certificate ends',

@@ -10,7 +10,8 @@ import { Notice } from '../../kit/Notice';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { type Look, verdictLook } from '../../kit/verdict';
-import { memberState } from './state';
+import { memberState, seenBy } from './state';
+import classes from './members.module.css';
 
 /** Its datacenters on their way in, and its servers as `consul members -wan` shows them, from all sides. */
 export function Members({ federation, query }: { federation: string; query: UseQueryResult<Federation> }) {
@@ -45,7 +46,7 @@ export function Members({ federation, query }: { federation: string; query: UseQ
             <DataTable
               label="WAN members"
               rows={answer.members}
-              columns={wan}
+              columns={[...wan, seenColumn(answer.members)]}
               rowKey={(m) => `${m.member?.node ?? ''} ${m.member?.datacenter ?? ''}`}
               prefix="wan-"
               empty={<Empty title="No server is known">Their agents tell when they reach their Consul.</Empty>}
@@ -94,12 +95,17 @@ const datacenters: Column<FederationMember>[] = [
 const statuses: Record<string, string> = { alive: 'healthy', failed: 'failing', left: 'deleting', leaving: 'deleting' };
 
 const wan: Column<MergedMember>[] = [
-  { id: 'node', header: 'Node', value: (m) => m.member?.node ?? '' },
+  {
+    id: 'node',
+    header: 'Node',
+    value: (m) => m.member?.node ?? '',
+    cell: (m) => <span className={classes.whole}>{m.member?.node}</span>,
+  },
   {
     id: 'address',
     header: 'Address',
     value: (m) => m.member?.address ?? '',
-    cell: (m) => <span className="mono">{m.member?.address}</span>,
+    cell: (m) => <span className={`mono ${classes.whole}`}>{m.member?.address}</span>,
   },
   {
     id: 'status',
@@ -119,9 +125,10 @@ const wan: Column<MergedMember>[] = [
   { id: 'datacenter', header: 'Datacenter', value: (m) => m.member?.datacenter ?? '', facet: true },
   { id: 'build', header: 'Build', value: (m) => m.member?.build ?? '', facet: true },
   { id: 'protocol', header: 'Protocol', value: (m) => m.member?.protocol ?? '' },
-  {
-    id: 'views',
-    header: 'Seen by',
-    value: (m) => m.views.map((v) => `${v.status} by ${v.datacenters.join(', ')}`).join('; '),
-  },
 ];
+
+/** Who sees a server, and as what; all are those who see any. */
+function seenColumn(all: readonly MergedMember[]): Column<MergedMember> {
+  const seers = new Set(all.flatMap((m) => m.views.flatMap((v) => v.datacenters)));
+  return { id: 'views', header: 'Seen by', value: (m) => seenBy(m, seers.size) };
+}

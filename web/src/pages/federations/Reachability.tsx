@@ -12,6 +12,7 @@ import { verdictLook } from '../../kit/verdict';
 import { HeatMap } from './HeatMap';
 import { matrixOf } from './matrix';
 import { slowest } from './paint';
+import classes from './members.module.css';
 
 /** Who reaches whose gateways: as a square, and as a table. */
 export function ReachabilityPanel({ federation }: { federation: string }) {
@@ -65,7 +66,12 @@ const looks: Record<string, string> = { yes: 'healthy', no: 'failing' };
 const columns: Column<ReachedGateway>[] = [
   { id: 'from', header: 'From', value: (c) => c.from, facet: true },
   { id: 'to', header: 'To', value: (c) => c.to, facet: true },
-  { id: 'address', header: 'Gateway', value: (c) => c.address, cell: (c) => <span className="mono">{c.address}</span> },
+  {
+    id: 'address',
+    header: 'Gateway',
+    value: (c) => c.address,
+    cell: (c) => <span className={`mono ${classes.whole}`}>{c.address}</span>,
+  },
   {
     id: 'reached',
     header: 'Reached',

@@ -1,4 +1,4 @@
-import type { Federation, FederationMember } from '../../api/types';
+import type { Federation, FederationMember, MergedMember } from '../../api/types';
 import { type Look, verdictLook } from '../../kit/verdict';
 
 interface State {
@@ -49,4 +49,11 @@ export function memberState(member: FederationMember): State {
     look: verdictLook(phase === '' ? 'unknown' : (phases[phase] ?? 'pending')),
     hint,
   };
+}
+
+/** Who of so many datacenters sees a server, by what they see; more than one part is a disagreement. */
+export function seenBy({ views }: Pick<MergedMember, 'views'>, datacenters: number): string {
+  const [only] = views;
+  if (views.length === 1 && only !== undefined && only.datacenters.length === datacenters) return 'all';
+  return views.map((v) => `${v.status} by ${v.datacenters.join(', ')}`).join('; ');
 }

@@ -1,4 +1,4 @@
-import { Button, Checkbox, Fieldset, Group, Select, Stack, Text, TextInput } from '@mantine/core';
+import { Button, Checkbox, Fieldset, Group, Select, SimpleGrid, Stack, Text, TextInput } from '@mantine/core';
 import { ServiceInput } from './ServiceInput';
 import { intentionSpec, noIntention, noSource, type Source } from './spec';
 import { useSpec } from './useSpec';
@@ -21,7 +21,7 @@ export function IntentionForm({ onSpec }: { onSpec: (spec: object) => void }) {
       {values.sources.map((s, i) => (
         <Fieldset key={i} legend={`Caller ${i + 1}`}>
           <Stack gap="xs">
-            <Group grow align="flex-start">
+            <SimpleGrid cols={{ base: 1, xs: 2 }}>
               <ServiceInput
                 label="Service that calls"
                 description="* is every service."
@@ -40,7 +40,7 @@ export function IntentionForm({ onSpec }: { onSpec: (spec: object) => void }) {
                 onChange={(v) => change(i, { action: v === 'deny' ? 'deny' : 'allow' })}
                 allowDeselect={false}
               />
-            </Group>
+            </SimpleGrid>
             <Where
               label={`Caller ${i + 1} runs in`}
               value={s.from}

@@ -1,4 +1,4 @@
-import { Group, Select, TextInput } from '@mantine/core';
+import { Select, SimpleGrid, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { fleet } from '../../../api/queries';
 import { ServiceInput } from './ServiceInput';
@@ -8,7 +8,7 @@ import type { Target } from './spec';
 export function TargetInput({ value, onChange }: { value: Target; onChange: (value: Target) => void }) {
   const { data } = useQuery(fleet());
   return (
-    <Group grow align="flex-start">
+    <SimpleGrid cols={{ base: 1, xs: 3 }}>
       <ServiceInput
         label="Service"
         description="Left empty: the same."
@@ -32,6 +32,6 @@ export function TargetInput({ value, onChange }: { value: Target; onChange: (val
         value={value.peer}
         onChange={(e) => onChange({ ...value, peer: e.currentTarget.value })}
       />
-    </Group>
+    </SimpleGrid>
   );
 }

@@ -8,6 +8,7 @@ import {
   Select,
   Stack,
   TextInput,
+  useMatches,
 } from '@mantine/core';
 import { ServiceInput } from './ServiceInput';
 import { noTarget, nowhere, sumOf, trafficSpec, noTraffic, type TrafficValues } from './spec';
@@ -18,6 +19,7 @@ import { Where } from './Where';
 /** Where calls of a service go. */
 export function TrafficForm({ onSpec }: { onSpec: (spec: object) => void }) {
   const [values, set] = useSpec(noTraffic, trafficSpec, onSpec);
+  const orientation = useMatches<'vertical' | 'horizontal'>({ base: 'vertical', xs: 'horizontal' });
   return (
     <Stack>
       <ServiceInput
@@ -29,6 +31,7 @@ export function TrafficForm({ onSpec }: { onSpec: (spec: object) => void }) {
       <Where label="Callers in" value={values.callers} onChange={(callers) => set({ callers })} />
       <SegmentedControl
         aria-label="What happens to calls"
+        orientation={orientation}
         value={values.way}
         onChange={(way) => set({ way })}
         data={[

@@ -1,4 +1,4 @@
-import { Fieldset, MultiSelect, SegmentedControl, Stack, Text, TextInput } from '@mantine/core';
+import { Fieldset, MultiSelect, SegmentedControl, Stack, Text, TextInput, useMatches } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { fleet, selected } from '../../../api/queries';
@@ -15,6 +15,7 @@ interface Props {
 /** Chooses datacenters, by name or by their labels. */
 export function Where({ label, value, onChange, none }: Props) {
   const { data } = useQuery(fleet());
+  const orientation = useMatches<'vertical' | 'horizontal'>({ base: 'vertical', xs: 'horizontal' });
   const choices = [
     { value: 'names', label: 'By name' },
     { value: 'selector', label: 'By label' },
@@ -25,6 +26,7 @@ export function Where({ label, value, onChange, none }: Props) {
       <Stack gap="xs">
         <SegmentedControl
           aria-label={`${label}: how they are chosen`}
+          orientation={orientation}
           value={value.by}
           onChange={(by) => onChange({ ...value, by: by as WhereValue['by'] })}
           data={choices}

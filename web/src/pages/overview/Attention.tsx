@@ -1,4 +1,4 @@
-import { Anchor, Button, Group, Stack, Text } from '@mantine/core';
+import { Anchor, Button, Group, Stack, Text, VisuallyHidden } from '@mantine/core';
 import { useMemo, useState } from 'react';
 import { Ago } from '../../kit/Ago';
 import { Empty } from '../../kit/Empty';
@@ -64,6 +64,7 @@ function Item({ concern, onShow }: { concern: Concern; onShow: () => void }) {
           <CheckLink datacenter={about.check} />
           <Anchor component="button" size="sm" onClick={onShow}>
             Show on the map
+            <VisuallyHidden component="span"> ({about.name})</VisuallyHidden>
           </Anchor>
         </Group>
       </Stack>
@@ -81,6 +82,7 @@ function ofNode({ node, affected }: Extract<Concern, { node: unknown }>) {
         ? 'Its only connection is not healthy either.'
         : `${wrong} of its ${all} connections ${wrong === 1 ? 'is' : 'are'} not healthy either.`;
   return {
+    name,
     title: <ResourceLink kind="Datacenter" name={name} />,
     since: datacenter?.since,
     reason: datacenter?.reason ?? '',
@@ -94,6 +96,7 @@ function ofNode({ node, affected }: Extract<Concern, { node: unknown }>) {
 function ofLink({ link: { link } }: Extract<Concern, { link: unknown }>) {
   const kind = kindName(link.kind);
   return {
+    name: `${link.a} – ${link.b}`,
     title: (
       <ResourceLink kind={kind} name={link.name}>
         {link.a} – {link.b}

@@ -1,4 +1,4 @@
-import { Anchor, Group, SimpleGrid, Stack, Text, Title, UnstyledButton } from '@mantine/core';
+import { Anchor, Group, SimpleGrid, Stack, Text, Title, UnstyledButton, VisuallyHidden } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import { Link } from 'react-router';
@@ -79,18 +79,12 @@ interface StatesProps {
 
 function States({ what, states, chosen, onChoose }: StatesProps) {
   return countStates(states).map(([state, n]) => (
-    <UnstyledButton
-      key={state}
-      onClick={() => onChoose(chosen === state ? '' : state)}
-      aria-pressed={chosen === state}
-      aria-label={`${n} ${state} ${what}: show on the map`}
-    >
-      <Group gap={4} wrap="nowrap">
-        <Text size="sm" fw={600} className="num" component="span">
-          {n}
-        </Text>
-        <StateBadge state={state} />
-      </Group>
+    <UnstyledButton key={state} onClick={() => onChoose(chosen === state ? '' : state)} aria-pressed={chosen === state}>
+      <Text size="sm" fw={600} className="num" component="span">
+        {n}
+      </Text>{' '}
+      <StateBadge state={state} />
+      <VisuallyHidden component="span"> {what}: show on the map</VisuallyHidden>
     </UnstyledButton>
   ));
 }

@@ -34,6 +34,7 @@ const (
 type fleet struct {
 	dir     string
 	client  *client.Client
+	config  client.Config
 	server  *exec.Cmd
 	key     *identity.FleetKey
 	consuls map[string]*consulrun.Server
@@ -65,7 +66,8 @@ func (f *fleet) startServer(b *testing.B) {
 	_, address, _ := strings.Cut(strings.TrimSpace(line), " ")
 	token, err := os.ReadFile(filepath.Join(dir, "admin.token"))
 	must(b, err)
-	f.client, err = client.New(client.Config{Address: address, Token: strings.TrimSpace(string(token))})
+	f.config = client.Config{Address: address, Token: strings.TrimSpace(string(token))}
+	f.client, err = client.New(f.config)
 	must(b, err)
 	f.key, err = identity.NewFleetKey()
 	must(b, err)

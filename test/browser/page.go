@@ -48,6 +48,8 @@ type Options struct {
 	Dark bool
 	// Patience is how long elements are waited for; 0: 30 seconds.
 	Patience time.Duration
+	// Unread lets responses reach the page at once, for whoever measures: Secrets knows nothing of them then.
+	Unread bool
 }
 
 // Page is a page in a session of its own: no cookie, storage or cache of another page. Its methods fail the test that they are given. One
@@ -87,7 +89,7 @@ func (b *Browser) Open(tb testing.TB, address string, o Options) *Page {
 	if o.Width == 0 || o.Height == 0 {
 		o.Width, o.Height = Width, Height
 	}
-	if err := p.prepare(); err != nil {
+	if err := p.prepare(o); err != nil {
 		tb.Fatalf("opening a page: %v", err)
 	}
 	p.Resize(tb, o.Width, o.Height)
@@ -96,8 +98,8 @@ func (b *Browser) Open(tb testing.TB, address string, o Options) *Page {
 	return p
 }
 
-// prepare turns on what is watched. Responses are held until they have been read, so that none is missed.
-func (p *Page) prepare() error {
+// prepare turns on what is watched. Responses are held until they have been read, so that none is missed, unless nobody wants them read.
+func (p *Page) prepare(o Options) error {
 	err := chromedp.Do(p.ctx, func(ctx context.Context, t *chromedp.Target) (v chromedp.Void, err error) {
 		if _, err = cdp.Call(ctx, t, audits.Enable, cdp.Empty{}); err != nil {
 			return v, err
@@ -109,6 +111,9 @@ func (p *Page) prepare() error {
 		// A scroll bar is as wide as the system has it.
 		if _, err = cdp.Call(ctx, t, emulation.SetScrollbarsHidden, emulation.SetScrollbarsHiddenParams{Hidden: true}); err != nil {
 			return v, err
+		}
+		if o.Unread {
+			return v, nil
 		}
 		_, err = cdp.Call(ctx, t, fetch.Enable, fetch.EnableParams{
 			Patterns: []*fetch.RequestPattern{{URLPattern: "*", RequestStage: fetch.RequestStageResponse}},

@@ -36,7 +36,8 @@ const ofTheFleet = new Set(['Datacenter', 'Peering', 'Federation', 'Agent', 'Gat
 // Answers that are put together out of reports: whatever an agent tells may change them.
 const outOfReports = new Set(['fleet', 'connections', 'members', 'reachability', 'services', 'explain', 'plan']);
 // What takes the server long is not read again at each change: pages that show it say when it was looked at.
-const onRequest = new Set(['doctor', 'session']);
+// So is what a dry run would change: asked when the manifest is ready, and decided by the server when it is applied.
+const onRequest = new Set(['doctor', 'session', 'dry-run', 'removal']);
 
 /** Tells whether a query's answer may be another after the changes. */
 export function concerns(key: QueryKey, changes: Changes): boolean {
@@ -145,12 +146,19 @@ async function poll(cursor: string, wait: string, end: AbortSignal): Promise<Cha
 /** Reads again what is on the page, and marks as old what is not. Done when it is read. */
 async function refetch(client: QueryClient, changes: Changes, end: AbortSignal): Promise<void> {
   if (!changes.reset && changes.changes.length === 0 && changes.observed.length === 0) return;
+  // What is being read is read to its end, and then once more: given up each time, a long answer would never come.
+  const busy = client
+    .getQueryCache()
+    .findAll({ fetchStatus: 'fetching', predicate: (query) => concerns(query.queryKey, changes) });
+  const again = busy.map(async (query) => {
+    await query.promise?.catch(() => undefined);
+    await client.invalidateQueries({ queryKey: query.queryKey, exact: true });
+  });
+  const idle = client.invalidateQueries({
+    predicate: (query) => !busy.includes(query) && concerns(query.queryKey, changes),
+  });
   const read = new AbortController();
-  const all = client.invalidateQueries(
-    { predicate: (query) => concerns(query.queryKey, changes) },
-    { cancelRefetch: true },
-  );
-  await Promise.race([all, pause(readWithin, AbortSignal.any([end, read.signal]))]);
+  await Promise.race([Promise.all([idle, ...again]), pause(readWithin, AbortSignal.any([end, read.signal]))]);
   read.abort();
 }
 

@@ -3,7 +3,6 @@ import { notifications } from '@mantine/notifications';
 import { IconArrowDown, IconArrowUp, IconCopy, IconDownload, IconSearch } from '@tabler/icons-react';
 import {
   type ColumnDef,
-  flexRender,
   getCoreRowModel,
   getFilteredRowModel,
   getSortedRowModel,
@@ -69,7 +68,6 @@ export function DataTable<T>(props: Props<T>) {
         accessorFn: c.value,
         sortingFn: sortingOf(c),
         filterFn: 'equalsString',
-        cell: ({ row }) => (c.cell === undefined ? c.value(row.original) : c.cell(row.original)),
       })),
     [columns],
   );
@@ -94,7 +92,7 @@ export function DataTable<T>(props: Props<T>) {
     globalFilterFn: 'includesString',
     // There are no pages; going back to the first one would render the table again for each change of its rows.
     autoResetAll: false,
-    state: { globalFilter: state.q ?? '', sorting, columnFilters },
+    state: { globalFilter: searchable ? (state.q ?? '') : '', sorting, columnFilters },
   });
   const found = table.getRowModel().rows;
 
@@ -226,9 +224,9 @@ function Body<T>({ label, columns, found, sortBy, onSort, height = '70vh' }: Bod
           <Spacer height={above} columns={columns.length} />
           {shown.map((row, i) => (
             <tr key={row.id} aria-rowindex={virtual ? (items[i]?.index ?? 0) + 2 : i + 2}>
-              {row.getVisibleCells().map((cell) => (
-                <td key={cell.id} className={numeric.has(cell.column.id) ? classes.number : undefined}>
-                  {flexRender(cell.column.columnDef.cell, cell.getContext())}
+              {columns.map((c) => (
+                <td key={c.id} className={numeric.has(c.id) ? classes.number : undefined}>
+                  {c.cell === undefined ? c.value(row.original) : c.cell(row.original)}
                 </td>
               ))}
             </tr>

@@ -75,25 +75,27 @@ export function Root({ children }: { children: ReactNode }) {
   }
   return (
     <SessionProvider value={who.session}>
-      <LiveShell
-        onLogout={() => void leave('You are logged out.')}
-      >
-        {children}
-      </LiveShell>
+      <LiveShell onLogout={() => void leave('You are logged out.')}>{children}</LiveShell>
       <SessionClock
         session={who.session}
         onRenew={(session) => setWho({ known: true, session, notice: '' })}
-        onEnd={() => void leave('You were logged out because nobody used the dashboard for a while.')}
+        onEnd={(notice) => void leave(notice)}
+        onLogout={() => void leave('You are logged out.')}
       />
     </SessionProvider>
   );
+}
+
+function isSame(a: FeedState, b: FeedState): boolean {
+  return a.state === b.state && (a.state === 'live' || a.state === 'connecting');
 }
 
 function LiveShell({ children, onLogout }: { children: ReactNode; onLogout: () => void }) {
   const [feed, setFeed] = useState<FeedState>({ state: 'connecting' });
   const client = useQueryClient();
   useEffect(() => {
-    const following = follow(client, setFeed);
+    // Each answer says that the page is live: what is told twice renders nothing.
+    const following = follow(client, (next) => setFeed((old) => (isSame(old, next) ? old : next)));
     return () => following.stop();
   }, [client]);
   return (

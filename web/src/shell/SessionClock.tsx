@@ -3,18 +3,33 @@ import { useEffect, useRef, useState } from 'react';
 import { serverTime } from '../api/clock';
 import { currentSession, renewSession } from '../api/session';
 import type { Session } from '../api/types';
+import { ErrorNote } from '../kit/ErrorNote';
 
 /** A session is renewed at most this often while somebody uses the page (ms). */
 const renewEvery = 60_000;
 /** How long before its end somebody is asked whether they are still there (ms). */
 const warnBefore = 60_000;
 
+interface Props {
+  session: Session;
+  onRenew: (session: Session) => void;
+  /** The session is over; why, for whoever comes back. */
+  onEnd: (notice: string) => void;
+  onLogout: () => void;
+}
+
+const unused = 'You were logged out because nobody used the dashboard for a while.';
+const over = 'The login is over: it lasts twelve hours at most, and no longer than its API token. Log in again.';
+
 /** Renews the session while somebody uses the page, asks before it ends, and ends it. */
-export function SessionClock(props: { session: Session; onRenew: (s: Session) => void; onEnd: () => void }) {
-  const { session, onRenew, onEnd } = props;
+export function SessionClock({ session, onRenew, onEnd, onLogout }: Props) {
   // The end of the session that is warned of: a renewed one has another.
   const [warned, setWarned] = useState('');
   const warning = warned !== '' && warned === session.expireTime;
+  // The end that no renewal moves.
+  const last = session.expireTime === session.endTime;
+  const [closed, setClosed] = useState(false);
+  const [failure, setFailure] = useState<unknown>();
   const renewed = useRef(0);
 
   useEffect(() => {
@@ -44,7 +59,7 @@ export function SessionClock(props: { session: Session; onRenew: (s: Session) =>
       asking = true;
       try {
         const now = await currentSession();
-        if (now === undefined) onEnd();
+        if (now === undefined) onEnd(last ? over : unused);
         else if (Date.parse(now.expireTime ?? '') > end) onRenew(now);
         else ended();
       } catch {
@@ -57,23 +72,32 @@ export function SessionClock(props: { session: Session; onRenew: (s: Session) =>
     // Timers stand still while a machine sleeps: what the clock says counts.
     const look = setInterval(() => {
       const left = end - serverTime(Date.now());
-      if (left <= 0) void ask(onEnd);
+      if (left <= 0) void ask(() => onEnd(last ? over : unused));
       else if (left <= warnBefore && !warning) void ask(() => setWarned(session.expireTime ?? ''));
     }, 1000);
     return () => clearInterval(look);
-  }, [session, onEnd, onRenew, warning]);
+  }, [session, last, onEnd, onRenew, warning]);
 
+  if (last) {
+    return (
+      <Modal opened={warning && !closed} onClose={() => setClosed(true)} title="This login ends" centered>
+        <Text>It ends within a minute, whatever is done: finish what you are at, and log in again.</Text>
+      </Modal>
+    );
+  }
   return (
     <Modal opened={warning} onClose={() => undefined} withCloseButton={false} title="Are you still there?" centered>
       <Text mb="md">The session ends within a minute, since nobody has used the dashboard for a while.</Text>
-      <Group justify="flex-end">
-        <Button variant="default" onClick={onEnd}>
+      {failure !== undefined && <ErrorNote error={failure} />}
+      <Group justify="flex-end" mt="md">
+        <Button variant="default" onClick={onLogout}>
           Log out
         </Button>
         <Button
           data-autofocus
           onClick={() => {
-            renewSession().then(onRenew, onEnd);
+            // A session that the server does not know any more ends by itself: see client.ts.
+            renewSession().then(onRenew, setFailure);
           }}
         >
           Stay logged in

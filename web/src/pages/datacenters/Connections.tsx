@@ -1,3 +1,4 @@
+import { Stack, Text } from '@mantine/core';
 import type { UseQueryResult } from '@tanstack/react-query';
 import type { Connection } from '../../api/types';
 import { Ago } from '../../kit/Ago';
@@ -49,7 +50,21 @@ function columns(datacenter: string): Column<Connection>[] {
     },
     { id: 'since', header: 'Since', value: (c) => c.since ?? '', cell: (c) => <Ago time={c.since} /> },
     { id: 'broken', header: 'Nothing arrives', value: (c) => direction(c) },
-    { id: 'message', header: 'Why', value: (c) => [c.message, c.fix].filter((t) => t !== '').join(' ') },
+    {
+      id: 'message',
+      header: 'Why',
+      value: (c) => [c.message, c.fix].filter((t) => t !== '').join(' '),
+      cell: (c) => (
+        <Stack gap={2} miw={200}>
+          <Text size="sm">{c.message}</Text>
+          {c.fix !== '' && c.verdict !== 'healthy' && (
+            <Text size="sm" fw={600}>
+              {c.fix}
+            </Text>
+          )}
+        </Stack>
+      ),
+    },
   ];
 }
 

@@ -1,4 +1,4 @@
-import { Stack, Tabs } from '@mantine/core';
+import { Stack, Tabs, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { parseAsString, useQueryState } from 'nuqs';
 import { useParams } from 'react-router';
@@ -36,7 +36,12 @@ export default function DatacenterPage() {
     >
       {seen !== undefined && seen.health !== 'healthy' && (
         <Notice title={seen.reason} warning={seen.health !== 'pending'}>
-          {seen.message} {seen.fix}
+          <Text size="sm">{seen.message}</Text>
+          {seen.fix !== '' && (
+            <Text size="sm" fw={600}>
+              {seen.fix}
+            </Text>
+          )}
         </Notice>
       )}
       {datacenter.data?.status?.removal !== undefined && <Removal removal={datacenter.data.status.removal} />}
@@ -63,7 +68,7 @@ export default function DatacenterPage() {
           <Connections datacenter={name} query={links} />
         </Tabs.Panel>
         <Tabs.Panel value="services">
-          <ServicesPanel datacenter={name} />
+          <ServicesPanel datacenter={name} state={state.data} />
         </Tabs.Panel>
         <Tabs.Panel value="gateways">
           <Gateways datacenter={name} />

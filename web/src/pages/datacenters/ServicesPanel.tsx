@@ -2,29 +2,24 @@ import { Anchor, Stack } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from 'react-router';
 import { services } from '../../api/queries';
-import type { FleetService, ServicePlace } from '../../api/types';
+import type { DatacenterState, FleetService, ServicePlace } from '../../api/types';
 import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
 import { Notice } from '../../kit/Notice';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { keyOf, placeHealth } from '../services/places';
+import { lastSeen } from './silence';
 
 interface Row extends ServicePlace {
   service: FleetService;
 }
 
 /** Its services: its own with where they are exported to, and those imported. */
-export function ServicesPanel({ datacenter }: { datacenter: string }) {
+export function ServicesPanel({ datacenter, state }: { datacenter: string; state: DatacenterState | undefined }) {
   const query = useQuery(services({ query: '', datacenter }));
   return (
-    <Panel
-      title="Services"
-      query={query}
-      lastSeen={(d) =>
-        d.services.flatMap((s) => s.places).find((p) => p.datacenter === datacenter && p.current !== true)?.observeTime
-      }
-    >
+    <Panel title="Services" query={query} lastSeen={() => lastSeen(state, 'services')}>
       {(found) => (
         <Stack gap="sm">
           {found.total > found.services.length && (

@@ -91,7 +91,7 @@ const columns: Column<DoctorCheck>[] = [
     header: 'What and how to mend it',
     value: (c) => [c.message, c.fix].filter((t) => t !== '').join(' '),
     cell: (c) => (
-      <Stack gap={2} miw={230}>
+      <Stack gap={2} miw={190}>
         <Text size="sm">{c.message}</Text>
         {c.fix !== '' && c.verdict !== 'pass' && (
           <Text size="sm" fw={600}>

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -115,7 +116,7 @@ func TestSession(t *testing.T) {
 		t.Error("the API token is in the cookie, or in the answer")
 	}
 	b := n.browse(token)
-	if got := b.lives(); got["actor"] != "api-token/"+name || got["role"] != "operator" || got["csrfToken"] != b.csrf {
+	if got := b.lives(); got["actor"] != "api-token/"+name || got["role"] != "operator" || got["csrfToken"] != "" {
 		t.Errorf("the session is %v", got)
 	}
 	n.want(http.StatusOK, b.call(http.MethodPost, "/v1/datacenters", `{"name":"dc1","spec":{"runtime":"vm"}}`))
@@ -149,8 +150,8 @@ func TestSessionEndsByTime(t *testing.T) {
 		t.Helper()
 		a := n.want(http.StatusOK, busy.call(http.MethodPost, "/v1/session:renew", "{}"))
 		busy.cookie = cookieOf(t, a)
-		if a.fields(t)["csrfToken"] != busy.csrf {
-			t.Error("a renewal changes what other tabs show")
+		if a.fields(t)["csrfToken"] != "" {
+			t.Error("a renewal tells what only the login tells")
 		}
 	}
 	clock.advance(9 * time.Minute)
@@ -224,6 +225,17 @@ func TestForgedRequests(t *testing.T) {
 		}
 	}
 	b.lives()
+	// Cookies go to every port of a host: whoever is sent one there reads nothing with it.
+	for _, path := range []string{"/v1/session", "/v1/datacenters", "/v1/fleet", "/v1/events", "/v1/nothing"} {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			for _, csrf := range []string{"", other.csrf, "nonsense"} {
+				a := b.call(method, path, "", "X-Isthmus-CSRF", csrf)
+				if a.status != http.StatusForbidden || strings.Contains(a.body, b.csrf) {
+					t.Errorf("%s %s with the cookie and %q: %d %s", method, path, csrf, a.status, a.body)
+				}
+			}
+		}
+	}
 	n.want(http.StatusNotFound, n.call(http.MethodGet, "/v1/datacenters/dc1", ""))
 	n.want(http.StatusOK, n.call(http.MethodPost, "/v1/datacenters", `{"name":"dc1","spec":{"runtime":"vm"}}`, "Sec-Fetch-Site", "cross-site"))
 	for name, header := range map[string][]string{
@@ -290,7 +302,13 @@ func TestCookiesOfOthers(t *testing.T) {
 		}
 	}
 	// Cookies know no ports: those of two servers on one host come together.
-	n.want(http.StatusOK, n.callAs("", http.MethodGet, "/v1/datacenters", "", "Cookie", foreign.cookie+"; "+b.cookie))
+	n.want(http.StatusOK, b.call(http.MethodGet, "/v1/datacenters", "", "Cookie", foreign.cookie+"; "+b.cookie))
+	// One that has ended, which another path or port may have planted, does not stand before a good one.
+	ended := n.browse(n.token)
+	n.want(http.StatusOK, ended.call(http.MethodDelete, "/v1/session", ""))
+	n.want(http.StatusOK, b.call(http.MethodGet, "/v1/datacenters", "", "Cookie", ended.cookie+"; "+b.cookie))
+	ended.cookie = foreign.cookie + "; " + ended.cookie + "; isthmus_session=nonsense"
+	ended.gone("logged out")
 }
 
 // Who has the server key, but not the store, is nobody.
@@ -319,11 +337,12 @@ func TestServerKeyAloneMakesNoSession(t *testing.T) {
 		"of a token there isn't": {auth.Subject{Kind: auth.SubjectAPIToken, Name: "nobody", UID: uid, Proof: proof}, http.StatusUnauthorized},
 		"of another kind":        {auth.Subject{Kind: "somebody", Name: "admin", UID: uid, Proof: proof}, http.StatusUnauthorized},
 	} {
-		sealed, err := keeper.Seal(keeper.Begin(c.subject, time.Time{}))
+		begun := keeper.Begin(c.subject, time.Time{})
+		sealed, err := keeper.Seal(begun)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a := n.callAs("", http.MethodGet, "/v1/datacenters", "", "Cookie", "isthmus_session="+sealed); a.status != c.status {
+		if a := n.callAs("", http.MethodGet, "/v1/datacenters", "", "Cookie", "isthmus_session="+sealed, "X-Isthmus-CSRF", begun.CSRF); a.status != c.status {
 			t.Errorf("a session %s: %d %s", name, a.status, a.body)
 		}
 	}
@@ -454,7 +473,7 @@ func TestSessionWithTLS(t *testing.T) {
 	cert, key, pool := selfSigned(t, t.TempDir(), 1)
 	n := start(t, func(c *server.Config) { c.HTTPCertFile, c.HTTPKeyFile = cert, key })
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
-	call := func(method, path, body, cookie string) (int, string) {
+	call := func(method, path, body, cookie, csrf string) (int, string, string) {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), method, n.URL()+path, strings.NewReader(body))
 		if err != nil {
@@ -462,25 +481,27 @@ func TestSessionWithTLS(t *testing.T) {
 		}
 		r.Header.Set("Content-Type", jsonType)
 		r.Header.Set("Cookie", cookie)
+		r.Header.Set("X-Isthmus-CSRF", csrf)
 		response, err := client.Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = response.Body.Close() }()
-		if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		var said struct{ CsrfToken string }
+		if err := json.NewDecoder(response.Body).Decode(&said); err != nil {
 			t.Fatal(err)
 		}
-		return response.StatusCode, response.Header.Get("Set-Cookie")
+		return response.StatusCode, response.Header.Get("Set-Cookie"), said.CsrfToken
 	}
-	_, set := call(http.MethodPost, "/v1/session", `{"token":"`+n.token+`"}`, "")
+	_, set, csrf := call(http.MethodPost, "/v1/session", `{"token":"`+n.token+`"}`, "", "")
 	if !strings.HasPrefix(set, "__Host-isthmus_session=") || !strings.HasSuffix(set, "; Path=/; HttpOnly; Secure; SameSite=Strict") {
 		t.Fatalf("the cookie is %s", set)
 	}
 	cookie, _, _ := strings.Cut(set, ";")
-	if code, _ := call(http.MethodGet, "/v1/session", "", cookie); code != http.StatusOK {
+	if code, _, _ := call(http.MethodGet, "/v1/session", "", cookie, csrf); code != http.StatusOK {
 		t.Errorf("its own cookie: %d", code)
 	}
-	if code, _ := call(http.MethodGet, "/v1/session", "", strings.TrimPrefix(cookie, "__Host-")); code != http.StatusUnauthorized {
+	if code, _, _ := call(http.MethodGet, "/v1/session", "", strings.TrimPrefix(cookie, "__Host-"), csrf); code != http.StatusUnauthorized {
 		t.Errorf("a cookie by a name that others can set: %d", code)
 	}
 	// A proxy in front that has TLS says so.
@@ -489,7 +510,8 @@ func TestSessionWithTLS(t *testing.T) {
 	if set := a.header.Get("Set-Cookie"); !strings.HasPrefix(set, "__Host-") || !strings.Contains(set, "; Secure;") {
 		t.Errorf("behind a proxy with TLS the cookie is %s", set)
 	}
-	plain.want(http.StatusOK, plain.callAs("", http.MethodGet, "/v1/session", "", "X-Forwarded-Proto", "https", "Cookie", cookieOf(t, a)))
+	plain.want(http.StatusOK, plain.callAs("", http.MethodGet, "/v1/session", "", "X-Forwarded-Proto", "https", "Cookie", cookieOf(t, a),
+		"X-Isthmus-CSRF", a.fields(t)["csrfToken"].(string)))
 }
 
 // lockedBuffer is a log that is read while it is written.

@@ -20,8 +20,8 @@ const (
 	// plainCookie has a browser's session. secureCookie has it where the browser came with TLS: by that name it takes the
 	// cookie from this host only, over TLS only, and no other host or path can put one in its place.
 	plainCookie, secureCookie = "isthmus_session", "__Host-isthmus_session"
-	// csrfHeader shows that a request that changes something comes from the dashboard's own script: no other site can read
-	// its value, nor set it.
+	// csrfHeader shows that a request comes from the dashboard's own script. Cookies go to every port of a host; this is told
+	// once, at the login, and kept where only pages of this origin read it: without it, whoever was sent the cookie has nothing.
 	csrfHeader = "X-Isthmus-CSRF"
 	// loginPath is the one path under /v1 that strangers may send a body to.
 	loginPath = "/v1/session"
@@ -50,14 +50,19 @@ func (o Options) admit(r *http.Request) (*http.Request, error) {
 }
 
 // session is the one whose cookie a request shows; none and no error when it shows no cookie. Of several of one name (another
-// server on this host, another path) the first that is ours counts.
-func (o Options) session(r *http.Request) (sealed string, s session.Session, err error) {
+// server on this host, another path) the first good one counts. When none is, the error tells of one that has ended, if any has.
+func (o Options) session(r *http.Request) (string, session.Session, error) {
+	var why error
 	for _, cookie := range r.CookiesNamed(cookieName(secured(r))) {
-		if s, err = o.Sessions.Open(cookie.Value); err == nil || sessionEnded(err) {
-			return cookie.Value, s, err
+		s, err := o.Sessions.Open(cookie.Value)
+		if err == nil {
+			return cookie.Value, s, nil
+		}
+		if why == nil || !sessionEnded(why) {
+			why = err
 		}
 	}
-	return "", session.Session{}, err
+	return "", session.Session{}, why
 }
 
 // visit is what the gateway is told of a request besides the request itself.
@@ -88,18 +93,15 @@ func passSession(ctx context.Context, _ *http.Request) metadata.MD {
 	return metadata.Pairs(auth.SessionKey, sealed)
 }
 
-// ownRequest refuses what another site made the browser send. SameSite keeps the cookie out of that already; this does not
-// count on it.
+// ownRequest refuses what another site made the browser send, and whoever has the cookie alone. SameSite keeps the cookie from
+// other sites already; this does not count on it.
 func ownRequest(r *http.Request, s session.Session) error {
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		return nil
-	}
 	if err := sameOrigin(r); err != nil {
 		return err
 	}
 	if !s.SameCSRF(r.Header.Get(csrfHeader)) {
-		return refuseForged(csrfHeader, "is missing or is not this session's: a request that changes something shows the csrfToken of GET /v1/session, "+
-			"or an API token in place of the cookie")
+		return refuseForged(csrfHeader, "is missing or is not this session's: a request with the cookie also shows the csrfToken that its login was given, "+
+			"or else an API token in place of the cookie")
 	}
 	return nil
 }

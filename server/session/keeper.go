@@ -33,7 +33,7 @@ type Session struct {
 	// ID is random; it stays the same when the session is renewed.
 	ID      string       `json:"id"`
 	Subject auth.Subject `json:"subject"`
-	// CSRF is what requests that change something carry besides the cookie.
+	// CSRF is what requests carry besides the cookie.
 	CSRF  string    `json:"csrf"`
 	Start time.Time `json:"start"`
 	// Idle is when it ends unless it is renewed, End when it ends in any case.

@@ -60,7 +60,13 @@ func (s *Service) CreateSession(ctx context.Context, r *isthmusv1.CreateSessionR
 	if t := token.GetSpec().GetExpireTime(); t != nil {
 		end = t.AsTime()
 	}
-	return s.hand(ctx, s.Keeper.Begin(subject, end), caller)
+	session := s.Keeper.Begin(subject, end)
+	out, err := s.hand(ctx, session, caller)
+	if err != nil {
+		return nil, err
+	}
+	out.CsrfToken = session.CSRF
+	return out, nil
 }
 
 // refused tells the audit log of a refused login, within bounds: anybody can cause one. What was shown is in no log.
@@ -165,9 +171,10 @@ func setCookie(ctx context.Context, value string) error {
 	return nil
 }
 
+// show leaves the CSRF token out: who has the cookie alone does not get the other half for it.
 func show(s Session, caller auth.Caller) *isthmusv1.Session {
 	return &isthmusv1.Session{
-		Actor: caller.Actor(), Role: string(caller.Role), CsrfToken: s.CSRF,
+		Actor: caller.Actor(), Role: string(caller.Role),
 		ExpireTime: timestamppb.New(s.Idle), EndTime: timestamppb.New(s.End),
 	}
 }

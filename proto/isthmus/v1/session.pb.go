@@ -78,7 +78,8 @@ type Session struct {
 	// When it ends unless it is renewed, and when it ends in any case.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	EndTime    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
-	// What every request that changes something carries as X-Isthmus-CSRF.
+	// What every request with the cookie carries as X-Isthmus-CSRF, reads included: a cookie goes to every port of a host, this does not.
+	// Only CreateSession tells it; elsewhere it is empty.
 	CsrfToken     string `protobuf:"bytes,5,opt,name=csrf_token,json=csrfToken,proto3" json:"csrf_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -6,13 +6,21 @@ import { ApiError } from './error';
 import type { paths } from './schema.gen';
 import type { Answer } from './types';
 
-/** What every request that changes something carries; the session's. Empty: nobody is logged in. */
-let csrfToken = '';
+/** Where a request carries what its session's login was given. */
+export const csrfHeader = 'X-Isthmus-CSRF';
+// All tabs have one cookie, therefore one token. Storage is the origin's, port included, which cookies are not: the server takes neither alone.
+const stored = 'isthmus-csrf';
 let onUnauthenticated: () => void = () => undefined;
 
-/** Called when a session begins or ends. */
+/** The token of the session of this browser; empty: nobody is logged in. */
+export function csrfToken(): string {
+  return localStorage.getItem(stored) ?? '';
+}
+
+/** Called when a session begins or ends (empty). */
 export function setCsrfToken(token: string): void {
-  csrfToken = token;
+  if (token === '') localStorage.removeItem(stored);
+  else localStorage.setItem(stored, token);
 }
 
 /** Says what to do when the server no longer knows the session. */
@@ -22,7 +30,7 @@ export function whenUnauthenticated(then: () => void): void {
 
 const middleware: Middleware = {
   onRequest({ request }) {
-    if (request.method !== 'GET') request.headers.set('X-Isthmus-CSRF', csrfToken);
+    if (!request.headers.has(csrfHeader)) request.headers.set(csrfHeader, csrfToken());
     return request;
   },
   onResponse({ response, schemaPath }) {

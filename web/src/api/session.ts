@@ -1,20 +1,18 @@
 // Who is logged in. The session itself is in a cookie that scripts cannot read.
 
-import { answer, api, setCsrfToken } from './client';
+import { answer, api, csrfHeader, csrfToken, setCsrfToken } from './client';
 import { ApiError } from './error';
 import type { Session } from './types';
 
-// Set while somebody is logged in: a stranger's page need not ask, which browsers would log as an error.
-const hint = 'isthmus-session';
-
-/** The session of this browser; undefined: nobody is logged in. */
+/** The session of this browser; undefined: nobody is logged in. A stranger's page does not ask, which browsers would log as an error. */
 export async function currentSession(): Promise<Session | undefined> {
-  if (localStorage.getItem(hint) === null) return undefined;
+  if (csrfToken() === '') return undefined;
   try {
-    return known(await answer(api.GET('/v1/session')));
+    return await answer(api.GET('/v1/session'));
   } catch (cause) {
-    if (cause instanceof ApiError && cause.status === 401) {
-      localStorage.removeItem(hint);
+    // 403: the token is another session's than the cookie.
+    if (cause instanceof ApiError && (cause.status === 401 || cause.status === 403)) {
+      setCsrfToken('');
       return undefined;
     }
     throw cause;
@@ -23,24 +21,21 @@ export async function currentSession(): Promise<Session | undefined> {
 
 /** Logs in with an API token. */
 export async function logIn(token: string): Promise<Session> {
-  return known(await answer(api.POST('/v1/session', { body: { token } })));
+  const session = await answer(api.POST('/v1/session', { body: { token } }));
+  setCsrfToken(session.csrfToken);
+  return session;
 }
 
 /** Says that somebody is there. */
 export async function renewSession(): Promise<Session> {
-  return known(await answer(api.POST('/v1/session:renew', { body: {} })));
+  return await answer(api.POST('/v1/session:renew', { body: {} }));
 }
 
+/** Logs out. Whether or not the server can be told: without the token, this browser's cookie opens nothing any more. */
 export async function logOut(): Promise<void> {
-  localStorage.removeItem(hint);
-  await answer(api.DELETE('/v1/session'));
+  const token = csrfToken();
   setCsrfToken('');
-}
-
-function known(session: Session): Session {
-  setCsrfToken(session.csrfToken);
-  localStorage.setItem(hint, '1');
-  return session;
+  await answer(api.DELETE('/v1/session', { headers: { [csrfHeader]: token } }));
 }
 
 /** Operators declare what the fleet shall be; admins also say who may. */

@@ -37,6 +37,14 @@ func (p *Page) Secrets(tb testing.TB, values ...string) {
 	}
 }
 
+// Forget drops what the page was sent and has asked for until now: what is shown once must be in nothing that comes after.
+func (p *Page) Forget() {
+	p.watch.mu.Lock()
+	defer p.watch.mu.Unlock()
+	p.watch.urls, p.watch.responses = nil, nil
+	clear(p.watch.seen)
+}
+
 // place is where a secret may be.
 type place struct{ name, text string }
 

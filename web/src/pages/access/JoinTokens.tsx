@@ -176,9 +176,12 @@ function NewJoinToken({ datacenter: chosen }: { datacenter: string }) {
           text={`(umask 077; cat > ${where}.token <<'END'\n${token}\nEND\n)`}
           what="the command that writes the token"
         />
-        <Text size="sm">2. Start it there:</Text>
+        <Text size="sm">
+          2. Start it there, with the id that <code>isthmus fleet show</code> prints where the fleet key is: without it
+          the {kind} believes nobody&apos;s keys, and does no peerings.
+        </Text>
         <Command
-          text={`isthmus ${kind} --data-dir /var/lib/isthmus-${kind} --join-token-file ${where}.token`}
+          text={`isthmus ${kind} --data-dir /var/lib/isthmus-${kind} --join-token-file ${where}.token --fleet-id SHA256:…`}
           what="the command that starts it"
         />
         <Text size="sm">

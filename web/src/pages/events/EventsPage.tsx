@@ -37,21 +37,22 @@ export default function EventsPage() {
   const events = query.data?.pages.flatMap((p) => p.events) ?? [];
   return (
     <Page title="Events" actions={<ExportButton filter={filter} />}>
+      {/* Outside of what is loaded: whoever types is not interrupted. */}
+      <Group gap="xs" align="flex-end">
+        {(Object.keys(titles) as (keyof typeof filters)[]).map((field) => (
+          <FilterInput
+            key={field}
+            label={titles[field][0]}
+            placeholder={titles[field][1]}
+            value={filter[field]}
+            offered={offers(events, field)}
+            onChange={(value) => void setFilter({ [field]: value || null })}
+          />
+        ))}
+      </Group>
       <Panel title="Audit log" query={query}>
         {() => (
           <Stack gap="sm">
-            <Group gap="xs" align="flex-end">
-              {(Object.keys(titles) as (keyof typeof filters)[]).map((field) => (
-                <FilterInput
-                  key={field}
-                  label={titles[field][0]}
-                  placeholder={titles[field][1]}
-                  value={filter[field]}
-                  offered={offers(events, field)}
-                  onChange={(value) => void setFilter({ [field]: value || null })}
-                />
-              ))}
-            </Group>
             {events.length === 0 ? (
               <Empty title="No events">Nothing in the log matches. Take out a filter above.</Empty>
             ) : (

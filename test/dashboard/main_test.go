@@ -33,9 +33,11 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	code := m.Run()
 	chromium.Close()
-	if err := fleet.end(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
+	for _, one := range []*shared{&fleet, &cut} {
+		if err := one.end(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
 	}
 	os.Exit(code)
 }
@@ -47,6 +49,8 @@ const demoPatience = 5 * time.Minute
 type shared struct {
 	// datacenters is how many it has; 0: as many as a demo has by itself.
 	datacenters int
+	// way is how one of them is broken when all was healthy; empty: none is.
+	way string
 
 	once   sync.Once
 	cancel context.CancelFunc
@@ -92,7 +96,7 @@ func (s *shared) start() {
 	s.done = make(chan error, 1)
 	go func() {
 		s.done <- demo.Run(ctx, demo.Config{
-			Executable: binary, HTTPAddr: "127.0.0.1:0", GRPCAddr: "127.0.0.1:0", Datacenters: cmp.Or(s.datacenters, demo.DefaultDatacenters),
+			Executable: binary, HTTPAddr: "127.0.0.1:0", GRPCAddr: "127.0.0.1:0", Datacenters: cmp.Or(s.datacenters, demo.DefaultDatacenters), Break: s.way,
 			Progress: func(string, string, string, bool) {},
 			Ready:    func(r demo.Result) error { ready <- r; return nil },
 			Log:      hclog.NewNullLogger(), Now: time.Now,

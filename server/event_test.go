@@ -101,3 +101,60 @@ func TestTransitionsTellFields(t *testing.T) {
 	tells("Peering", "p", "status.verdict", `"healthy"`, `"unknown"`)
 	tells("Peering", "p", "status.reason", `"Healthy"`, `"AgentSilent"`)
 }
+
+// Who holds which API token is for admins: others read a log without it, page by page, and hear of logins by who did something only.
+func TestEventsOfAPITokens(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	viewer, operator := n.apiToken("viewer"), n.apiToken("operator")
+	for i := range 6 {
+		n.apply(datacenters(fmt.Sprintf("dc%d", i)))
+		n.want(http.StatusOK, n.call(http.MethodPost, "/v1/api-tokens", fmt.Sprintf(`{"name":"t%d","spec":{"role":"admin","description":"hush"}}`, i)))
+	}
+	n.browse(operator)
+	everything := n.log(url.Values{"pageSize": {"1000"}})
+	var wanted []string
+	for _, e := range everything {
+		if e.GetSpec().GetKind() != resource.KindAPIToken {
+			wanted = append(wanted, e.GetName())
+		}
+		status := http.StatusOK
+		if e.GetSpec().GetKind() == resource.KindAPIToken {
+			status = http.StatusNotFound
+		}
+		n.want(status, n.callAs(viewer, http.MethodGet, "/v1/events/"+e.GetName(), ""))
+		n.want(http.StatusOK, n.call(http.MethodGet, "/v1/events/"+e.GetName(), ""))
+	}
+	if len(everything)-len(wanted) < 9 || len(wanted) < 6 {
+		t.Fatalf("%d events, %d of them not about API tokens", len(everything), len(wanted))
+	}
+	for token, who := range map[string]string{viewer: "a viewer", operator: "an operator"} {
+		for _, descending := range []bool{false, true} {
+			var got []string
+			query := url.Values{"pageSize": {"4"}, "descending": {fmt.Sprint(descending)}}
+			for more := true; more; more = query.Get("pageToken") != "" {
+				a := n.want(http.StatusOK, n.callAs(token, http.MethodGet, "/v1/events?"+query.Encode(), ""))
+				page := &isthmusv1.ListEventsResponse{}
+				if err := protojson.Unmarshal([]byte(a.body), page); err != nil {
+					t.Fatal(err)
+				}
+				for _, e := range page.GetEvents() {
+					got = append(got, e.GetName())
+				}
+				if strings.Contains(a.body, "hush") || page.GetNextPageToken() != "" && len(page.GetEvents()) != 4 {
+					t.Errorf("%s reads %s", who, a.body)
+				}
+				query.Set("pageToken", page.GetNextPageToken())
+			}
+			if descending {
+				slices.Reverse(got)
+			}
+			if !slices.Equal(got, wanted) {
+				t.Errorf("%s (descending %v) reads %v, want %v", who, descending, got, wanted)
+			}
+		}
+		if got := n.want(http.StatusOK, n.callAs(token, http.MethodGet, "/v1/events?kind=APIToken", "")).body; strings.Contains(got, "spec") {
+			t.Errorf("%s reads %s", who, got)
+		}
+	}
+}

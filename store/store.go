@@ -185,6 +185,8 @@ type EventQuery struct {
 	// Kind and Target choose those of what the event is about; empty, of any.
 	Kind   string
 	Target string
+	// ExceptKind leaves out those about one kind; empty: none.
+	ExceptKind string
 	// Actor and Action choose those of who did it, and of what was done; empty, of any.
 	Actor  string
 	Action string

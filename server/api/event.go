@@ -7,6 +7,8 @@ import (
 
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/server/auth"
 	"isthmus/store"
 	"isthmus/store/snapshot"
 )
@@ -16,6 +18,14 @@ type EventService struct {
 	isthmusv1.UnimplementedEventServiceServer
 	*Core
 	Journal store.Journal
+}
+
+// hidden is the kind whose events a caller is not shown; empty: none. Who holds which API token is for admins.
+func hidden(ctx context.Context) string {
+	if auth.CallerOf(ctx).Role == auth.Admin {
+		return ""
+	}
+	return resource.KindAPIToken
 }
 
 // ListEvents implements the RPC.
@@ -28,6 +38,7 @@ func (s *EventService) ListEvents(ctx context.Context, r *isthmusv1.ListEventsRe
 	if err != nil {
 		return nil, err
 	}
+	eq.ExceptKind = hidden(ctx)
 	page, err := ask(ctx, s.Core, q, eventPage{journal: s.Journal, query: eq})
 	if err != nil {
 		return nil, err
@@ -105,7 +116,7 @@ func (s *EventService) GetEvent(ctx context.Context, r *isthmusv1.GetRequest) (*
 	if err != nil || number == 0 {
 		return nil, notFound(store.KindEvent, r.GetName())
 	}
-	events, err := s.Journal.Events(ctx, store.EventQuery{After: number - 1, Limit: 1})
+	events, err := s.Journal.Events(ctx, store.EventQuery{After: number - 1, Limit: 1, ExceptKind: hidden(ctx)})
 	if err != nil {
 		return nil, err
 	}

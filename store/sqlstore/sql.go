@@ -124,6 +124,7 @@ const (
 	eventsByTarget
 	eventsByActor
 	eventsByAction
+	eventsExceptKind
 	eventShapes
 )
 
@@ -135,11 +136,13 @@ func eventQueries(d Dialect) (out [eventShapes]string) {
 		}
 		text := []string{`SELECT ` + eventColumns + ` FROM events WHERE ` + from}
 		for _, by := range []struct {
-			bit    int
-			column string
-		}{{eventsByKind, "kind"}, {eventsByTarget, "target"}, {eventsByActor, "actor"}, {eventsByAction, "action"}} {
+			bit   int
+			where string
+		}{
+			{eventsByKind, "kind ="}, {eventsByTarget, "target ="}, {eventsByActor, "actor ="}, {eventsByAction, "action ="}, {eventsExceptKind, "kind <>"},
+		} {
 			if shape&by.bit != 0 {
-				text = append(text, `AND `+by.column+` = ?`)
+				text = append(text, `AND `+by.where+` ?`)
 			}
 		}
 		text = append(text, `ORDER BY number `+order+` LIMIT ?`)
@@ -157,7 +160,7 @@ func eventShape(q store.EventQuery, after uint64) (shape int, args []any) {
 	for _, by := range []struct {
 		bit   int
 		value string
-	}{{eventsByKind, q.Kind}, {eventsByTarget, q.Target}, {eventsByActor, q.Actor}, {eventsByAction, q.Action}} {
+	}{{eventsByKind, q.Kind}, {eventsByTarget, q.Target}, {eventsByActor, q.Actor}, {eventsByAction, q.Action}, {eventsExceptKind, q.ExceptKind}} {
 		if by.value != "" {
 			shape |= by.bit
 			args = append(args, by.value)

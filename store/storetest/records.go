@@ -152,10 +152,17 @@ func testEventQueries(f *fixture) {
 		"10":         {Limit: 9, After: 9, Target: "x0002", Actor: "agent/a", Action: "update"},
 		"0102":       {Limit: 2, Actor: "controller", Action: "update"},
 		"07":         {Limit: 1, Actor: "api-token/ann", Kind: "Datacenter", Descending: true},
+		"0204060810": {Limit: 9, ExceptKind: "Datacenter"},
+		"1008":       {Limit: 2, ExceptKind: "Datacenter", Descending: true},
+		"060402":     {Limit: 9, ExceptKind: "Datacenter", Descending: true, After: 8},
+		"09":         {Limit: 9, ExceptKind: "Peering", Kind: "Datacenter", Actor: "agent/a"},
 	} {
 		if got := numbers(q); got != want {
 			t.Fatalf("%+v gives %s, want %s", q, got, want)
 		}
+	}
+	if got := numbers(store.EventQuery{Limit: 9, Kind: "Peering", ExceptKind: "Peering"}); got != "" {
+		t.Fatalf("of a kind that is left out: %q", got)
 	}
 	for _, descending := range []bool{false, true} {
 		want := map[bool]string{true: "10"}[descending]

@@ -137,6 +137,10 @@ func (l *look) add(item *isthmusv1.ItemState, feature string, told bool, heard t
 	case len(l.acting()) == 0:
 		v = pending(ReasonNoAgent, "no agent is enrolled for %s", l.datacenter)
 		v.fix = l.fixOf(inventory.ReasonNoAgent)
+		if strangers := l.strangers(); len(strangers) > 0 {
+			v = pending(inventory.ReasonAgentNotTrusted, "nobody has proven the keys of an agent of %s yet: nothing is sealed to it, and what it reports does not count", l.datacenter)
+			v.fix = inventory.FixOfTrust(strangers...)
+		}
 	case speaker.Report != nil && !slices.Contains(speaker.Report.GetFeatures(), feature):
 		v = pending(ReasonAgentTooOld, "the agent of %s is too old for it: what is there stays as it is", l.datacenter)
 		v.fix = l.fixOf(inventory.ReasonAgentTooOld)
@@ -181,9 +185,25 @@ func (l *look) silent(heard time.Time) bool {
 
 // acting are the agents that act in the datacenter's Consul.
 func (l *look) acting() []Agent {
+	return slices.DeleteFunc(l.enrolled(), func(a Agent) bool { return !resource.Trusted(a.Agent) })
+}
+
+// enrolled are those that would if somebody had proven their keys.
+func (l *look) enrolled() []Agent {
 	return slices.DeleteFunc(slices.Clone(l.e.Agents), func(a Agent) bool {
-		return a.GetSpec().GetKind() == resource.AgentKindGateway || a.GetDeleteTime() != nil || !resource.Trusted(a.Agent)
+		return a.GetSpec().GetKind() == resource.AgentKindGateway || a.GetDeleteTime() != nil
 	})
+}
+
+// strangers are the names of those whose keys nobody has proven.
+func (l *look) strangers() []string {
+	var out []string
+	for _, a := range l.enrolled() {
+		if !resource.Trusted(a.Agent) {
+			out = append(out, a.GetName())
+		}
+	}
+	return out
 }
 
 // speaker is the agent that leads by its own word, else the one heard of last; the zero value: nobody.

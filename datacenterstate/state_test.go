@@ -146,7 +146,7 @@ func TestNobodyVouches(t *testing.T) {
 		{"nothing told, blind", func(e *datacenterstate.Evidence) { e.Peerings.Body, e.Blind = nil, "NoLeader" }, "failed", "NoLeader"},
 		{"nothing told, silent", func(e *datacenterstate.Evidence) { e.Peerings.Body, e.Agents[0].Heard = nil, time.Time{} }, "unknown", "AgentSilent"},
 		{"nobody there", func(e *datacenterstate.Evidence) { e.Agents = nil }, "pending", "NoAgent"},
-		{"not trusted", func(e *datacenterstate.Evidence) { e.Agents[0].Status.Trust = resource.TrustNone }, "pending", "NoAgent"},
+		{"not trusted", func(e *datacenterstate.Evidence) { e.Agents[0].Status.Trust = resource.TrustNone }, "pending", "AgentNotTrusted"},
 		{"only a gateway", func(e *datacenterstate.Evidence) { e.Agents[0].Spec.Kind = resource.AgentKindGateway }, "pending", "NoAgent"},
 		{"too old", func(e *datacenterstate.Evidence) { e.Agents[0].Report.Features = []string{"mesh"} }, "pending", "AgentTooOld"},
 	} {

@@ -129,7 +129,7 @@ func (x *exam) agentTrusted() []answer {
 			return passes(a.GetSpec().GetDatacenter(), "the keys of %s are proven by the fleet key", title(a)), true
 		}
 		return fails(a.GetSpec().GetDatacenter(), "%s enrolled with a token that the fleet key has not signed: nobody seals anything to it, and what it reports does not count", title(a)).
-			fixed("compare the fingerprint with the one that it logs on its host, then isthmus agent approve %s --fingerprint %s", a.GetName(), a.GetStatus().GetFingerprint()), true
+			fixed("%s", inventory.FixOfTrust(a.GetName())), true
 	})
 }
 

@@ -97,7 +97,7 @@ func agentFindings() []finding {
 		{"an agent that nobody has heard of yet", "AgentOnline", "dc3", unknown, "error", "", func(w *world) {
 			w.agent("dc3-a", func(s *isthmusv1.AgentStatus) { s.Liveness = resource.LivenessUnknown })
 		}},
-		{"an agent whose token the fleet key has not signed", "AgentTrusted", "dc2", fail, "error", "isthmus agent approve dc2-a --fingerprint SHA256:x", func(w *world) {
+		{"an agent whose token the fleet key has not signed", "AgentTrusted", "dc2", fail, "error", "isthmus agent approve dc2-a --fingerprint SHA256:…", func(w *world) {
 			w.agent("dc2-a", func(s *isthmusv1.AgentStatus) { s.Trust, s.Fingerprint = resource.TrustNone, "SHA256:x" })
 		}},
 		{"a certificate that has ended", "AgentCertificate", "dc1", fail, "error", "renews", func(w *world) {

@@ -34,6 +34,8 @@ const (
 	ReasonConnectDisabled = "ConnectDisabled"
 	ReasonAgentTooOld     = "AgentTooOld"
 	ReasonStoreRestored   = "StoreRestored"
+	// ReasonAgentNotTrusted: nobody has proven the keys of its agents.
+	ReasonAgentNotTrusted = "AgentNotTrusted"
 )
 
 // maxWANAddresses bounds the list of servers in a status: more than any datacenter has.

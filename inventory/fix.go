@@ -34,6 +34,16 @@ func Fix(dc *isthmusv1.Datacenter, role, reason string) string {
 	return fixOfConsul(dc.GetName(), role, reason)
 }
 
+// FixOfTrust is what to do about agents whose keys nobody has proven. The fingerprint is the one thing that tells such an agent from one that has
+// taken its place, and the server may be who put it there: it is never told here. Of several, none is named: anybody may have enrolled the first.
+func FixOfTrust(agents ...string) string {
+	name := "NAME"
+	if len(agents) == 1 {
+		name = resource.ShellWord(agents[0])
+	}
+	return "take the fingerprint from the agent's own log on its host, not from isthmus, then isthmus agent approve " + name + " --fingerprint SHA256:…"
+}
+
 // fixOfConsul is what to do about what keeps an agent from reaching Consul, or from working there.
 func fixOfConsul(datacenter, role, reason string) string {
 	switch reason {

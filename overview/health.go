@@ -23,8 +23,6 @@ const (
 const (
 	// ReasonHealthy: nothing is wrong.
 	ReasonHealthy = "Healthy"
-	// ReasonAgentNotTrusted: nobody has proven the keys of its agents.
-	ReasonAgentNotTrusted = "AgentNotTrusted"
 	// ReasonCutOff: its agents missed heartbeats, and other datacenters hear nothing from it.
 	ReasonCutOff = "CutOff"
 )
@@ -147,7 +145,7 @@ func (x patient) ill(c *isthmusv1.Condition) Health {
 	case c.GetReason() == inventory.ReasonNoInventory:
 		out.Word, out.Since = Pending, x.since(c, x.enrolled())
 		if !x.trusted() {
-			out.Reason, out.Message = ReasonAgentNotTrusted, "nobody has proven the keys of its agent yet: nothing is sealed to it, and what it reports does not count"
+			out.Reason, out.Message = inventory.ReasonAgentNotTrusted, "nobody has proven the keys of its agent yet: nothing is sealed to it, and what it reports does not count"
 		}
 	case c.GetReason() == inventory.ReasonNoLeader:
 		out.Since = x.since(c, x.InventoryTime)
@@ -215,12 +213,14 @@ func (x patient) since(c *isthmusv1.Condition, reported time.Time) time.Time {
 
 // fix is what to do about it.
 func (x patient) fix(role string, h Health) string {
-	if h.Reason != ReasonAgentNotTrusted {
+	if h.Reason != inventory.ReasonAgentNotTrusted {
 		return inventory.Fix(x.Datacenter, role, h.Reason)
 	}
-	a := x.Agents[0]
-	return fmt.Sprintf("compare the fingerprint with the one that it logs on its host, then isthmus agent approve %s --fingerprint %s",
-		resource.ShellWord(a.GetName()), resource.ShellWord(a.GetStatus().GetFingerprint()))
+	names := make([]string, 0, len(x.Agents))
+	for _, a := range x.Agents {
+		names = append(names, a.GetName())
+	}
+	return inventory.FixOfTrust(names...)
 }
 
 // cutOff is the health of a datacenter whose agents missed heartbeats, and from which others hear nothing.

@@ -77,7 +77,7 @@ func TestHealth(t *testing.T) {
 			"its agent's keys are nobody's", func(p *patient) {
 				p.seen.Agents[0].Status.Trust, p.seen.Leading, p.seen.Inventory = resource.TrustNone, nil, nil
 				p.dc.Status.Conditions = nil
-			}, overview.Pending, overview.ReasonAgentNotTrusted, "nobody has proven the keys", "isthmus agent approve dc3-a1 --fingerprint SHA256:abc", 50 * time.Minute,
+			}, overview.Pending, inventory.ReasonAgentNotTrusted, "nobody has proven the keys", "isthmus agent approve dc3-a1 --fingerprint SHA256:…", 50 * time.Minute,
 		},
 		{
 			"nothing of its Consul yet", func(p *patient) { p.seen.Inventory, p.dc.Status.Conditions = nil, nil },

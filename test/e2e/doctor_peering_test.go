@@ -28,8 +28,11 @@ func (f *Fleet) clusterOf(options consulrun.Options, rules string) *Datacenter {
 	return d
 }
 
-// approval is the command that a finding names.
-var approval = regexp.MustCompile(`isthmus (agent approve \S+ --fingerprint \S+)`)
+// logged is the fingerprint of its keys that an agent logs when it enrols.
+var logged = regexp.MustCompile(`fingerprint="?(SHA256:[^\s"]+)`)
+
+// approval is the command that a finding names, without the fingerprint, which is the agent's own to tell.
+var approval = regexp.MustCompile(`isthmus (agent approve \S+ --fingerprint) SHA256:…$`)
 
 // Who looks after two peers is told of what is not well about them and their agents, and the fixes work.
 func TestDoctorOfAgents(t *testing.T) {
@@ -56,7 +59,15 @@ func TestDoctorOfAgents(t *testing.T) {
 	if command == nil {
 		t.Fatal("the fix is no command")
 	}
-	f.Must(append(strings.Fields(command[1]), "--fleet-key", f.path("fleet.key"))...)
+	log, err := os.ReadFile(f.path("dc2-stranger.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fingerprint := logged.FindSubmatch(log)
+	if fingerprint == nil {
+		t.Fatal("the agent's log does not tell its fingerprint")
+	}
+	f.Must(append(strings.Fields(command[1]), string(fingerprint[1]), "--fleet-key", f.path("fleet.key"))...)
 	f.Passes("AgentTrusted")
 
 	t.Log("one of two agents is gone")

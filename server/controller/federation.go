@@ -52,7 +52,7 @@ func (l *leader) rememberFederation(f *isthmusv1.Federation, changed bool) {
 	}
 }
 
-// federationEvents tells the audit log of what its members go through; not of every detail of a status.
+// federationEvents tells the audit log of what its members go through, as far as quota allows; not of every detail of a status.
 func (l *leader) federationEvents(before, after *isthmusv1.Federation) []*isthmusv1.Event {
 	var out []*isthmusv1.Event
 	for _, m := range after.GetStatus().GetMembers() {
@@ -64,7 +64,8 @@ func (l *leader) federationEvents(before, after *isthmusv1.Federation) []*isthmu
 		if m.GetReason() != "" {
 			text += fmt.Sprintf(": %s: %s", m.GetReason(), m.GetMessage())
 		}
-		out = append(out, l.moved(after, text, memberFields(was, m)...))
+		moved := l.moved(after, text, memberFields(was, m)...)
+		out = append(out, l.quota.pass(after, m.GetDatacenter(), []*isthmusv1.Event{moved}, l.now())...)
 	}
 	for _, m := range before.GetStatus().GetMembers() {
 		if resource.MemberOf(after, m.GetDatacenter()) == nil {

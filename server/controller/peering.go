@@ -1,8 +1,11 @@
 package controller
 
 import (
+	"cmp"
 	"fmt"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	"isthmus/peering"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -89,14 +92,15 @@ func (l *leader) recall(d *dirty) {
 	}
 }
 
-// peeringEvents tells the audit log of decisions and of what became of the peering; not of every detail of a status.
+// peeringEvents tells the audit log of decisions and, as far as quota allows, of what became of the peering; not of every detail of a status.
 func (l *leader) peeringEvents(before, after *isthmusv1.Peering) []*isthmusv1.Event {
 	var out []*isthmusv1.Event
 	was, is := before.GetStatus(), after.GetStatus()
 	if was.GetVerdict() != is.GetVerdict() {
 		text := fmt.Sprintf("%s → %s: %s: %s", orNew(was.GetVerdict()), is.GetVerdict(), is.GetReason(), is.GetMessage())
-		out = append(out, l.moved(after, text, resource.FieldVerdict, was.GetVerdict(), is.GetVerdict(), resource.FieldReason, was.GetReason(), is.GetReason(),
-			resource.FieldMessage, was.GetMessage(), is.GetMessage(), resource.FieldState, was.GetState(), is.GetState(), resource.FieldBroken, was.GetBroken(), is.GetBroken()))
+		moved := l.moved(after, text, resource.FieldVerdict, was.GetVerdict(), is.GetVerdict(), resource.FieldReason, was.GetReason(), is.GetReason(),
+			resource.FieldMessage, was.GetMessage(), is.GetMessage(), resource.FieldState, was.GetState(), is.GetState(), resource.FieldBroken, was.GetBroken(), is.GetBroken())
+		out = append(out, l.quota.pass(after, teller(before, after), []*isthmusv1.Event{moved}, l.now())...)
 	}
 	if g := is.GetToken().GetGeneration(); g > was.GetToken().GetGeneration() {
 		out = append(out, l.event(resource.ActionRotate, after, fmt.Sprintf("token generation %d is wanted: %s", g, is.GetToken().GetReason())))
@@ -108,6 +112,18 @@ func (l *leader) peeringEvents(before, after *isthmusv1.Peering) []*isthmusv1.Ev
 		}
 	}
 	return out
+}
+
+// teller is the datacenter whose word made a peering's verdict another one: the end that is seen otherwise than before.
+func teller(before, after *isthmusv1.Peering) string {
+	was, is := before.GetStatus(), after.GetStatus()
+	switch {
+	case !proto.Equal(was.GetAcceptor(), is.GetAcceptor()):
+		return after.GetSpec().GetAcceptor()
+	case !proto.Equal(was.GetDialer(), is.GetDialer()):
+		return after.GetSpec().GetDialer()
+	}
+	return cmp.Or(after.GetSpec().GetAcceptor(), after.GetSpec().GetDialer())
 }
 
 func orNew(verdict string) string {

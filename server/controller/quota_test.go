@@ -188,3 +188,37 @@ func TestOneTransferForAllPeeringsOfADialer(t *testing.T) {
 		}
 	}
 }
+
+// Histories are made of transitions: more of them come at once, and what one datacenter brings about is bounded all the same.
+func TestQuotaOfTransitions(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_700_000_000, 0)
+	q := controller.NewQuota()
+	move := func(name, datacenter string) int {
+		o, e := entry(name, resource.ActionTransition, "m")
+		return len(q.Pass(o, datacenter, []*isthmusv1.Event{e}, now))
+	}
+	one := 0
+	for range 600 {
+		now = now.Add(100 * time.Millisecond)
+		one += move("flaps", "dc1") + len(q.Due(now))
+	}
+	if one < 20 || one > 22 {
+		t.Errorf("%d entries in a minute on one that flaps", one)
+	}
+	all := 0
+	for range 10 {
+		now = now.Add(time.Minute)
+		for i := range 1000 {
+			all += move(fmt.Sprint("p", i), "dc2")
+		}
+		all += len(q.Due(now))
+	}
+	if all < 2000 || all > 2000+10*10 {
+		t.Errorf("%d entries in ten minutes on a thousand that flap", all)
+	}
+	o, e := entry("p1", resource.ActionDrift, "m")
+	if move("p1", "dc3") != 1 || len(q.Pass(o, "dc2", []*isthmusv1.Event{e}, now)) != 1 {
+		t.Error("what others say, or else, is held up")
+	}
+}

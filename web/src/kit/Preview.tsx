@@ -1,6 +1,7 @@
 import { Badge, Button, Group, Stack, Text } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { useMutation, useQuery } from '@tanstack/react-query';
+import type { ReactNode } from 'react';
 import { apply, dryRun } from '../api/apply';
 import { sawIndex } from '../api/revision';
 import type { ApplyResponse, Change } from '../api/types';
@@ -17,10 +18,12 @@ interface Props {
   onApplied: (response: ApplyResponse) => void;
   /** Accepts that groups delete more peerings than their limit. */
   force?: boolean;
+  /** What there is to know about it: shown when the server would do it. */
+  children?: ReactNode;
 }
 
 /** What manifests would change, as the server says in a dry run, and the button that does it. */
-export function Preview({ manifests, action = 'Apply', onApplied, force = false }: Props) {
+export function Preview({ manifests, action = 'Apply', onApplied, force = false, children }: Props) {
   const preview = useQuery({
     queryKey: ['dry-run', manifests, force],
     queryFn: () => dryRun(manifests, force),
@@ -54,6 +57,7 @@ export function Preview({ manifests, action = 'Apply', onApplied, force = false 
           {action}
         </Button>
       </Group>
+      {preview.isSuccess && children}
     </Stack>
   );
 }

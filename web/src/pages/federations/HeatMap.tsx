@@ -23,7 +23,7 @@ export function HeatMap({ matrix }: { matrix: Matrix }) {
   const point = (event: PointerEvent<HTMLCanvasElement>) => {
     const next = pointed(event, geometry, matrix.names.length);
     // The same cell is no news: nothing is rendered again.
-    setAt((old) => (old !== undefined && next !== undefined && old[0] === next[0] && old[1] === next[1] ? old : next));
+    setAt((old) => (next !== undefined && old?.[0] === next[0] && old[1] === next[1] ? old : next));
   };
   const onKeyDown = (event: KeyboardEvent) => {
     const step = steps[event.key];

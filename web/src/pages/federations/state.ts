@@ -54,6 +54,6 @@ export function memberState(member: FederationMember): State {
 /** Who of so many datacenters sees a server, by what they see; more than one part is a disagreement. */
 export function seenBy({ views }: Pick<MergedMember, 'views'>, datacenters: number): string {
   const [only] = views;
-  if (views.length === 1 && only !== undefined && only.datacenters.length === datacenters) return 'all';
+  if (views.length === 1 && only?.datacenters.length === datacenters) return 'all';
   return views.map((v) => `${v.status} by ${v.datacenters.join(', ')}`).join('; ');
 }

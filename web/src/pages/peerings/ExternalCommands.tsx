@@ -2,6 +2,7 @@ import { List, Stack, Text, Title } from '@mantine/core';
 import type { ReactNode } from 'react';
 import type { Peering } from '../../api/types';
 import { Command } from '../../kit/Copy';
+import { command } from '../../kit/shell';
 import { endsOf } from './peering';
 
 /** What two operators do to hand over the token of a peering with a cluster that isthmus does not run. The token itself is never here. */
@@ -37,10 +38,12 @@ interface Names {
 
 /** Their Consul uses a token of ours. */
 export function TheyDial({ name, ours, theirs, peer }: Names) {
+  const key = `${name}.key`;
+  const sealed = `${name}.token.age`;
   return (
     <List type="ordered" size="sm" spacing="sm">
       <Step text={<>The operator of {theirs} makes an age key, and sends you the public half (age1…):</>}>
-        <Command text={`age-keygen -o ${name}.key`} what="the command that makes a key" />
+        <Command text={command`age-keygen -o ${key}`} what="the command that makes a key" />
       </Step>
       <Step
         text={
@@ -51,20 +54,20 @@ export function TheyDial({ name, ours, theirs, peer }: Names) {
         }
       >
         <Command
-          text={`isthmus peering token ${name} --recipient age1… --data-dir /var/lib/isthmus-agent --out ${name}.token.age`}
+          text={command`isthmus peering token ${name} --recipient age1… --data-dir /var/lib/isthmus-agent --out ${sealed}`}
           what="the command that makes the token"
         />
       </Step>
       <Step
         text={
           <>
-            Send them <span className="mono">{name}.token.age</span>: only they can open it. They open it and have their
-            Consul use it:
+            Send them <span className="mono">{sealed}</span>: only they can open it. They open it and have their Consul
+            use it:
           </>
         }
       >
         <Command
-          text={`consul peering establish -name ${peer} -peering-token "$(age --decrypt -i ${name}.key ${name}.token.age)"`}
+          text={command`consul peering establish -name ${peer} -peering-token "$(age --decrypt -i ${key} ${sealed})"`}
           what="the command that uses the token"
         />
       </Step>
@@ -74,6 +77,7 @@ export function TheyDial({ name, ours, theirs, peer }: Names) {
 
 /** Our Consul uses a token of theirs. */
 export function WeDial({ name, ours, theirs, peer }: Names) {
+  const file = `${name}.token`;
   return (
     <List type="ordered" size="sm" spacing="sm">
       <Step
@@ -82,7 +86,7 @@ export function WeDial({ name, ours, theirs, peer }: Names) {
         }
       >
         <Command
-          text={`(umask 077; consul peering generate-token -name ${peer} > ${name}.token)`}
+          text={command`(umask 077; consul peering generate-token -name ${peer} > ${file})`}
           what="the command that makes the token"
         />
       </Step>
@@ -95,12 +99,12 @@ export function WeDial({ name, ours, theirs, peer }: Names) {
         }
       >
         <Command
-          text={`isthmus peering import ${name} --token-file ${name}.token`}
+          text={command`isthmus peering import ${name} --token-file ${file}`}
           what="the command that brings the token in"
         />
       </Step>
       <Step text="Delete the file: who has the token can use it.">
-        <Command text={`shred -u ${name}.token`} what="the command that deletes the file" />
+        <Command text={command`shred -u ${file}`} what="the command that deletes the file" />
       </Step>
     </List>
   );

@@ -1,12 +1,13 @@
 import { Alert, Button, Group, Paper, Radio, Stack, Stepper, Title, useMatches } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { parseAsArrayOf, parseAsInteger, parseAsString, parseAsStringLiteral, useQueryStates } from 'nuqs';
-import { type ReactNode, useEffect, useRef } from 'react';
+import { type ReactNode, useEffect, useRef, useState } from 'react';
 import { useNavigate } from 'react-router';
 import { dryRun, toYAML } from '../../api/apply';
 import { fieldErrors } from '../../api/error';
 import { Empty } from '../../kit/Empty';
 import { ErrorNote } from '../../kit/ErrorNote';
+import { Notice } from '../../kit/Notice';
 import { Page } from '../../kit/Page';
 import { Preview } from '../../kit/Preview';
 import { useSession } from '../../shell/context';
@@ -55,18 +56,22 @@ export default function NewPeeringPage() {
 }
 
 function Wizard() {
-  const [{ step, ...draft }, set] = useQueryStates(fields);
+  const [{ step: asked, ...draft }, set] = useQueryStates(fields);
   const navigate = useNavigate();
   // A step is something to go back from.
   const go = (step: number) => set({ step }, { history: 'push' });
   const orientation = useMatches({ base: 'vertical', sm: 'horizontal' } as const);
   const manifest = manifestOfDraft(draft);
   const yaml = toYAML([manifest]);
+  // An address may be anybody's: what it fills in is looked at by whoever opens it, before the server is asked.
+  const [linked] = useState(yaml !== toYAML([manifestOfDraft({ ...emptyDraft, what: draft.what })]));
   // Looked at before the preview: what is wrong is said where it is filled in.
   const check = useMutation({
     mutationFn: (manifests: string) => dryRun(manifests),
     onSuccess: () => go(2),
   });
+  // The last step is there for the very draft that this page had looked at, whatever the address says.
+  const step = Math.min(asked, check.isSuccess && check.variables === yaml ? 2 : 1);
   const errors = fieldErrors(check.error);
   const form = useRef<HTMLFormElement>(null);
   useEffect(() => {
@@ -81,7 +86,7 @@ function Wizard() {
   return (
     <Paper withBorder p="md">
       <Stepper
-        active={Math.min(step, 2)}
+        active={step}
         onStepClick={(to) => void go(to)}
         allowNextStepsSelect={false}
         size="sm"
@@ -103,6 +108,9 @@ function Wizard() {
               <Title order={2} size="h4">
                 {titles[draft.what].long}
               </Title>
+              {linked && (
+                <Notice title="A link has filled this in">Look at each field, as if somebody else had typed it.</Notice>
+              )}
               {draft.what === 'group' ? <GroupForm {...details} /> : <PeeringForm {...details} />}
               {check.isError && <ErrorNote error={check.error} title="This is not right yet" />}
               <Buttons onBack={() => void go(0)}>
@@ -125,8 +133,9 @@ function Wizard() {
                 const name = encodeURIComponent(manifest.name);
                 void navigate(draft.what === 'group' ? `/peerings?group=${name}` : `/peerings/${name}?made=true`);
               }}
-            />
-            {draft.what === 'external' && <After draft={draft} name={manifest.name} />}
+            >
+              {draft.what === 'external' && <After draft={draft} name={manifest.name} />}
+            </Preview>
             <Buttons onBack={() => void go(1)} />
           </Stack>
         </Stepper.Step>

@@ -32,7 +32,7 @@ export function PeeringsTable({ peerings }: { peerings: readonly Peering[] }) {
                 component={Link}
                 size="sm"
                 underline="always"
-                to={`/peerings/new${datacenter === '' ? '' : `?acceptor=${datacenter}`}`}
+                to={`/peerings/new${datacenter === '' ? '' : `?acceptor=${encodeURIComponent(datacenter)}`}`}
               >
                 Make one
               </Anchor>

@@ -39,7 +39,7 @@ export function VerdictPanel({ query, connection }: Props) {
             <Text size="sm">
               <b>{status?.reason}</b> {connection?.message || status?.message}
             </Text>
-            {fix !== '' && <Fix text={fix} />}
+            {fix !== '' && <Fix text={fix} peering={p.name} />}
             <Facts
               facts={[
                 ['Consul says', status?.state],
@@ -70,8 +70,8 @@ function throughText(through: boolean | undefined): string {
 }
 
 /** What to do, with a button that copies it when it is a command. */
-function Fix({ text }: { text: string }) {
-  const command = commandIn(text);
+function Fix({ text, peering }: { text: string; peering: string }) {
+  const command = commandIn(text, peering);
   return (
     <div>
       <Text size="sm" fw={600} component="h3">

@@ -8,6 +8,7 @@ import { DatacenterLink } from '../../kit/links';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { verdictLook } from '../../kit/verdict';
+import { words } from '../../kit/words';
 
 interface Host {
   member: FederationMember;
@@ -95,12 +96,12 @@ const bundles: Column<FederationMember>[] = [
   },
 ];
 
-const states: Record<string, string> = {
+const states = words<string>({
   applied: 'healthy',
   refused: 'failing',
   failed: 'failing',
   'restart-required': 'stale',
-};
+});
 
 /** The primary has no bundle: it is what bundles are made of. */
 function generationOf({ member }: Host, generation: number): string {

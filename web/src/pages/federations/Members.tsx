@@ -10,6 +10,7 @@ import { Notice } from '../../kit/Notice';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { type Look, verdictLook } from '../../kit/verdict';
+import { words } from '../../kit/words';
 import { memberState, seenBy } from './state';
 import classes from './members.module.css';
 
@@ -58,7 +59,7 @@ export function Members({ federation, query }: { federation: string; query: UseQ
   );
 }
 
-const answers: Record<string, Look> = { ok: verdictLook('healthy'), failed: verdictLook('failing') };
+const answers = words<Look>({ ok: verdictLook('healthy'), failed: verdictLook('failing') });
 
 const datacenters: Column<FederationMember>[] = [
   {
@@ -92,7 +93,7 @@ const datacenters: Column<FederationMember>[] = [
   { id: 'message', header: 'Why', value: (m) => m.message },
 ];
 
-const statuses: Record<string, string> = { alive: 'healthy', failed: 'failing', left: 'deleting', leaving: 'deleting' };
+const statuses = words<string>({ alive: 'healthy', failed: 'failing', left: 'deleting', leaving: 'deleting' });
 
 const wan: Column<MergedMember>[] = [
   {

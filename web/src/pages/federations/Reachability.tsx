@@ -9,6 +9,7 @@ import { Empty } from '../../kit/Empty';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { verdictLook } from '../../kit/verdict';
+import { words } from '../../kit/words';
 import { HeatMap } from './HeatMap';
 import { matrixOf } from './matrix';
 import { slowest } from './paint';
@@ -61,7 +62,7 @@ function Both({ cells }: { cells: ReachedGateway[] }) {
   );
 }
 
-const looks: Record<string, string> = { yes: 'healthy', no: 'failing' };
+const looks = words<string>({ yes: 'healthy', no: 'failing' });
 
 const columns: Column<ReachedGateway>[] = [
   { id: 'from', header: 'From', value: (c) => c.from, facet: true },
@@ -79,7 +80,7 @@ const columns: Column<ReachedGateway>[] = [
     facet: true,
     cell: (c) => <StateBadge state={c.reached} look={verdictLook(looks[c.reached] ?? 'unknown')} />,
   },
-  { id: 'latency', header: 'Latency (ms)', value: (c) => (c.reached === 'yes' ? c.latencyMs : 0) },
+  { id: 'latency', header: 'Latency (ms)', value: (c) => (c.reached === 'yes' ? c.latencyMs : '') },
   { id: 'since', header: 'Since', value: (c) => c.since ?? '', cell: (c) => <Ago time={c.since} /> },
   { id: 'why', header: 'Why', value: (c) => [c.reason, c.message].filter((t) => t !== '').join(': ') },
 ];

@@ -1,5 +1,6 @@
 import type { Federation, FederationMember, MergedMember } from '../../api/types';
 import { type Look, verdictLook } from '../../kit/verdict';
+import { words } from '../../kit/words';
 
 interface State {
   state: string;
@@ -34,7 +35,7 @@ export function touches({ spec, status }: Federation, datacenter: string): boole
   );
 }
 
-const phases: Record<string, string> = { joined: 'healthy', blocked: 'failing', leaving: 'deleting', left: 'deleting' };
+const phases = words<string>({ joined: 'healthy', blocked: 'failing', leaving: 'deleting', left: 'deleting' });
 
 /** How far a member is. One that was in and is read no more is broken, not on its way. */
 export function memberState(member: FederationMember): State {

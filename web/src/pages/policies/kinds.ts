@@ -1,5 +1,6 @@
 import type { Intention, ServiceExport, TrafficPolicy } from '../../api/types';
 import { type Look, verdictLook } from '../../kit/verdict';
+import { words } from '../../kit/words';
 
 export const policyKinds = ['ServiceExport', 'Intention', 'TrafficPolicy'] as const;
 export type PolicyKind = (typeof policyKinds)[number];
@@ -34,7 +35,7 @@ export function stateOf(policy: Policy): State {
   return { state: 'unknown', look: verdictLook('unknown'), hint };
 }
 
-const placements: Record<string, string> = {
+const placements = words<string>({
   applied: 'healthy',
   pending: 'pending',
   drifted: 'stale',
@@ -42,7 +43,7 @@ const placements: Record<string, string> = {
   managed: 'one-sided',
   failed: 'failing',
   excluded: 'deleting',
-};
+});
 
 /** How a policy stands in one datacenter. */
 export function placementLook(state: string): Look {

@@ -21,8 +21,15 @@ func pages() []shown {
 		{"overview", "/", heading("Overview")},
 		{"datacenters", "/datacenters", heading("Datacenters")},
 		{"datacenter", "/datacenters/dc1", heading("dc1")},
+		{"datacenter-agents", "/datacenters/dc2?tab=agents", heading("Agents")},
+		{"datacenter-connections", "/datacenters/dc1?tab=connections", heading("Connections")},
+		{"datacenter-services", "/datacenters/dc3?tab=services", heading("Services")},
+		{"datacenter-gateways", "/datacenters/dc1?tab=gateways", heading("Mesh gateways")},
+		{"datacenter-desired", "/datacenters/dc1?tab=desired", heading("Desired and applied")},
+		{"datacenter-history", "/datacenters/dc1?tab=history", heading("Events")},
 		{"services", "/services", heading("Services")},
-		{"explain", "/explain?source=api@dc2&destination=web@dc1", heading("Explain")},
+		{"service", "/services?service=web", heading("web")},
+		{"explain", "/explain?from=api@dc2&to=web@dc1", heading("Explain")},
 		{"federations", "/federations", heading("Federations")},
 		{"federation", "/federations/global", browser.Role("heading", "global").Containing()},
 		{"peerings", "/peerings", heading("Peerings")},
@@ -59,7 +66,7 @@ func TestPages(t *testing.T) {
 					page.Goto(t, one.path)
 					page.See(t, one.title)
 					page.NotSee(t, browser.Role("status", "Loading"))
-					page.NotSee(t, browser.Text("CONNECTING"))
+					page.NotSee(t, browser.Text("Connecting").In(browser.Role("banner", "")))
 					inspect(t, page, one.name+"-"+name)
 					page.Secrets(t, token)
 				})

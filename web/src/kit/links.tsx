@@ -1,8 +1,9 @@
 import { Anchor } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { Link } from 'react-router';
+import { words } from './words';
 
-const places: Record<string, (name: string) => string> = {
+const places = words<(name: string) => string>({
   Datacenter: (name) => `/datacenters/${name}`,
   Peering: (name) => `/peerings/${name}`,
   Federation: (name) => `/federations/${name}`,
@@ -13,14 +14,14 @@ const places: Record<string, (name: string) => string> = {
   Agent: (name) => `/access?tab=agents&q=${name}`,
   JoinToken: (name) => `/access?tab=join-tokens&q=${name}`,
   APIToken: (name) => `/access?tab=api-tokens&q=${name}`,
-};
+});
 
 /** A resource by its name, with a link to its page where it has one. */
 export function ResourceLink({ kind, name, children }: { kind: string; name: string; children?: ReactNode }) {
   const place = places[kind];
   if (place === undefined || name === '') return <>{children ?? name}</>;
   return (
-    <Anchor component={Link} to={place(encodeURIComponent(name))} size="sm" underline="hover">
+    <Anchor component={Link} to={place(encodeURIComponent(name))} size="sm" underline="always">
       {children ?? name}
     </Anchor>
   );

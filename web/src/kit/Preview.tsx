@@ -9,6 +9,7 @@ import { type Column, DataTable } from './DataTable';
 import { Differences } from './Differences';
 import { Empty } from './Empty';
 import { ErrorNote } from './ErrorNote';
+import { words } from './words';
 
 interface Props {
   /** YAML. */
@@ -109,7 +110,7 @@ function fieldColumn(field: string, header: string): Column<Change> {
   };
 }
 
-const colors: Record<string, string> = { create: 'green', update: 'blue', delete: 'red' };
+const colors = words<string>({ create: 'green', update: 'blue', delete: 'red' });
 
 function ActionBadge({ action }: { action: string }) {
   return (

@@ -1,4 +1,7 @@
-/** A table as CSV (RFC 4180), for spreadsheets: what they would take for a formula gets an apostrophe before it. */
+/**
+ * A table as CSV (RFC 4180), for spreadsheets: what they would take for a formula gets an apostrophe before it, and what they may take
+ * for the end of a cell (; in much of Europe) is quoted.
+ */
 export function toCSV(header: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   return [header, ...rows].map((row) => row.map(cell).join(',')).join('\r\n') + '\r\n';
 }
@@ -6,12 +9,12 @@ export function toCSV(header: readonly string[], rows: readonly (readonly (strin
 /** A value's text, which no spreadsheet takes for a formula. */
 function plain(value: string | number): string {
   const text = String(value);
-  return typeof value === 'string' && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return typeof value === 'string' && /^(?:[\t\r\n]|\s*[=+\-@＝＋－＠])/.test(text) ? `'${text}` : text;
 }
 
 function cell(value: string | number): string {
   const text = plain(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  return /[",;\t\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /** The same for the clipboard: tabs between cells, as spreadsheets paste it. */

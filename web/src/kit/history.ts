@@ -2,6 +2,7 @@
 
 import type { HistorySpan } from '../api/types';
 import { parseTime } from './time';
+import { words } from './words';
 
 export interface Stretch {
   state: string;
@@ -61,13 +62,13 @@ export function percent(share: number): string {
 }
 
 // The words of datacenters and of members of federations, as verdicts.
-const verdictOf: Record<string, string> = {
+const verdictOf = words<string>({
   online: 'healthy',
   offline: 'failing',
   joined: 'healthy',
   blocked: 'failing',
   leaving: 'deleting',
-};
+});
 const others = new Set(['healthy', 'pending', 'stale', 'one-sided', 'failing', 'deleting', 'removing', 'unknown', '']);
 
 /** The verdict that looks as a state of a history does. */

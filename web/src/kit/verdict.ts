@@ -10,6 +10,7 @@ import {
   IconTrash,
   type TablerIcon,
 } from '@tabler/icons-react';
+import { words } from './words';
 
 export interface Look {
   /** A Mantine colour. Never the only sign: word and icon stand beside it. */
@@ -21,7 +22,7 @@ export interface Look {
 
 const unknown: Look = { color: 'gray', icon: IconHelpCircle, weight: 3 };
 
-const verdicts: Record<string, Look> = {
+const verdicts = words<Look>({
   healthy: { color: 'green', icon: IconCircleCheck, weight: 0 },
   pending: { color: 'blue', icon: IconProgress, weight: 1 },
   deleting: { color: 'gray', icon: IconTrash, weight: 1 },
@@ -30,7 +31,7 @@ const verdicts: Record<string, Look> = {
   stale: { color: 'orange', icon: IconClock, weight: 4 },
   'one-sided': { color: 'orange', icon: IconArrowsLeft, weight: 5 },
   failing: { color: 'red', icon: IconCircleX, weight: 6 },
-};
+});
 
 /** How the verdict on a connection looks. */
 export function verdictLook(verdict: string): Look {
@@ -40,13 +41,13 @@ export function verdictLook(verdict: string): Look {
 /** How a datacenter's health looks: the same words mean the same. */
 export const healthLook = verdictLook;
 
-const answers: Record<string, Look> = {
+const answers = words<Look>({
   pass: { color: 'green', icon: IconCircleCheck, weight: 0 },
   fail: { color: 'red', icon: IconCircleX, weight: 6 },
   warning: { color: 'orange', icon: IconAlertTriangle, weight: 4 },
   skip: { color: 'gray', icon: IconCircleMinus, weight: 0 },
   unknown,
-};
+});
 
 /** How the answer of a check, a hop or a fact looks: pass, fail, unknown, skip. */
 export function answerLook(verdict: string): Look {

@@ -17,8 +17,8 @@ export function useScope(): Scope {
   const [params] = useSearchParams();
   const { pathname } = useLocation();
   const navigate = useNavigate();
-  const own = /^\/datacenters\/([^/]+)$/.exec(pathname)?.[1];
-  const datacenter = own === undefined ? (params.get(scopeParam) ?? '') : decodeURIComponent(own);
+  const own = datacenterAt(pathname);
+  const datacenter = own ?? params.get(scopeParam) ?? '';
 
   const choose = (name: string) => {
     const next = new URLSearchParams(params);
@@ -33,4 +33,15 @@ export function useScope(): Scope {
       ? path
       : `${path}${path.includes('?') ? '&' : '?'}${new URLSearchParams({ [scopeParam]: datacenter }).toString()}`;
   return { datacenter, choose, scoped };
+}
+
+/** The datacenter that a page's address names; undefined: the page is not a datacenter's. What does not decode is taken as it is. */
+export function datacenterAt(pathname: string): string | undefined {
+  const part = /^\/datacenters\/([^/]+)$/.exec(pathname)?.[1];
+  if (part === undefined) return undefined;
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }

@@ -13,6 +13,7 @@ import { DatacenterLink } from '../../kit/links';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { type Look, verdictLook } from '../../kit/verdict';
+import { words } from '../../kit/words';
 import { useSession } from '../../shell/context';
 import { useScope } from '../../shell/scope';
 import classes from './access.module.css';
@@ -76,10 +77,10 @@ function Stranger({ agent }: { agent: Agent }) {
   );
 }
 
-const liveness: Record<string, Look> = {
+const liveness = words<Look>({
   online: verdictLook('healthy'),
   offline: verdictLook('failing'),
-};
+});
 
 const columns: Column<Agent>[] = [
   {
@@ -144,11 +145,11 @@ const columns: Column<Agent>[] = [
   },
 ];
 
-const trustMeans: Record<string, string> = {
+const trustMeans = words<string>({
   fleet: 'Its join token was signed with the fleet key.',
   approved: 'Approved with the fleet key after it enrolled.',
   none: 'Enrolled without the fleet key: nobody seals secrets to it, and its reports count for little.',
-};
+});
 
 const actions: Column<Agent> = {
   id: 'actions',

@@ -18,6 +18,7 @@ import { Notice } from '../../kit/Notice';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { type Look, verdictLook } from '../../kit/verdict';
+import { words } from '../../kit/words';
 import { useSession } from '../../shell/context';
 import { useScope } from '../../shell/scope';
 import classes from './access.module.css';
@@ -64,11 +65,11 @@ export function JoinTokens() {
   );
 }
 
-const looks: Record<string, Look> = {
+const looks = words<Look>({
   active: verdictLook('healthy'),
   used: { color: 'gray', icon: IconCircleCheck, weight: 0 },
   expired: verdictLook('stale'),
-};
+});
 
 const columns: Column<JoinToken>[] = [
   {

@@ -10,6 +10,7 @@ import { Notice } from '../../kit/Notice';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { verdictLook } from '../../kit/verdict';
+import { words } from '../../kit/words';
 
 type State = DatacenterState['agents'][number];
 type Report = DatacenterState['reports'][number];
@@ -118,7 +119,7 @@ const agents: Column<State>[] = [
 /** ms: agents renew theirs, of a day, long before. */
 const certificateSoon = 4 * 3_600_000;
 
-const liveness: Record<string, string> = { online: 'healthy', offline: 'failing' };
+const liveness = words<string>({ online: 'healthy', offline: 'failing' });
 
 function problem(a: State): string {
   const parts = [

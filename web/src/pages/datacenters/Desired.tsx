@@ -9,6 +9,7 @@ import { ResourceLink } from '../../kit/links';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { verdictLook } from '../../kit/verdict';
+import { words } from '../../kit/words';
 import { parseSubject } from '../doctor/subject';
 
 /** What is wanted of it beside what is there, with the difference. */
@@ -47,14 +48,14 @@ function Items({ items }: { items: ItemState[] }) {
   );
 }
 
-const looks: Record<string, string> = {
+const looks = words<string>({
   applied: 'healthy',
   pending: 'pending',
   drifted: 'stale',
   conflict: 'one-sided',
   managed: 'one-sided',
   failed: 'failing',
-};
+});
 
 const columns: Column<ItemState>[] = [
   {

@@ -7,6 +7,7 @@ import { Empty } from '../../kit/Empty';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { verdictLook } from '../../kit/verdict';
+import { words } from '../../kit/words';
 
 /** Its mesh gateways: at which addresses others reach them. */
 export function Gateways({ datacenter }: { datacenter: string }) {
@@ -35,7 +36,7 @@ export function Gateways({ datacenter }: { datacenter: string }) {
   );
 }
 
-const health: Record<string, string> = { passing: 'healthy', warning: 'stale', critical: 'failing' };
+const health = words<string>({ passing: 'healthy', warning: 'stale', critical: 'failing' });
 
 const columns: Column<Gateway>[] = [
   { id: 'name', header: 'Gateway', value: (g) => g.name },

@@ -11,10 +11,11 @@ import { Notice } from '../../kit/Notice';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { verdictLook } from '../../kit/verdict';
+import { words } from '../../kit/words';
 
 type Plan = NonNullable<NonNullable<Datacenter['status']>['removal']>;
 
-const looks: Record<string, string> = { done: 'healthy', doing: 'pending', skipped: 'deleting', waiting: 'unknown' };
+const looks = words<string>({ done: 'healthy', doing: 'pending', skipped: 'deleting', waiting: 'unknown' });
 
 /** How far a datacenter is on its way out of the fleet. */
 export function Removal({ removal }: { removal: Plan }) {

@@ -1,5 +1,6 @@
 // Draws a scene on a canvas. Colours are the theme's; every state has a sign of its own beside its colour.
 
+import { words } from '../../kit/words';
 import { type Camera, type Size, seen } from './camera';
 import type { Box, Point } from './layout';
 import { cut, nodeRadius, type Scene, type SceneLink, type SceneNode, type Shape, type Strand } from './scene';
@@ -38,13 +39,13 @@ const manyWrong = 60;
 /** Lines of one path: software draws several short paths faster than a long one. */
 const pathMost = 64;
 
-const signs: Record<string, string> = {
+const signs = words<string>({
   healthy: '✓',
   failing: '✕',
   unknown: '?',
   pending: '…',
   removing: '−',
-};
+});
 
 /** Draws all nodes and links that a screen of this size shows. The context's unit is a CSS pixel. */
 export function draw(ctx: Context, scene: Scene, camera: Camera, size: Size, colours: Colours): void {

@@ -1,6 +1,7 @@
 // What is drawn, and where: the map with its layout, as shapes. Pure.
 
 import { verdictLook } from '../../kit/verdict';
+import { words } from '../../kit/words';
 import type { Layout, Point } from './layout';
 import { type FleetMap, healthOf, isWrong, type MapLink, type MapNode, runtimeOf } from './map';
 
@@ -51,7 +52,7 @@ export const nodeRadius = 17;
 const laneWidth = 9;
 
 /** Shapes of a runtime; the same ones are in the legend. */
-export const shapes: Record<string, Shape> = { kubernetes: 'circle', vm: 'square', external: 'diamond' };
+export const shapes = words<Shape>({ kubernetes: 'circle', vm: 'square', external: 'diamond' });
 
 interface Match {
   nodes: ReadonlySet<MapNode>;

@@ -7,9 +7,10 @@ import { Empty } from '../../kit/Empty';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { answerLook } from '../../kit/verdict';
+import { words } from '../../kit/words';
 
 // When each piece passes: docs/health.md.
-const meanings: Record<string, string> = {
+const meanings = words<string>({
   Agent: 'the end’s agent is heard of, and sees its Consul',
   State: 'Consul says ACTIVE',
   Heartbeat: 'the end heard the other one within 20 s',
@@ -20,7 +21,7 @@ const meanings: Record<string, string> = {
   GatewayDialled: 'the addresses that the dialer’s Consul dials answer with a certificate of the peer’s servers',
   TrustRoots: 'the end trusts the mesh CA with which the other one signs now',
   PeerID: 'both ends are those of one peering',
-};
+});
 
 /** What speaks for the verdict, and what against it: all that agents of both ends told. */
 export function EvidencePanel({ query }: { query: UseQueryResult<{ connections: Connection[] }> }) {

@@ -6,6 +6,7 @@ import { Facts } from '../../kit/Facts';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { type Look, verdictLook } from '../../kit/verdict';
+import { words } from '../../kit/words';
 import { hangs } from './peering';
 
 /** What each mode means. */
@@ -21,12 +22,12 @@ const ladder = [
   ['transfer-leader', 'the dialer’s Consul servers choose another leader, which begins all streams anew'],
 ] as const;
 
-const looks: Record<string, Look> = {
+const looks = words<Look>({
   suggested: verdictLook('stale'),
   trying: verdictLook('pending'),
   helped: verdictLook('healthy'),
   exhausted: verdictLook('failing'),
-};
+});
 
 /** What is done about a stream that hangs, and how far that is. */
 export function HealingPanel({ query }: { query: UseQueryResult<Peering> }) {

@@ -8,6 +8,7 @@ import { Facts } from '../../kit/Facts';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { type Look, verdictLook } from '../../kit/verdict';
+import { words } from '../../kit/words';
 import { ExternalCommands } from './ExternalCommands';
 import { endsOf } from './peering';
 
@@ -50,14 +51,14 @@ export function TokensPanel({ query }: { query: UseQueryResult<Peering> }) {
   );
 }
 
-const looks: Record<string, Look> = {
+const looks = words<Look>({
   made: verdictLook('pending'),
   delivered: verdictLook('pending'),
   used: verdictLook('healthy'),
   refused: verdictLook('failing'),
   expired: verdictLook('stale'),
   superseded: verdictLook('deleting'),
-};
+});
 
 const columns: Column<TokenEntry>[] = [
   { id: 'generation', header: 'Generation', value: (e) => e.generation },

@@ -11,6 +11,7 @@ import { Page } from '../../kit/Page';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { answerLook, type Look, verdictLook } from '../../kit/verdict';
+import { words } from '../../kit/words';
 import { address } from './places';
 
 const params = {
@@ -104,11 +105,11 @@ function Ask({ from, to, fromDatacenter, onAsk }: AskProps) {
   );
 }
 
-const verdicts: Record<string, Look> = {
+const verdicts = words<Look>({
   allowed: verdictLook('healthy'),
   denied: verdictLook('stale'),
   broken: verdictLook('failing'),
-};
+});
 
 function Way({ explanation }: { explanation: Explanation }) {
   const { hops, verdict, message, fix } = explanation;

@@ -50,6 +50,7 @@ type Server struct {
 	planner      *agentapi.Planner
 	controller   *controller.Controller
 	feed         *feed.Feed
+	fleets       *api.Fleets
 	ca           *identity.CA
 	key          *identity.ServerKey
 	sessions     *session.Service
@@ -129,8 +130,10 @@ func (s *Server) load(ctx context.Context) (err error) {
 	}
 	s.planner = agentapi.NewPlanner(s.snapshot)
 	digester := overview.NewDigester()
+	s.fleets = &api.Fleets{Snapshot: s.snapshot, Observations: s.observations, Now: s.config.Now}
 	s.feed = feed.New(s.snapshot, s.observations, func() map[string]uint64 {
-		return digester.Digests(api.FleetAt(s.snapshot.View(), s.observations, s.config.Now()))
+		fleet, _ := s.fleets.Get()
+		return digester.Digests(fleet)
 	})
 	s.controller = &controller.Controller{
 		Store: s.store, Leaser: s.store, Keeper: s.store, Snapshot: s.snapshot, Observations: s.observations,

@@ -12,6 +12,8 @@ type OverviewService struct {
 	isthmusv1.UnimplementedOverviewServiceServer
 	*Core
 	Observations *observation.Table
+	// Fleets has what GetFleet gives.
+	Fleets *Fleets
 	// Journal has the transitions that GetHistory is made of.
 	Journal store.Journal
 	// Feed tells ListChanges what changed.

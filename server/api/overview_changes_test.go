@@ -8,7 +8,6 @@ import (
 	"isthmus/fault"
 	"isthmus/overview"
 	isthmusv1 "isthmus/proto/isthmus/v1"
-	"isthmus/server/api"
 	"isthmus/server/feed"
 )
 
@@ -16,7 +15,8 @@ import (
 func (p *place) listening() *place {
 	digester := overview.NewDigester()
 	p.Feed = feed.New(p.Snapshot, p.table, func() map[string]uint64 {
-		return digester.Digests(api.FleetAt(p.Snapshot.View(), p.table, p.clock.now()))
+		fleet, _ := p.Fleets.Get()
+		return digester.Digests(fleet)
 	})
 	p.background(p.Feed.Run)
 	return p

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -83,4 +84,39 @@ func TestFleetTellsWhoIsCutOff(t *testing.T) {
 			t.Errorf("%v", d)
 		}
 	}
+}
+
+// However many ask, one fleet is computed for each change, and nobody is given one from before it.
+func TestOneFleetForAllWhoAsk(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.ring(3, 1, 1)
+	first := p.fleet()
+	var wait sync.WaitGroup
+	for range 20 {
+		wait.Go(func() {
+			if f, _ := p.Fleets.Get(); f != first {
+				t.Error("it is computed for each who asks")
+			}
+		})
+	}
+	wait.Wait()
+	fresh := func(why string, done func(f *isthmusv1.Fleet) bool) {
+		t.Helper()
+		f := p.fleet()
+		if f == first || !done(f) {
+			t.Errorf("%s: %v", why, f)
+		}
+		if p.fleet() != f {
+			t.Errorf("%s: it is computed twice", why)
+		}
+		first = f
+	}
+	p.put(&isthmusv1.Datacenter{Name: "dc9", Spec: &isthmusv1.DatacenterSpec{Runtime: "vm"}})
+	fresh("something is stored", func(f *isthmusv1.Fleet) bool { return row(f, "dc9") != nil })
+	report := p.well("dc0001", 7, nil)
+	p.report("dc0001", &isthmusv1.ReportRequest{Inventory: report.GetInventory()})
+	fresh("something is reported", func(f *isthmusv1.Fleet) bool { return row(f, "dc0001").GetServices() == 7 })
+	p.clock.pass(31 * time.Second)
+	fresh("time passes", func(f *isthmusv1.Fleet) bool { return row(f, "dc0000").GetHealth() == "unknown" })
 }

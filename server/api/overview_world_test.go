@@ -66,7 +66,7 @@ func newPlace(t testing.TB) *place {
 	}
 	p.OverviewService = &api.OverviewService{
 		Core:         &api.Core{Store: st, Snapshot: s, Stopping: make(chan struct{}), Log: hclog.NewNullLogger(), Now: p.clock.now},
-		Observations: p.table,
+		Observations: p.table, Fleets: &api.Fleets{Snapshot: s, Observations: p.table, Now: p.clock.now},
 	}
 	p.background(p.table.Run, s.Run)
 	t.Cleanup(func() {

@@ -32,6 +32,13 @@ func (t *Table) Unsubscribe(s *Subscription) {
 	delete(t.subscribers, s)
 }
 
+// Reported counts what subscriptions are told of: while it is the same, nothing was reported but heartbeats.
+func (t *Table) Reported() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.reported
+}
+
 // Take gives the datacenters that something new is known of since the last Take, sorted.
 func (s *Subscription) Take() []string {
 	s.mu.Lock()
@@ -43,6 +50,7 @@ func (s *Subscription) Take() []string {
 
 // notify is called with the table's lock held.
 func (t *Table) notify(datacenter string) {
+	t.reported++
 	for s := range t.subscribers {
 		s.mu.Lock()
 		s.pending[datacenter] = true

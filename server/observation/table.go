@@ -47,6 +47,7 @@ type Table struct {
 	clocks map[key]*clock
 	// subscribers hear of each datacenter that something new is known of.
 	subscribers map[*Subscription]bool
+	reported    uint64
 	wake        chan struct{}
 }
 

@@ -3,7 +3,7 @@ package controller
 import (
 	"cmp"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -49,16 +49,40 @@ func (l *leader) driftEvents(o resource.Object, datacenter string, seen observat
 	return l.quota.pass(o, datacenter, out, l.now())
 }
 
+// settings are the one setting that isthmus has in a datacenter's mesh entry, and the one in proxy-defaults, with what Consul takes for them.
+func settings() map[[2]string][]string {
+	return map[[2]string][]string{
+		{"mesh/mesh", "Peering.PeerThroughMeshGateways"}: {"", "true", "false"},
+		{"proxy-defaults/global", "MeshGateway.Mode"}:    {"", `"none"`, `"local"`, `"remote"`},
+	}
+}
+
+// settingDrifts are those of an agent's drifts that are of such a setting, newest first. What no setting can be is not shown: it is something else
+// of the agent's.
+func settingDrifts(drifts []*isthmusv1.Drift) []*isthmusv1.Drift {
+	all := settings()
+	var out []*isthmusv1.Drift
+	for _, d := range drifts {
+		words, ok := all[[2]string{d.GetEntry(), d.GetPart()}]
+		if !ok {
+			continue
+		}
+		next := proto.CloneOf(d)
+		for _, value := range []*string{&next.Found, &next.Wanted} {
+			if !slices.Contains(words, *value) {
+				*value = "…"
+			}
+		}
+		out = append(out, next)
+	}
+	return out
+}
+
 // settingEvents tell the audit log of what somebody did to the one setting that isthmus has in a datacenter's mesh entry, and to the one in
 // proxy-defaults, which are no policy's, and remember the last of it in the status.
 func (l *leader) settingEvents(next *isthmusv1.Datacenter) []*isthmusv1.Event {
 	seen, _ := l.Observations.Get(next.GetName(), observation.PartPolicy)
-	var drifts []*isthmusv1.Drift
-	for _, d := range seen.Policy.GetDrifts() {
-		if strings.HasPrefix(d.GetEntry(), "mesh/") || strings.HasPrefix(d.GetEntry(), "proxy-defaults/") {
-			drifts = append(drifts, d)
-		}
-	}
+	drifts := settingDrifts(seen.Policy.GetDrifts())
 	last := next.GetStatus().GetDrift()
 	if len(drifts) == 0 || proto.Equal(last, drifts[0]) {
 		return nil

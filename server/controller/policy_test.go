@@ -298,7 +298,11 @@ func TestDriftOfSettingsIsAudited(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, datacenter("dc1"))
 	drift := func(entry string, n uint64) *isthmusv1.Drift {
-		return &isthmusv1.Drift{Entry: entry, Part: "Part", Wanted: "true", Found: "false", Time: timestamppb.New(time.Unix(1_700_000_000, 0)), Corrected: true, ModifyIndex: n}
+		part, wanted := "Peering.PeerThroughMeshGateways", "true"
+		if entry == "proxy-defaults/global" {
+			part, wanted = "MeshGateway.Mode", `"local"`
+		}
+		return &isthmusv1.Drift{Entry: entry, Part: part, Wanted: wanted, Found: `{"Exact":"s3cret"}`, Time: timestamppb.New(time.Unix(1_700_000_000, 0)), Corrected: true, ModifyIndex: n}
 	}
 	told := func(agent string, drifts ...*isthmusv1.Drift) {
 		t.Helper()
@@ -320,10 +324,18 @@ func TestDriftOfSettingsIsAudited(t *testing.T) {
 	}
 	told("a1", drift("mesh/mesh", 11))
 	told("a1", drift("proxy-defaults/global", 13), drift("service-intentions/api", 12), drift("mesh/mesh", 11))
-	told("a2", drift("mesh/mesh", 14))
+	// No such setting is isthmus's: an agent that makes it up tells nobody of it.
+	invented := drift("mesh/x", 21)
+	other := drift("mesh/mesh", 22)
+	other.Part = "made up"
+	told("a2", drift("mesh/mesh", 14), invented, other)
 	var got []string
 	for _, e := range f.events(resource.ActionDrift) {
-		entry, _, _ := strings.Cut(strings.TrimPrefix(e.GetMessage(), "dc1: somebody changed Part in "), ",")
+		if strings.Contains(e.GetMessage(), "s3cret") || !strings.Contains(e.GetMessage(), ": … instead of ") {
+			t.Errorf("it tells what the agent made up: %s", e.GetMessage())
+		}
+		_, entry, _ := strings.Cut(e.GetMessage(), " in ")
+		entry, _, _ = strings.Cut(entry, ",")
 		got = append(got, fmt.Sprintf("%s %s/%s: %s", e.GetActor(), e.GetKind(), e.GetTarget(), entry))
 	}
 	want := "agent/a1 Datacenter/dc1: mesh/mesh (its ModifyIndex 11)\nagent/a1 Datacenter/dc1: proxy-defaults/global (its ModifyIndex 13)\nagent/a2 Datacenter/dc1: mesh/mesh (its ModifyIndex 14)"

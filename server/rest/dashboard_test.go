@@ -101,6 +101,7 @@ func TestPage(t *testing.T) {
 		seen[nonce[1]] = true
 		for name, value := range map[string]string{
 			"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
+			"Cross-Origin-Resource-Policy": "same-origin", "Cross-Origin-Opener-Policy": "same-origin",
 			"Referrer-Policy": "no-referrer",
 		} {
 			if r.header.Get(name) != value {

@@ -60,7 +60,8 @@ export function RemoveButton({ datacenter }: { datacenter: Datacenter }) {
 
 function Form({ name, onDone }: { name: string; onDone: () => void }) {
   const [lost, setLost] = useState(false);
-  const [typed, setTyped] = useState('');
+  // The name is typed under one plan: what has become another one is read and confirmed anew.
+  const [typed, setTyped] = useState({ name: '', digest: '' });
   const remove = (body: { dryRun?: boolean; planDigest?: string }) =>
     answer(api.POST('/v1/datacenters/{name}:remove', { params: { path: { name } }, body: { ...body, lost } }));
   const plan = useQuery({
@@ -80,7 +81,7 @@ function Form({ name, onDone }: { name: string; onDone: () => void }) {
         checked={lost}
         onChange={(e) => setLost(e.currentTarget.checked)}
       />
-      {plan.isPending && <Loader size="sm" aria-label="Asking what would be done" />}
+      {plan.isPending && <Loader size="sm" role="status" aria-label="Asking what would be done" />}
       {plan.isError && <ErrorNote error={plan.error} />}
       {plan.data !== undefined && (
         <>
@@ -113,22 +114,27 @@ function Form({ name, onDone }: { name: string; onDone: () => void }) {
               <Differences changes={c.fields} />
             </section>
           ))}
+          {typed.name !== '' && typed.digest !== plan.data.planDigest && (
+            <Notice warning title="What would be done has changed">
+              Read it again, and type the name once more.
+            </Notice>
+          )}
           <TextInput
             label={
               <>
                 Type <b>{name}</b> to confirm
               </>
             }
-            value={typed}
-            onChange={(e) => setTyped(e.currentTarget.value)}
+            value={typed.digest === plan.data.planDigest ? typed.name : ''}
+            onChange={(e) => setTyped({ name: e.currentTarget.value, digest: plan.data.planDigest })}
             autoComplete="off"
           />
           {removing.isError && <ErrorNote error={removing.error} />}
           <Button
             color="red.9"
-            disabled={typed !== name || plan.data.blocked.length > 0}
+            disabled={typed.name !== name || typed.digest !== plan.data.planDigest || plan.data.blocked.length > 0}
             loading={removing.isPending}
-            onClick={() => removing.mutate(plan.data.planDigest)}
+            onClick={() => removing.mutate(typed.digest)}
           >
             Remove
           </Button>

@@ -73,7 +73,8 @@ function Member({ member, federation }: { member: MemberPlan; federation: Federa
           />
         )}
         {mayOperate && federation !== undefined && member.digest !== '' && member.accepted !== true && (
-          <Accept federation={federation} member={member} />
+          // Other losses are to be read anew.
+          <Accept key={member.digest} federation={federation} member={member} />
         )}
       </Stack>
     </section>

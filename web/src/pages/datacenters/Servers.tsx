@@ -20,7 +20,7 @@ export function Servers({ query }: { query: UseQueryResult<DatacenterState> }) {
             label="servers"
             rows={state.inventory?.raftServers ?? []}
             columns={servers}
-            rowKey={(s) => s.node}
+            rowKey={(s) => `${s.node} ${s.address}`}
             prefix="server-"
             searchable={false}
             empty={<Empty title="No server is known yet">Its agent tells when it reaches its Consul.</Empty>}

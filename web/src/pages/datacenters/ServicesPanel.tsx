@@ -8,7 +8,7 @@ import { Empty } from '../../kit/Empty';
 import { Notice } from '../../kit/Notice';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
-import { keyOf, placeHealth } from '../services/places';
+import { keyOf, placeHealth, servicePath } from '../services/places';
 import { lastSeen } from './silence';
 
 interface Row extends ServicePlace {
@@ -49,11 +49,7 @@ const columns: Column<Row>[] = [
     header: 'Service',
     value: (r) => keyOf(r.service),
     cell: (r) => (
-      <Anchor
-        component={Link}
-        size="sm"
-        to={`/services?${new URLSearchParams({ name: r.service.name, service: keyOf(r.service) }).toString()}`}
-      >
+      <Anchor component={Link} size="sm" to={servicePath(r.service.name, keyOf(r.service))}>
         {keyOf(r.service)}
       </Anchor>
     ),

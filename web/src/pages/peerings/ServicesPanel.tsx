@@ -11,6 +11,7 @@ import { StateBadge } from '../../kit/StateBadge';
 import { verdictLook } from '../../kit/verdict';
 import { useSession } from '../../shell/context';
 import { useScope } from '../../shell/scope';
+import { servicePath } from '../services/places';
 import { type End, endsOf } from './peering';
 import { type Exported, exportedOf, importedOf } from './services';
 
@@ -152,7 +153,7 @@ const exportedColumns: Column<Exported>[] = [
 
 function ServiceLink({ name }: { name: string }) {
   return (
-    <Anchor component={Link} size="sm" underline="hover" to={`/services?q=${encodeURIComponent(name)}`}>
+    <Anchor component={Link} size="sm" underline="hover" to={servicePath(name)}>
       {name}
     </Anchor>
   );

@@ -32,17 +32,18 @@ export default function ServicesPage() {
         </Button>
       }
     >
+      {/* Outside of what is loaded: whoever types is not interrupted, and can correct what the server refuses. */}
+      <TextInput
+        label="Name"
+        placeholder="Part of a service's name"
+        leftSection={<IconSearch size={16} aria-hidden />}
+        value={name}
+        onChange={(e) => void setName(e.currentTarget.value || null)}
+        maw={420}
+      />
       <Panel title={datacenter === '' ? 'In all datacenters' : `Seen from ${datacenter}`} query={query}>
         {(found) => (
           <Stack gap="sm">
-            <TextInput
-              label="Name"
-              placeholder="Part of a service's name"
-              leftSection={<IconSearch size={16} aria-hidden />}
-              value={name}
-              onChange={(e) => void setName(e.currentTarget.value || null)}
-              maw={420}
-            />
             {found.total > found.services.length && (
               <Notice title={`The first ${found.services.length} of ${found.total} services`}>
                 Type more of the name to see the others.

@@ -53,3 +53,8 @@ export function keyOf(service: FleetService): string {
 export function address(service: FleetService, datacenter: string): string {
   return `${keyOf(service)}@${datacenter}`;
 }
+
+/** The page of services, searched for a name; key, as keyOf makes it, chooses the one of them whose places are shown. */
+export function servicePath(name: string, key?: string): string {
+  return `/services?${new URLSearchParams({ name, ...(key !== undefined && { service: key }) }).toString()}`;
+}

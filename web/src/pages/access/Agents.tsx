@@ -11,6 +11,7 @@ import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
 import { DatacenterLink } from '../../kit/links';
 import { Panel } from '../../kit/Panel';
+import { command } from '../../kit/shell';
 import { StateBadge } from '../../kit/StateBadge';
 import { type Look, verdictLook } from '../../kit/verdict';
 import { words } from '../../kit/words';
@@ -64,7 +65,7 @@ function Stranger({ agent }: { agent: Agent }) {
         own log shows on its host:
       </Text>
       <Command
-        text={`isthmus agent approve ${agent.name} --fingerprint SHA256:…`}
+        text={command`isthmus agent approve ${agent.name} --fingerprint SHA256:…`}
         what={`the command that approves ${agent.name}`}
       />
       <List size="sm">

@@ -16,6 +16,7 @@ import { Labels } from '../../kit/Labels';
 import { DatacenterLink } from '../../kit/links';
 import { Notice } from '../../kit/Notice';
 import { Panel } from '../../kit/Panel';
+import { command } from '../../kit/shell';
 import { StateBadge } from '../../kit/StateBadge';
 import { type Look, verdictLook } from '../../kit/verdict';
 import { words } from '../../kit/words';
@@ -166,7 +167,7 @@ function NewJoinToken({ datacenter: chosen }: { datacenter: string }) {
   });
   if (minting.data !== undefined) {
     const { token, joinToken } = minting.data;
-    const where = joinToken?.spec?.grant?.datacenter ?? datacenter;
+    const file = `${joinToken?.spec?.grant?.datacenter ?? datacenter}.token`;
     return (
       <Stack>
         <Notice warning title="The token is shown once">
@@ -174,7 +175,8 @@ function NewJoinToken({ datacenter: chosen }: { datacenter: string }) {
         </Notice>
         <Text size="sm">1. On the {kind}&apos;s host, into a file that only its user can read:</Text>
         <Command
-          text={`(umask 077; cat > ${where}.token <<'END'\n${token}\nEND\n)`}
+          // A token is one line of letters: nothing after it is for the shell.
+          text={command`(umask 077; cat > ${file} <<'END'` + `\n${token.replaceAll(/[^!-~]/g, '')}\nEND\n)`}
           what="the command that writes the token"
         />
         <Text size="sm">
@@ -182,7 +184,7 @@ function NewJoinToken({ datacenter: chosen }: { datacenter: string }) {
           the {kind} believes nobody&apos;s keys, and does no peerings.
         </Text>
         <Command
-          text={`isthmus ${kind} --data-dir /var/lib/isthmus-${kind} --join-token-file ${where}.token --fleet-id SHA256:…`}
+          text={command`isthmus ${kind} --data-dir ${`/var/lib/isthmus-${kind}`} --join-token-file ${file} --fleet-id SHA256:…`}
           what="the command that starts it"
         />
         <Text size="sm">

@@ -38,7 +38,7 @@ function Form({ onDone }: { onDone: () => void }) {
           action="Declare"
           onApplied={() => {
             onDone();
-            void navigate(`/datacenters/${encodeURIComponent(name)}`);
+            void navigate(`/datacenters/${encodeURIComponent(name.trim())}`);
           }}
         />
         <Button variant="default" w="fit-content" onClick={() => setManifests('')}>

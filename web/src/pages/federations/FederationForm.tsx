@@ -44,7 +44,7 @@ function Form({ onDone }: { onDone: () => void }) {
           action="Declare"
           onApplied={() => {
             onDone();
-            void navigate(`/federations/${encodeURIComponent(name)}?tab=plan`);
+            void navigate(`/federations/${encodeURIComponent(name.trim())}?tab=plan`);
           }}
         />
         <Button variant="default" w="fit-content" onClick={() => setManifests('')}>

@@ -96,6 +96,7 @@ func BenchmarkDashboard(b *testing.B) {
 			}
 		})...)
 		filter = append(filter, filtering(b, page)...)
+		page.Close()
 	}
 	first.report(b, "dashboard, first visit with an empty cache: usable after", "< 1 s")
 	record("… JavaScript of the first page and the overview, compressed", "< 300 KiB", "%.0f KiB", float64(script)/1024)

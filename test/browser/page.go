@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,7 +60,11 @@ type Page struct {
 	origin   string
 	patience time.Duration
 	watch    *watch
+	end      func()
 }
+
+// Close closes the page before its test ends, for whoever opens many.
+func (p *Page) Close() { p.end() }
 
 // Open opens a page at the address of a server (its scheme and host), which closes with the test. When it does, the test fails if the
 // page was not clean, and one that failed leaves a picture and an outline of the page.
@@ -78,7 +83,7 @@ func (b *Browser) Open(tb testing.TB, address string, o Options) *Page {
 	p.watch = newWatch(p.origin)
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(func(event any) { p.watch.see(p.ctx, event) }))
 	p.ctx = ctx
-	tb.Cleanup(func() {
+	p.end = sync.OnceFunc(func() {
 		defer release()
 		defer cancel()
 		if tb.Failed() {
@@ -86,6 +91,7 @@ func (b *Browser) Open(tb testing.TB, address string, o Options) *Page {
 		}
 		p.Clean(tb)
 	})
+	tb.Cleanup(p.end)
 	if o.Width == 0 || o.Height == 0 {
 		o.Width, o.Height = Width, Height
 	}

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
+	"isthmus/server"
 )
 
 // index is what an answer says it is true at.
@@ -163,6 +165,51 @@ func TestEventsFollow(t *testing.T) {
 	older := n.want(http.StatusOK, n.call(http.MethodGet, "/v1/events?descending=true&pageSize=1&pageToken="+newest["nextPageToken"].(string), "")).fields(t)
 	if older["events"].([]any)[0].(map[string]any)["name"].(string) >= newest["events"].([]any)[0].(map[string]any)["name"].(string) {
 		t.Errorf("the page after: %v", older)
+	}
+}
+
+// What waits ends when its caller's API token does, and tells nothing of what came after that.
+func TestBlockingQueriesEndWithTheirToken(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	n := start(t, func(c *server.Config) { c.Now = clock.now })
+	viewer := n.apiToken("viewer")
+	end := clock.now().Add(time.Minute).UTC().Format(time.RFC3339)
+	made := n.want(http.StatusOK, n.call(http.MethodPost, "/v1/api-tokens", `{"name":"brief","spec":{"role":"viewer","expireTime":"`+end+`"}}`))
+	brief := made.fields(t)["secret"].(string)
+	b := n.browse(viewer)
+	at := "wait=5m&index=" + strconv.FormatUint(n.settle("/v1/datacenters"), 10)
+	cursor := n.want(http.StatusOK, n.call(http.MethodGet, "/v1/changes", "")).fields(t)["cursor"].(string)
+	waiting := func(call func() answer) <-chan answer {
+		c := make(chan answer, 1)
+		go func() { c <- call() }()
+		return c
+	}
+	get := func(token, path string) <-chan answer {
+		return waiting(func() answer { return n.callAs(token, http.MethodGet, path, "") })
+	}
+	revoked := map[string]<-chan answer{
+		"a list":              get(viewer, "/v1/datacenters?"+at),
+		"one by a session":    waiting(func() answer { return b.call(http.MethodGet, "/v1/datacenters?"+at, "") }),
+		"the feed of changes": get(viewer, "/v1/changes?wait=5m&cursor="+url.QueryEscape(cursor)),
+	}
+	expired := get(brief, "/v1/datacenters?"+at)
+	other := n.later("/v1/datacenters?" + at)
+	n.inFlight("isthmus.v1.DatacenterService/ListDatacenters", 4)
+	n.inFlight("isthmus.v1.OverviewService/ListChanges", 1)
+	n.want(http.StatusOK, n.call(http.MethodDelete, "/v1/api-tokens/"+strings.Split(viewer, "_")[1], ""))
+	for what, c := range revoked {
+		if a := arrives(t, what, c); a.status != http.StatusUnauthorized || !strings.Contains(a.body, "revoked") {
+			t.Errorf("%s: %d %s", what, a.status, a.body)
+		}
+	}
+	clock.advance(2 * time.Minute)
+	n.apply(datacenters("dc1"))
+	if a := arrives(t, "of an expired token", expired); a.status != http.StatusUnauthorized || strings.Contains(a.body, "dc1") {
+		t.Errorf("an expired token: %d %s", a.status, a.body)
+	}
+	if a := arrives(t, "of a good token", other); a.status != http.StatusOK || !strings.Contains(a.body, "dc1") {
+		t.Errorf("a good token: %d %s", a.status, a.body)
 	}
 }
 

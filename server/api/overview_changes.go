@@ -59,6 +59,7 @@ func (s *OverviewService) await(ctx context.Context, cursor feed.Cursor, wait ti
 	if !answer.Empty() {
 		return answer, nil
 	}
+	revoked := auth.Revocation(ctx, s.Snapshot.View())
 	start := s.Now()
 	defer func() { request.Waited(ctx, s.Now().Sub(start)) }()
 	timeout := time.NewTimer(wait + rand.N(wait/jitterPart+1)) //nolint:gosec // spreads load; nobody gains by guessing it.
@@ -72,8 +73,13 @@ func (s *OverviewService) await(ctx context.Context, cursor feed.Cursor, wait ti
 		case <-s.Stopping:
 			return answer, nil
 		case <-changed:
+		case <-revoked:
 		}
+		revoked = auth.Revocation(ctx, s.Snapshot.View())
 		answer, changed = s.since(ctx, answer.Cursor)
+		if err := auth.Still(ctx); err != nil {
+			return feed.Answer{}, err
+		}
 	}
 	return answer, nil
 }

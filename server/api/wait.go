@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"isthmus/fault"
+	"isthmus/server/auth"
 	"isthmus/server/request"
 	"isthmus/store/snapshot"
 )
@@ -72,6 +73,7 @@ func ask[T any](ctx context.Context, c *Core, q query, a answer[T]) (T, error) {
 		setIndex(ctx, v.Revision().Index)
 		return result, err
 	}
+	revoked := auth.Revocation(ctx, v)
 	start := c.Now()
 	defer func() { request.Waited(ctx, c.Now().Sub(start)) }()
 	timeout := time.NewTimer(q.wait + rand.N(q.wait/jitterPart+1)) //nolint:gosec // spreads load; nobody gains by guessing it.
@@ -87,9 +89,14 @@ func ask[T any](ctx context.Context, c *Core, q query, a answer[T]) (T, error) {
 			setIndex(ctx, v.Revision().Index)
 			return result, err
 		case <-changed:
+		case <-revoked:
 		}
 		v = c.Snapshot.View()
+		revoked = auth.Revocation(ctx, v)
 		next, nextChanged, nextErr := a.read(ctx, v)
+		if err := auth.Still(ctx); err != nil {
+			return none, err
+		}
 		if (err == nil) != (nextErr == nil) || err == nil && !a.same(result, next) {
 			setIndex(ctx, v.Revision().Index)
 			return next, nextErr

@@ -98,7 +98,7 @@ func (g *Guard) admit(ctx context.Context, method string) (context.Context, erro
 		return nil, err
 	}
 	if rule.Allows(caller.Role) {
-		return WithCaller(ctx, caller), nil
+		return g.watched(WithCaller(ctx, caller), caller), nil
 	}
 	switch caller.Role { //nolint:exhaustive // the others have nothing special to be told.
 	case Anonymous:

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/connection"
+	"isthmus/inventory"
 	"isthmus/peering"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -59,8 +60,8 @@ func unheardOf(links []*isthmusv1.Connection) map[string][]string {
 func datacenterOf(dc *isthmusv1.Datacenter, m resource.Membership, s Seen, unheard []string, now time.Time) *isthmusv1.FleetDatacenter {
 	last, online := s.heard(now)
 	health := HealthOf(dc, m.Role, s, now)
-	if health.Word == Healthy && len(unheard) > 0 && now.Sub(last) > quiet {
-		health = cutOff(dc, last, unheard)
+	if len(unheard) > 0 && now.Sub(last) > quiet && (health.Word == Healthy || health.Reason == inventory.ReasonAgentOffline) {
+		health = cutOff(dc, health, last, unheard)
 	}
 	status := dc.GetStatus()
 	out := &isthmusv1.FleetDatacenter{

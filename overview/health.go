@@ -23,7 +23,7 @@ const (
 const (
 	// ReasonHealthy: nothing is wrong.
 	ReasonHealthy = "Healthy"
-	// ReasonCutOff: its agents missed heartbeats, and other datacenters hear nothing from it.
+	// ReasonCutOff: its agents missed heartbeats or are silent, and other datacenters hear nothing from it.
 	ReasonCutOff = "CutOff"
 )
 
@@ -223,8 +223,9 @@ func (x patient) fix(role string, h Health) string {
 	return inventory.FixOfTrust(names...)
 }
 
-// cutOff is the health of a datacenter whose agents missed heartbeats, and from which others hear nothing.
-func cutOff(dc *isthmusv1.Datacenter, last time.Time, others []string) Health {
+// cutOff is the health of a datacenter whose agents missed heartbeats, and from which others hear nothing: unknown at first, and failing once
+// its silence is proven (before says so), since two kinds of witnesses agree by then.
+func cutOff(dc *isthmusv1.Datacenter, before Health, last time.Time, others []string) Health {
 	const named = 5
 	text := strings.Join(others[:min(len(others), named)], ", ")
 	if more := len(others) - named; more > 0 {
@@ -234,9 +235,14 @@ func cutOff(dc *isthmusv1.Datacenter, last time.Time, others []string) Health {
 	if len(others) == 1 {
 		verb = "hears"
 	}
-	return Health{
+	out := Health{
 		Word: Unknown, Reason: ReasonCutOff, Since: last,
 		Message: "its agents have missed heartbeats, and " + text + " " + verb + " nothing from it either: it seems to be cut off",
-		Fix:     inventory.Fix(dc, "", inventory.ReasonAgentOffline),
+		Fix:     "see whether it is there and its network works; then " + inventory.Fix(dc, "", inventory.ReasonAgentOffline),
 	}
+	if before.Word == Unknown {
+		out.Word = Failing
+		out.Message = before.Message + "; and " + text + " " + verb + " nothing from it either: it is cut off, or down"
+	}
+	return out
 }

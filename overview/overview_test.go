@@ -243,7 +243,11 @@ func TestCutOff(t *testing.T) {
 	if _, dc := fleet(10*time.Second, links); dc.GetHealth() != overview.Healthy || dc.GetAgentsOnline() != 1 {
 		t.Errorf("its agent is heard of: %v", dc)
 	}
-	if _, dc := fleet(time.Minute, links); dc.GetReason() != inventory.ReasonAgentOffline || dc.GetAgentsOnline() != 0 {
-		t.Errorf("a proven silence: %v", dc)
+	if _, dc := fleet(time.Minute, links); dc.GetHealth() != overview.Failing || dc.GetReason() != overview.ReasonCutOff || dc.GetAgentsOnline() != 0 ||
+		!strings.Contains(dc.GetMessage(), "silent") || !strings.Contains(dc.GetMessage(), "dc1, dc2 hear nothing from it either") {
+		t.Errorf("a proven silence that others notice: %v", dc)
+	}
+	if _, dc := fleet(time.Minute, links[2:]); dc.GetHealth() != overview.Unknown || dc.GetReason() != inventory.ReasonAgentOffline {
+		t.Errorf("a proven silence that nobody else notices: %v", dc)
 	}
 }

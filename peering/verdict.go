@@ -338,12 +338,13 @@ func (w way) others() string {
 	return ""
 }
 
-// direction is where nothing arrives, of what was found to be stale or failing.
+// direction is where nothing arrives, of what was found to be stale or failing; while one end's agent is silent, what the other end's sees counts.
 func (v view) direction(f finding) string {
-	if f.verdict != VerdictStale && f.verdict != VerdictFailing {
+	silent := f.reason == ReasonAgentSilent
+	if f.verdict != VerdictStale && f.verdict != VerdictFailing && !silent {
 		return ""
 	}
-	a, d := v.acceptor.deaf(), v.dialer.deaf()
+	a, d := v.acceptor.deaf() && (v.acceptor.seen || !silent), v.dialer.deaf() && (v.dialer.seen || !silent)
 	if f.reason == ReasonImportsDiffer {
 		for _, w := range v.ways() {
 			a, d = a || w.differs() && w.broken == BrokenToAcceptor, d || w.differs() && w.broken == BrokenToDialer

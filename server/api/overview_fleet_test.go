@@ -71,7 +71,7 @@ func TestFleetTellsWhoIsCutOff(t *testing.T) {
 		others()
 	}
 	f = p.fleet()
-	if d := row(f, "dc0000"); d.GetHealth() != "unknown" || d.GetReason() != "AgentOffline" || !strings.Contains(d.GetMessage(), "dc0000-a1 on host-1 is silent") || d.GetAgentsOnline() != 0 {
+	if d := row(f, "dc0000"); d.GetHealth() != "failing" || d.GetReason() != "CutOff" || !strings.Contains(d.GetMessage(), "dc0000-a1 on host-1 is silent") || d.GetAgentsOnline() != 0 {
 		t.Errorf("silent: %v", d)
 	}
 	for _, l := range f.GetLinks() {

@@ -21,19 +21,22 @@ func TestCut(t *testing.T) {
 	page := logIn(t, result.Address, token, browser.Options{Patience: silence})
 	lost := result.Broken.Datacenter
 
-	// The list says which one is not known of any more.
+	// The list says which one it is: not known of at first, failing once it is sure, since its peer hears nothing of it either.
 	page.Click(t, browser.Role("link", "Datacenters").In(browser.Role("navigation", "Pages")))
-	page.See(t, browser.Text("unknown").In(browser.Role("region", "datacenters")))
+	page.See(t, browser.Text("failing").In(browser.Role("region", "datacenters")))
+	page.See(t, browser.Text("CutOff").In(browser.Role("region", "datacenters")))
 	page.Click(t, browser.Role("link", lost))
 	page.See(t, browser.Role("heading", lost))
 	page.See(t, browser.Text("is silent"))
+	page.See(t, browser.Text("hears nothing from it either"))
 	// Nothing that it told is shown as if it were so now.
 	page.See(t, browser.Text("old: last seen"))
 	page.Axe(t)
 	page.Click(t, browser.Role("tab", "Services"))
 	page.See(t, browser.Text("old: last seen"))
 	page.Click(t, browser.Role("tab", "Connections"))
-	// The other end says that nothing arrives any more.
+	// What its connections are now, nobody can know; the other end says that nothing arrives any more.
+	page.See(t, browser.Text("unknown"))
 	page.See(t, browser.Text("FAILING"))
 	page.Axe(t)
 

@@ -187,5 +187,8 @@ function summary(map: FleetMap): string {
       .map(([state, n]) => `${n} ${state}`)
       .join(', ');
   const wrong = map.links.filter((l) => isWrong(l.verdict)).length;
-  return `${map.nodes.length} datacenters: ${counts(map.nodes.map(healthOf))}. ${map.links.length} connections, ${wrong} of them wrong.`;
+  const own = map.nodes.filter((n) => n.datacenter !== undefined);
+  const others = map.nodes.length - own.length;
+  const beside = others === 0 ? '' : ` ${others} external clusters.`;
+  return `${own.length} datacenters: ${counts(own.map(healthOf))}.${beside} ${map.links.length} connections, ${wrong} of them wrong.`;
 }

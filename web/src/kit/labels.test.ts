@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseLabels } from './labels';
+import { labelsText, parseLabels } from './labels';
 
 describe('parseLabels', () => {
   it.each([
@@ -13,4 +13,10 @@ describe('parseLabels', () => {
   ])('%s', (text, labels, wrong) => {
     expect(parseLabels(text)).toEqual({ labels, wrong });
   });
+});
+
+it('writes labels as they are read', () => {
+  expect(labelsText({ region: 'eu', env: 'prod' })).toBe('env=prod,region=eu');
+  expect(parseLabels(labelsText({ region: 'eu', empty: '' })).labels).toEqual({ region: 'eu', empty: '' });
+  expect(labelsText({})).toBe('');
 });

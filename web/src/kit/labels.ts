@@ -9,3 +9,11 @@ export function parseLabels(text: string): { labels: Record<string, string>; wro
   }
   return { labels, wrong: '' };
 }
+
+/** Labels as people type them, sorted by key: what a table of them sorts, finds and exports. */
+export function labelsText(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .sort(([a], [b]) => a.localeCompare(b))
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',');
+}

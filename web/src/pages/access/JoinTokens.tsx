@@ -13,6 +13,7 @@ import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
 import { ErrorNote } from '../../kit/ErrorNote';
 import { Labels } from '../../kit/Labels';
+import { labelsText } from '../../kit/labels';
 import { DatacenterLink } from '../../kit/links';
 import { Notice } from '../../kit/Notice';
 import { Panel } from '../../kit/Panel';
@@ -109,7 +110,7 @@ const columns: Column<JoinToken>[] = [
   {
     id: 'labels',
     header: 'Labels',
-    value: (t) => Object.keys(t.labels).join(' '),
+    value: (t) => labelsText(t.labels),
     cell: (t) => <Labels labels={t.labels} />,
   },
   {

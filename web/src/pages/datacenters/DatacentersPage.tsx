@@ -9,6 +9,7 @@ import { Ago } from '../../kit/Ago';
 import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
 import { Labels } from '../../kit/Labels';
+import { labelsText } from '../../kit/labels';
 import { ResourceLink } from '../../kit/links';
 import { Page } from '../../kit/Page';
 import { Panel } from '../../kit/Panel';
@@ -136,10 +137,7 @@ const columns: Column<Row>[] = [
   {
     id: 'labels',
     header: 'Labels',
-    value: (d) =>
-      Object.entries(d.labels)
-        .map(([k, v]) => `${k}=${v}`)
-        .join(' '),
+    value: (d) => labelsText(d.labels),
     cell: (d) => <Labels labels={d.labels} />,
   },
 ];

@@ -4,6 +4,7 @@ import type { PeeringGroup } from '../../api/types';
 import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
 import { Labels } from '../../kit/Labels';
+import { labelsText } from '../../kit/labels';
 import { ResourceLink } from '../../kit/links';
 import { StateBadge } from '../../kit/StateBadge';
 import { useSession } from '../../shell/context';
@@ -62,5 +63,5 @@ const columns: Column<PeeringGroup>[] = [
   { id: 'healthy', header: 'Healthy', value: (g) => g.status?.healthy ?? 0 },
   { id: 'left-out', header: 'Left out', value: (g) => g.status?.skipped.length ?? 0 },
   { id: 'limit', header: 'Deletes at most', value: limitText },
-  { id: 'labels', header: 'Labels', value: (g) => JSON.stringify(g.labels), cell: (g) => <Labels labels={g.labels} /> },
+  { id: 'labels', header: 'Labels', value: (g) => labelsText(g.labels), cell: (g) => <Labels labels={g.labels} /> },
 ];

@@ -45,8 +45,15 @@ func Of(o resource.Object, events []*isthmusv1.Event) *isthmusv1.History {
 			of(s.member).take(s)
 		}
 	}
+	is := map[string]bool{}
 	for _, s := range present(o) {
 		of(s.member).settle(s)
+		is[s.member] = true
+	}
+	for member, t := range tracks {
+		if !is[member] {
+			t.drop() // its end was not told: the log leaves out some of what changes very often.
+		}
 	}
 	out := &isthmusv1.History{}
 	for _, member := range slices.Sorted(maps.Keys(tracks)) {

@@ -121,9 +121,11 @@ func TestFederation(t *testing.T) {
 		event(4, "dc3: new → blocked: x: y", phase("dc3"), "", "blocked"),
 		event(5, "dc3: blocked → gone", phase("dc3"), "blocked", ""),
 		event(6, "dc2: blocked → blocked: x: another role", resource.FieldOf("members", "dc2", "role"), "secondary", "primary"),
+		event(7, "dc4: new → waiting: x: y", phase("dc4"), "", "waiting"),
+		event(8, "dc4: waiting → joined: Joined: ", phase("dc4"), "waiting", "joined"),
 		event(9, "dc2: blocked → joining: Connecting: ", phase("dc2"), "blocked", "joining", resource.FieldOf("members", "dc2", "reason"), "x", "Connecting"),
 	}
-	want := "waiting 1-2 AgentSilent x dc1\njoined 2-now Joined dc1\nblocked 3-9 LossNotAccepted accept it dc2\nblocked 4-5 x y dc3\njoining 9-now Connecting now dc2"
+	want := "waiting 1-2 AgentSilent x dc1\njoined 2-now Joined dc1\nblocked 3-9 LossNotAccepted accept it dc2\nblocked 4-5 x y dc3\nwaiting 7-8 x y dc4\njoining 9-now Connecting now dc2"
 	if got := lines(history.Of(f, events)); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

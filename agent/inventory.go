@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -64,7 +65,8 @@ func tellServers(report *isthmusv1.InventoryReport, servers []consul.RaftServer)
 	report.Servers = int32(len(servers))
 	for _, s := range servers {
 		if s.Leader {
-			report.Leader = s.Node
+			// Of one whose node nobody knows, its address: without a leader the datacenter would be failing.
+			report.Leader = cmp.Or(s.Node, s.Address)
 		}
 		if len(report.GetRaftServers()) < maxServers {
 			report.RaftServers = append(report.RaftServers, &isthmusv1.ObservedServer{Node: s.Node, Address: s.Address, Leader: s.Leader, Voter: s.Voter})

@@ -101,3 +101,17 @@ func TestReplicationThatHangs(t *testing.T) {
 		t.Errorf("ACLs are off: %v", got)
 	}
 }
+
+// A leader whose node nobody knows is a leader.
+func TestLeaderWithoutANode(t *testing.T) {
+	t.Parallel()
+	known := consul.RaftServer{Node: "server-1", Address: "192.0.2.1:8300", Voter: true}
+	nameless := consul.RaftServer{Address: "192.0.2.2:8300", Leader: true, Voter: true}
+	if got := agent.ServersTold(known, nameless); got.GetServers() != 2 || got.GetLeader() != "192.0.2.2:8300" {
+		t.Errorf("it tells %v", got)
+	}
+	known.Leader, nameless.Leader = true, false
+	if got := agent.ServersTold(known, nameless); got.GetLeader() != "server-1" {
+		t.Errorf("it tells %v", got)
+	}
+}

@@ -20,3 +20,10 @@ func NamesDigest(names ...string) string { return namesDigest(names) }
 func ReplicationAt(found consul.Replication, now time.Time) *isthmusv1.AclReplication {
 	return replicationAt(found, now)
 }
+
+// ServersTold is what an inventory has of the servers that Raft knows.
+func ServersTold(servers ...consul.RaftServer) *isthmusv1.InventoryReport {
+	report := &isthmusv1.InventoryReport{}
+	tellServers(report, servers)
+	return report
+}

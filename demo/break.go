@@ -171,6 +171,10 @@ func (d *demo) cut(s site) error {
 func (d *demo) killGateway(s site) error {
 	d.mu.Lock()
 	at := slices.IndexFunc(d.agents, func(one enrolled) bool { return one.site == s.name && one.kind == resource.AgentKindGateway })
+	if at < 0 {
+		d.mu.Unlock()
+		return fault.New(fault.Conflict, "the gateway of %s does not run", s.name)
+	}
 	gateway := d.agents[at]
 	d.mu.Unlock()
 	return d.forget(gateway.Process, 0)

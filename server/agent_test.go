@@ -36,10 +36,15 @@ type agent struct {
 	conn  *grpc.ClientConn
 	sync  isthmusv1.SyncServiceClient
 
+	// sending is held while a report is put together and sent, so that none that says less comes after one that says more.
+	sending sync.Mutex
+
 	mu    sync.Mutex
 	pulls int
 	// quiet: reports are not sent.
 	quiet bool
+	// services are its catalog's; nil: web.
+	services []*isthmusv1.CatalogService
 	// did is what it did of each peering, which outlives its Consul's memory.
 	did  map[string]deed
 	stop func()
@@ -352,11 +357,16 @@ func (a *agent) drop(peer, uid string) {
 }
 
 func (a *agent) report(ctx context.Context, state *isthmusv1.PullResponse) error {
+	a.sending.Lock()
+	defer a.sending.Unlock()
 	a.mu.Lock()
-	quiet := a.quiet
+	quiet, services := a.quiet, a.services
 	a.mu.Unlock()
 	if quiet {
 		return nil
+	}
+	if services == nil {
+		services = []*isthmusv1.CatalogService{{Name: "web", Instances: 1, Healthy: 1}}
 	}
 	r := &isthmusv1.ReportRequest{
 		Agent: &isthmusv1.AgentReport{
@@ -367,7 +377,7 @@ func (a *agent) report(ctx context.Context, state *isthmusv1.PullResponse) error
 			ConsulDatacenter: a.dc, ConsulVersion: "1.20.6", Servers: 1, Leader: "s1", PeeringEnabled: new(true), ConnectEnabled: new(true),
 			Gateways: []*isthmusv1.ObservedGateway{{ServiceId: "mesh-gateway", Node: "s1", WanAddress: "192.0.2.1:8443", LanAddress: "10.0.0.1:8443", Health: "passing"}},
 		},
-		Services: &isthmusv1.ServicesReport{Services: []*isthmusv1.CatalogService{{Name: "web", Instances: 1, Healthy: 1}}},
+		Services: &isthmusv1.ServicesReport{Services: services},
 		Peerings: &isthmusv1.PeeringsReport{}, Exports: &isthmusv1.ExportsReport{}, Entries: &isthmusv1.EntriesReport{},
 	}
 	for _, item := range state.GetState().GetItems() {
@@ -391,6 +401,18 @@ func (a *agent) report(ctx context.Context, state *isthmusv1.PullResponse) error
 	}
 	_, err := a.sync.Report(ctx, r)
 	return err
+}
+
+// offers has one service of the mesh in its catalog from now on, tells so, and tells it again with whatever else it reports.
+func (a *agent) offers(service string) {
+	a.t.Helper()
+	services := []*isthmusv1.CatalogService{{Name: service, Instances: 1, Healthy: 1, Mesh: true}}
+	a.sending.Lock()
+	defer a.sending.Unlock()
+	a.mu.Lock()
+	a.services = services
+	a.mu.Unlock()
+	a.reports(&isthmusv1.ReportRequest{Services: &isthmusv1.ServicesReport{Services: services}, Entries: &isthmusv1.EntriesReport{}})
 }
 
 // reports sends a report that is not of what it sees, and expects it to be taken.

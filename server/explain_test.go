@@ -22,19 +22,14 @@ func TestExplain(t *testing.T) {
 		}
 		return e
 	}
-	agents["dc1"].reports(&isthmusv1.ReportRequest{
-		Services: &isthmusv1.ServicesReport{Services: []*isthmusv1.CatalogService{{Name: "web", Instances: 1, Healthy: 1, Mesh: true}}},
-		Entries:  &isthmusv1.EntriesReport{}, Rights: &isthmusv1.RightsReport{},
-	})
-	agents["dc2"].reports(&isthmusv1.ReportRequest{
-		Services: &isthmusv1.ServicesReport{Services: []*isthmusv1.CatalogService{{Name: "apt", Instances: 1, Healthy: 1, Mesh: true}}},
-		Entries:  &isthmusv1.EntriesReport{},
-	})
+	agents["dc1"].offers("web")
+	agents["dc1"].reports(&isthmusv1.ReportRequest{Rights: &isthmusv1.RightsReport{}})
+	agents["dc2"].offers("apt")
 	eventually(t, "api is missing", func() (bool, string) {
 		e := ask()
 		return e.GetVerdict() == "broken" && strings.Contains(e.GetMessage(), "Destination: api is not registered in dc2; did you mean apt?"), e.String()
 	})
-	agents["dc2"].reports(&isthmusv1.ReportRequest{Services: &isthmusv1.ServicesReport{Services: []*isthmusv1.CatalogService{{Name: "api", Instances: 1, Healthy: 1, Mesh: true}}}})
+	agents["dc2"].offers("api")
 	eventually(t, "api is there, and connected", func() (bool, string) {
 		e := ask()
 		return len(e.GetHops()) == 9 && e.GetHops()[1].GetVerdict() == "pass" && e.GetHops()[2].GetVerdict() == "pass", e.String()

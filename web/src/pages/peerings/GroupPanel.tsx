@@ -126,7 +126,7 @@ function Actions({ group: g }: { group: PeeringGroup }) {
         onConfirm={async () => {
           const { outcome } = await answer(
             api.DELETE('/v1/peering-groups/{name}', {
-              params: { path: { name: g.name }, query: { index: g.index, force } },
+              params: { path: { name: g.name }, query: { force } },
             }),
           );
           await changed();

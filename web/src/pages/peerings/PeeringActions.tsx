@@ -92,7 +92,7 @@ function Rotate({ peering: p, opened, onClose, onDone }: DialogProps) {
       action="Rotate"
       onConfirm={async () => {
         const after = await answer(
-          api.POST('/v1/peerings/{name}:rotate', { params: { path: { name: p.name } }, body: { index: p.index } }),
+          api.POST('/v1/peerings/{name}:rotate', { params: { path: { name: p.name } }, body: {} }),
         );
         sawIndex(after.index);
         onDone();
@@ -120,7 +120,7 @@ function Heal({ peering: p, opened, onClose, onDone }: DialogProps) {
       action="Re-establish"
       onConfirm={async () => {
         const after = await answer(
-          api.POST('/v1/peerings/{name}:heal', { params: { path: { name: p.name } }, body: { index: p.index } }),
+          api.POST('/v1/peerings/{name}:heal', { params: { path: { name: p.name } }, body: {} }),
         );
         sawIndex(after.index);
         onDone();
@@ -153,7 +153,7 @@ function Delete({ peering: p, opened, onClose, onDone }: DialogProps) {
       typed={p.name}
       onConfirm={async () => {
         const { outcome } = await answer(
-          api.DELETE('/v1/peerings/{name}', { params: { path: { name: p.name }, query: { index: p.index, force } } }),
+          api.DELETE('/v1/peerings/{name}', { params: { path: { name: p.name }, query: { force } } }),
         );
         onDone();
         notifications.show({ message: `${p.name}: ${outcome}`, color: 'green' });

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -188,7 +189,7 @@ func text(v *accessibility.Value) string {
 		return ""
 	}
 	var out string
-	if err := unmarshal(v.Value, &out); err == nil {
+	if err := json.Unmarshal(v.Value, &out); err == nil {
 		return out
 	}
 	return string(v.Value)

@@ -2,7 +2,6 @@ package browser
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/dom"
@@ -35,5 +34,3 @@ func forget(ctx context.Context, t *chromedp.Target) error {
 	_, err := cdp.Call(ctx, t, runtime.ReleaseObjectGroup, runtime.ReleaseObjectGroupParams{ObjectGroup: objects})
 	return err
 }
-
-func unmarshal(data []byte, into any) error { return json.Unmarshal(data, into) }

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"encoding/json"
 	"crypto/sha256"
 	"fmt"
 	"net/http"
@@ -90,7 +91,7 @@ func said(args []*runtime.RemoteObject) string {
 		switch {
 		case arg.Description != "":
 			words = append(words, arg.Description)
-		case unmarshal(arg.Value, &plain) == nil:
+		case json.Unmarshal(arg.Value, &plain) == nil:
 			words = append(words, plain)
 		default:
 			words = append(words, string(arg.Value))

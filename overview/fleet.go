@@ -21,8 +21,9 @@ func Fleet(r resource.Reader, seen func(datacenter string) Seen, links []*isthmu
 	}
 	unheard := unheardOf(links)
 	memberships := resource.Memberships(r)
+	others := &witnesses{seen: seen, now: now, known: map[string]*isthmusv1.FederationReport{}}
 	for dc := range resource.All[*isthmusv1.Datacenter](r, resource.KindDatacenter) {
-		out.Datacenters = append(out.Datacenters, datacenterOf(dc, memberships[dc.GetName()], seen(dc.GetName()), unheard[dc.GetName()], now))
+		out.Datacenters = append(out.Datacenters, datacenterOf(dc, memberships[dc.GetName()], seen(dc.GetName()), unheard[dc.GetName()], others))
 	}
 	return out
 }
@@ -57,11 +58,15 @@ func unheardOf(links []*isthmusv1.Connection) map[string][]string {
 	return out
 }
 
-func datacenterOf(dc *isthmusv1.Datacenter, m resource.Membership, s Seen, unheard []string, now time.Time) *isthmusv1.FleetDatacenter {
-	last, online := s.heard(now)
-	health := HealthOf(dc, m.Role, s, now)
-	if len(unheard) > 0 && now.Sub(last) > quiet && (health.Word == Healthy || health.Reason == inventory.ReasonAgentOffline) {
-		health = cutOff(dc, health, last, unheard)
+func datacenterOf(dc *isthmusv1.Datacenter, m resource.Membership, s Seen, unheard []string, others *witnesses) *isthmusv1.FleetDatacenter {
+	last, online := s.heard(others.now)
+	health := HealthOf(dc, m.Role, s, others.now)
+	if others.now.Sub(last) > quiet && (health.Word == Healthy || health.Reason == inventory.ReasonAgentOffline) {
+		unheard = append(slices.Clip(unheard), others.missing(m)...)
+		slices.Sort(unheard)
+		if unheard = slices.Compact(unheard); len(unheard) > 0 {
+			health = cutOff(dc, health, last, unheard)
+		}
 	}
 	status := dc.GetStatus()
 	out := &isthmusv1.FleetDatacenter{

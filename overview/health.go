@@ -23,7 +23,7 @@ const (
 const (
 	// ReasonHealthy: nothing is wrong.
 	ReasonHealthy = "Healthy"
-	// ReasonCutOff: its agents missed heartbeats or are silent, and other datacenters hear nothing from it.
+	// ReasonCutOff: its agents missed heartbeats or are silent, and other datacenters, peers or members of its federation, hear nothing from it.
 	ReasonCutOff = "CutOff"
 )
 
@@ -56,6 +56,8 @@ type Seen struct {
 	// Inventory is its last report, as it is since InventoryTime; nil: none yet.
 	Inventory     *isthmusv1.InventoryReport
 	InventoryTime time.Time
+	// Federation is what it saw last of the other members of its federation; nil: nothing yet.
+	Federation *isthmusv1.FederationReport
 }
 
 // heard is when any agent was last heard of, and how many are.

@@ -24,6 +24,8 @@ func Fleet(r resource.Reader, table *observation.Table) func(datacenter string) 
 		out.Leading, out.LeadingTime = leading.AgentReport, leading.Received
 		inventory, _ := table.Get(datacenter, observation.PartInventory)
 		out.Inventory, out.InventoryTime = inventory.Inventory, inventory.Received
+		federation, _ := table.Get(datacenter, observation.PartFederation)
+		out.Federation = federation.Federation
 		return out
 	}
 }

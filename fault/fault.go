@@ -10,10 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // Code says what kind of failure it is.
@@ -39,7 +42,7 @@ const (
 	Denied Code = "denied"
 	// TooLarge: more than a limit allows.
 	TooLarge Code = "too-large"
-	// Busy: too many requests; try later.
+	// Busy: a limit is reached, and nothing was done; try again after RetryAfter.
 	Busy Code = "busy"
 	// Unavailable: not now; try again, perhaps elsewhere.
 	Unavailable Code = "unavailable"
@@ -116,6 +119,8 @@ type Error struct {
 	Code       Code
 	Message    string
 	Violations []Violation
+	// RetryAfter is how long to wait before the same request is worth another try; 0: nothing is known of that.
+	RetryAfter time.Duration
 	Cause      error
 }
 
@@ -127,6 +132,14 @@ func New(code Code, format string, args ...any) *Error {
 // Wrap makes an Error with a cause, which only logs show.
 func Wrap(code Code, cause error, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...), Cause: cause}
+}
+
+// Limited makes a Busy error: a limit is reached, and after a while there is room again. The message says which limit, and
+// what changes it.
+func Limited(after time.Duration, format string, args ...any) *Error {
+	e := New(Busy, format, args...)
+	e.RetryAfter = after
+	return e
 }
 
 // Violated makes an Invalid error out of violations; there is at least one.
@@ -149,23 +162,38 @@ func (e *Error) Error() string {
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// GRPCStatus is what a gRPC client gets: code, message, violations; never the cause.
+// GRPCStatus is what a gRPC client gets: code, message, violations, when to try again; never the cause.
 func (e *Error) GRPCStatus() *status.Status {
 	st := status.New(e.Code.GRPC(), e.Message)
-	if len(e.Violations) == 0 {
+	var details []protoadapt.MessageV1
+	if len(e.Violations) > 0 {
+		bad := &errdetails.BadRequest{}
+		for _, v := range e.Violations {
+			bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{
+				Field: v.Field, Description: v.Message, Reason: v.Reason,
+			})
+		}
+		details = append(details, protoadapt.MessageV1Of(bad))
+	}
+	if e.RetryAfter > 0 {
+		details = append(details, protoadapt.MessageV1Of(&errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryAfter)}))
+	}
+	if len(details) == 0 {
 		return st
 	}
-	detail := &errdetails.BadRequest{}
-	for _, v := range e.Violations {
-		detail.FieldViolations = append(detail.FieldViolations, &errdetails.BadRequest_FieldViolation{
-			Field: v.Field, Description: v.Message, Reason: v.Reason,
-		})
-	}
-	detailed, err := st.WithDetails(detail)
+	detailed, err := st.WithDetails(details...)
 	if err != nil {
 		return st
 	}
 	return detailed
+}
+
+// RetryAfter is how long the first Error in err's chain says to wait before the same is tried again; 0 when it says nothing.
+func RetryAfter(err error) time.Duration {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.RetryAfter
+	}
+	return 0
 }
 
 // CodeOf is the code of the first Error in err's chain, Internal for others, and "" for nil.

@@ -3,6 +3,7 @@ package fault_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -24,7 +25,7 @@ func all() []fault.Code {
 func TestFaultsComeBack(t *testing.T) {
 	t.Parallel()
 	for _, code := range all() {
-		want := &fault.Error{Code: code, Message: "no", Violations: []fault.Violation{{Field: "spec.dialer", Reason: "Required", Message: "is missing"}}}
+		want := &fault.Error{Code: code, Message: "no", Violations: []fault.Violation{{Field: "spec.dialer", Reason: "Required", Message: "is missing"}}, RetryAfter: 90 * time.Second}
 		sent := *want
 		sent.Cause = errors.New("for logs")
 		if diff := cmp.Diff(want, fault.FromStatus(sent.GRPCStatus(), code)); diff != "" {

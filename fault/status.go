@@ -8,7 +8,7 @@ import (
 
 // FromStatus is the way back of GRPCStatus: the fault that a server had, for its clients. exact is what the answer's Header
 // says, empty when there is none; it is believed where it fits the status. Violations are those of the status's BadRequest,
-// and the reasons of its ErrorInfo.
+// and the reasons of its ErrorInfo; RetryAfter is its RetryInfo's.
 func FromStatus(st *status.Status, exact Code) *Error {
 	e := &Error{Code: codeOf(st.Code()), Message: st.Message()}
 	if exact.known() && exact.GRPC() == st.Code() {
@@ -20,6 +20,8 @@ func FromStatus(st *status.Status, exact Code) *Error {
 			for _, v := range d.GetFieldViolations() {
 				e.Violations = append(e.Violations, Violation{Field: v.GetField(), Reason: v.GetReason(), Message: v.GetDescription()})
 			}
+		case *errdetails.RetryInfo:
+			e.RetryAfter = max(0, d.GetRetryDelay().AsDuration())
 		case *errdetails.ErrorInfo:
 			e.Violations = append(e.Violations, Violation{Reason: d.GetReason(), Message: st.Message()})
 		}

@@ -138,6 +138,24 @@ type Feed struct {
 	Reload bool
 }
 
+// Commit is what one transaction of this process did: a group of writes.
+type Commit struct {
+	// Before is what its lock showed: the revision that the changes follow. After is Before moved by the changes.
+	Before, After Revision
+	// Changes are what Changes(Before) would have given at After, objects included. They are shared: nobody changes them.
+	Changes []Change
+}
+
+// Announcer tells of this process's own commits, so that nobody has to read them back.
+type Announcer interface {
+	// Announce has told called for each commit that moves the index: after it is durable, before any of its writers is
+	// acknowledged, one at a time and in their order. Commits of other processes are not told of, nor are those of which it
+	// is not known whether they happened: the next Before shows the gap, and the feed has what is in it. There is one
+	// listener, set before the first write. It must be quick, for the next group waits for it, and must not write. Wake then
+	// no longer signals commits that are told of.
+	Announce(told func(Commit))
+}
+
 // Page is a part of a list at one index.
 type Page struct {
 	Objects  []resource.Object

@@ -11,9 +11,11 @@ package postgres
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -66,13 +68,13 @@ func Open(ctx context.Context, url string, log hclog.Logger) (*sqlstore.Store, e
 		return nil, mapped(ctx, err)
 	}
 	life, end := context.WithCancel(context.Background())
-	d := &database{pool: pool, log: log, signals: make(chan struct{}, 1), end: end, done: make(chan struct{})}
+	d := &database{pool: pool, log: log, self: uuid.NewString(), signals: make(chan struct{}, 1), end: end, done: make(chan struct{})}
 	go d.listen(life)
 	return sqlstore.New(d, sqlstore.Dialect{
 		Numbered: true,
 		LockRow:  " FOR UPDATE", ShareRow: " FOR SHARE",
 		Milliseconds: `CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)`,
-		Notify:       `SELECT pg_notify('` + channel + `', $1)`,
+		Notify:       `SELECT pg_notify('` + channel + `', $1 || '` + d.origin() + `')`,
 	}, log), nil
 }
 
@@ -97,8 +99,10 @@ func durable(ctx context.Context, conn *pgx.Conn) error {
 }
 
 type database struct {
-	pool    *pgxpool.Pool
-	log     hclog.Logger
+	pool *pgxpool.Pool
+	log  hclog.Logger
+	// self tells this process's notifications from others'.
+	self    string
 	signals chan struct{}
 	end     context.CancelFunc
 	done    chan struct{}
@@ -122,6 +126,9 @@ func (d *database) Close() error {
 	d.pool.Close()
 	return nil
 }
+
+// origin ends the payload of this process's notifications.
+func (d *database) origin() string { return " by " + d.self }
 
 // listen turns notifications into signals. While it cannot, readers poll.
 func (d *database) listen(ctx context.Context) {
@@ -155,14 +162,19 @@ func (d *database) listenOnce(ctx context.Context, listening func()) (err error)
 		return err
 	}
 	listening()
+	own := false
 	for {
-		// At once, and after each notification: what came before is not notified of.
-		select {
-		case d.signals <- struct{}{}:
-		default:
+		// At once, for what came before is not notified of, and after each notification of another process.
+		if !own {
+			select {
+			case d.signals <- struct{}{}:
+			default:
+			}
 		}
-		if _, err := conn.WaitForNotification(ctx); err != nil {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
 			return err
 		}
+		own = strings.HasSuffix(n.Payload, d.origin())
 	}
 }

@@ -118,19 +118,19 @@ func (s *state) readReferrer(scan func(...any) error) error {
 }
 
 // record adds what an accepted write leaves behind: changes, events, secrets.
-func (s *state) record(w *write, index uint64, parts map[store.Key]*change) {
+func (s *state) record(w *write, index uint64, parts map[store.Key]*store.Change) {
 	for _, key := range sortedKeys(parts) {
 		c := parts[key]
-		s.output.changes = append(s.output.changes, []any{
-			int64(index), key.Kind, key.Name, c.uid, string(c.operation), string(c.part), namesJSON(c.datacenters),
-		})
+		c.Index, c.Key = index, key
+		s.output.changes = append(s.output.changes, *c)
 	}
 	for _, e := range w.events {
 		s.append(e, index)
 	}
 	if len(w.events) > 0 {
-		s.output.changes = append(s.output.changes, []any{
-			int64(index), store.KindEvent, store.EventName(s.events), "", string(store.OperationPut), string(store.PartAll), "[]",
+		s.output.changes = append(s.output.changes, store.Change{
+			Index: index, Key: store.Key{Kind: store.KindEvent, Name: store.EventName(s.events)},
+			Operation: store.OperationPut, Part: store.PartAll,
 		})
 	}
 	for _, digest := range w.drops {
@@ -169,7 +169,7 @@ func (s *Store) changes(st *state) []Statement {
 	out := s.resourceStatements(st)
 	out = append(out, s.relationStatements(st)...)
 	out = append(out, s.sql.putEvents.statements(st.output.events, nil)...)
-	out = append(out, s.sql.putChanges.statements(st.output.changes, nil)...)
+	out = append(out, s.sql.putChanges.statements(changeRows(st.output.changes), nil)...)
 	var drops, secrets [][]any
 	for _, digest := range slices.Sorted(maps.Keys(st.output.secretDrops)) {
 		drops = append(drops, []any{digest})
@@ -222,8 +222,32 @@ func (s *Store) resourceStatements(st *state) []Statement {
 	}
 	return slices.Concat(
 		s.sql.deleteRows.statements(deletes, nil), s.sql.putAll.statements(all, nil),
-		s.sql.putSpec.statements(specs, nil), s.sql.putStatus.statements(statuses, nil),
+		s.sql.putSpec.statements(specs, st.readKept), s.sql.putStatus.statements(statuses, st.readKept),
 	)
+}
+
+// readKept takes what a row has beside the part that was put.
+func (s *state) readKept(scan func(...any) error) error {
+	var r record
+	if err := scan(r.destinations()...); err != nil {
+		return err
+	}
+	o, known, err := s.codec.decode(&r)
+	if known && err == nil {
+		s.cell(store.Key{Kind: r.kind, Name: r.name}).kept = o
+	}
+	return err
+}
+
+func changeRows(changes []store.Change) [][]any {
+	rows := make([][]any, 0, len(changes))
+	for i := range changes {
+		c := &changes[i]
+		rows = append(rows, []any{
+			int64(c.Index), c.Key.Kind, c.Key.Name, c.UID, string(c.Operation), string(c.Part), namesJSON(c.Datacenters),
+		})
+	}
+	return rows
 }
 
 // relationStatements replace the claims and references of the resources that were put or deleted.

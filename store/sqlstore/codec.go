@@ -25,7 +25,7 @@ const timeFormat = "2006-01-02T15:04:05.000000000Z"
 // kind is a row of the registry, with what the codec needs of it.
 type kind struct {
 	resource.Kind
-	spec, status protoreflect.FieldDescriptor
+	spec, status, index protoreflect.FieldDescriptor
 	// shape is a digest of all fields that this binary knows of spec and status. A row with the same shape was written
 	// by a binary that knows the same fields.
 	shape string
@@ -40,7 +40,7 @@ func newCodec() *codec {
 	c := &codec{kinds: map[string]*kind{}}
 	for _, k := range resource.Kinds() {
 		fields := k.New().ProtoReflect().Descriptor().Fields()
-		entry := &kind{Kind: k, spec: fields.ByName("spec"), status: fields.ByName("status")}
+		entry := &kind{Kind: k, spec: fields.ByName("spec"), status: fields.ByName("status"), index: fields.ByName("index")}
 		entry.shape = shapeOf(entry.spec.Message(), entry.status.Message())
 		c.kinds[k.Name] = entry
 	}
@@ -86,6 +86,8 @@ type put struct {
 	datacenters            []string
 	claims                 []resource.Claim
 	references             []resource.Reference
+	// object is what is written, as a load gives it. Its index comes with the commit.
+	object resource.Object
 }
 
 func (c *codec) encode(p store.Put) (*put, error) {
@@ -101,6 +103,9 @@ func (c *codec) encode(p store.Put) (*put, error) {
 		create: timeText(o.GetCreateTime()), update: timeText(o.GetUpdateTime()), delete: timeText(o.GetDeleteTime()),
 	}
 	var err error
+	if out.object, err = k.copied(o, p.Part); err != nil {
+		return nil, err
+	}
 	if p.Part != store.PartStatus {
 		if err = encodePart(o, k.spec, &out.spec); err != nil {
 			return nil, err
@@ -288,6 +293,14 @@ func namesJSON(names []string) string {
 		panic("sqlstore: names as JSON: " + err.Error()) // a []string always encodes
 	}
 	return string(text)
+}
+
+// copyTime is a time as its column gives it back.
+func copyTime(t *timestamppb.Timestamp) *timestamppb.Timestamp {
+	if t == nil {
+		return nil
+	}
+	return timestamppb.New(t.AsTime())
 }
 
 func parseNames(text []byte) ([]string, error) {

@@ -169,6 +169,12 @@ func eventShape(q store.EventQuery, after uint64) (shape int, args []any) {
 	return shape, append(args, int64(q.Limit))
 }
 
+// returning gives back a row of which a part was put: what it has beside that part.
+func returning(labels, spec, status string) string {
+	return ` RETURNING resources.kind, resources.name, resources.uid, ` + labels + `, resources.generation, resources."index",
+		resources.create_time, resources.update_time, resources.delete_time, ` + spec + `, ` + status
+}
+
 func newQueries(d Dialect) *queries {
 	q := &queries{notify: d.Notify}
 	q.reads(d)
@@ -233,11 +239,11 @@ func (q *queries) bulks(d Dialect) {
 	q.putSpec = d.bulk(`WITH v (kind, name, labels, generation, "index", update_time, delete_time, spec, shape, datacenters) AS (VALUES `,
 		`) UPDATE resources SET labels = v.labels, generation = v.generation, "index" = v."index", update_time = v.update_time,
 		delete_time = v.delete_time, spec = v.spec, shape = v.shape, datacenters = v.datacenters
-		FROM v WHERE resources.kind = v.kind AND resources.name = v.name`,
+		FROM v WHERE resources.kind = v.kind AND resources.name = v.name`+returning("'{}'", "NULL", "resources.status"),
 		typeText, typeText, typeJSON, typeBigint, typeBigint, typeText, typeText, typeJSON, typeText, typeJSON)
 	q.putStatus = d.bulk(`WITH v (kind, name, "index", update_time, status, shape) AS (VALUES `,
 		`) UPDATE resources SET "index" = v."index", update_time = v.update_time, status = v.status, shape = v.shape
-		FROM v WHERE resources.kind = v.kind AND resources.name = v.name`,
+		FROM v WHERE resources.kind = v.kind AND resources.name = v.name`+returning("resources.labels", "resources.spec", "NULL"),
 		typeText, typeText, typeBigint, typeText, typeJSON, typeText)
 	q.deleteRows = d.bulk(`DELETE FROM resources WHERE (kind, name) IN (VALUES `, `)`, key...)
 

@@ -28,7 +28,9 @@ type cell struct {
 	// last put of any part, for update_time.
 	last *put
 	// whole is the put that created or replaced it: every column is written, and its create time is kept.
-	whole   *put
+	whole *put
+	// kept is the rest of a row of which only a part was put.
+	kept    resource.Object
 	touched bool
 }
 
@@ -63,7 +65,7 @@ type state struct {
 
 // output is what the batch writes besides the cells.
 type output struct {
-	changes     [][]any
+	changes     []store.Change
 	events      [][]any
 	relations   map[store.Key]*put // nil: gone
 	secrets     map[string]*store.Secret
@@ -105,7 +107,7 @@ func (s *state) apply(w *write) (err error) {
 		index++
 		set(s, &s.index, index)
 	}
-	parts := map[store.Key]*change{}
+	parts := map[store.Key]*store.Change{}
 	for _, key := range w.deletes {
 		if err := s.delete(key, parts); err != nil {
 			return err
@@ -180,7 +182,7 @@ func errForeign(key store.Key) error {
 		key.Kind, key.Name)
 }
 
-func (s *state) delete(key store.Key, parts map[store.Key]*change) error {
+func (s *state) delete(key store.Key, parts map[store.Key]*store.Change) error {
 	c := s.cell(key)
 	if !c.now.exists {
 		return fault.New(fault.NotFound, "%s %s does not exist", key.Kind, key.Name)
@@ -188,13 +190,13 @@ func (s *state) delete(key store.Key, parts map[store.Key]*change) error {
 	if c.now.foreign {
 		return errForeign(key)
 	}
-	parts[key] = &change{uid: c.now.uid, operation: store.OperationDelete, part: store.PartAll, datacenters: c.now.datacenters}
+	parts[key] = &store.Change{UID: c.now.uid, Operation: store.OperationDelete, Part: store.PartAll, Datacenters: c.now.datacenters}
 	set(s, c, cell{before: c.before, touched: true})
 	s.relate(key, nil)
 	return nil
 }
 
-func (s *state) put(p *put, index uint64, parts map[store.Key]*change) error {
+func (s *state) put(p *put, index uint64, parts map[store.Key]*store.Change) error {
 	c := s.cell(p.key)
 	switch {
 	case c.now.foreign:
@@ -222,12 +224,12 @@ func (s *state) put(p *put, index uint64, parts map[store.Key]*change) error {
 	}
 	set(s, c, next)
 	if made := parts[p.key]; made == nil {
-		parts[p.key] = &change{uid: p.uid, operation: store.OperationPut, part: p.part, datacenters: touching}
+		parts[p.key] = &store.Change{UID: p.uid, Operation: store.OperationPut, Part: p.part, Datacenters: touching}
 	} else {
-		if made.part != p.part || made.operation == store.OperationDelete {
-			made.part = store.PartAll
+		if made.Part != p.part || made.Operation == store.OperationDelete {
+			made.Part = store.PartAll
 		}
-		made.uid, made.operation, made.datacenters = p.uid, store.OperationPut, union(made.datacenters, touching)
+		made.UID, made.Operation, made.Datacenters = p.uid, store.OperationPut, union(made.Datacenters, touching)
 	}
 	if p.part != store.PartStatus {
 		s.relate(p.key, p)

@@ -32,12 +32,16 @@ type Store struct {
 	closing sync.Once
 	closed  error
 
+	// told hears of commits; set once, before the first write.
+	told func(store.Commit)
+
 	writes   *group[*write]
 	observes *group[[]store.Observation]
 }
 
 var (
 	_ store.Store       = (*Store)(nil)
+	_ store.Announcer   = (*Store)(nil)
 	_ store.Journal     = (*Store)(nil)
 	_ store.Vault       = (*Store)(nil)
 	_ store.Observatory = (*Store)(nil)

@@ -34,14 +34,6 @@ type event struct {
 	time time.Time
 }
 
-// change is one row of the feed in the making.
-type change struct {
-	uid         string
-	operation   store.Operation
-	part        store.Part
-	datacenters []string
-}
-
 // moves tells whether the write takes an index of its own.
 func (w *write) moves() bool { return len(w.puts)+len(w.deletes)+len(w.events) > 0 }
 
@@ -131,6 +123,7 @@ func (s *Store) commitAll(writes []*write) error {
 	if err := tx.Run(ctx, s.reads(st, writes)...); err != nil {
 		return err
 	}
+	before := store.Revision{Epoch: st.epoch, Index: st.index}
 	type outcome struct {
 		revision store.Revision
 		err      error
@@ -145,9 +138,13 @@ func (s *Store) commitAll(writes []*write) error {
 	}
 	if st.dirty() {
 		if err := tx.Commit(ctx, s.changes(st)...); err != nil {
+			s.signal() // it may be stored
 			return commitFault(err)
 		}
-		s.signal()
+		if s.told == nil {
+			s.signal()
+		}
+		s.announce(before, st)
 	}
 	for i, w := range writes {
 		w.revision, w.err = outcomes[i].revision, outcomes[i].err

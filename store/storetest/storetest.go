@@ -21,6 +21,7 @@ import (
 // Backend is everything that a store implements.
 type Backend interface {
 	store.Store
+	store.Announcer
 	store.Journal
 	store.Vault
 	store.Observatory
@@ -57,6 +58,7 @@ func Run(t *testing.T, o Options) {
 		"ManyRows": testManyRows, "UnknownFields": testUnknownFields, "UnknownKind": testUnknownKind, "Batch": testBatch, "Overlay": testOverlay, "Poison": testPoison,
 		"Feed": testFeed, "FeedLimit": testFeedLimit, "Tail": testTail, "Compaction": testCompaction, "CompactionRace": testCompactionRace, "Epoch": testEpoch, "Revision": testRevision, "Wake": testWake,
 		"RequireRace": testRequireRace, "ClaimRace": testClaimRace, "DeleteRace": testDeleteRace, "Cancellation": testCancellation, "Closed": testClosed,
+		"Announce": testAnnounce, "AnnounceOdd": testAnnounceOdd,
 		"Reopen": testReopen, "Kill": testKill, "TooOld": testTooOld,
 		"Events": testEvents, "EventQueries": testEventQueries, "OldEvents": testOldEvents, "Secrets": testSecrets, "Observations": testObservations,
 		"Leases": testLeases, "LeaseRace": testLeaseRace, "Fences": testFences, "Views": testViews,
@@ -64,6 +66,7 @@ func Run(t *testing.T, o Options) {
 	if o.Replicas {
 		cases["Replicas"] = testReplicas
 		cases["ReplicaTail"] = testReplicaTail
+		cases["AnnounceReplicas"] = testAnnounceReplicas
 	}
 	for name, run := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -1538,6 +1538,260 @@ func (x *HistorySpan) GetDatacenter() string {
 	return ""
 }
 
+type GetTrendRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How far back, in Go's syntax ("1h"). Default 1h, at most 24h.
+	Window        string `protobuf:"bytes,1,opt,name=window,proto3" json:"window,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTrendRequest) Reset() {
+	*x = GetTrendRequest{}
+	mi := &file_isthmus_v1_fleet_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTrendRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTrendRequest) ProtoMessage() {}
+
+func (x *GetTrendRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_fleet_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTrendRequest.ProtoReflect.Descriptor instead.
+func (*GetTrendRequest) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_fleet_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *GetTrendRequest) GetWindow() string {
+	if x != nil {
+		return x.Window
+	}
+	return ""
+}
+
+// Trend is how many datacenters and connections were how over time, as the server that answers has counted them: in memory, since it was started.
+type Trend struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The oldest first; at most 360. Of each step the moment in which most was wrong.
+	Points      []*TrendPoint `protobuf:"bytes,1,rep,name=points,proto3" json:"points,omitempty"`
+	StepSeconds int32         `protobuf:"varint,2,opt,name=step_seconds,json=stepSeconds,proto3" json:"step_seconds,omitempty"`
+	// Since when this server counts.
+	BeginTime     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=begin_time,json=beginTime,proto3" json:"begin_time,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Trend) Reset() {
+	*x = Trend{}
+	mi := &file_isthmus_v1_fleet_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Trend) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Trend) ProtoMessage() {}
+
+func (x *Trend) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_fleet_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Trend.ProtoReflect.Descriptor instead.
+func (*Trend) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_fleet_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Trend) GetPoints() []*TrendPoint {
+	if x != nil {
+		return x.Points
+	}
+	return nil
+}
+
+func (x *Trend) GetStepSeconds() int32 {
+	if x != nil {
+		return x.StepSeconds
+	}
+	return 0
+}
+
+func (x *Trend) GetBeginTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BeginTime
+	}
+	return nil
+}
+
+func (x *Trend) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+type TrendPoint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	Datacenters   *TrendCounts           `protobuf:"bytes,2,opt,name=datacenters,proto3" json:"datacenters,omitempty"`
+	Connections   *TrendCounts           `protobuf:"bytes,3,opt,name=connections,proto3" json:"connections,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrendPoint) Reset() {
+	*x = TrendPoint{}
+	mi := &file_isthmus_v1_fleet_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrendPoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrendPoint) ProtoMessage() {}
+
+func (x *TrendPoint) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_fleet_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrendPoint.ProtoReflect.Descriptor instead.
+func (*TrendPoint) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_fleet_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *TrendPoint) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *TrendPoint) GetDatacenters() *TrendCounts {
+	if x != nil {
+		return x.Datacenters
+	}
+	return nil
+}
+
+func (x *TrendPoint) GetConnections() *TrendCounts {
+	if x != nil {
+		return x.Connections
+	}
+	return nil
+}
+
+type TrendCounts struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Healthy int32                  `protobuf:"varint,1,opt,name=healthy,proto3" json:"healthy,omitempty"`
+	// On the way: pending, deleting or removing.
+	Pending int32 `protobuf:"varint,2,opt,name=pending,proto3" json:"pending,omitempty"`
+	// stale or one-sided.
+	Degraded      int32 `protobuf:"varint,3,opt,name=degraded,proto3" json:"degraded,omitempty"`
+	Failing       int32 `protobuf:"varint,4,opt,name=failing,proto3" json:"failing,omitempty"`
+	Unknown       int32 `protobuf:"varint,5,opt,name=unknown,proto3" json:"unknown,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrendCounts) Reset() {
+	*x = TrendCounts{}
+	mi := &file_isthmus_v1_fleet_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrendCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrendCounts) ProtoMessage() {}
+
+func (x *TrendCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_fleet_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrendCounts.ProtoReflect.Descriptor instead.
+func (*TrendCounts) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_fleet_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *TrendCounts) GetHealthy() int32 {
+	if x != nil {
+		return x.Healthy
+	}
+	return 0
+}
+
+func (x *TrendCounts) GetPending() int32 {
+	if x != nil {
+		return x.Pending
+	}
+	return 0
+}
+
+func (x *TrendCounts) GetDegraded() int32 {
+	if x != nil {
+		return x.Degraded
+	}
+	return 0
+}
+
+func (x *TrendCounts) GetFailing() int32 {
+	if x != nil {
+		return x.Failing
+	}
+	return 0
+}
+
+func (x *TrendCounts) GetUnknown() int32 {
+	if x != nil {
+		return x.Unknown
+	}
+	return 0
+}
+
 var File_isthmus_v1_fleet_proto protoreflect.FileDescriptor
 
 const file_isthmus_v1_fleet_proto_rawDesc = "" +
@@ -1684,14 +1938,34 @@ const file_isthmus_v1_fleet_proto_rawDesc = "" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x1e\n" +
 	"\n" +
 	"datacenter\x18\x06 \x01(\tR\n" +
-	"datacenter2\xf6\x03\n" +
+	"datacenter\")\n" +
+	"\x0fGetTrendRequest\x12\x16\n" +
+	"\x06window\x18\x01 \x01(\tR\x06window\"\xc5\x01\n" +
+	"\x05Trend\x12.\n" +
+	"\x06points\x18\x01 \x03(\v2\x16.isthmus.v1.TrendPointR\x06points\x12!\n" +
+	"\fstep_seconds\x18\x02 \x01(\x05R\vstepSeconds\x129\n" +
+	"\n" +
+	"begin_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tbeginTime\x12.\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xb2\x01\n" +
+	"\n" +
+	"TrendPoint\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x129\n" +
+	"\vdatacenters\x18\x02 \x01(\v2\x17.isthmus.v1.TrendCountsR\vdatacenters\x129\n" +
+	"\vconnections\x18\x03 \x01(\v2\x17.isthmus.v1.TrendCountsR\vconnections\"\x91\x01\n" +
+	"\vTrendCounts\x12\x18\n" +
+	"\ahealthy\x18\x01 \x01(\x05R\ahealthy\x12\x18\n" +
+	"\apending\x18\x02 \x01(\x05R\apending\x12\x1a\n" +
+	"\bdegraded\x18\x03 \x01(\x05R\bdegraded\x12\x18\n" +
+	"\afailing\x18\x04 \x01(\x05R\afailing\x12\x18\n" +
+	"\aunknown\x18\x05 \x01(\x05R\aunknown2\xc5\x04\n" +
 	"\x0fOverviewService\x12M\n" +
 	"\bGetFleet\x12\x1b.isthmus.v1.GetFleetRequest\x1a\x11.isthmus.v1.Fleet\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/fleet\x12c\n" +
 	"\vListChanges\x12\x1e.isthmus.v1.ListChangesRequest\x1a\x1f.isthmus.v1.ListChangesResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\v/v1/changes\x12g\n" +
 	"\fListServices\x12\x1f.isthmus.v1.ListServicesRequest\x1a .isthmus.v1.ListServicesResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/services\x12o\n" +
 	"\x12GetDatacenterState\x12\x16.isthmus.v1.GetRequest\x1a\x1b.isthmus.v1.DatacenterState\"$\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/datacenters/{name}/state\x12U\n" +
 	"\n" +
-	"GetHistory\x12\x1d.isthmus.v1.GetHistoryRequest\x1a\x13.isthmus.v1.History\"\x13\x82\xd3\xe4\x93\x02\r\x12\v/v1/historyB$Z\"isthmus/proto/isthmus/v1;isthmusv1b\x06proto3"
+	"GetHistory\x12\x1d.isthmus.v1.GetHistoryRequest\x1a\x13.isthmus.v1.History\"\x13\x82\xd3\xe4\x93\x02\r\x12\v/v1/history\x12M\n" +
+	"\bGetTrend\x12\x1b.isthmus.v1.GetTrendRequest\x1a\x11.isthmus.v1.Trend\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/trendB$Z\"isthmus/proto/isthmus/v1;isthmusv1b\x06proto3"
 
 var (
 	file_isthmus_v1_fleet_proto_rawDescOnce sync.Once
@@ -1705,7 +1979,7 @@ func file_isthmus_v1_fleet_proto_rawDescGZIP() []byte {
 	return file_isthmus_v1_fleet_proto_rawDescData
 }
 
-var file_isthmus_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_isthmus_v1_fleet_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_isthmus_v1_fleet_proto_goTypes = []any{
 	(*GetFleetRequest)(nil),       // 0: isthmus.v1.GetFleetRequest
 	(*Fleet)(nil),                 // 1: isthmus.v1.Fleet
@@ -1725,57 +1999,69 @@ var file_isthmus_v1_fleet_proto_goTypes = []any{
 	(*GetHistoryRequest)(nil),     // 15: isthmus.v1.GetHistoryRequest
 	(*History)(nil),               // 16: isthmus.v1.History
 	(*HistorySpan)(nil),           // 17: isthmus.v1.HistorySpan
-	nil,                           // 18: isthmus.v1.FleetDatacenter.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(*InventoryReport)(nil),       // 20: isthmus.v1.InventoryReport
-	(*WanMember)(nil),             // 21: isthmus.v1.WanMember
-	(*MissingRight)(nil),          // 22: isthmus.v1.MissingRight
-	(*Agent)(nil),                 // 23: isthmus.v1.Agent
-	(*FieldChange)(nil),           // 24: isthmus.v1.FieldChange
-	(*GetRequest)(nil),            // 25: isthmus.v1.GetRequest
+	(*GetTrendRequest)(nil),       // 18: isthmus.v1.GetTrendRequest
+	(*Trend)(nil),                 // 19: isthmus.v1.Trend
+	(*TrendPoint)(nil),            // 20: isthmus.v1.TrendPoint
+	(*TrendCounts)(nil),           // 21: isthmus.v1.TrendCounts
+	nil,                           // 22: isthmus.v1.FleetDatacenter.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(*InventoryReport)(nil),       // 24: isthmus.v1.InventoryReport
+	(*WanMember)(nil),             // 25: isthmus.v1.WanMember
+	(*MissingRight)(nil),          // 26: isthmus.v1.MissingRight
+	(*Agent)(nil),                 // 27: isthmus.v1.Agent
+	(*FieldChange)(nil),           // 28: isthmus.v1.FieldChange
+	(*GetRequest)(nil),            // 29: isthmus.v1.GetRequest
 }
 var file_isthmus_v1_fleet_proto_depIdxs = []int32{
 	2,  // 0: isthmus.v1.Fleet.datacenters:type_name -> isthmus.v1.FleetDatacenter
 	3,  // 1: isthmus.v1.Fleet.links:type_name -> isthmus.v1.FleetLink
-	19, // 2: isthmus.v1.Fleet.time:type_name -> google.protobuf.Timestamp
-	18, // 3: isthmus.v1.FleetDatacenter.labels:type_name -> isthmus.v1.FleetDatacenter.LabelsEntry
-	19, // 4: isthmus.v1.FleetDatacenter.since:type_name -> google.protobuf.Timestamp
-	19, // 5: isthmus.v1.FleetLink.since:type_name -> google.protobuf.Timestamp
+	23, // 2: isthmus.v1.Fleet.time:type_name -> google.protobuf.Timestamp
+	22, // 3: isthmus.v1.FleetDatacenter.labels:type_name -> isthmus.v1.FleetDatacenter.LabelsEntry
+	23, // 4: isthmus.v1.FleetDatacenter.since:type_name -> google.protobuf.Timestamp
+	23, // 5: isthmus.v1.FleetLink.since:type_name -> google.protobuf.Timestamp
 	6,  // 6: isthmus.v1.ListChangesResponse.changes:type_name -> isthmus.v1.ChangedResource
-	19, // 7: isthmus.v1.ListChangesResponse.time:type_name -> google.protobuf.Timestamp
+	23, // 7: isthmus.v1.ListChangesResponse.time:type_name -> google.protobuf.Timestamp
 	9,  // 8: isthmus.v1.ListServicesResponse.services:type_name -> isthmus.v1.FleetService
 	10, // 9: isthmus.v1.FleetService.places:type_name -> isthmus.v1.ServicePlace
-	19, // 10: isthmus.v1.ServicePlace.observe_time:type_name -> google.protobuf.Timestamp
+	23, // 10: isthmus.v1.ServicePlace.observe_time:type_name -> google.protobuf.Timestamp
 	12, // 11: isthmus.v1.DatacenterState.reports:type_name -> isthmus.v1.ReportAge
-	20, // 12: isthmus.v1.DatacenterState.inventory:type_name -> isthmus.v1.InventoryReport
-	21, // 13: isthmus.v1.DatacenterState.wan_members:type_name -> isthmus.v1.WanMember
-	19, // 14: isthmus.v1.DatacenterState.certificate_expire_time:type_name -> google.protobuf.Timestamp
+	24, // 12: isthmus.v1.DatacenterState.inventory:type_name -> isthmus.v1.InventoryReport
+	25, // 13: isthmus.v1.DatacenterState.wan_members:type_name -> isthmus.v1.WanMember
+	23, // 14: isthmus.v1.DatacenterState.certificate_expire_time:type_name -> google.protobuf.Timestamp
 	13, // 15: isthmus.v1.DatacenterState.agents:type_name -> isthmus.v1.AgentState
 	14, // 16: isthmus.v1.DatacenterState.items:type_name -> isthmus.v1.ItemState
-	22, // 17: isthmus.v1.DatacenterState.missing_rights:type_name -> isthmus.v1.MissingRight
-	19, // 18: isthmus.v1.DatacenterState.time:type_name -> google.protobuf.Timestamp
-	19, // 19: isthmus.v1.ReportAge.receive_time:type_name -> google.protobuf.Timestamp
-	19, // 20: isthmus.v1.ReportAge.heard_time:type_name -> google.protobuf.Timestamp
-	23, // 21: isthmus.v1.AgentState.agent:type_name -> isthmus.v1.Agent
-	24, // 22: isthmus.v1.ItemState.differences:type_name -> isthmus.v1.FieldChange
+	26, // 17: isthmus.v1.DatacenterState.missing_rights:type_name -> isthmus.v1.MissingRight
+	23, // 18: isthmus.v1.DatacenterState.time:type_name -> google.protobuf.Timestamp
+	23, // 19: isthmus.v1.ReportAge.receive_time:type_name -> google.protobuf.Timestamp
+	23, // 20: isthmus.v1.ReportAge.heard_time:type_name -> google.protobuf.Timestamp
+	27, // 21: isthmus.v1.AgentState.agent:type_name -> isthmus.v1.Agent
+	28, // 22: isthmus.v1.ItemState.differences:type_name -> isthmus.v1.FieldChange
 	17, // 23: isthmus.v1.History.spans:type_name -> isthmus.v1.HistorySpan
-	19, // 24: isthmus.v1.HistorySpan.start:type_name -> google.protobuf.Timestamp
-	19, // 25: isthmus.v1.HistorySpan.end:type_name -> google.protobuf.Timestamp
-	0,  // 26: isthmus.v1.OverviewService.GetFleet:input_type -> isthmus.v1.GetFleetRequest
-	4,  // 27: isthmus.v1.OverviewService.ListChanges:input_type -> isthmus.v1.ListChangesRequest
-	7,  // 28: isthmus.v1.OverviewService.ListServices:input_type -> isthmus.v1.ListServicesRequest
-	25, // 29: isthmus.v1.OverviewService.GetDatacenterState:input_type -> isthmus.v1.GetRequest
-	15, // 30: isthmus.v1.OverviewService.GetHistory:input_type -> isthmus.v1.GetHistoryRequest
-	1,  // 31: isthmus.v1.OverviewService.GetFleet:output_type -> isthmus.v1.Fleet
-	5,  // 32: isthmus.v1.OverviewService.ListChanges:output_type -> isthmus.v1.ListChangesResponse
-	8,  // 33: isthmus.v1.OverviewService.ListServices:output_type -> isthmus.v1.ListServicesResponse
-	11, // 34: isthmus.v1.OverviewService.GetDatacenterState:output_type -> isthmus.v1.DatacenterState
-	16, // 35: isthmus.v1.OverviewService.GetHistory:output_type -> isthmus.v1.History
-	31, // [31:36] is the sub-list for method output_type
-	26, // [26:31] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	23, // 24: isthmus.v1.HistorySpan.start:type_name -> google.protobuf.Timestamp
+	23, // 25: isthmus.v1.HistorySpan.end:type_name -> google.protobuf.Timestamp
+	20, // 26: isthmus.v1.Trend.points:type_name -> isthmus.v1.TrendPoint
+	23, // 27: isthmus.v1.Trend.begin_time:type_name -> google.protobuf.Timestamp
+	23, // 28: isthmus.v1.Trend.time:type_name -> google.protobuf.Timestamp
+	23, // 29: isthmus.v1.TrendPoint.time:type_name -> google.protobuf.Timestamp
+	21, // 30: isthmus.v1.TrendPoint.datacenters:type_name -> isthmus.v1.TrendCounts
+	21, // 31: isthmus.v1.TrendPoint.connections:type_name -> isthmus.v1.TrendCounts
+	0,  // 32: isthmus.v1.OverviewService.GetFleet:input_type -> isthmus.v1.GetFleetRequest
+	4,  // 33: isthmus.v1.OverviewService.ListChanges:input_type -> isthmus.v1.ListChangesRequest
+	7,  // 34: isthmus.v1.OverviewService.ListServices:input_type -> isthmus.v1.ListServicesRequest
+	29, // 35: isthmus.v1.OverviewService.GetDatacenterState:input_type -> isthmus.v1.GetRequest
+	15, // 36: isthmus.v1.OverviewService.GetHistory:input_type -> isthmus.v1.GetHistoryRequest
+	18, // 37: isthmus.v1.OverviewService.GetTrend:input_type -> isthmus.v1.GetTrendRequest
+	1,  // 38: isthmus.v1.OverviewService.GetFleet:output_type -> isthmus.v1.Fleet
+	5,  // 39: isthmus.v1.OverviewService.ListChanges:output_type -> isthmus.v1.ListChangesResponse
+	8,  // 40: isthmus.v1.OverviewService.ListServices:output_type -> isthmus.v1.ListServicesResponse
+	11, // 41: isthmus.v1.OverviewService.GetDatacenterState:output_type -> isthmus.v1.DatacenterState
+	16, // 42: isthmus.v1.OverviewService.GetHistory:output_type -> isthmus.v1.History
+	19, // 43: isthmus.v1.OverviewService.GetTrend:output_type -> isthmus.v1.Trend
+	38, // [38:44] is the sub-list for method output_type
+	32, // [32:38] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_isthmus_v1_fleet_proto_init() }
@@ -1794,7 +2080,7 @@ func file_isthmus_v1_fleet_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_isthmus_v1_fleet_proto_rawDesc), len(file_isthmus_v1_fleet_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

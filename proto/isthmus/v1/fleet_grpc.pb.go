@@ -24,6 +24,7 @@ const (
 	OverviewService_ListServices_FullMethodName       = "/isthmus.v1.OverviewService/ListServices"
 	OverviewService_GetDatacenterState_FullMethodName = "/isthmus.v1.OverviewService/GetDatacenterState"
 	OverviewService_GetHistory_FullMethodName         = "/isthmus.v1.OverviewService/GetHistory"
+	OverviewService_GetTrend_FullMethodName           = "/isthmus.v1.OverviewService/GetTrend"
 )
 
 // OverviewServiceClient is the client API for OverviewService service.
@@ -39,6 +40,8 @@ type OverviewServiceClient interface {
 	ListServices(ctx context.Context, in *ListServicesRequest, opts ...grpc.CallOption) (*ListServicesResponse, error)
 	GetDatacenterState(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*DatacenterState, error)
 	GetHistory(ctx context.Context, in *GetHistoryRequest, opts ...grpc.CallOption) (*History, error)
+	// How the fleet fared in the last hours.
+	GetTrend(ctx context.Context, in *GetTrendRequest, opts ...grpc.CallOption) (*Trend, error)
 }
 
 type overviewServiceClient struct {
@@ -99,6 +102,16 @@ func (c *overviewServiceClient) GetHistory(ctx context.Context, in *GetHistoryRe
 	return out, nil
 }
 
+func (c *overviewServiceClient) GetTrend(ctx context.Context, in *GetTrendRequest, opts ...grpc.CallOption) (*Trend, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Trend)
+	err := c.cc.Invoke(ctx, OverviewService_GetTrend_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // OverviewServiceServer is the server API for OverviewService service.
 // All implementations must embed UnimplementedOverviewServiceServer
 // for forward compatibility.
@@ -112,6 +125,8 @@ type OverviewServiceServer interface {
 	ListServices(context.Context, *ListServicesRequest) (*ListServicesResponse, error)
 	GetDatacenterState(context.Context, *GetRequest) (*DatacenterState, error)
 	GetHistory(context.Context, *GetHistoryRequest) (*History, error)
+	// How the fleet fared in the last hours.
+	GetTrend(context.Context, *GetTrendRequest) (*Trend, error)
 	mustEmbedUnimplementedOverviewServiceServer()
 }
 
@@ -136,6 +151,9 @@ func (UnimplementedOverviewServiceServer) GetDatacenterState(context.Context, *G
 }
 func (UnimplementedOverviewServiceServer) GetHistory(context.Context, *GetHistoryRequest) (*History, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetHistory not implemented")
+}
+func (UnimplementedOverviewServiceServer) GetTrend(context.Context, *GetTrendRequest) (*Trend, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetTrend not implemented")
 }
 func (UnimplementedOverviewServiceServer) mustEmbedUnimplementedOverviewServiceServer() {}
 func (UnimplementedOverviewServiceServer) testEmbeddedByValue()                         {}
@@ -248,6 +266,24 @@ func _OverviewService_GetHistory_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OverviewService_GetTrend_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetTrendRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OverviewServiceServer).GetTrend(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OverviewService_GetTrend_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OverviewServiceServer).GetTrend(ctx, req.(*GetTrendRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // OverviewService_ServiceDesc is the grpc.ServiceDesc for OverviewService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -274,6 +310,10 @@ var OverviewService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetHistory",
 			Handler:    _OverviewService_GetHistory_Handler,
+		},
+		{
+			MethodName: "GetTrend",
+			Handler:    _OverviewService_GetTrend_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -264,9 +264,11 @@ type PullRequest struct {
 	// Digest of the state that the agent holds.
 	Have string `protobuf:"bytes,3,opt,name=have,proto3" json:"have,omitempty"`
 	// In Go's syntax; default and maximum 5m.
-	Wait          string   `protobuf:"bytes,4,opt,name=wait,proto3" json:"wait,omitempty"`
-	Version       string   `protobuf:"bytes,5,opt,name=version,proto3" json:"version,omitempty"`
-	Features      []string `protobuf:"bytes,6,rep,name=features,proto3" json:"features,omitempty"`
+	Wait     string   `protobuf:"bytes,4,opt,name=wait,proto3" json:"wait,omitempty"`
+	Version  string   `protobuf:"bytes,5,opt,name=version,proto3" json:"version,omitempty"`
+	Features []string `protobuf:"bytes,6,rep,name=features,proto3" json:"features,omitempty"`
+	// The agent takes a delta for an answer. It does not say so when one led to a state of another digest.
+	Deltas        bool `protobuf:"varint,7,opt,name=deltas,proto3" json:"deltas,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -343,14 +345,22 @@ func (x *PullRequest) GetFeatures() []string {
 	return nil
 }
 
+func (x *PullRequest) GetDeltas() bool {
+	if x != nil {
+		return x.Deltas
+	}
+	return false
+}
+
 type PullResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Epoch string                 `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Index uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
 	// Digest of the datacenter's plan.
 	Digest string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
-	// Unset when the agent already has it.
+	// Unset when the agent already has it, or has what delta begins with.
 	State         *DesiredState `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	Delta         *StateDelta   `protobuf:"bytes,5,opt,name=delta,proto3" json:"delta,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -413,6 +423,85 @@ func (x *PullResponse) GetState() *DesiredState {
 	return nil
 }
 
+func (x *PullResponse) GetDelta() *StateDelta {
+	if x != nil {
+		return x.Delta
+	}
+	return nil
+}
+
+// StateDelta is what leads from the state that an agent has to the one with the answer's digest.
+type StateDelta struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Digest of the state that it begins with: what the agent said that it has.
+	Base string `protobuf:"bytes,1,opt,name=base,proto3" json:"base,omitempty"`
+	// The state that it leads to, without its items.
+	State *DesiredState `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	// Items that are new or others, and ids of those that are gone.
+	Items         []*DesiredItem `protobuf:"bytes,3,rep,name=items,proto3" json:"items,omitempty"`
+	Removed       []string       `protobuf:"bytes,4,rep,name=removed,proto3" json:"removed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StateDelta) Reset() {
+	*x = StateDelta{}
+	mi := &file_isthmus_v1_sync_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StateDelta) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StateDelta) ProtoMessage() {}
+
+func (x *StateDelta) ProtoReflect() protoreflect.Message {
+	mi := &file_isthmus_v1_sync_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StateDelta.ProtoReflect.Descriptor instead.
+func (*StateDelta) Descriptor() ([]byte, []int) {
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *StateDelta) GetBase() string {
+	if x != nil {
+		return x.Base
+	}
+	return ""
+}
+
+func (x *StateDelta) GetState() *DesiredState {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *StateDelta) GetItems() []*DesiredItem {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *StateDelta) GetRemoved() []string {
+	if x != nil {
+		return x.Removed
+	}
+	return nil
+}
+
 // DesiredState is everything that one datacenter shall be, at one index.
 type DesiredState struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -431,7 +520,7 @@ type DesiredState struct {
 
 func (x *DesiredState) Reset() {
 	*x = DesiredState{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[6]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -443,7 +532,7 @@ func (x *DesiredState) String() string {
 func (*DesiredState) ProtoMessage() {}
 
 func (x *DesiredState) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[6]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -456,7 +545,7 @@ func (x *DesiredState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DesiredState.ProtoReflect.Descriptor instead.
 func (*DesiredState) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{6}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DesiredState) GetDatacenter() string {
@@ -526,7 +615,7 @@ type DesiredItem struct {
 
 func (x *DesiredItem) Reset() {
 	*x = DesiredItem{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[7]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -538,7 +627,7 @@ func (x *DesiredItem) String() string {
 func (*DesiredItem) ProtoMessage() {}
 
 func (x *DesiredItem) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[7]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -551,7 +640,7 @@ func (x *DesiredItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DesiredItem.ProtoReflect.Descriptor instead.
 func (*DesiredItem) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{7}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DesiredItem) GetId() string {
@@ -662,7 +751,7 @@ type PeeringAcceptor struct {
 
 func (x *PeeringAcceptor) Reset() {
 	*x = PeeringAcceptor{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[8]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -674,7 +763,7 @@ func (x *PeeringAcceptor) String() string {
 func (*PeeringAcceptor) ProtoMessage() {}
 
 func (x *PeeringAcceptor) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[8]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -687,7 +776,7 @@ func (x *PeeringAcceptor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeeringAcceptor.ProtoReflect.Descriptor instead.
 func (*PeeringAcceptor) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{8}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PeeringAcceptor) GetUid() string {
@@ -783,7 +872,7 @@ type PeeringDialer struct {
 
 func (x *PeeringDialer) Reset() {
 	*x = PeeringDialer{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[9]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -795,7 +884,7 @@ func (x *PeeringDialer) String() string {
 func (*PeeringDialer) ProtoMessage() {}
 
 func (x *PeeringDialer) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[9]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -808,7 +897,7 @@ func (x *PeeringDialer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeeringDialer.ProtoReflect.Descriptor instead.
 func (*PeeringDialer) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{9}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PeeringDialer) GetUid() string {
@@ -898,7 +987,7 @@ type ExportedServices struct {
 
 func (x *ExportedServices) Reset() {
 	*x = ExportedServices{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[10]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -910,7 +999,7 @@ func (x *ExportedServices) String() string {
 func (*ExportedServices) ProtoMessage() {}
 
 func (x *ExportedServices) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[10]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -923,7 +1012,7 @@ func (x *ExportedServices) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportedServices.ProtoReflect.Descriptor instead.
 func (*ExportedServices) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{10}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ExportedServices) GetServices() []*ExportedService {
@@ -949,7 +1038,7 @@ type ExportedService struct {
 
 func (x *ExportedService) Reset() {
 	*x = ExportedService{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[11]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -961,7 +1050,7 @@ func (x *ExportedService) String() string {
 func (*ExportedService) ProtoMessage() {}
 
 func (x *ExportedService) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[11]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -974,7 +1063,7 @@ func (x *ExportedService) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportedService.ProtoReflect.Descriptor instead.
 func (*ExportedService) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{11}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ExportedService) GetName() string {
@@ -1024,7 +1113,7 @@ type ConfigEntries struct {
 
 func (x *ConfigEntries) Reset() {
 	*x = ConfigEntries{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[12]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1036,7 +1125,7 @@ func (x *ConfigEntries) String() string {
 func (*ConfigEntries) ProtoMessage() {}
 
 func (x *ConfigEntries) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[12]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1049,7 +1138,7 @@ func (x *ConfigEntries) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigEntries.ProtoReflect.Descriptor instead.
 func (*ConfigEntries) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{12}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ConfigEntries) GetEntries() []*ConfigEntry {
@@ -1073,7 +1162,7 @@ type ConfigEntry struct {
 
 func (x *ConfigEntry) Reset() {
 	*x = ConfigEntry{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[13]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1085,7 +1174,7 @@ func (x *ConfigEntry) String() string {
 func (*ConfigEntry) ProtoMessage() {}
 
 func (x *ConfigEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[13]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1098,7 +1187,7 @@ func (x *ConfigEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigEntry.ProtoReflect.Descriptor instead.
 func (*ConfigEntry) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{13}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ConfigEntry) GetKind() string {
@@ -1147,7 +1236,7 @@ type ConfigPart struct {
 
 func (x *ConfigPart) Reset() {
 	*x = ConfigPart{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[14]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1159,7 +1248,7 @@ func (x *ConfigPart) String() string {
 func (*ConfigPart) ProtoMessage() {}
 
 func (x *ConfigPart) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[14]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1172,7 +1261,7 @@ func (x *ConfigPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigPart.ProtoReflect.Descriptor instead.
 func (*ConfigPart) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{14}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ConfigPart) GetKey() string {
@@ -1213,7 +1302,7 @@ type MeshSettings struct {
 
 func (x *MeshSettings) Reset() {
 	*x = MeshSettings{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[15]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1225,7 +1314,7 @@ func (x *MeshSettings) String() string {
 func (*MeshSettings) ProtoMessage() {}
 
 func (x *MeshSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[15]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1238,7 +1327,7 @@ func (x *MeshSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeshSettings.ProtoReflect.Descriptor instead.
 func (*MeshSettings) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{15}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *MeshSettings) GetPeerThroughMeshGateways() bool {
@@ -1259,7 +1348,7 @@ type ProxyDefaults struct {
 
 func (x *ProxyDefaults) Reset() {
 	*x = ProxyDefaults{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[16]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1271,7 +1360,7 @@ func (x *ProxyDefaults) String() string {
 func (*ProxyDefaults) ProtoMessage() {}
 
 func (x *ProxyDefaults) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[16]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1284,7 +1373,7 @@ func (x *ProxyDefaults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProxyDefaults.ProtoReflect.Descriptor instead.
 func (*ProxyDefaults) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{16}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ProxyDefaults) GetMeshGatewayMode() string {
@@ -1315,7 +1404,7 @@ type FederationPrimary struct {
 
 func (x *FederationPrimary) Reset() {
 	*x = FederationPrimary{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[17]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1327,7 +1416,7 @@ func (x *FederationPrimary) String() string {
 func (*FederationPrimary) ProtoMessage() {}
 
 func (x *FederationPrimary) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[17]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1340,7 +1429,7 @@ func (x *FederationPrimary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FederationPrimary.ProtoReflect.Descriptor instead.
 func (*FederationPrimary) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{17}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FederationPrimary) GetUid() string {
@@ -1423,7 +1512,7 @@ type TrustedCA struct {
 
 func (x *TrustedCA) Reset() {
 	*x = TrustedCA{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[18]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1435,7 +1524,7 @@ func (x *TrustedCA) String() string {
 func (*TrustedCA) ProtoMessage() {}
 
 func (x *TrustedCA) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[18]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1448,7 +1537,7 @@ func (x *TrustedCA) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrustedCA.ProtoReflect.Descriptor instead.
 func (*TrustedCA) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{18}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TrustedCA) GetDatacenter() string {
@@ -1505,7 +1594,7 @@ type BundleMember struct {
 
 func (x *BundleMember) Reset() {
 	*x = BundleMember{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[19]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1517,7 +1606,7 @@ func (x *BundleMember) String() string {
 func (*BundleMember) ProtoMessage() {}
 
 func (x *BundleMember) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[19]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1530,7 +1619,7 @@ func (x *BundleMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BundleMember.ProtoReflect.Descriptor instead.
 func (*BundleMember) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{19}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *BundleMember) GetDatacenter() string {
@@ -1615,7 +1704,7 @@ type CertificateRequest struct {
 
 func (x *CertificateRequest) Reset() {
 	*x = CertificateRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[20]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1627,7 +1716,7 @@ func (x *CertificateRequest) String() string {
 func (*CertificateRequest) ProtoMessage() {}
 
 func (x *CertificateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[20]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1640,7 +1729,7 @@ func (x *CertificateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateRequest.ProtoReflect.Descriptor instead.
 func (*CertificateRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{20}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CertificateRequest) GetAgent() string {
@@ -1697,7 +1786,7 @@ type FederationSecondary struct {
 
 func (x *FederationSecondary) Reset() {
 	*x = FederationSecondary{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[21]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +1798,7 @@ func (x *FederationSecondary) String() string {
 func (*FederationSecondary) ProtoMessage() {}
 
 func (x *FederationSecondary) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[21]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +1811,7 @@ func (x *FederationSecondary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FederationSecondary.ProtoReflect.Descriptor instead.
 func (*FederationSecondary) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{21}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *FederationSecondary) GetUid() string {
@@ -1842,7 +1931,7 @@ type Probes struct {
 
 func (x *Probes) Reset() {
 	*x = Probes{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[22]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1854,7 +1943,7 @@ func (x *Probes) String() string {
 func (*Probes) ProtoMessage() {}
 
 func (x *Probes) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[22]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1867,7 +1956,7 @@ func (x *Probes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probes.ProtoReflect.Descriptor instead.
 func (*Probes) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{22}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Probes) GetGateways() []*GatewayProbe {
@@ -1907,7 +1996,7 @@ type GatewayProbe struct {
 
 func (x *GatewayProbe) Reset() {
 	*x = GatewayProbe{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[23]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1919,7 +2008,7 @@ func (x *GatewayProbe) String() string {
 func (*GatewayProbe) ProtoMessage() {}
 
 func (x *GatewayProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[23]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1932,7 +2021,7 @@ func (x *GatewayProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayProbe.ProtoReflect.Descriptor instead.
 func (*GatewayProbe) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{23}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GatewayProbe) GetDatacenter() string {
@@ -1974,7 +2063,7 @@ type ReadProbe struct {
 
 func (x *ReadProbe) Reset() {
 	*x = ReadProbe{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[24]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1986,7 +2075,7 @@ func (x *ReadProbe) String() string {
 func (*ReadProbe) ProtoMessage() {}
 
 func (x *ReadProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[24]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1999,7 +2088,7 @@ func (x *ReadProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadProbe.ProtoReflect.Descriptor instead.
 func (*ReadProbe) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{24}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReadProbe) GetDatacenter() string {
@@ -2027,7 +2116,7 @@ type UrlProbe struct {
 
 func (x *UrlProbe) Reset() {
 	*x = UrlProbe{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[25]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2039,7 +2128,7 @@ func (x *UrlProbe) String() string {
 func (*UrlProbe) ProtoMessage() {}
 
 func (x *UrlProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[25]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2052,7 +2141,7 @@ func (x *UrlProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UrlProbe.ProtoReflect.Descriptor instead.
 func (*UrlProbe) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{25}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *UrlProbe) GetDatacenter() string {
@@ -2081,7 +2170,7 @@ type GatewayRoutes struct {
 
 func (x *GatewayRoutes) Reset() {
 	*x = GatewayRoutes{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[26]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2093,7 +2182,7 @@ func (x *GatewayRoutes) String() string {
 func (*GatewayRoutes) ProtoMessage() {}
 
 func (x *GatewayRoutes) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[26]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2106,7 +2195,7 @@ func (x *GatewayRoutes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayRoutes.ProtoReflect.Descriptor instead.
 func (*GatewayRoutes) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{26}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GatewayRoutes) GetRoutes() []*GatewayRoute {
@@ -2137,7 +2226,7 @@ type GatewayRoute struct {
 
 func (x *GatewayRoute) Reset() {
 	*x = GatewayRoute{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[27]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2149,7 +2238,7 @@ func (x *GatewayRoute) String() string {
 func (*GatewayRoute) ProtoMessage() {}
 
 func (x *GatewayRoute) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[27]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2162,7 +2251,7 @@ func (x *GatewayRoute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayRoute.ProtoReflect.Descriptor instead.
 func (*GatewayRoute) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{27}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GatewayRoute) GetPattern() string {
@@ -2204,7 +2293,7 @@ type StoreBundleRequest struct {
 
 func (x *StoreBundleRequest) Reset() {
 	*x = StoreBundleRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[28]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2216,7 +2305,7 @@ func (x *StoreBundleRequest) String() string {
 func (*StoreBundleRequest) ProtoMessage() {}
 
 func (x *StoreBundleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[28]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2229,7 +2318,7 @@ func (x *StoreBundleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreBundleRequest.ProtoReflect.Descriptor instead.
 func (*StoreBundleRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{28}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *StoreBundleRequest) GetPayload() *SealedPayload {
@@ -2290,7 +2379,7 @@ type StoreBundleResponse struct {
 
 func (x *StoreBundleResponse) Reset() {
 	*x = StoreBundleResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[29]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2302,7 +2391,7 @@ func (x *StoreBundleResponse) String() string {
 func (*StoreBundleResponse) ProtoMessage() {}
 
 func (x *StoreBundleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[29]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2315,7 +2404,7 @@ func (x *StoreBundleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreBundleResponse.ProtoReflect.Descriptor instead.
 func (*StoreBundleResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{29}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *StoreBundleResponse) GetDigest() string {
@@ -2335,7 +2424,7 @@ type TakeTurnRequest struct {
 
 func (x *TakeTurnRequest) Reset() {
 	*x = TakeTurnRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[30]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2347,7 +2436,7 @@ func (x *TakeTurnRequest) String() string {
 func (*TakeTurnRequest) ProtoMessage() {}
 
 func (x *TakeTurnRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[30]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2360,7 +2449,7 @@ func (x *TakeTurnRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeTurnRequest.ProtoReflect.Descriptor instead.
 func (*TakeTurnRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{30}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TakeTurnRequest) GetUid() string {
@@ -2382,7 +2471,7 @@ type TakeTurnResponse struct {
 
 func (x *TakeTurnResponse) Reset() {
 	*x = TakeTurnResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[31]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2394,7 +2483,7 @@ func (x *TakeTurnResponse) String() string {
 func (*TakeTurnResponse) ProtoMessage() {}
 
 func (x *TakeTurnResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[31]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2407,7 +2496,7 @@ func (x *TakeTurnResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeTurnResponse.ProtoReflect.Descriptor instead.
 func (*TakeTurnResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{31}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *TakeTurnResponse) GetGranted() bool {
@@ -2440,7 +2529,7 @@ type EndTurnRequest struct {
 
 func (x *EndTurnRequest) Reset() {
 	*x = EndTurnRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[32]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2452,7 +2541,7 @@ func (x *EndTurnRequest) String() string {
 func (*EndTurnRequest) ProtoMessage() {}
 
 func (x *EndTurnRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[32]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2465,7 +2554,7 @@ func (x *EndTurnRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndTurnRequest.ProtoReflect.Descriptor instead.
 func (*EndTurnRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{32}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *EndTurnRequest) GetUid() string {
@@ -2483,7 +2572,7 @@ type EndTurnResponse struct {
 
 func (x *EndTurnResponse) Reset() {
 	*x = EndTurnResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[33]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2495,7 +2584,7 @@ func (x *EndTurnResponse) String() string {
 func (*EndTurnResponse) ProtoMessage() {}
 
 func (x *EndTurnResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[33]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2508,7 +2597,7 @@ func (x *EndTurnResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndTurnResponse.ProtoReflect.Descriptor instead.
 func (*EndTurnResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{33}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{34}
 }
 
 type FetchSecretsRequest struct {
@@ -2520,7 +2609,7 @@ type FetchSecretsRequest struct {
 
 func (x *FetchSecretsRequest) Reset() {
 	*x = FetchSecretsRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[34]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2532,7 +2621,7 @@ func (x *FetchSecretsRequest) String() string {
 func (*FetchSecretsRequest) ProtoMessage() {}
 
 func (x *FetchSecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[34]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2545,7 +2634,7 @@ func (x *FetchSecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchSecretsRequest.ProtoReflect.Descriptor instead.
 func (*FetchSecretsRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{34}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *FetchSecretsRequest) GetDigests() []string {
@@ -2564,7 +2653,7 @@ type FetchSecretsResponse struct {
 
 func (x *FetchSecretsResponse) Reset() {
 	*x = FetchSecretsResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[35]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2576,7 +2665,7 @@ func (x *FetchSecretsResponse) String() string {
 func (*FetchSecretsResponse) ProtoMessage() {}
 
 func (x *FetchSecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[35]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2589,7 +2678,7 @@ func (x *FetchSecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchSecretsResponse.ProtoReflect.Descriptor instead.
 func (*FetchSecretsResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{35}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *FetchSecretsResponse) GetPayloads() []*SealedPayload {
@@ -2612,7 +2701,7 @@ type ClaimTokenRequest struct {
 
 func (x *ClaimTokenRequest) Reset() {
 	*x = ClaimTokenRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[36]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2624,7 +2713,7 @@ func (x *ClaimTokenRequest) String() string {
 func (*ClaimTokenRequest) ProtoMessage() {}
 
 func (x *ClaimTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[36]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2637,7 +2726,7 @@ func (x *ClaimTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimTokenRequest.ProtoReflect.Descriptor instead.
 func (*ClaimTokenRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{36}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ClaimTokenRequest) GetUid() string {
@@ -2677,7 +2766,7 @@ type ClaimTokenResponse struct {
 
 func (x *ClaimTokenResponse) Reset() {
 	*x = ClaimTokenResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[37]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2689,7 +2778,7 @@ func (x *ClaimTokenResponse) String() string {
 func (*ClaimTokenResponse) ProtoMessage() {}
 
 func (x *ClaimTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[37]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2702,7 +2791,7 @@ func (x *ClaimTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimTokenResponse.ProtoReflect.Descriptor instead.
 func (*ClaimTokenResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{37}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ClaimTokenResponse) GetAttempt() int32 {
@@ -2726,7 +2815,7 @@ type StoreTokenRequest struct {
 
 func (x *StoreTokenRequest) Reset() {
 	*x = StoreTokenRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[38]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2738,7 +2827,7 @@ func (x *StoreTokenRequest) String() string {
 func (*StoreTokenRequest) ProtoMessage() {}
 
 func (x *StoreTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[38]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2751,7 +2840,7 @@ func (x *StoreTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreTokenRequest.ProtoReflect.Descriptor instead.
 func (*StoreTokenRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{38}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *StoreTokenRequest) GetPayload() *SealedPayload {
@@ -2798,7 +2887,7 @@ type StoreTokenResponse struct {
 
 func (x *StoreTokenResponse) Reset() {
 	*x = StoreTokenResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[39]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2810,7 +2899,7 @@ func (x *StoreTokenResponse) String() string {
 func (*StoreTokenResponse) ProtoMessage() {}
 
 func (x *StoreTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[39]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2823,7 +2912,7 @@ func (x *StoreTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreTokenResponse.ProtoReflect.Descriptor instead.
 func (*StoreTokenResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{39}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *StoreTokenResponse) GetDigest() string {
@@ -2857,7 +2946,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[40]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2869,7 +2958,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[40]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2882,7 +2971,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{40}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ReportRequest) GetAgent() *AgentReport {
@@ -2977,7 +3066,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[41]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2989,7 +3078,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[41]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3002,7 +3091,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{41}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{42}
 }
 
 // AgentReport is about the agent itself; every agent of a datacenter sends it.
@@ -3029,7 +3118,7 @@ type AgentReport struct {
 
 func (x *AgentReport) Reset() {
 	*x = AgentReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[42]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3041,7 +3130,7 @@ func (x *AgentReport) String() string {
 func (*AgentReport) ProtoMessage() {}
 
 func (x *AgentReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[42]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3054,7 +3143,7 @@ func (x *AgentReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentReport.ProtoReflect.Descriptor instead.
 func (*AgentReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{42}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *AgentReport) GetLeader() bool {
@@ -3175,7 +3264,7 @@ type InventoryReport struct {
 
 func (x *InventoryReport) Reset() {
 	*x = InventoryReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[43]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3187,7 +3276,7 @@ func (x *InventoryReport) String() string {
 func (*InventoryReport) ProtoMessage() {}
 
 func (x *InventoryReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[43]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3200,7 +3289,7 @@ func (x *InventoryReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InventoryReport.ProtoReflect.Descriptor instead.
 func (*InventoryReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{43}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *InventoryReport) GetConsulDatacenter() string {
@@ -3384,7 +3473,7 @@ type ObservedServer struct {
 
 func (x *ObservedServer) Reset() {
 	*x = ObservedServer{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[44]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3396,7 +3485,7 @@ func (x *ObservedServer) String() string {
 func (*ObservedServer) ProtoMessage() {}
 
 func (x *ObservedServer) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[44]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3409,7 +3498,7 @@ func (x *ObservedServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedServer.ProtoReflect.Descriptor instead.
 func (*ObservedServer) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{44}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ObservedServer) GetNode() string {
@@ -3454,7 +3543,7 @@ type ObservedGateway struct {
 
 func (x *ObservedGateway) Reset() {
 	*x = ObservedGateway{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[45]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3466,7 +3555,7 @@ func (x *ObservedGateway) String() string {
 func (*ObservedGateway) ProtoMessage() {}
 
 func (x *ObservedGateway) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[45]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3479,7 +3568,7 @@ func (x *ObservedGateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedGateway.ProtoReflect.Descriptor instead.
 func (*ObservedGateway) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{45}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ObservedGateway) GetServiceId() string {
@@ -3533,7 +3622,7 @@ type ServicesReport struct {
 
 func (x *ServicesReport) Reset() {
 	*x = ServicesReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[46]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3545,7 +3634,7 @@ func (x *ServicesReport) String() string {
 func (*ServicesReport) ProtoMessage() {}
 
 func (x *ServicesReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[46]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3558,7 +3647,7 @@ func (x *ServicesReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServicesReport.ProtoReflect.Descriptor instead.
 func (*ServicesReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{46}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ServicesReport) GetServices() []*CatalogService {
@@ -3580,7 +3669,7 @@ type PeeringsReport struct {
 
 func (x *PeeringsReport) Reset() {
 	*x = PeeringsReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[47]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3592,7 +3681,7 @@ func (x *PeeringsReport) String() string {
 func (*PeeringsReport) ProtoMessage() {}
 
 func (x *PeeringsReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[47]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3605,7 +3694,7 @@ func (x *PeeringsReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeeringsReport.ProtoReflect.Descriptor instead.
 func (*PeeringsReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{47}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *PeeringsReport) GetPeerings() []*ObservedPeering {
@@ -3674,7 +3763,7 @@ type ObservedPeering struct {
 
 func (x *ObservedPeering) Reset() {
 	*x = ObservedPeering{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[48]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3686,7 +3775,7 @@ func (x *ObservedPeering) String() string {
 func (*ObservedPeering) ProtoMessage() {}
 
 func (x *ObservedPeering) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[48]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3699,7 +3788,7 @@ func (x *ObservedPeering) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedPeering.ProtoReflect.Descriptor instead.
 func (*ObservedPeering) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{48}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ObservedPeering) GetUid() string {
@@ -3876,7 +3965,7 @@ type ExportsReport struct {
 
 func (x *ExportsReport) Reset() {
 	*x = ExportsReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[49]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3888,7 +3977,7 @@ func (x *ExportsReport) String() string {
 func (*ExportsReport) ProtoMessage() {}
 
 func (x *ExportsReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[49]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3901,7 +3990,7 @@ func (x *ExportsReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportsReport.ProtoReflect.Descriptor instead.
 func (*ExportsReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{49}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ExportsReport) GetExports() []*ObservedExport {
@@ -3946,7 +4035,7 @@ type ObservedExport struct {
 
 func (x *ObservedExport) Reset() {
 	*x = ObservedExport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[50]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3958,7 +4047,7 @@ func (x *ObservedExport) String() string {
 func (*ObservedExport) ProtoMessage() {}
 
 func (x *ObservedExport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[50]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3971,7 +4060,7 @@ func (x *ObservedExport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedExport.ProtoReflect.Descriptor instead.
 func (*ObservedExport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{50}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ObservedExport) GetName() string {
@@ -4024,7 +4113,7 @@ type PolicyReport struct {
 
 func (x *PolicyReport) Reset() {
 	*x = PolicyReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[51]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4036,7 +4125,7 @@ func (x *PolicyReport) String() string {
 func (*PolicyReport) ProtoMessage() {}
 
 func (x *PolicyReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[51]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4049,7 +4138,7 @@ func (x *PolicyReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyReport.ProtoReflect.Descriptor instead.
 func (*PolicyReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{51}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *PolicyReport) GetEntries() []*ObservedEntry {
@@ -4100,7 +4189,7 @@ type ObservedEntry struct {
 
 func (x *ObservedEntry) Reset() {
 	*x = ObservedEntry{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[52]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4112,7 +4201,7 @@ func (x *ObservedEntry) String() string {
 func (*ObservedEntry) ProtoMessage() {}
 
 func (x *ObservedEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[52]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4125,7 +4214,7 @@ func (x *ObservedEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedEntry.ProtoReflect.Descriptor instead.
 func (*ObservedEntry) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{52}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ObservedEntry) GetKind() string {
@@ -4201,7 +4290,7 @@ type ObservedPart struct {
 
 func (x *ObservedPart) Reset() {
 	*x = ObservedPart{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[53]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4213,7 +4302,7 @@ func (x *ObservedPart) String() string {
 func (*ObservedPart) ProtoMessage() {}
 
 func (x *ObservedPart) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[53]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4226,7 +4315,7 @@ func (x *ObservedPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedPart.ProtoReflect.Descriptor instead.
 func (*ObservedPart) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{53}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ObservedPart) GetKey() string {
@@ -4287,7 +4376,7 @@ type EntriesReport struct {
 
 func (x *EntriesReport) Reset() {
 	*x = EntriesReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[54]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4299,7 +4388,7 @@ func (x *EntriesReport) String() string {
 func (*EntriesReport) ProtoMessage() {}
 
 func (x *EntriesReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[54]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4312,7 +4401,7 @@ func (x *EntriesReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntriesReport.ProtoReflect.Descriptor instead.
 func (*EntriesReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{54}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *EntriesReport) GetEntries() []*ReportedEntry {
@@ -4356,7 +4445,7 @@ type ReportedEntry struct {
 
 func (x *ReportedEntry) Reset() {
 	*x = ReportedEntry{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[55]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4368,7 +4457,7 @@ func (x *ReportedEntry) String() string {
 func (*ReportedEntry) ProtoMessage() {}
 
 func (x *ReportedEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[55]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4381,7 +4470,7 @@ func (x *ReportedEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportedEntry.ProtoReflect.Descriptor instead.
 func (*ReportedEntry) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{55}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ReportedEntry) GetKind() string {
@@ -4425,7 +4514,7 @@ type RightsReport struct {
 
 func (x *RightsReport) Reset() {
 	*x = RightsReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[56]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4437,7 +4526,7 @@ func (x *RightsReport) String() string {
 func (*RightsReport) ProtoMessage() {}
 
 func (x *RightsReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[56]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4450,7 +4539,7 @@ func (x *RightsReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RightsReport.ProtoReflect.Descriptor instead.
 func (*RightsReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{56}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *RightsReport) GetMissing() []*MissingRight {
@@ -4486,7 +4575,7 @@ type MissingRight struct {
 
 func (x *MissingRight) Reset() {
 	*x = MissingRight{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[57]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4498,7 +4587,7 @@ func (x *MissingRight) String() string {
 func (*MissingRight) ProtoMessage() {}
 
 func (x *MissingRight) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[57]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4511,7 +4600,7 @@ func (x *MissingRight) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingRight.ProtoReflect.Descriptor instead.
 func (*MissingRight) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{57}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *MissingRight) GetRule() string {
@@ -4548,7 +4637,7 @@ type DeliveryReport struct {
 
 func (x *DeliveryReport) Reset() {
 	*x = DeliveryReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[58]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4560,7 +4649,7 @@ func (x *DeliveryReport) String() string {
 func (*DeliveryReport) ProtoMessage() {}
 
 func (x *DeliveryReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[58]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4573,7 +4662,7 @@ func (x *DeliveryReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryReport.ProtoReflect.Descriptor instead.
 func (*DeliveryReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{58}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *DeliveryReport) GetUid() string {
@@ -4646,7 +4735,7 @@ type FederationReport struct {
 
 func (x *FederationReport) Reset() {
 	*x = FederationReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[59]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4658,7 +4747,7 @@ func (x *FederationReport) String() string {
 func (*FederationReport) ProtoMessage() {}
 
 func (x *FederationReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[59]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4671,7 +4760,7 @@ func (x *FederationReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FederationReport.ProtoReflect.Descriptor instead.
 func (*FederationReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{59}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *FederationReport) GetWanMembers() []*WanMember {
@@ -4750,7 +4839,7 @@ type JoinLoss struct {
 
 func (x *JoinLoss) Reset() {
 	*x = JoinLoss{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[60]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4762,7 +4851,7 @@ func (x *JoinLoss) String() string {
 func (*JoinLoss) ProtoMessage() {}
 
 func (x *JoinLoss) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[60]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4775,7 +4864,7 @@ func (x *JoinLoss) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinLoss.ProtoReflect.Descriptor instead.
 func (*JoinLoss) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{60}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *JoinLoss) GetItems() []*LostItem {
@@ -4813,7 +4902,7 @@ type ObservedRead struct {
 
 func (x *ObservedRead) Reset() {
 	*x = ObservedRead{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[61]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4825,7 +4914,7 @@ func (x *ObservedRead) String() string {
 func (*ObservedRead) ProtoMessage() {}
 
 func (x *ObservedRead) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[61]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4838,7 +4927,7 @@ func (x *ObservedRead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedRead.ProtoReflect.Descriptor instead.
 func (*ObservedRead) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{61}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ObservedRead) GetDatacenter() string {
@@ -4900,7 +4989,7 @@ type ObservedProbe struct {
 
 func (x *ObservedProbe) Reset() {
 	*x = ObservedProbe{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[62]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4912,7 +5001,7 @@ func (x *ObservedProbe) String() string {
 func (*ObservedProbe) ProtoMessage() {}
 
 func (x *ObservedProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[62]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4925,7 +5014,7 @@ func (x *ObservedProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedProbe.ProtoReflect.Descriptor instead.
 func (*ObservedProbe) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{62}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ObservedProbe) GetDatacenter() string {
@@ -4993,7 +5082,7 @@ type ObservedBundle struct {
 
 func (x *ObservedBundle) Reset() {
 	*x = ObservedBundle{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[63]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5005,7 +5094,7 @@ func (x *ObservedBundle) String() string {
 func (*ObservedBundle) ProtoMessage() {}
 
 func (x *ObservedBundle) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[63]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5018,7 +5107,7 @@ func (x *ObservedBundle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObservedBundle.ProtoReflect.Descriptor instead.
 func (*ObservedBundle) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{63}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ObservedBundle) GetDatacenter() string {
@@ -5079,7 +5168,7 @@ type GatewayReport struct {
 
 func (x *GatewayReport) Reset() {
 	*x = GatewayReport{}
-	mi := &file_isthmus_v1_sync_proto_msgTypes[64]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5091,7 +5180,7 @@ func (x *GatewayReport) String() string {
 func (*GatewayReport) ProtoMessage() {}
 
 func (x *GatewayReport) ProtoReflect() protoreflect.Message {
-	mi := &file_isthmus_v1_sync_proto_msgTypes[64]
+	mi := &file_isthmus_v1_sync_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5104,7 +5193,7 @@ func (x *GatewayReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayReport.ProtoReflect.Descriptor instead.
 func (*GatewayReport) Descriptor() ([]byte, []int) {
-	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{64}
+	return file_isthmus_v1_sync_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *GatewayReport) GetLanAddress() string {
@@ -5176,19 +5265,27 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x03csr\x18\x01 \x01(\fR\x03csr\"A\n" +
 	"\rRenewResponse\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\tR\vcertificate\x12\x0e\n" +
-	"\x02ca\x18\x02 \x01(\tR\x02ca\"\x9e\x01\n" +
+	"\x02ca\x18\x02 \x01(\tR\x02ca\"\xb6\x01\n" +
 	"\vPullRequest\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1b\n" +
 	"\tmin_index\x18\x02 \x01(\x04R\bminIndex\x12\x12\n" +
 	"\x04have\x18\x03 \x01(\tR\x04have\x12\x12\n" +
 	"\x04wait\x18\x04 \x01(\tR\x04wait\x12\x18\n" +
 	"\aversion\x18\x05 \x01(\tR\aversion\x12\x1a\n" +
-	"\bfeatures\x18\x06 \x03(\tR\bfeatures\"\x82\x01\n" +
+	"\bfeatures\x18\x06 \x03(\tR\bfeatures\x12\x16\n" +
+	"\x06deltas\x18\a \x01(\bR\x06deltas\"\xb0\x01\n" +
 	"\fPullResponse\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x16\n" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\x12.\n" +
-	"\x05state\x18\x04 \x01(\v2\x18.isthmus.v1.DesiredStateR\x05state\"\xf4\x01\n" +
+	"\x05state\x18\x04 \x01(\v2\x18.isthmus.v1.DesiredStateR\x05state\x12,\n" +
+	"\x05delta\x18\x05 \x01(\v2\x16.isthmus.v1.StateDeltaR\x05delta\"\x99\x01\n" +
+	"\n" +
+	"StateDelta\x12\x12\n" +
+	"\x04base\x18\x01 \x01(\tR\x04base\x12.\n" +
+	"\x05state\x18\x02 \x01(\v2\x18.isthmus.v1.DesiredStateR\x05state\x12-\n" +
+	"\x05items\x18\x03 \x03(\v2\x17.isthmus.v1.DesiredItemR\x05items\x12\x18\n" +
+	"\aremoved\x18\x04 \x03(\tR\aremoved\"\xf4\x01\n" +
 	"\fDesiredState\x12\x1e\n" +
 	"\n" +
 	"datacenter\x18\x01 \x01(\tR\n" +
@@ -5659,7 +5756,7 @@ func file_isthmus_v1_sync_proto_rawDescGZIP() []byte {
 	return file_isthmus_v1_sync_proto_rawDescData
 }
 
-var file_isthmus_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
+var file_isthmus_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
 var file_isthmus_v1_sync_proto_goTypes = []any{
 	(*EnrolRequest)(nil),          // 0: isthmus.v1.EnrolRequest
 	(*EnrolResponse)(nil),         // 1: isthmus.v1.EnrolResponse
@@ -5667,181 +5764,185 @@ var file_isthmus_v1_sync_proto_goTypes = []any{
 	(*RenewResponse)(nil),         // 3: isthmus.v1.RenewResponse
 	(*PullRequest)(nil),           // 4: isthmus.v1.PullRequest
 	(*PullResponse)(nil),          // 5: isthmus.v1.PullResponse
-	(*DesiredState)(nil),          // 6: isthmus.v1.DesiredState
-	(*DesiredItem)(nil),           // 7: isthmus.v1.DesiredItem
-	(*PeeringAcceptor)(nil),       // 8: isthmus.v1.PeeringAcceptor
-	(*PeeringDialer)(nil),         // 9: isthmus.v1.PeeringDialer
-	(*ExportedServices)(nil),      // 10: isthmus.v1.ExportedServices
-	(*ExportedService)(nil),       // 11: isthmus.v1.ExportedService
-	(*ConfigEntries)(nil),         // 12: isthmus.v1.ConfigEntries
-	(*ConfigEntry)(nil),           // 13: isthmus.v1.ConfigEntry
-	(*ConfigPart)(nil),            // 14: isthmus.v1.ConfigPart
-	(*MeshSettings)(nil),          // 15: isthmus.v1.MeshSettings
-	(*ProxyDefaults)(nil),         // 16: isthmus.v1.ProxyDefaults
-	(*FederationPrimary)(nil),     // 17: isthmus.v1.FederationPrimary
-	(*TrustedCA)(nil),             // 18: isthmus.v1.TrustedCA
-	(*BundleMember)(nil),          // 19: isthmus.v1.BundleMember
-	(*CertificateRequest)(nil),    // 20: isthmus.v1.CertificateRequest
-	(*FederationSecondary)(nil),   // 21: isthmus.v1.FederationSecondary
-	(*Probes)(nil),                // 22: isthmus.v1.Probes
-	(*GatewayProbe)(nil),          // 23: isthmus.v1.GatewayProbe
-	(*ReadProbe)(nil),             // 24: isthmus.v1.ReadProbe
-	(*UrlProbe)(nil),              // 25: isthmus.v1.UrlProbe
-	(*GatewayRoutes)(nil),         // 26: isthmus.v1.GatewayRoutes
-	(*GatewayRoute)(nil),          // 27: isthmus.v1.GatewayRoute
-	(*StoreBundleRequest)(nil),    // 28: isthmus.v1.StoreBundleRequest
-	(*StoreBundleResponse)(nil),   // 29: isthmus.v1.StoreBundleResponse
-	(*TakeTurnRequest)(nil),       // 30: isthmus.v1.TakeTurnRequest
-	(*TakeTurnResponse)(nil),      // 31: isthmus.v1.TakeTurnResponse
-	(*EndTurnRequest)(nil),        // 32: isthmus.v1.EndTurnRequest
-	(*EndTurnResponse)(nil),       // 33: isthmus.v1.EndTurnResponse
-	(*FetchSecretsRequest)(nil),   // 34: isthmus.v1.FetchSecretsRequest
-	(*FetchSecretsResponse)(nil),  // 35: isthmus.v1.FetchSecretsResponse
-	(*ClaimTokenRequest)(nil),     // 36: isthmus.v1.ClaimTokenRequest
-	(*ClaimTokenResponse)(nil),    // 37: isthmus.v1.ClaimTokenResponse
-	(*StoreTokenRequest)(nil),     // 38: isthmus.v1.StoreTokenRequest
-	(*StoreTokenResponse)(nil),    // 39: isthmus.v1.StoreTokenResponse
-	(*ReportRequest)(nil),         // 40: isthmus.v1.ReportRequest
-	(*ReportResponse)(nil),        // 41: isthmus.v1.ReportResponse
-	(*AgentReport)(nil),           // 42: isthmus.v1.AgentReport
-	(*InventoryReport)(nil),       // 43: isthmus.v1.InventoryReport
-	(*ObservedServer)(nil),        // 44: isthmus.v1.ObservedServer
-	(*ObservedGateway)(nil),       // 45: isthmus.v1.ObservedGateway
-	(*ServicesReport)(nil),        // 46: isthmus.v1.ServicesReport
-	(*PeeringsReport)(nil),        // 47: isthmus.v1.PeeringsReport
-	(*ObservedPeering)(nil),       // 48: isthmus.v1.ObservedPeering
-	(*ExportsReport)(nil),         // 49: isthmus.v1.ExportsReport
-	(*ObservedExport)(nil),        // 50: isthmus.v1.ObservedExport
-	(*PolicyReport)(nil),          // 51: isthmus.v1.PolicyReport
-	(*ObservedEntry)(nil),         // 52: isthmus.v1.ObservedEntry
-	(*ObservedPart)(nil),          // 53: isthmus.v1.ObservedPart
-	(*EntriesReport)(nil),         // 54: isthmus.v1.EntriesReport
-	(*ReportedEntry)(nil),         // 55: isthmus.v1.ReportedEntry
-	(*RightsReport)(nil),          // 56: isthmus.v1.RightsReport
-	(*MissingRight)(nil),          // 57: isthmus.v1.MissingRight
-	(*DeliveryReport)(nil),        // 58: isthmus.v1.DeliveryReport
-	(*FederationReport)(nil),      // 59: isthmus.v1.FederationReport
-	(*JoinLoss)(nil),              // 60: isthmus.v1.JoinLoss
-	(*ObservedRead)(nil),          // 61: isthmus.v1.ObservedRead
-	(*ObservedProbe)(nil),         // 62: isthmus.v1.ObservedProbe
-	(*ObservedBundle)(nil),        // 63: isthmus.v1.ObservedBundle
-	(*GatewayReport)(nil),         // 64: isthmus.v1.GatewayReport
-	(*Attestation)(nil),           // 65: isthmus.v1.Attestation
-	(*TrustedAgent)(nil),          // 66: isthmus.v1.TrustedAgent
-	(*BundleRequest)(nil),         // 67: isthmus.v1.BundleRequest
-	(*BundleEntry)(nil),           // 68: isthmus.v1.BundleEntry
-	(*SealedPayload)(nil),         // 69: isthmus.v1.SealedPayload
-	(*timestamppb.Timestamp)(nil), // 70: google.protobuf.Timestamp
-	(*AclReplication)(nil),        // 71: isthmus.v1.AclReplication
-	(*CatalogService)(nil),        // 72: isthmus.v1.CatalogService
-	(*Drift)(nil),                 // 73: isthmus.v1.Drift
-	(*FederationHost)(nil),        // 74: isthmus.v1.FederationHost
-	(*WanMember)(nil),             // 75: isthmus.v1.WanMember
-	(*LostItem)(nil),              // 76: isthmus.v1.LostItem
+	(*StateDelta)(nil),            // 6: isthmus.v1.StateDelta
+	(*DesiredState)(nil),          // 7: isthmus.v1.DesiredState
+	(*DesiredItem)(nil),           // 8: isthmus.v1.DesiredItem
+	(*PeeringAcceptor)(nil),       // 9: isthmus.v1.PeeringAcceptor
+	(*PeeringDialer)(nil),         // 10: isthmus.v1.PeeringDialer
+	(*ExportedServices)(nil),      // 11: isthmus.v1.ExportedServices
+	(*ExportedService)(nil),       // 12: isthmus.v1.ExportedService
+	(*ConfigEntries)(nil),         // 13: isthmus.v1.ConfigEntries
+	(*ConfigEntry)(nil),           // 14: isthmus.v1.ConfigEntry
+	(*ConfigPart)(nil),            // 15: isthmus.v1.ConfigPart
+	(*MeshSettings)(nil),          // 16: isthmus.v1.MeshSettings
+	(*ProxyDefaults)(nil),         // 17: isthmus.v1.ProxyDefaults
+	(*FederationPrimary)(nil),     // 18: isthmus.v1.FederationPrimary
+	(*TrustedCA)(nil),             // 19: isthmus.v1.TrustedCA
+	(*BundleMember)(nil),          // 20: isthmus.v1.BundleMember
+	(*CertificateRequest)(nil),    // 21: isthmus.v1.CertificateRequest
+	(*FederationSecondary)(nil),   // 22: isthmus.v1.FederationSecondary
+	(*Probes)(nil),                // 23: isthmus.v1.Probes
+	(*GatewayProbe)(nil),          // 24: isthmus.v1.GatewayProbe
+	(*ReadProbe)(nil),             // 25: isthmus.v1.ReadProbe
+	(*UrlProbe)(nil),              // 26: isthmus.v1.UrlProbe
+	(*GatewayRoutes)(nil),         // 27: isthmus.v1.GatewayRoutes
+	(*GatewayRoute)(nil),          // 28: isthmus.v1.GatewayRoute
+	(*StoreBundleRequest)(nil),    // 29: isthmus.v1.StoreBundleRequest
+	(*StoreBundleResponse)(nil),   // 30: isthmus.v1.StoreBundleResponse
+	(*TakeTurnRequest)(nil),       // 31: isthmus.v1.TakeTurnRequest
+	(*TakeTurnResponse)(nil),      // 32: isthmus.v1.TakeTurnResponse
+	(*EndTurnRequest)(nil),        // 33: isthmus.v1.EndTurnRequest
+	(*EndTurnResponse)(nil),       // 34: isthmus.v1.EndTurnResponse
+	(*FetchSecretsRequest)(nil),   // 35: isthmus.v1.FetchSecretsRequest
+	(*FetchSecretsResponse)(nil),  // 36: isthmus.v1.FetchSecretsResponse
+	(*ClaimTokenRequest)(nil),     // 37: isthmus.v1.ClaimTokenRequest
+	(*ClaimTokenResponse)(nil),    // 38: isthmus.v1.ClaimTokenResponse
+	(*StoreTokenRequest)(nil),     // 39: isthmus.v1.StoreTokenRequest
+	(*StoreTokenResponse)(nil),    // 40: isthmus.v1.StoreTokenResponse
+	(*ReportRequest)(nil),         // 41: isthmus.v1.ReportRequest
+	(*ReportResponse)(nil),        // 42: isthmus.v1.ReportResponse
+	(*AgentReport)(nil),           // 43: isthmus.v1.AgentReport
+	(*InventoryReport)(nil),       // 44: isthmus.v1.InventoryReport
+	(*ObservedServer)(nil),        // 45: isthmus.v1.ObservedServer
+	(*ObservedGateway)(nil),       // 46: isthmus.v1.ObservedGateway
+	(*ServicesReport)(nil),        // 47: isthmus.v1.ServicesReport
+	(*PeeringsReport)(nil),        // 48: isthmus.v1.PeeringsReport
+	(*ObservedPeering)(nil),       // 49: isthmus.v1.ObservedPeering
+	(*ExportsReport)(nil),         // 50: isthmus.v1.ExportsReport
+	(*ObservedExport)(nil),        // 51: isthmus.v1.ObservedExport
+	(*PolicyReport)(nil),          // 52: isthmus.v1.PolicyReport
+	(*ObservedEntry)(nil),         // 53: isthmus.v1.ObservedEntry
+	(*ObservedPart)(nil),          // 54: isthmus.v1.ObservedPart
+	(*EntriesReport)(nil),         // 55: isthmus.v1.EntriesReport
+	(*ReportedEntry)(nil),         // 56: isthmus.v1.ReportedEntry
+	(*RightsReport)(nil),          // 57: isthmus.v1.RightsReport
+	(*MissingRight)(nil),          // 58: isthmus.v1.MissingRight
+	(*DeliveryReport)(nil),        // 59: isthmus.v1.DeliveryReport
+	(*FederationReport)(nil),      // 60: isthmus.v1.FederationReport
+	(*JoinLoss)(nil),              // 61: isthmus.v1.JoinLoss
+	(*ObservedRead)(nil),          // 62: isthmus.v1.ObservedRead
+	(*ObservedProbe)(nil),         // 63: isthmus.v1.ObservedProbe
+	(*ObservedBundle)(nil),        // 64: isthmus.v1.ObservedBundle
+	(*GatewayReport)(nil),         // 65: isthmus.v1.GatewayReport
+	(*Attestation)(nil),           // 66: isthmus.v1.Attestation
+	(*TrustedAgent)(nil),          // 67: isthmus.v1.TrustedAgent
+	(*BundleRequest)(nil),         // 68: isthmus.v1.BundleRequest
+	(*BundleEntry)(nil),           // 69: isthmus.v1.BundleEntry
+	(*SealedPayload)(nil),         // 70: isthmus.v1.SealedPayload
+	(*timestamppb.Timestamp)(nil), // 71: google.protobuf.Timestamp
+	(*AclReplication)(nil),        // 72: isthmus.v1.AclReplication
+	(*CatalogService)(nil),        // 73: isthmus.v1.CatalogService
+	(*Drift)(nil),                 // 74: isthmus.v1.Drift
+	(*FederationHost)(nil),        // 75: isthmus.v1.FederationHost
+	(*WanMember)(nil),             // 76: isthmus.v1.WanMember
+	(*LostItem)(nil),              // 77: isthmus.v1.LostItem
 }
 var file_isthmus_v1_sync_proto_depIdxs = []int32{
-	65, // 0: isthmus.v1.EnrolRequest.attestation:type_name -> isthmus.v1.Attestation
-	6,  // 1: isthmus.v1.PullResponse.state:type_name -> isthmus.v1.DesiredState
-	7,  // 2: isthmus.v1.DesiredState.items:type_name -> isthmus.v1.DesiredItem
-	8,  // 3: isthmus.v1.DesiredItem.peering_acceptor:type_name -> isthmus.v1.PeeringAcceptor
-	9,  // 4: isthmus.v1.DesiredItem.peering_dialer:type_name -> isthmus.v1.PeeringDialer
-	10, // 5: isthmus.v1.DesiredItem.exported_services:type_name -> isthmus.v1.ExportedServices
-	15, // 6: isthmus.v1.DesiredItem.mesh:type_name -> isthmus.v1.MeshSettings
-	16, // 7: isthmus.v1.DesiredItem.proxy_defaults:type_name -> isthmus.v1.ProxyDefaults
-	17, // 8: isthmus.v1.DesiredItem.federation_primary:type_name -> isthmus.v1.FederationPrimary
-	21, // 9: isthmus.v1.DesiredItem.federation_secondary:type_name -> isthmus.v1.FederationSecondary
-	22, // 10: isthmus.v1.DesiredItem.probes:type_name -> isthmus.v1.Probes
-	26, // 11: isthmus.v1.DesiredItem.gateway_routes:type_name -> isthmus.v1.GatewayRoutes
-	12, // 12: isthmus.v1.DesiredItem.config_entries:type_name -> isthmus.v1.ConfigEntries
-	66, // 13: isthmus.v1.PeeringAcceptor.recipients:type_name -> isthmus.v1.TrustedAgent
-	66, // 14: isthmus.v1.PeeringDialer.senders:type_name -> isthmus.v1.TrustedAgent
-	11, // 15: isthmus.v1.ExportedServices.services:type_name -> isthmus.v1.ExportedService
-	13, // 16: isthmus.v1.ConfigEntries.entries:type_name -> isthmus.v1.ConfigEntry
-	14, // 17: isthmus.v1.ConfigEntry.parts:type_name -> isthmus.v1.ConfigPart
-	19, // 18: isthmus.v1.FederationPrimary.members:type_name -> isthmus.v1.BundleMember
-	18, // 19: isthmus.v1.FederationPrimary.trusted_cas:type_name -> isthmus.v1.TrustedCA
-	67, // 20: isthmus.v1.FederationPrimary.requests:type_name -> isthmus.v1.BundleRequest
-	66, // 21: isthmus.v1.TrustedCA.agent:type_name -> isthmus.v1.TrustedAgent
-	66, // 22: isthmus.v1.BundleMember.recipients:type_name -> isthmus.v1.TrustedAgent
-	68, // 23: isthmus.v1.BundleMember.bundle:type_name -> isthmus.v1.BundleEntry
-	20, // 24: isthmus.v1.BundleMember.requests:type_name -> isthmus.v1.CertificateRequest
-	66, // 25: isthmus.v1.FederationSecondary.senders:type_name -> isthmus.v1.TrustedAgent
-	18, // 26: isthmus.v1.FederationSecondary.trusted_cas:type_name -> isthmus.v1.TrustedCA
-	23, // 27: isthmus.v1.Probes.gateways:type_name -> isthmus.v1.GatewayProbe
-	24, // 28: isthmus.v1.Probes.reads:type_name -> isthmus.v1.ReadProbe
-	25, // 29: isthmus.v1.Probes.urls:type_name -> isthmus.v1.UrlProbe
-	27, // 30: isthmus.v1.GatewayRoutes.routes:type_name -> isthmus.v1.GatewayRoute
-	69, // 31: isthmus.v1.StoreBundleRequest.payload:type_name -> isthmus.v1.SealedPayload
-	70, // 32: isthmus.v1.StoreBundleRequest.certificate_expire_time:type_name -> google.protobuf.Timestamp
-	70, // 33: isthmus.v1.TakeTurnResponse.expire_time:type_name -> google.protobuf.Timestamp
-	69, // 34: isthmus.v1.FetchSecretsResponse.payloads:type_name -> isthmus.v1.SealedPayload
-	69, // 35: isthmus.v1.StoreTokenRequest.payload:type_name -> isthmus.v1.SealedPayload
-	42, // 36: isthmus.v1.ReportRequest.agent:type_name -> isthmus.v1.AgentReport
-	43, // 37: isthmus.v1.ReportRequest.inventory:type_name -> isthmus.v1.InventoryReport
-	47, // 38: isthmus.v1.ReportRequest.peerings:type_name -> isthmus.v1.PeeringsReport
-	49, // 39: isthmus.v1.ReportRequest.exports:type_name -> isthmus.v1.ExportsReport
-	46, // 40: isthmus.v1.ReportRequest.services:type_name -> isthmus.v1.ServicesReport
-	58, // 41: isthmus.v1.ReportRequest.delivery:type_name -> isthmus.v1.DeliveryReport
-	59, // 42: isthmus.v1.ReportRequest.federation:type_name -> isthmus.v1.FederationReport
-	64, // 43: isthmus.v1.ReportRequest.gateway:type_name -> isthmus.v1.GatewayReport
-	51, // 44: isthmus.v1.ReportRequest.policy:type_name -> isthmus.v1.PolicyReport
-	54, // 45: isthmus.v1.ReportRequest.entries:type_name -> isthmus.v1.EntriesReport
-	56, // 46: isthmus.v1.ReportRequest.rights:type_name -> isthmus.v1.RightsReport
-	70, // 47: isthmus.v1.ReportRequest.clock:type_name -> google.protobuf.Timestamp
-	70, // 48: isthmus.v1.InventoryReport.ca_expire_time:type_name -> google.protobuf.Timestamp
-	71, // 49: isthmus.v1.InventoryReport.acl_replication:type_name -> isthmus.v1.AclReplication
-	45, // 50: isthmus.v1.InventoryReport.gateways:type_name -> isthmus.v1.ObservedGateway
-	44, // 51: isthmus.v1.InventoryReport.raft_servers:type_name -> isthmus.v1.ObservedServer
-	72, // 52: isthmus.v1.ServicesReport.services:type_name -> isthmus.v1.CatalogService
-	48, // 53: isthmus.v1.PeeringsReport.peerings:type_name -> isthmus.v1.ObservedPeering
-	70, // 54: isthmus.v1.ObservedPeering.heartbeat_time:type_name -> google.protobuf.Timestamp
-	70, // 55: isthmus.v1.ObservedPeering.receive_time:type_name -> google.protobuf.Timestamp
-	70, // 56: isthmus.v1.ObservedPeering.send_time:type_name -> google.protobuf.Timestamp
-	62, // 57: isthmus.v1.ObservedPeering.dials:type_name -> isthmus.v1.ObservedProbe
-	50, // 58: isthmus.v1.ExportsReport.exports:type_name -> isthmus.v1.ObservedExport
-	73, // 59: isthmus.v1.ExportsReport.drifts:type_name -> isthmus.v1.Drift
-	52, // 60: isthmus.v1.PolicyReport.entries:type_name -> isthmus.v1.ObservedEntry
-	73, // 61: isthmus.v1.PolicyReport.drifts:type_name -> isthmus.v1.Drift
-	53, // 62: isthmus.v1.ObservedEntry.parts:type_name -> isthmus.v1.ObservedPart
-	55, // 63: isthmus.v1.EntriesReport.entries:type_name -> isthmus.v1.ReportedEntry
-	57, // 64: isthmus.v1.RightsReport.missing:type_name -> isthmus.v1.MissingRight
-	74, // 65: isthmus.v1.DeliveryReport.host:type_name -> isthmus.v1.FederationHost
-	75, // 66: isthmus.v1.FederationReport.wan_members:type_name -> isthmus.v1.WanMember
-	61, // 67: isthmus.v1.FederationReport.reads:type_name -> isthmus.v1.ObservedRead
-	62, // 68: isthmus.v1.FederationReport.probes:type_name -> isthmus.v1.ObservedProbe
-	60, // 69: isthmus.v1.FederationReport.loss:type_name -> isthmus.v1.JoinLoss
-	63, // 70: isthmus.v1.FederationReport.bundles:type_name -> isthmus.v1.ObservedBundle
-	70, // 71: isthmus.v1.FederationReport.certificate_expire_time:type_name -> google.protobuf.Timestamp
-	76, // 72: isthmus.v1.JoinLoss.items:type_name -> isthmus.v1.LostItem
-	70, // 73: isthmus.v1.ObservedRead.since:type_name -> google.protobuf.Timestamp
-	70, // 74: isthmus.v1.ObservedProbe.since:type_name -> google.protobuf.Timestamp
-	70, // 75: isthmus.v1.ObservedBundle.request_time:type_name -> google.protobuf.Timestamp
-	62, // 76: isthmus.v1.GatewayReport.probes:type_name -> isthmus.v1.ObservedProbe
-	0,  // 77: isthmus.v1.SyncService.Enrol:input_type -> isthmus.v1.EnrolRequest
-	2,  // 78: isthmus.v1.SyncService.Renew:input_type -> isthmus.v1.RenewRequest
-	4,  // 79: isthmus.v1.SyncService.Pull:input_type -> isthmus.v1.PullRequest
-	34, // 80: isthmus.v1.SyncService.FetchSecrets:input_type -> isthmus.v1.FetchSecretsRequest
-	36, // 81: isthmus.v1.SyncService.ClaimToken:input_type -> isthmus.v1.ClaimTokenRequest
-	38, // 82: isthmus.v1.SyncService.StoreToken:input_type -> isthmus.v1.StoreTokenRequest
-	40, // 83: isthmus.v1.SyncService.Report:input_type -> isthmus.v1.ReportRequest
-	28, // 84: isthmus.v1.SyncService.StoreBundle:input_type -> isthmus.v1.StoreBundleRequest
-	30, // 85: isthmus.v1.SyncService.TakeTurn:input_type -> isthmus.v1.TakeTurnRequest
-	32, // 86: isthmus.v1.SyncService.EndTurn:input_type -> isthmus.v1.EndTurnRequest
-	1,  // 87: isthmus.v1.SyncService.Enrol:output_type -> isthmus.v1.EnrolResponse
-	3,  // 88: isthmus.v1.SyncService.Renew:output_type -> isthmus.v1.RenewResponse
-	5,  // 89: isthmus.v1.SyncService.Pull:output_type -> isthmus.v1.PullResponse
-	35, // 90: isthmus.v1.SyncService.FetchSecrets:output_type -> isthmus.v1.FetchSecretsResponse
-	37, // 91: isthmus.v1.SyncService.ClaimToken:output_type -> isthmus.v1.ClaimTokenResponse
-	39, // 92: isthmus.v1.SyncService.StoreToken:output_type -> isthmus.v1.StoreTokenResponse
-	41, // 93: isthmus.v1.SyncService.Report:output_type -> isthmus.v1.ReportResponse
-	29, // 94: isthmus.v1.SyncService.StoreBundle:output_type -> isthmus.v1.StoreBundleResponse
-	31, // 95: isthmus.v1.SyncService.TakeTurn:output_type -> isthmus.v1.TakeTurnResponse
-	33, // 96: isthmus.v1.SyncService.EndTurn:output_type -> isthmus.v1.EndTurnResponse
-	87, // [87:97] is the sub-list for method output_type
-	77, // [77:87] is the sub-list for method input_type
-	77, // [77:77] is the sub-list for extension type_name
-	77, // [77:77] is the sub-list for extension extendee
-	0,  // [0:77] is the sub-list for field type_name
+	66, // 0: isthmus.v1.EnrolRequest.attestation:type_name -> isthmus.v1.Attestation
+	7,  // 1: isthmus.v1.PullResponse.state:type_name -> isthmus.v1.DesiredState
+	6,  // 2: isthmus.v1.PullResponse.delta:type_name -> isthmus.v1.StateDelta
+	7,  // 3: isthmus.v1.StateDelta.state:type_name -> isthmus.v1.DesiredState
+	8,  // 4: isthmus.v1.StateDelta.items:type_name -> isthmus.v1.DesiredItem
+	8,  // 5: isthmus.v1.DesiredState.items:type_name -> isthmus.v1.DesiredItem
+	9,  // 6: isthmus.v1.DesiredItem.peering_acceptor:type_name -> isthmus.v1.PeeringAcceptor
+	10, // 7: isthmus.v1.DesiredItem.peering_dialer:type_name -> isthmus.v1.PeeringDialer
+	11, // 8: isthmus.v1.DesiredItem.exported_services:type_name -> isthmus.v1.ExportedServices
+	16, // 9: isthmus.v1.DesiredItem.mesh:type_name -> isthmus.v1.MeshSettings
+	17, // 10: isthmus.v1.DesiredItem.proxy_defaults:type_name -> isthmus.v1.ProxyDefaults
+	18, // 11: isthmus.v1.DesiredItem.federation_primary:type_name -> isthmus.v1.FederationPrimary
+	22, // 12: isthmus.v1.DesiredItem.federation_secondary:type_name -> isthmus.v1.FederationSecondary
+	23, // 13: isthmus.v1.DesiredItem.probes:type_name -> isthmus.v1.Probes
+	27, // 14: isthmus.v1.DesiredItem.gateway_routes:type_name -> isthmus.v1.GatewayRoutes
+	13, // 15: isthmus.v1.DesiredItem.config_entries:type_name -> isthmus.v1.ConfigEntries
+	67, // 16: isthmus.v1.PeeringAcceptor.recipients:type_name -> isthmus.v1.TrustedAgent
+	67, // 17: isthmus.v1.PeeringDialer.senders:type_name -> isthmus.v1.TrustedAgent
+	12, // 18: isthmus.v1.ExportedServices.services:type_name -> isthmus.v1.ExportedService
+	14, // 19: isthmus.v1.ConfigEntries.entries:type_name -> isthmus.v1.ConfigEntry
+	15, // 20: isthmus.v1.ConfigEntry.parts:type_name -> isthmus.v1.ConfigPart
+	20, // 21: isthmus.v1.FederationPrimary.members:type_name -> isthmus.v1.BundleMember
+	19, // 22: isthmus.v1.FederationPrimary.trusted_cas:type_name -> isthmus.v1.TrustedCA
+	68, // 23: isthmus.v1.FederationPrimary.requests:type_name -> isthmus.v1.BundleRequest
+	67, // 24: isthmus.v1.TrustedCA.agent:type_name -> isthmus.v1.TrustedAgent
+	67, // 25: isthmus.v1.BundleMember.recipients:type_name -> isthmus.v1.TrustedAgent
+	69, // 26: isthmus.v1.BundleMember.bundle:type_name -> isthmus.v1.BundleEntry
+	21, // 27: isthmus.v1.BundleMember.requests:type_name -> isthmus.v1.CertificateRequest
+	67, // 28: isthmus.v1.FederationSecondary.senders:type_name -> isthmus.v1.TrustedAgent
+	19, // 29: isthmus.v1.FederationSecondary.trusted_cas:type_name -> isthmus.v1.TrustedCA
+	24, // 30: isthmus.v1.Probes.gateways:type_name -> isthmus.v1.GatewayProbe
+	25, // 31: isthmus.v1.Probes.reads:type_name -> isthmus.v1.ReadProbe
+	26, // 32: isthmus.v1.Probes.urls:type_name -> isthmus.v1.UrlProbe
+	28, // 33: isthmus.v1.GatewayRoutes.routes:type_name -> isthmus.v1.GatewayRoute
+	70, // 34: isthmus.v1.StoreBundleRequest.payload:type_name -> isthmus.v1.SealedPayload
+	71, // 35: isthmus.v1.StoreBundleRequest.certificate_expire_time:type_name -> google.protobuf.Timestamp
+	71, // 36: isthmus.v1.TakeTurnResponse.expire_time:type_name -> google.protobuf.Timestamp
+	70, // 37: isthmus.v1.FetchSecretsResponse.payloads:type_name -> isthmus.v1.SealedPayload
+	70, // 38: isthmus.v1.StoreTokenRequest.payload:type_name -> isthmus.v1.SealedPayload
+	43, // 39: isthmus.v1.ReportRequest.agent:type_name -> isthmus.v1.AgentReport
+	44, // 40: isthmus.v1.ReportRequest.inventory:type_name -> isthmus.v1.InventoryReport
+	48, // 41: isthmus.v1.ReportRequest.peerings:type_name -> isthmus.v1.PeeringsReport
+	50, // 42: isthmus.v1.ReportRequest.exports:type_name -> isthmus.v1.ExportsReport
+	47, // 43: isthmus.v1.ReportRequest.services:type_name -> isthmus.v1.ServicesReport
+	59, // 44: isthmus.v1.ReportRequest.delivery:type_name -> isthmus.v1.DeliveryReport
+	60, // 45: isthmus.v1.ReportRequest.federation:type_name -> isthmus.v1.FederationReport
+	65, // 46: isthmus.v1.ReportRequest.gateway:type_name -> isthmus.v1.GatewayReport
+	52, // 47: isthmus.v1.ReportRequest.policy:type_name -> isthmus.v1.PolicyReport
+	55, // 48: isthmus.v1.ReportRequest.entries:type_name -> isthmus.v1.EntriesReport
+	57, // 49: isthmus.v1.ReportRequest.rights:type_name -> isthmus.v1.RightsReport
+	71, // 50: isthmus.v1.ReportRequest.clock:type_name -> google.protobuf.Timestamp
+	71, // 51: isthmus.v1.InventoryReport.ca_expire_time:type_name -> google.protobuf.Timestamp
+	72, // 52: isthmus.v1.InventoryReport.acl_replication:type_name -> isthmus.v1.AclReplication
+	46, // 53: isthmus.v1.InventoryReport.gateways:type_name -> isthmus.v1.ObservedGateway
+	45, // 54: isthmus.v1.InventoryReport.raft_servers:type_name -> isthmus.v1.ObservedServer
+	73, // 55: isthmus.v1.ServicesReport.services:type_name -> isthmus.v1.CatalogService
+	49, // 56: isthmus.v1.PeeringsReport.peerings:type_name -> isthmus.v1.ObservedPeering
+	71, // 57: isthmus.v1.ObservedPeering.heartbeat_time:type_name -> google.protobuf.Timestamp
+	71, // 58: isthmus.v1.ObservedPeering.receive_time:type_name -> google.protobuf.Timestamp
+	71, // 59: isthmus.v1.ObservedPeering.send_time:type_name -> google.protobuf.Timestamp
+	63, // 60: isthmus.v1.ObservedPeering.dials:type_name -> isthmus.v1.ObservedProbe
+	51, // 61: isthmus.v1.ExportsReport.exports:type_name -> isthmus.v1.ObservedExport
+	74, // 62: isthmus.v1.ExportsReport.drifts:type_name -> isthmus.v1.Drift
+	53, // 63: isthmus.v1.PolicyReport.entries:type_name -> isthmus.v1.ObservedEntry
+	74, // 64: isthmus.v1.PolicyReport.drifts:type_name -> isthmus.v1.Drift
+	54, // 65: isthmus.v1.ObservedEntry.parts:type_name -> isthmus.v1.ObservedPart
+	56, // 66: isthmus.v1.EntriesReport.entries:type_name -> isthmus.v1.ReportedEntry
+	58, // 67: isthmus.v1.RightsReport.missing:type_name -> isthmus.v1.MissingRight
+	75, // 68: isthmus.v1.DeliveryReport.host:type_name -> isthmus.v1.FederationHost
+	76, // 69: isthmus.v1.FederationReport.wan_members:type_name -> isthmus.v1.WanMember
+	62, // 70: isthmus.v1.FederationReport.reads:type_name -> isthmus.v1.ObservedRead
+	63, // 71: isthmus.v1.FederationReport.probes:type_name -> isthmus.v1.ObservedProbe
+	61, // 72: isthmus.v1.FederationReport.loss:type_name -> isthmus.v1.JoinLoss
+	64, // 73: isthmus.v1.FederationReport.bundles:type_name -> isthmus.v1.ObservedBundle
+	71, // 74: isthmus.v1.FederationReport.certificate_expire_time:type_name -> google.protobuf.Timestamp
+	77, // 75: isthmus.v1.JoinLoss.items:type_name -> isthmus.v1.LostItem
+	71, // 76: isthmus.v1.ObservedRead.since:type_name -> google.protobuf.Timestamp
+	71, // 77: isthmus.v1.ObservedProbe.since:type_name -> google.protobuf.Timestamp
+	71, // 78: isthmus.v1.ObservedBundle.request_time:type_name -> google.protobuf.Timestamp
+	63, // 79: isthmus.v1.GatewayReport.probes:type_name -> isthmus.v1.ObservedProbe
+	0,  // 80: isthmus.v1.SyncService.Enrol:input_type -> isthmus.v1.EnrolRequest
+	2,  // 81: isthmus.v1.SyncService.Renew:input_type -> isthmus.v1.RenewRequest
+	4,  // 82: isthmus.v1.SyncService.Pull:input_type -> isthmus.v1.PullRequest
+	35, // 83: isthmus.v1.SyncService.FetchSecrets:input_type -> isthmus.v1.FetchSecretsRequest
+	37, // 84: isthmus.v1.SyncService.ClaimToken:input_type -> isthmus.v1.ClaimTokenRequest
+	39, // 85: isthmus.v1.SyncService.StoreToken:input_type -> isthmus.v1.StoreTokenRequest
+	41, // 86: isthmus.v1.SyncService.Report:input_type -> isthmus.v1.ReportRequest
+	29, // 87: isthmus.v1.SyncService.StoreBundle:input_type -> isthmus.v1.StoreBundleRequest
+	31, // 88: isthmus.v1.SyncService.TakeTurn:input_type -> isthmus.v1.TakeTurnRequest
+	33, // 89: isthmus.v1.SyncService.EndTurn:input_type -> isthmus.v1.EndTurnRequest
+	1,  // 90: isthmus.v1.SyncService.Enrol:output_type -> isthmus.v1.EnrolResponse
+	3,  // 91: isthmus.v1.SyncService.Renew:output_type -> isthmus.v1.RenewResponse
+	5,  // 92: isthmus.v1.SyncService.Pull:output_type -> isthmus.v1.PullResponse
+	36, // 93: isthmus.v1.SyncService.FetchSecrets:output_type -> isthmus.v1.FetchSecretsResponse
+	38, // 94: isthmus.v1.SyncService.ClaimToken:output_type -> isthmus.v1.ClaimTokenResponse
+	40, // 95: isthmus.v1.SyncService.StoreToken:output_type -> isthmus.v1.StoreTokenResponse
+	42, // 96: isthmus.v1.SyncService.Report:output_type -> isthmus.v1.ReportResponse
+	30, // 97: isthmus.v1.SyncService.StoreBundle:output_type -> isthmus.v1.StoreBundleResponse
+	32, // 98: isthmus.v1.SyncService.TakeTurn:output_type -> isthmus.v1.TakeTurnResponse
+	34, // 99: isthmus.v1.SyncService.EndTurn:output_type -> isthmus.v1.EndTurnResponse
+	90, // [90:100] is the sub-list for method output_type
+	80, // [80:90] is the sub-list for method input_type
+	80, // [80:80] is the sub-list for extension type_name
+	80, // [80:80] is the sub-list for extension extendee
+	0,  // [0:80] is the sub-list for field type_name
 }
 
 func init() { file_isthmus_v1_sync_proto_init() }
@@ -5853,14 +5954,14 @@ func file_isthmus_v1_sync_proto_init() {
 	file_isthmus_v1_federation_proto_init()
 	file_isthmus_v1_policy_proto_init()
 	file_isthmus_v1_sealed_proto_init()
-	file_isthmus_v1_sync_proto_msgTypes[43].OneofWrappers = []any{}
+	file_isthmus_v1_sync_proto_msgTypes[44].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_isthmus_v1_sync_proto_rawDesc), len(file_isthmus_v1_sync_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   65,
+			NumMessages:   66,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

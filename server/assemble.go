@@ -151,7 +151,7 @@ func (s *Server) register(g *grpc.Server, fingerprint string) {
 	isthmusv1.RegisterIntentionServiceServer(g, &api.IntentionService{Core: core})
 	isthmusv1.RegisterTrafficPolicyServiceServer(g, &api.TrafficPolicyService{Core: core})
 	isthmusv1.RegisterDiagnosisServiceServer(g, &api.DiagnosisService{Core: core, Observations: s.observations, Version: s.config.Version})
-	isthmusv1.RegisterOverviewServiceServer(g, &api.OverviewService{Core: core, Observations: s.observations, Fleets: s.fleets, Journal: s.store, Feed: s.feed})
+	isthmusv1.RegisterOverviewServiceServer(g, &api.OverviewService{Core: core, Observations: s.observations, Fleets: s.fleets, Trends: s.trends, Journal: s.store, Feed: s.feed})
 	isthmusv1.RegisterJoinTokenServiceServer(g, &api.JoinTokenService{Core: core, Address: s.advertised, CAFingerprint: fingerprint})
 	isthmusv1.RegisterAgentServiceServer(g, &api.AgentService{Core: core, Forget: s.observations.ForgetAgent})
 	isthmusv1.RegisterAPITokenServiceServer(g, &api.APITokenService{Core: core})

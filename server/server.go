@@ -51,6 +51,7 @@ type Server struct {
 	controller   *controller.Controller
 	feed         *feed.Feed
 	fleets       *api.Fleets
+	trends       *api.Trends
 	ca           *identity.CA
 	key          *identity.ServerKey
 	sessions     *session.Service
@@ -131,6 +132,7 @@ func (s *Server) load(ctx context.Context) (err error) {
 	s.planner = agentapi.NewPlanner(s.snapshot)
 	digester := overview.NewDigester()
 	s.fleets = &api.Fleets{Snapshot: s.snapshot, Observations: s.observations, Now: s.config.Now}
+	s.trends = api.NewTrends(s.fleets)
 	s.feed = feed.New(s.snapshot, s.observations, func() map[string]uint64 {
 		fleet, _ := s.fleets.Get()
 		return digester.Digests(fleet)
@@ -211,7 +213,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopBackground()
 	group, failed := errgroup.WithContext(background)
 	for _, work := range []func(context.Context) error{
-		s.snapshot.Run, s.observations.Run, s.planner.Run, s.controller.Run, s.feed.Run, s.sessions.Run,
+		s.snapshot.Run, s.observations.Run, s.planner.Run, s.controller.Run, s.feed.Run, s.trends.Run, s.sessions.Run,
 		func(ctx context.Context) error { return s.observations.Follow(ctx, s.snapshot) },
 	} {
 		group.Go(func() error { return endedBy(background, work(background)) })

@@ -14,6 +14,8 @@ type OverviewService struct {
 	Observations *observation.Table
 	// Fleets has what GetFleet gives.
 	Fleets *Fleets
+	// Trends has what GetTrend gives.
+	Trends *Trends
 	// Journal has the transitions that GetHistory is made of.
 	Journal store.Journal
 	// Feed tells ListChanges what changed.

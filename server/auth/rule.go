@@ -132,6 +132,7 @@ func fleetRules() []Rule {
 		{isthmusv1.OverviewService_ListServices_FullMethodName, readers()},
 		{isthmusv1.OverviewService_GetDatacenterState_FullMethodName, readers()},
 		{isthmusv1.OverviewService_GetHistory_FullMethodName, readers()},
+		{isthmusv1.OverviewService_GetTrend_FullMethodName, readers()},
 	}
 }
 

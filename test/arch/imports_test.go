@@ -40,7 +40,7 @@ func impure() []string {
 }
 
 func forbidden() []edge {
-	domain := []string{"resource", "federation", "peering", "policy", "inventory", "plan", "connection", "explain", "overview", "datacenterstate", "history"}
+	domain := []string{"resource", "federation", "peering", "policy", "inventory", "plan", "connection", "explain", "overview", "datacenterstate", "history", "trend"}
 	return []edge{
 		{from: []string{"…"}, to: []string{"cmd"}, tests: true, why: "nobody imports cmd"},
 		{from: []string{"…"}, not: []string{"test", "bench"}, to: []string{"test", "bench", "tools"}, why: "harnesses are for tests"},
@@ -60,7 +60,7 @@ func forbidden() []edge {
 		{from: []string{"doctor"}, to: slices.Concat(impure(), []string{"store", "server", "agent", "client", "identity", "seal"}), reach: true, why: "doctor is pure: it judges what it is given"},
 		{from: []string{"removal"}, to: slices.Concat(impure(), []string{"store", "server", "agent", "client", "identity", "seal", "plan", "peering"}), reach: true, why: "removal is pure, and is told what has been applied"},
 		{from: []string{"resource", "federation", "peering", "policy", "inventory", "plan"}, to: []string{"doctor", "removal"}, reach: true, why: "rules know nobody who asks about them"},
-		{from: []string{"resource", "federation", "peering", "policy", "inventory", "plan"}, to: []string{"connection", "explain", "overview", "datacenterstate", "history"}, reach: true, why: "rules know nobody who asks about them"},
+		{from: []string{"resource", "federation", "peering", "policy", "inventory", "plan"}, to: []string{"connection", "explain", "overview", "datacenterstate", "history", "trend"}, reach: true, why: "rules know nobody who asks about them"},
 		{from: []string{"policy"}, to: []string{"peering", "federation"}, reach: true, why: "neighbours do not know each other"},
 		{from: []string{"fault", "proto"}, to: []string{"resource", "store", "server", "agent", "client", "plan", "identity", "seal"}, reach: true, why: "the vocabulary knows nobody"},
 

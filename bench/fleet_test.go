@@ -32,8 +32,10 @@ const (
 
 // fleet is a server and some datacenters, all of them processes that end with the benchmark.
 type fleet struct {
-	dir     string
-	client  *client.Client
+	dir    string
+	client *client.Client
+	// grpc is host:port of gRPC.
+	grpc    string
 	config  client.Config
 	server  *exec.Cmd
 	key     *identity.FleetKey
@@ -52,18 +54,17 @@ func newFleet(b *testing.B, datacenters ...string) *fleet {
 	return f
 }
 
-func (f *fleet) startServer(b *testing.B) {
+// startServer starts the server, with further flags.
+func (f *fleet) startServer(b *testing.B, flags ...string) {
 	b.Helper()
 	dir := filepath.Join(f.dir, "server")
 	cmd, out := start(b, filepath.Join(f.dir, "server.log"), nil,
-		"server", "--data-dir", dir, "--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0")
+		append([]string{"server", "--data-dir", dir, "--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0"}, flags...)...)
 	f.server = cmd
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		b.Fatalf("the server did not say where it listens: %v", err)
-	}
+	lines := bufio.NewReader(out)
+	address := listensAt(b, lines)
+	f.grpc = listensAt(b, lines)
 	go drain(out)
-	_, address, _ := strings.Cut(strings.TrimSpace(line), " ")
 	token, err := os.ReadFile(filepath.Join(dir, "admin.token"))
 	must(b, err)
 	f.config = client.Config{Address: address, Token: strings.TrimSpace(string(token))}
@@ -71,6 +72,17 @@ func (f *fleet) startServer(b *testing.B) {
 	must(b, err)
 	f.key, err = identity.NewFleetKey()
 	must(b, err)
+}
+
+// listensAt is the address in the next line of what the server says.
+func listensAt(b *testing.B, lines *bufio.Reader) string {
+	b.Helper()
+	line, err := lines.ReadString('\n')
+	if err != nil {
+		b.Fatalf("the server did not say where it listens: %v", err)
+	}
+	_, address, _ := strings.Cut(strings.TrimSpace(line), " ")
+	return address
 }
 
 func (f *fleet) startDatacenter(b *testing.B, dc string) {

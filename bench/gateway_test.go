@@ -129,8 +129,8 @@ type measured struct {
 	rounds          int
 }
 
-// compare runs the same over a direct connection and through each proxy, by turns: what else the machine does meets all of them.
-func compare(b *testing.B, server *gatewayBench, times int, do func(addr string) error) map[string]measured {
+// byTurns runs the same over a direct connection and through each proxy, by turns: what else the machine does meets all of them.
+func byTurns(b *testing.B, server *gatewayBench, times int, do func(addr string) error) map[string]measured {
 	b.Helper()
 	ways := append([]*proxy{{name: "direct", addr: server.addr}}, proxies(b, server.addr)...)
 	for _, w := range ways { // what is done for the first time costs more
@@ -164,7 +164,7 @@ func figures(of map[string]measured, one func(m measured) float64) map[string]fl
 // BenchmarkGatewayBulk is ciphered bulk over 16 connections.
 func BenchmarkGatewayBulk(b *testing.B) {
 	server := serveTLS(b)
-	all := compare(b, server, bulkConnections, func(addr string) error { return server.send(b, addr, bulkSize/bulkConnections) })
+	all := byTurns(b, server, bulkConnections, func(addr string) error { return server.send(b, addr, bulkSize/bulkConnections) })
 	rates := figures(all, func(m measured) float64 { return float64(m.rounds) * bulkSize / (1 << 20) / m.took.Seconds() })
 	costs := figures(all, func(m measured) float64 { return m.cpu.Seconds() / (float64(m.rounds) * bulkSize / (1 << 30)) })
 	sums := figures(all, func(m measured) float64 {
@@ -187,7 +187,7 @@ func BenchmarkGatewayBulk(b *testing.B) {
 // BenchmarkGatewayConnections is new connections, each with a TLS handshake and one byte.
 func BenchmarkGatewayConnections(b *testing.B) {
 	server := serveTLS(b)
-	all := compare(b, server, newConnections, func(addr string) error { return server.send(b, addr, 1) })
+	all := byTurns(b, server, newConnections, func(addr string) error { return server.send(b, addr, 1) })
 	rates := figures(all, func(m measured) float64 { return float64(m.rounds) * newConnections / m.took.Seconds() })
 	costs := figures(all, func(m measured) float64 { return float64(m.cpu.Microseconds()) / float64(m.rounds*newConnections) })
 	record("gateway: new TLS connections", "", "%.0f/s (direct %.0f/s); %s", rates["gateway"], rates["direct"], beside(rates, "%.0f/s"))

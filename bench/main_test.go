@@ -20,16 +20,20 @@ import (
 // binary is the isthmus that is measured, built as `make build` does.
 var binary string
 
-// TestMain builds isthmus, and prints the table when all has been measured. Without -bench there is nothing to do.
+// TestMain builds isthmus, and prints the tables when all has been measured. Without -bench there is nothing to do.
 func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		os.Exit(runChild(os.Getenv(childEnv)))
+	}
+	write := flag.Bool("write", false, "write the tables of comparisons to "+benchmarks)
 	flag.Parse()
 	if flag.Lookup("test.bench").Value.String() == "" {
 		os.Exit(m.Run())
 	}
-	os.Exit(run(m))
+	os.Exit(run(m, *write))
 }
 
-func run(m *testing.M) int {
+func run(m *testing.M, write bool) int {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "isthmus-bench-")
 	if err != nil {
@@ -47,6 +51,10 @@ func run(m *testing.M) int {
 	}
 	code := m.Run()
 	printTable(ctx)
+	if err := publish(ctx, write); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return code
 }
 
@@ -127,6 +135,12 @@ type times []time.Duration
 // at is a quantile: 0.5 is the median.
 func (t times) at(q float64) time.Duration {
 	sorted := slices.Sorted(slices.Values(t))
+	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
+}
+
+// quantile of figures: 0.5 is the median.
+func quantile(figures []float64, q float64) float64 {
+	sorted := slices.Sorted(slices.Values(figures))
 	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
 }
 

@@ -1,0 +1,210 @@
+package bench_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// The floors: what the databases do by themselves with what isthmus stores when a datacenter is created, in the schema of isthmus. The
+// revision's row is locked, and the name looked up; then the resource, the audit event and both entries of the feed are
+// stored, the revision goes on, and others are notified. What isthmus would have put into the columns is put together beforehand.
+const (
+	specJSON   = `{"runtime":"vm"}`
+	labelsJSON = `{"env":"bench"}`
+	eventJSON  = `{"action":"create","actor":"token:admin","kind":"Datacenter","message":"","requestId":"4a0c37a1-95c8-4b8e-9f6c-7e1c2ad5a8f1","target":"%s"}`
+	uid        = "4a0c37a1-95c8-4b8e-9f6c-7e1c2ad5a8f1"
+	instant    = "2026-11-21T22:30:00.123456789Z"
+	// shape and hash are as long as digests are.
+	shape = "c2f1e0d4b3a29788796a5b4c3d2e1f00"
+	hash  = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+)
+
+const (
+	lockRevision = `SELECT epoch, "index", compacted, events, chain_head FROM revision`
+	bumpRevision = `UPDATE revision SET "index" = $1, events = $2, chain_head = $3`
+)
+
+// The statements of a group, whose rows come as arrays: nothing is faster to parse.
+const (
+	findAll      = `SELECT name, uid, "index" FROM resources WHERE kind = 'Datacenter' AND name = ANY($1)`
+	putResources = `INSERT INTO resources (kind, name, uid, labels, generation, "index", create_time, update_time, spec, shape, datacenters)
+		SELECT 'Datacenter', v.name, '` + uid + `', '` + labelsJSON + `', 1, v.i, '` + instant + `', '` + instant + `', '` + specJSON + `', '` + shape + `',
+		jsonb_build_array(v.name) FROM unnest($1::text[], $2::bigint[]) AS v (name, i)`
+	putEvents = `INSERT INTO events (number, "index", create_time, actor, action, kind, target, spec, previous_hash, hash)
+		SELECT v.i, v.i, '` + instant + `', 'token:admin', 'create', 'Datacenter', v.name, v.spec::jsonb, '` + hash + `', '` + hash + `'
+		FROM unnest($1::text[], $2::bigint[], $3::text[]) AS v (name, i, spec)`
+	putChanges = `INSERT INTO changes ("index", kind, name, uid, operation, part, datacenters)
+		SELECT v.i, 'Datacenter', v.name, '` + uid + `', 'put', 'all', jsonb_build_array(v.name) FROM unnest($1::text[], $2::bigint[]) AS v (name, i)
+		UNION ALL
+		SELECT v.i, 'Event', lpad(v.i::text, 20, '0'), '', 'put', 'all', '[]' FROM unnest($1::text[], $2::bigint[]) AS v (name, i)`
+)
+
+// storeGroup is one transaction that creates all of names, in the two round trips in which the store of isthmus makes it.
+func storeGroup(ctx context.Context, conn *pgx.Conn, names []string) error {
+	var epoch, head string
+	var index, compacted, events int64
+	look := &pgx.Batch{}
+	look.Queue("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+	look.Queue(lockRevision + " FOR UPDATE").QueryRow(func(row pgx.Row) error { return row.Scan(&epoch, &index, &compacted, &events, &head) })
+	look.Queue(findAll, names).Query(func(rows pgx.Rows) error {
+		if rows.Next() {
+			return fmt.Errorf("one of %d names is taken", len(names))
+		}
+		return rows.Err()
+	})
+	if err := conn.SendBatch(ctx, look).Close(); err != nil {
+		return err
+	}
+	indexes, specs := make([]int64, len(names)), make([]string, len(names))
+	for i, name := range names {
+		indexes[i], specs[i] = index+int64(i)+1, fmt.Sprintf(eventJSON, name)
+	}
+	last := index + int64(len(names))
+	put := &pgx.Batch{}
+	put.Queue(putResources, names, indexes)
+	put.Queue(putEvents, names, indexes, specs)
+	put.Queue(putChanges, names, indexes)
+	put.Queue(bumpRevision, last, last, hash)
+	put.Queue(`SELECT pg_notify('isthmus', $1)`, fmt.Sprint(last))
+	put.Queue("COMMIT")
+	return conn.SendBatch(ctx, put).Close()
+}
+
+// maxGrouped is how many creates a transaction takes, as isthmus's store does.
+const maxGrouped = 512
+
+// groupedPostgres has clients whose creates are stored together when they come together: while one transaction is on its way, the next
+// one gathers.
+func groupedPostgres(ctx context.Context, url string) ([]creator, error) {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	type ticket struct {
+		name string
+		done chan error
+	}
+	waiting := make(chan ticket, maxGrouped)
+	go func() {
+		for first := range waiting {
+			group, names := []ticket{first}, []string{first.name}
+			for more := true; more && len(group) < maxGrouped; {
+				select {
+				case t := <-waiting:
+					group, names = append(group, t), append(names, t.name)
+				default:
+					more = false
+				}
+			}
+			err := storeGroup(context.WithoutCancel(ctx), conn, names)
+			for _, t := range group {
+				t.done <- err
+			}
+		}
+	}()
+	return repeated(func(_ context.Context, name string) error {
+		t := ticket{name, make(chan error, 1)}
+		waiting <- t
+		return <-t.done
+	}), nil
+}
+
+func repeated(c creator) []creator {
+	out := make([]creator, maxClients)
+	for i := range out {
+		out[i] = c
+	}
+	return out
+}
+
+// singlePostgres has clients with a connection each, which make a transaction for each create; the revision's row puts them in order.
+func singlePostgres(ctx context.Context, url string) ([]creator, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	config.MaxConns = maxClients
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	return repeated(func(ctx context.Context, name string) error {
+		conn, err := pool.Acquire(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Release()
+		return storeGroup(ctx, conn.Conn(), []string{name})
+	}), nil
+}
+
+// sqliteSettings are those of isthmus's store: what is acknowledged is on disk.
+const sqliteSettings = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)"
+
+// The statements of one create at SQLite.
+const (
+	findOne     = `SELECT uid FROM resources WHERE kind = 'Datacenter' AND name = $1`
+	putResource = `INSERT INTO resources (kind, name, uid, labels, generation, "index", create_time, update_time, spec, shape, datacenters)
+		VALUES ('Datacenter', $1, '` + uid + `', '` + labelsJSON + `', 1, $2, '` + instant + `', '` + instant + `', '` + specJSON + `', '` + shape + `', $3)`
+	putEvent = `INSERT INTO events (number, "index", create_time, actor, action, kind, target, spec, previous_hash, hash)
+		VALUES ($2, $2, '` + instant + `', 'token:admin', 'create', 'Datacenter', $1, $3, '` + hash + `', '` + hash + `')`
+	putChange = `INSERT INTO changes ("index", kind, name, uid, operation, part, datacenters)
+		VALUES ($2, 'Datacenter', $1, '` + uid + `', 'put', 'all', $3), ($2, 'Event', $4, '', 'put', 'all', '[]')`
+)
+
+// singleSQLite has clients that share the one connection that may write, a transaction for each create.
+func singleSQLite(ctx context.Context, path string) ([]creator, error) {
+	db, err := sql.Open("sqlite", "file:"+path+sqliteSettings)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	prepared := map[string]*sql.Stmt{}
+	for _, text := range []string{lockRevision, findOne, putResource, putEvent, putChange, bumpRevision} {
+		if prepared[text], err = conn.PrepareContext(ctx, text); err != nil { //nolint:sqlclosecheck // for the life of the process
+			return nil, err
+		}
+	}
+	turn := make(chan struct{}, 1)
+	return repeated(func(ctx context.Context, name string) error {
+		turn <- struct{}{}
+		defer func() { <-turn }()
+		if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+			return err
+		}
+		var epoch, head, taken string
+		var at, compacted, events int64
+		if err := prepared[lockRevision].QueryRowContext(ctx).Scan(&epoch, &at, &compacted, &events, &head); err != nil {
+			return err
+		}
+		if err := prepared[findOne].QueryRowContext(ctx, name).Scan(&taken); err == nil {
+			return fmt.Errorf("%s is taken", name)
+		}
+		at++
+		array := `["` + name + `"]`
+		for _, s := range []struct {
+			text string
+			args []any
+		}{
+			{putResource, []any{name, at, array}},
+			{putEvent, []any{name, at, fmt.Sprintf(eventJSON, name)}},
+			{putChange, []any{name, at, array, fmt.Sprintf("%020d", at)}},
+			{bumpRevision, []any{at, at, hash}},
+		} {
+			if _, err := prepared[s.text].ExecContext(ctx, s.args...); err != nil {
+				return fmt.Errorf("%s: %w", strings.Fields(s.text)[2], err)
+			}
+		}
+		_, err := conn.ExecContext(ctx, "COMMIT")
+		return err
+	}), nil
+}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"iter"
 	"maps"
 	"slices"
 
@@ -12,12 +13,12 @@ import (
 	"isthmus/resource"
 )
 
-// Affected are the datacenters whose plan one change may alter, sorted; r is the view after it. Before is nil for a
-// creation, after for a deletion. It may name too many (their digests then stay the same), never too few.
+// Touched is what one change may alter of which datacenters' plans: a datacenter, and the name of the Peering whose items may be others, or
+// nothing for all other items. r is the view after it; what the change did away with is found in the view before. Before is nil for a creation,
+// after for a deletion. It may name too much (digests then stay the same), some of it twice, and never too little.
 //
-//	Peering        both ends, unless only what was seen of it is another
-//	Agent          its datacenter and its datacenter's peers, when it comes, goes or gains trust: they seal to it, and accept its
-//	               signature; its fleet decides whom its own datacenter seals to
+//	Peering        both ends, unless only what was seen of it is another; the other items only when it came, went or was wanted otherwise
+//	Agent          its datacenter's Peerings, at both ends, when it comes, goes or gains trust: they seal to it, and accept its signature
 //	Datacenter     itself; with other labels, and when it comes, goes or is on its way out, its peers: policies choose among them
 //	               with another address, trust domain or the like, those who route to it
 //	Gateway        its datacenter's peers, which route to it
@@ -25,63 +26,116 @@ import (
 //	Intention, TrafficPolicy  the datacenters whose Consul holds their entries, before and after
 //	Federation     all its members, before and after, and their peers: what a secondary exports, and whose mesh settings count
 //
-// What is about a member of a federation is about all of its members.
+// What is about a member of a federation is about all of its members. Of exports and policies no plan has the status.
+func Touched(r resource.Reader, before, after resource.Object) iter.Seq2[string, string] {
+	return func(yield func(datacenter, peering string) bool) {
+		t := touching{r: r, yield: yield, federated: map[string]bool{}}
+		for _, o := range []resource.Object{before, after} {
+			if o != nil && o.ProtoReflect().IsValid() {
+				t.object(o, before, after)
+			}
+		}
+		// Whether a datacenter is in one federation may depend on another that wants it, too.
+		for _, members := range resource.FederationsOf(r, t.federated) {
+			t.rest(members...)
+		}
+		for name := range t.federated {
+			t.rest(name)
+		}
+	}
+}
+
+// Affected are the datacenters that are Touched, sorted.
 func Affected(r resource.Reader, before, after resource.Object) []string {
 	set := map[string]bool{}
-	add := func(names ...string) {
-		for _, name := range names {
-			if name != "" {
-				set[name] = true
-			}
-		}
+	for datacenter := range Touched(r, before, after) {
+		set[datacenter] = true
 	}
-	// federated are those of whose federations all members are affected.
-	federated := map[string]bool{}
-	for _, o := range []resource.Object{before, after} {
-		switch o := o.(type) {
-		case *isthmusv1.Peering:
-			if !retold(before, after) {
-				continue
-			}
-			add(o.GetSpec().GetAcceptor(), o.GetSpec().GetDialer())
-			add(primaryOf(r, o.GetSpec().GetAcceptor()), primaryOf(r, o.GetSpec().GetDialer()))
-		case *isthmusv1.Agent:
-			if retrusted(before, after) {
-				add(o.GetSpec().GetDatacenter())
-				add(peers(r, o.GetSpec().GetDatacenter())...)
-				federated[o.GetSpec().GetDatacenter()] = true
-			}
-		case *isthmusv1.Datacenter:
-			add(o.GetName())
-			if relabelled(before, after) || rerouted(before, after) {
-				add(peers(r, o.GetName())...)
-				for _, peer := range peers(r, o.GetName()) {
-					add(primaryOf(r, peer)) // it holds the entries that name this one as a peer
-				}
-				federated[o.GetName()] = true
-			}
-		case *isthmusv1.Gateway:
-			add(o.GetSpec().GetDatacenter())
-			add(peers(r, o.GetSpec().GetDatacenter())...)
-			federated[o.GetSpec().GetDatacenter()] = true
-		case *isthmusv1.Federation:
-			for _, name := range resource.MembersOf(r, o) {
-				federated[name] = true
-			}
-		case *isthmusv1.Intention, *isthmusv1.TrafficPolicy:
-			add(slices.Collect(policy.Homes(r, o))...)
-		case *isthmusv1.ServiceExport:
-			for dc := range policy.Exporters(r, o) {
-				add(dc.GetName())
-			}
-		}
-	}
-	// Whether a datacenter is in one federation may depend on another that wants it, too.
-	for _, members := range resource.FederationsOf(r, federated) {
-		add(members...)
-	}
-	add(slices.Collect(maps.Keys(federated))...)
 	return slices.Sorted(maps.Keys(set))
+}
+
+// touching finds what is Touched.
+type touching struct {
+	r     resource.Reader
+	yield func(datacenter, peering string) bool
+	done  bool
+	// federated are the datacenters of whose federations all members are concerned.
+	federated map[string]bool
+}
+
+func (t *touching) tell(datacenter, peering string) {
+	if datacenter != "" && !t.done {
+		t.done = !t.yield(datacenter, peering)
+	}
+}
+
+func (t *touching) rest(datacenters ...string) {
+	for _, name := range datacenters {
+		t.tell(name, "")
+	}
+}
+
+func (t *touching) object(o, before, after resource.Object) {
+	switch o := o.(type) {
+	case *isthmusv1.Peering:
+		t.peering(o, before, after)
+	case *isthmusv1.Agent:
+		if retrusted(before, after) {
+			t.federated[o.GetSpec().GetDatacenter()] = true
+			for p := range resource.AllTouching[*isthmusv1.Peering](t.r, resource.KindPeering, o.GetSpec().GetDatacenter()) {
+				t.tell(p.GetSpec().GetAcceptor(), p.GetName())
+				t.tell(p.GetSpec().GetDialer(), p.GetName())
+			}
+		}
+	case *isthmusv1.Datacenter:
+		t.rest(o.GetName())
+		if relabelled(before, after) || rerouted(before, after) {
+			near := peers(t.r, o.GetName())
+			t.rest(near...)
+			for _, peer := range near {
+				t.rest(primaryOf(t.r, peer)) // it holds the entries that name this one as a peer
+			}
+			t.federated[o.GetName()] = true
+		}
+	case *isthmusv1.Gateway:
+		t.rest(o.GetSpec().GetDatacenter())
+		t.rest(peers(t.r, o.GetSpec().GetDatacenter())...)
+		t.federated[o.GetSpec().GetDatacenter()] = true
+	case *isthmusv1.Federation:
+		for _, name := range resource.MembersOf(t.r, o) {
+			t.federated[name] = true
+		}
+	case *isthmusv1.Intention, *isthmusv1.TrafficPolicy:
+		if reworded(before, after) {
+			t.rest(slices.Collect(policy.Homes(t.r, o))...)
+		}
+	case *isthmusv1.ServiceExport:
+		if reworded(before, after) {
+			for dc := range policy.Exporters(t.r, o) {
+				t.rest(dc.GetName())
+			}
+		}
+	}
+}
+
+func (t *touching) peering(p *isthmusv1.Peering, before, after resource.Object) {
+	if !retold(before, after) {
+		return
+	}
+	acceptor, dialer := p.GetSpec().GetAcceptor(), p.GetSpec().GetDialer()
+	t.tell(acceptor, p.GetName())
+	t.tell(dialer, p.GetName())
+	if reworded(before, after) {
+		t.rest(acceptor, dialer, primaryOf(t.r, acceptor), primaryOf(t.r, dialer))
+	}
+}
+
+// reworded tells whether a resource came, went, is on its way out or is wanted otherwise: what is seen of it is not looked at.
+func reworded(before, after resource.Object) bool {
+	if before == nil || after == nil || before.GetUid() != after.GetUid() || (before.GetDeleteTime() == nil) != (after.GetDeleteTime() == nil) {
+		return true
+	}
+	return !proto.Equal(resource.Spec(before), resource.Spec(after))
 }
 
 func relabelled(before, after resource.Object) bool {

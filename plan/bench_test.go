@@ -96,3 +96,46 @@ func BenchmarkAffectedFederation(b *testing.B) {
 		})
 	}
 }
+
+// hub is a fleet of one hub and n spokes, and the hub's Peerings.
+func hub(n int) (*resourcetest.Fleet, []*isthmusv1.Peering) {
+	f := resourcetest.New(datacenter("hub", "prod"), agent("hub-a", "hub", "fleet"))
+	var peerings []*isthmusv1.Peering
+	for i := range n {
+		name := fmt.Sprintf("dc%04d", i)
+		p := &isthmusv1.Peering{
+			Name: "hub-" + name, Uid: fmt.Sprintf("0197a1b2-%04d-7000-8000-000000000000", i),
+			Spec:   &isthmusv1.PeeringSpec{Acceptor: "hub", Dialer: name},
+			Status: &isthmusv1.PeeringStatus{Token: &isthmusv1.TokenStatus{Generation: 1}},
+		}
+		f.Put(datacenter(name, "prod"), agent(name+"-a", name, "fleet"), p)
+		peerings = append(peerings, p)
+	}
+	return f, peerings
+}
+
+// BenchmarkHub is what a hub's plan costs: made from nothing, and by the change of one Peering.
+func BenchmarkHub(b *testing.B) {
+	for _, spokes := range []int{16, 160, 1600} {
+		f, peerings := hub(spokes)
+		b.Run(fmt.Sprintf("from-nothing/spokes=%d", spokes), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				plan.New(f, "hub", plan.Features())
+			}
+		})
+		b.Run(fmt.Sprintf("one-changed/spokes=%d", spokes), func(b *testing.B) {
+			p := plan.New(f, "hub", plan.Features())
+			b.ReportAllocs()
+			for i := int32(2); b.Loop(); i++ {
+				one := peerings[int(i)%spokes]
+				one.Status.Token.Generation = i
+				t := plan.Touch{}
+				t.Add(one.GetName())
+				if len(p.Update(f, t)) != 1 {
+					b.Fatal("no change")
+				}
+			}
+		})
+	}
+}

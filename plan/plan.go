@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"isthmus/desired"
 	"isthmus/federation"
 	"isthmus/policy"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -55,37 +56,45 @@ func empty(r resource.Reader, datacenter string) *isthmusv1.DesiredState {
 	return state
 }
 
-// Digest tells two desired states apart.
-func Digest(state *isthmusv1.DesiredState) string { return resource.Digest(state) }
+// Digest tells two desired states apart: see desired.Digest.
+func Digest(state *isthmusv1.DesiredState) string { return desired.Digest(state) }
 
 func items(r resource.Reader, datacenter string) []*isthmusv1.DesiredItem {
 	var out []*isthmusv1.DesiredItem
 	for p := range resource.AllTouching[*isthmusv1.Peering](r, resource.KindPeering, datacenter) {
-		if p.GetSpec().GetAcceptor() == datacenter {
-			out = append(out, &isthmusv1.DesiredItem{
-				Id: resource.ItemPeeringAcceptor + "/" + p.GetUid(), Type: resource.ItemPeeringAcceptor, PeeringAcceptor: acceptor(r, p),
-			})
-		} else {
-			out = append(out, &isthmusv1.DesiredItem{
-				Id: resource.ItemPeeringDialer + "/" + p.GetUid(), Type: resource.ItemPeeringDialer, PeeringDialer: dialer(r, p),
-			})
-		}
+		out = append(out, itemOf(r, p, datacenter))
 	}
 	// Of a secondary, all config entries are the primary's.
 	memberships := resource.Memberships(r)
 	if !follows(memberships[datacenter]) {
-		out = append(out, &isthmusv1.DesiredItem{
-			Id: resource.ItemExportedServices, Type: resource.ItemExportedServices, ExportedServices: policy.Exports(r, datacenter),
-		})
-		out = append(out, &isthmusv1.DesiredItem{
-			Id: resource.ItemConfigEntries, Type: resource.ItemConfigEntries, ConfigEntries: policy.Entries(r, datacenter),
-		})
-		if mesh := meshOf(r, datacenter, memberships); mesh != nil {
-			out = append(out, &isthmusv1.DesiredItem{Id: resource.ItemMesh, Type: resource.ItemMesh, Mesh: mesh})
-		}
+		out = append(out, entryItems(r, datacenter, meshOf(r, datacenter, memberships))...)
 	}
 	out = append(out, federation.Items(r, datacenter)...)
 	slices.SortFunc(out, func(a, b *isthmusv1.DesiredItem) int { return cmp.Compare(a.GetId(), b.GetId()) })
+	return out
+}
+
+// itemOf is what one of its ends has to do about a Peering.
+func itemOf(r resource.Reader, p *isthmusv1.Peering, datacenter string) *isthmusv1.DesiredItem {
+	if p.GetSpec().GetAcceptor() == datacenter {
+		return &isthmusv1.DesiredItem{
+			Id: resource.ItemPeeringAcceptor + "/" + p.GetUid(), Type: resource.ItemPeeringAcceptor, PeeringAcceptor: acceptor(r, p),
+		}
+	}
+	return &isthmusv1.DesiredItem{
+		Id: resource.ItemPeeringDialer + "/" + p.GetUid(), Type: resource.ItemPeeringDialer, PeeringDialer: dialer(r, p),
+	}
+}
+
+// entryItems are what the datacenter's Consul shall have in its config entries. No mesh: nobody says anything of it.
+func entryItems(r resource.Reader, datacenter string, mesh *isthmusv1.MeshSettings) []*isthmusv1.DesiredItem {
+	out := []*isthmusv1.DesiredItem{
+		{Id: resource.ItemExportedServices, Type: resource.ItemExportedServices, ExportedServices: policy.Exports(r, datacenter)},
+		{Id: resource.ItemConfigEntries, Type: resource.ItemConfigEntries, ConfigEntries: policy.Entries(r, datacenter)},
+	}
+	if mesh != nil {
+		out = append(out, &isthmusv1.DesiredItem{Id: resource.ItemMesh, Type: resource.ItemMesh, Mesh: mesh})
+	}
 	return out
 }
 

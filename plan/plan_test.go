@@ -347,12 +347,10 @@ func asSeen(t *rapid.T, p *isthmusv1.Peering) *isthmusv1.Peering {
 	return p
 }
 
-// Affected names every datacenter whose plan a change alters: property, over random fleets and changes.
-func TestAffectedMissesNobody(t *testing.T) {
-	t.Parallel()
-	names := []string{"dc1", "dc2", "dc3", "dc4"}
+// anyObject draws a resource that plans are made of, in any state.
+func anyObject(names []string) *rapid.Generator[resource.Object] {
 	env := rapid.SampledFrom([]string{"prod", "test"})
-	object := rapid.Custom(func(t *rapid.T) resource.Object {
+	return rapid.Custom(func(t *rapid.T) resource.Object {
 		switch rapid.IntRange(0, 8).Draw(t, "kind") {
 		case 7:
 			return anIntention(t, names)
@@ -402,6 +400,13 @@ func TestAffectedMissesNobody(t *testing.T) {
 			return e
 		}
 	})
+}
+
+// Affected names every datacenter whose plan a change alters: property, over random fleets and changes.
+func TestAffectedMissesNobody(t *testing.T) {
+	t.Parallel()
+	names := []string{"dc1", "dc2", "dc3", "dc4"}
+	object := anyObject(names)
 	digests := func(f *resourcetest.Fleet) map[string]string {
 		out := map[string]string{}
 		for _, name := range names {

@@ -17,15 +17,33 @@ func (l *leader) heard(a *isthmusv1.Agent) inventory.Heard {
 	return inventory.Heard{At: l.Observations.HeardOf(a.GetSpec().GetDatacenter(), a.GetName()), Listening: l.began}
 }
 
-// livenessChanges are the datacenters with an agent whose liveness is not what its status says.
+// livenessChanges are the datacenters with an agent whose liveness is not what its status says. While a term is young, agents become unknown
+// or offline by time alone; later that an agent comes or falls silent is told by the observations: see livenessMoved.
 func (l *leader) livenessChanges(v *snapshot.View) map[string]bool {
 	out := map[string]bool{}
+	if l.now().Sub(l.began) > 2*resource.Silence {
+		return out
+	}
 	for a := range resource.All[*isthmusv1.Agent](v, resource.KindAgent) {
-		if l.heard(a).Liveness(l.now()) != a.GetStatus().GetLiveness() {
+		if l.movedLiveness(a) {
 			out[a.GetSpec().GetDatacenter()] = true
 		}
 	}
 	return out
+}
+
+// livenessMoved tells whether an agent of a datacenter has another liveness than its status says.
+func (l *leader) livenessMoved(v *snapshot.View, datacenter string) bool {
+	for a := range resource.AllTouching[*isthmusv1.Agent](v, resource.KindAgent, datacenter) {
+		if l.movedLiveness(a) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *leader) movedLiveness(a *isthmusv1.Agent) bool {
+	return l.heard(a).Liveness(l.now()) != a.GetStatus().GetLiveness()
 }
 
 // agents brings the statuses of a datacenter's agents up to date, and gives those that act in its Consul as they are then.

@@ -305,7 +305,7 @@ func (l *leader) observed(v *snapshot.View, datacenter string) {
 	l.dirty.federated[datacenter] = true
 	l.departing.reported(datacenter)
 	l.dirty.touch(v, datacenter)
-	if l.reportedAnew(datacenter) {
+	if l.reportedAnew(datacenter) || l.livenessMoved(v, datacenter) {
 		l.dirty.policed[datacenter] = true
 	}
 }

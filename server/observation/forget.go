@@ -17,7 +17,7 @@ const leftoversEvery = 10 * time.Minute
 // ForgetAgent drops everything that one agent said of itself and its host.
 func (t *Table) ForgetAgent(ctx context.Context, datacenter, agent string) error {
 	var errs []error
-	for _, part := range []string{AgentPart(agent), DeliveryPart(agent), GatewayPart(agent), ClockPart(agent)} {
+	for _, part := range []string{AgentPart(agent), DeliveryPart(agent), GatewayPart(agent), ClockPart(agent), PresencePart(agent)} {
 		errs = append(errs, t.Forget(ctx, datacenter, part))
 	}
 	return errors.Join(errs...)
@@ -41,9 +41,11 @@ func (t *Table) drop(datacenter, part string) {
 		if k.datacenter == datacenter && (part == "" || k.part == part) {
 			delete(t.rows, k)
 			delete(t.dirty, k)
-			delete(t.heard, k)
 			if agent, own := agentOf(k.part); own {
 				delete(t.clocks, key{datacenter, ClockPart(agent)})
+				if k.part == AgentPart(agent) {
+					delete(t.agents, key{datacenter, agent})
+				}
 			}
 		}
 	}

@@ -219,9 +219,16 @@ func decode(o store.Observation) (Seen, bool, error) {
 	if len(o.Body) == 0 {
 		return s, true, nil
 	}
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(o.Body, body); err != nil {
-		return s, false, fmt.Errorf("reading the report %s of %s: %w", o.Part, o.Datacenter, err)
+	if err := decodeBody(o, body); err != nil {
+		return s, false, err
 	}
 	s.set(body)
 	return s, true, nil
+}
+
+func decodeBody(o store.Observation, into proto.Message) error {
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(o.Body, into); err != nil {
+		return fmt.Errorf("reading the report %s of %s: %w", o.Part, o.Datacenter, err)
+	}
+	return nil
 }

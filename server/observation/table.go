@@ -2,9 +2,11 @@ package observation
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
 
 	"isthmus/fault"
@@ -15,8 +17,13 @@ import (
 const (
 	// pollEvery is how often what other replicas were told is read.
 	pollEvery = time.Second
-	// heardEvery is how often heartbeats are written. Liveness is judged at 30 s, so a few seconds late is early enough.
+	// heardEvery is how often this replica's heartbeat is written, with who came and went. Liveness is judged at 30 s, so a few seconds late
+	// is early enough.
 	heardEvery = 5 * time.Second
+	// hushEvery is how often is looked who has been silent for long enough.
+	hushEvery = time.Second
+	// alone is the name of a server that is the only one of its store: after a restart it is the same one.
+	alone = "server"
 	// overlap is how far back a poll reads beyond the last one: replicas' clocks differ.
 	overlap = 30 * time.Second
 )
@@ -28,8 +35,10 @@ type Table struct {
 	observatory store.Observatory
 	now         func() time.Time
 	log         hclog.Logger
-	// shared: other replicas write to the same store.
+	// shared: other replicas write to the same store. self is this one's name there, opened since when it is.
 	shared bool
+	self   string
+	opened time.Time
 
 	// storing is held by whoever writes to the store or takes in what is there, so that nothing comes back that was
 	// forgotten meanwhile. It is taken before mu.
@@ -38,11 +47,13 @@ type Table struct {
 	// mu is held for moments: what agents sent is put into its form, which may fail, before.
 	mu   sync.Mutex
 	rows map[key]Seen
-	// dirty reports are not in the store yet; waiting are those who wait until they are.
-	dirty   map[key]said
-	waiting []chan error
-	// heard rows have a heartbeat that is not in the store yet.
-	heard map[key]bool
+	// dirty reports are not in the store yet, writing ones are on their way; waiting are those who wait until they are there.
+	dirty, writing map[key]said
+	waiting        []chan error
+	// agents are by datacenter and agent; moved are those whose presence the store may not know. replicas are the heartbeats of all.
+	agents   map[key]*presence
+	moved    map[*presence]bool
+	replicas map[string]time.Time
 	// clocks are the last looks at each agent's clock, by its ClockPart.
 	clocks map[key]*clock
 	// subscribers hear of each datacenter that something new is known of.
@@ -54,12 +65,23 @@ type Table struct {
 // Open reads what the store has. shared tells that other replicas write to it too.
 func Open(ctx context.Context, o store.Observatory, shared bool, now func() time.Time, log hclog.Logger) (*Table, error) {
 	t := &Table{
-		observatory: o, now: now, log: log, shared: shared,
-		rows: map[key]Seen{}, dirty: map[key]said{}, heard: map[key]bool{}, clocks: map[key]*clock{},
+		observatory: o, now: now, log: log, shared: shared, self: alone, opened: now(),
+		rows: map[key]Seen{}, dirty: map[key]said{}, clocks: map[key]*clock{},
+		agents: map[key]*presence{}, moved: map[*presence]bool{}, replicas: map[string]time.Time{},
 		subscribers: map[*Subscription]bool{}, wake: make(chan struct{}, 1),
+	}
+	if shared {
+		t.self = uuid.NewString()
 	}
 	if err := t.load(ctx, time.Time{}); err != nil {
 		return nil, err
+	}
+	t.returned()
+	for _, replica := range t.goneReplicas() {
+		if err := o.Forget(ctx, "", replicaPrefix+replica); err != nil {
+			return nil, err
+		}
+		delete(t.replicas, replica)
 	}
 	return t, nil
 }
@@ -69,13 +91,12 @@ func (t *Table) Get(datacenter, part string) (Seen, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s, ok := t.rows[key{datacenter, part}]
+	if agent, own := strings.CutPrefix(part, agentPrefix); own && ok {
+		if p := t.agents[key{datacenter, agent}]; p != nil {
+			s.Heard = t.heardOf(p, t.now())
+		}
+	}
 	return s, ok
-}
-
-// HeardOf is when an agent was last heard of; the zero time when it never was.
-func (t *Table) HeardOf(datacenter, agent string) time.Time {
-	s, _ := t.Get(datacenter, AgentPart(agent))
-	return s.Heard
 }
 
 // Report takes in what an agent says and returns when the store has it: the agent will not say it again. Invalid: it
@@ -107,49 +128,29 @@ func (t *Table) Report(ctx context.Context, datacenter, agent string, r *isthmus
 func (t *Table) take(datacenter, agent string, news []said, now time.Time) <-chan error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	changed := t.touch(datacenter, agent, now)
+	_, changed := t.touch(datacenter, agent, now)
+	stored := true
 	for _, s := range news {
 		k := key{datacenter, s.Part}
 		if old, ok := t.rows[k]; ok && old.Digest == s.Digest && old.Agent == s.Agent {
+			_, waits := t.dirty[k]
+			_, goes := t.writing[k]
+			stored = stored && !waits && !goes
 			continue
 		}
 		t.rows[k] = s.Seen
 		t.dirty[k] = s
-		changed = true
+		changed, stored = true, false
 	}
 	if changed {
 		t.notify(datacenter)
 	}
-	if len(t.dirty) == 0 {
+	if stored {
 		return nil
 	}
 	done := make(chan error, 1)
 	t.waiting = append(t.waiting, done)
 	return done
-}
-
-// Heard notes that an agent is there.
-func (t *Table) Heard(datacenter, agent string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.touch(datacenter, agent, t.now()) {
-		t.notify(datacenter)
-	}
-}
-
-// touch moves an agent's heartbeat on; true when it had been silent long enough for somebody to have noticed. Of one that
-// has not reported here it makes a row without a report, which gives way to any.
-func (t *Table) touch(datacenter, agent string, now time.Time) bool {
-	k := key{datacenter, AgentPart(agent)}
-	row, known := t.rows[k]
-	silent := !known || now.Sub(row.Heard) > 2*heardEvery
-	row.Datacenter, row.Part, row.Agent = datacenter, k.part, agent
-	if now.After(row.Heard) {
-		row.Heard = now
-	}
-	t.rows[k] = row
-	t.heard[k] = true
-	return silent
 }
 
 // Run writes and polls until ctx ends; then it writes what is left.
@@ -158,6 +159,8 @@ func (t *Table) Run(ctx context.Context) error {
 	defer poll.Stop()
 	heard := time.NewTicker(heardEvery)
 	defer heard.Stop()
+	hush := time.NewTicker(hushEvery)
+	defer hush.Stop()
 	last := t.now()
 	for {
 		select {
@@ -171,6 +174,8 @@ func (t *Table) Run(ctx context.Context) error {
 			t.flush(ctx, false)
 		case <-heard.C:
 			t.flush(ctx, true)
+		case <-hush.C:
+			t.hush()
 		case <-poll.C:
 			if !t.shared {
 				continue
@@ -185,19 +190,19 @@ func (t *Table) Run(ctx context.Context) error {
 	}
 }
 
-// flush writes the reports that wait, and with heartbeats also when agents were heard of.
-func (t *Table) flush(ctx context.Context, heartbeats bool) {
+// flush writes the reports that wait, and with presence also who came and went.
+func (t *Table) flush(ctx context.Context, presence bool) {
 	t.storing.Lock()
 	defer t.storing.Unlock()
-	dirty, waiting, rows := t.unwritten(heartbeats)
+	waiting, rows := t.unwritten(presence)
 	var err error
 	if len(rows) > 0 {
 		err = t.observatory.Observe(ctx, rows)
 	}
 	if err != nil {
 		t.log.Warn("cannot store what agents reported", "error", err, "reports", len(rows))
-		t.again(dirty)
 	}
+	t.wrote(err)
 	// Who waits for a report that was forgotten meanwhile hears of it, too.
 	for _, done := range waiting {
 		done <- err
@@ -205,34 +210,43 @@ func (t *Table) flush(ctx context.Context, heartbeats bool) {
 }
 
 // unwritten takes out what the store does not have.
-func (t *Table) unwritten(heartbeats bool) (dirty map[key]said, waiting []chan error, rows []store.Observation) {
+func (t *Table) unwritten(presence bool) (waiting []chan error, rows []store.Observation) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	dirty, waiting = t.dirty, t.waiting
-	t.dirty, t.waiting = map[key]said{}, nil
-	for k, s := range dirty {
-		s.Heard = t.rows[k].Heard
+	waiting = t.waiting
+	t.writing, t.dirty, t.waiting = t.dirty, map[key]said{}, nil
+	for _, s := range t.writing {
 		rows = append(rows, encode(s.Seen, s.body))
 	}
-	if !heartbeats {
-		return dirty, waiting, rows
+	if !presence {
+		return waiting, rows
 	}
-	for k := range t.heard {
-		if _, whole := dirty[k]; !whole {
-			rows = append(rows, encode(t.rows[k], nil))
-		}
+	moves, err := t.moves()
+	if err != nil {
+		t.log.Error("cannot tell who is present", "error", err)
 	}
-	t.heard = map[key]bool{}
-	return dirty, waiting, rows
+	return waiting, append(rows, moves...)
 }
 
-// again puts back what could not be written, where nothing newer was said since.
-func (t *Table) again(dirty map[key]said) {
+// wrote puts back what could not be written, where nothing newer was said since.
+func (t *Table) wrote(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for k, s := range dirty {
+	writing := t.writing
+	t.writing = nil
+	if err == nil {
+		return
+	}
+	for k, s := range writing {
 		if _, newer := t.dirty[k]; !newer {
 			t.dirty[k] = s
+		}
+	}
+	// Where everybody is present has to be said again.
+	for _, p := range t.agents {
+		t.moved[p] = true
+		if p.at == t.self {
+			p.at = ""
 		}
 	}
 }
@@ -256,14 +270,17 @@ func (t *Table) load(ctx context.Context, since time.Time) error {
 
 // learn takes in one row of the store.
 func (t *Table) learn(o store.Observation) {
+	if t.learnPresence(o) {
+		return
+	}
+	if agent, own := strings.CutPrefix(o.Part, agentPrefix); own {
+		p, _ := t.presence(o.Datacenter, agent)
+		t.heardAt(p, o.HeardTime)
+	}
 	k := key{o.Datacenter, o.Part}
 	old, known := t.rows[k]
 	_, newer := t.dirty[k]
-	if newer || known && old.Digest == o.Digest && old.Agent == o.Agent {
-		if o.HeardTime.After(old.Heard) {
-			old.Heard = o.HeardTime
-			t.rows[k] = old
-		}
+	if _, goes := t.writing[k]; newer || goes || known && old.Digest == o.Digest && old.Agent == o.Agent {
 		return
 	}
 	s, ok, err := decode(o)
@@ -273,9 +290,6 @@ func (t *Table) learn(o store.Observation) {
 	}
 	if !ok {
 		return
-	}
-	if old.Agent == s.Agent && old.Heard.After(s.Heard) {
-		s.Heard = old.Heard
 	}
 	t.rows[k] = s
 	t.notify(o.Datacenter)

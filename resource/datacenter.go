@@ -38,6 +38,7 @@ func datacenterKind() Kind {
 		Name: KindDatacenter, Plural: "datacenters", Singular: "datacenter", Short: "dc",
 		Manifest: true,
 		New:      func() Object { return &isthmusv1.Datacenter{} },
+		Weak:     weakly[*isthmusv1.Datacenter],
 		Default: func(o Object) {
 			d := o.(*isthmusv1.Datacenter)
 			if d.Spec == nil {

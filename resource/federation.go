@@ -82,6 +82,7 @@ func federationKind() Kind {
 		Name: KindFederation, Plural: "federations", Singular: "federation", Short: "fed",
 		Manifest: true,
 		New:      func() Object { return &isthmusv1.Federation{} },
+		Weak:     weakly[*isthmusv1.Federation],
 		Default: func(o Object) {
 			if spec := o.(*isthmusv1.Federation).Spec; spec != nil {
 				setDefault(&spec.Mode, ModeMeshGateway)

@@ -16,6 +16,7 @@ func gatewayKind() Kind {
 		Name: KindGateway, Plural: "gateways", Singular: "gateway", Short: "gw",
 		Manifest: true,
 		New:      func() Object { return &isthmusv1.Gateway{} },
+		Weak:     weakly[*isthmusv1.Gateway],
 		Default: func(o Object) {
 			if g := o.(*isthmusv1.Gateway); g.Spec != nil {
 				setDefault(&g.Spec.Source, SourceStatic)

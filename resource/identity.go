@@ -49,6 +49,7 @@ func joinTokenKind() Kind {
 		Name: KindJoinToken, Plural: "join-tokens", Singular: "join-token", Short: "jt",
 		Origin:      "isthmus join-token create makes it",
 		New:         func() Object { return &isthmusv1.JoinToken{} },
+		Weak:        weakly[*isthmusv1.JoinToken],
 		Validate:    validateJoinToken,
 		Datacenters: func(Object) []string { return nil },
 		Columns: []Column{
@@ -115,6 +116,7 @@ func agentKind() Kind {
 		Name: KindAgent, Plural: "agents", Singular: "agent",
 		Origin: "enrolment makes it (isthmus agent with a join token)",
 		New:    func() Object { return &isthmusv1.Agent{} },
+		Weak:   weakly[*isthmusv1.Agent],
 		Validate: func(o Object) []fault.Violation {
 			spec := o.(*isthmusv1.Agent).GetSpec()
 			var r rules
@@ -146,6 +148,7 @@ func apiTokenKind() Kind {
 		Name: KindAPIToken, Plural: "api-tokens", Singular: "api-token",
 		Origin:      "isthmus api-token create makes it",
 		New:         func() Object { return &isthmusv1.APIToken{} },
+		Weak:        weakly[*isthmusv1.APIToken],
 		Datacenters: func(Object) []string { return nil },
 		Columns: []Column{
 			column("ROLE", func(t *isthmusv1.APIToken) string { return t.GetSpec().GetRole() }),

@@ -33,6 +33,7 @@ func intentionKind() Kind {
 		Name: KindIntention, Plural: "intentions", Singular: "intention",
 		Manifest: true,
 		New:      func() Object { return &isthmusv1.Intention{} },
+		Weak:     weakly[*isthmusv1.Intention],
 		Default: func(o Object) {
 			i := o.(*isthmusv1.Intention)
 			if i.Spec == nil {

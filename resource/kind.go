@@ -39,6 +39,8 @@ type Kind struct {
 	Origin   string
 	// New makes an empty one.
 	New func() Object
+	// Weak lets an object of the kind be found again without holding it.
+	Weak func(Object) Recall
 	// Default fills in what the user left out, before validation.
 	Default func(Object)
 	// Fixed are the fields (paths from the resource) that no update changes: see ValidateUpdate.

@@ -58,6 +58,7 @@ func peeringKind() Kind {
 		Name: KindPeering, Plural: "peerings", Singular: "peering", Short: "peer",
 		Manifest: true,
 		New:      func() Object { return &isthmusv1.Peering{} },
+		Weak:     weakly[*isthmusv1.Peering],
 		Default: func(o Object) {
 			if spec := o.(*isthmusv1.Peering).Spec; spec != nil {
 				setDefaultName(&spec.AcceptorPeerName, spec.GetDialer()+spec.GetExternalDialer())

@@ -16,6 +16,7 @@ func peeringGroupKind() Kind {
 		Name: KindPeeringGroup, Plural: "peering-groups", Singular: "peering-group", Short: "pg",
 		Manifest: true,
 		New:      func() Object { return &isthmusv1.PeeringGroup{} },
+		Weak:     weakly[*isthmusv1.PeeringGroup],
 		Validate: func(o Object) []fault.Violation {
 			spec := o.(*isthmusv1.PeeringGroup).GetSpec()
 			var r rules

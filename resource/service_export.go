@@ -41,6 +41,7 @@ func serviceExportKind() Kind {
 		Name: KindServiceExport, Plural: "service-exports", Singular: "service-export", Short: "export",
 		Manifest: true,
 		New:      func() Object { return &isthmusv1.ServiceExport{} },
+		Weak:     weakly[*isthmusv1.ServiceExport],
 		Default: func(o Object) {
 			if e := o.(*isthmusv1.ServiceExport); e.Spec != nil {
 				setDefault(&e.Spec.Namespace, "default")

@@ -13,6 +13,7 @@ func trafficPolicyKind() Kind {
 		Name: KindTrafficPolicy, Plural: "traffic-policies", Singular: "traffic-policy",
 		Manifest: true,
 		New:      func() Object { return &isthmusv1.TrafficPolicy{} },
+		Weak:     weakly[*isthmusv1.TrafficPolicy],
 		Default: func(o Object) {
 			if p := o.(*isthmusv1.TrafficPolicy); p.Spec != nil {
 				setDefault(&p.Spec.Namespace, "default")

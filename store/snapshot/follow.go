@@ -34,7 +34,7 @@ type Batch struct {
 }
 
 // Restarted tells that the store's history began anew: it was restored from a backup.
-func (b *Batch) Restarted() bool { return b.Before.revision.Epoch != b.View.revision.Epoch }
+func (b *Batch) Restarted() bool { return b.Before.Revision().Epoch != b.View.Revision().Epoch }
 
 // Follow starts at the newest state.
 func (s *Snapshot) Follow() *Follower { return &Follower{at: s.newest()} }

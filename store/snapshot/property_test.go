@@ -20,11 +20,23 @@ import (
 	"isthmus/store/sqlstore"
 )
 
-// machine writes at random and now and then lets a snapshot and a follower catch up: they must be what the store is.
+// replica is one of several servers' ways to the store: it is told of what it wrote itself.
+type replica struct {
+	*sqlstore.Store
+	told func(store.Commit)
+}
+
+func (r *replica) Announce(told func(store.Commit)) { r.told = told }
+
+// machine writes at random through two replicas and now and then lets their snapshots and a follower catch up: they must be what the store is.
 type machine struct {
-	ctx      context.Context
-	store    *sqlstore.Store
-	snapshot *snapshot.Snapshot
+	ctx       context.Context
+	store     *sqlstore.Store
+	replicas  []*replica
+	snapshots []*snapshot.Snapshot
+	// seen are the views at which the snapshots were followed last.
+	seen []*looking
+	// follower is of the first one.
 	follower *snapshot.Follower
 	// told is what the follower's changes amount to.
 	told map[store.Key]resource.Object
@@ -34,10 +46,16 @@ type machine struct {
 }
 
 func (m *machine) write(t *rapid.T, w store.Write) {
+	by := rapid.IntRange(0, len(m.replicas)-1).Draw(t, "replica")
+	m.store.Announce(m.replicas[by].told)
+	behind := m.snapshots[by].View().Revision() != m.written
 	r, err := m.store.Write(m.ctx, w)
 	switch fault.CodeOf(err) {
 	case "":
 		m.written = r
+		if at := m.snapshots[by].View().Revision(); !behind && at != r {
+			t.Fatalf("a write at %+v was acknowledged before the snapshot, at %+v, had it", r, at)
+		}
 	case fault.NotFound, fault.Conflict, fault.AlreadyExists, fault.Referenced, fault.Invalid:
 	default:
 		t.Fatalf("Write: %v", err)
@@ -116,18 +134,26 @@ func (m *machine) Restore(t *rapid.T) {
 	m.written = r
 }
 
-// Follow brings the snapshot up to date and compares it with the store.
+// Follow brings all up to date.
 func (m *machine) Follow(t *rapid.T) {
-	old := m.snapshot.View()
-	kinds := map[string]<-chan struct{}{}
-	for _, kind := range []string{resource.KindDatacenter, resource.KindPeering} {
-		kinds[kind] = old.Watch(kind)
+	for i := range m.snapshots {
+		m.follow(t, i)
 	}
-	place := old.WatchDatacenter("a")
-	if err := m.snapshot.Catchup(m.ctx); err != nil {
+}
+
+// FollowOne brings one replica up to date, and leaves the other where it is.
+func (m *machine) FollowOne(t *rapid.T) {
+	m.follow(t, rapid.IntRange(0, len(m.snapshots)-1).Draw(t, "replica"))
+}
+
+// follow brings a snapshot up to date and compares it with the store.
+func (m *machine) follow(t *rapid.T, i int) {
+	old := m.seen[i]
+	if err := m.snapshots[i].Catchup(m.ctx); err != nil {
 		t.Fatalf("Catchup: %v", err)
 	}
-	v := m.snapshot.View()
+	v := m.snapshots[i].View()
+	m.seen[i] = look(v)
 	stored := map[string][]resource.Object{}
 	revision, err := m.store.Load(m.ctx, func(o resource.Object) error {
 		kind := resource.KindOf(o).Name
@@ -137,20 +163,63 @@ func (m *machine) Follow(t *rapid.T) {
 	if err != nil || revision != v.Revision() {
 		t.Fatalf("the store is at %+v, the view at %+v: %v", revision, v.Revision(), err)
 	}
-	for kind, changed := range kinds {
+	for kind := range old.kinds {
 		m.compare(t, v, kind, stored[kind])
-		// The kind's index and its watch tell of every difference.
-		if !sameObjects(slices.Collect(old.List(kind)), slices.Collect(v.List(kind))) {
-			if v.KindIndex(kind) <= old.KindIndex(kind) && v.Revision().Epoch == old.Revision().Epoch {
-				t.Fatalf("%s changed, but its index went from %d to %d", kind, old.KindIndex(kind), v.KindIndex(kind))
-			}
-			if !closed(changed) {
-				t.Fatalf("the watch of %s missed a change", kind)
-			}
+		// The kind's index tells of every difference.
+		if !sameObjects(slices.Collect(old.view.List(kind)), slices.Collect(v.List(kind))) &&
+			v.KindIndex(kind) <= old.view.KindIndex(kind) && v.Revision().Epoch == old.view.Revision().Epoch {
+			t.Fatalf("%s changed, but its index went from %d to %d", kind, old.view.KindIndex(kind), v.KindIndex(kind))
 		}
 	}
-	if !sameObjects(slices.Collect(old.Touching(resource.KindPeering, "a")), slices.Collect(v.Touching(resource.KindPeering, "a"))) && !closed(place) {
-		t.Fatal("the watch of a datacenter missed a change")
+	old.check(t, v)
+}
+
+// looking is a view with watches of all that may change in it: some from the beginning, the others, of the same, from when it is no longer
+// the newest.
+type looking struct {
+	view          *snapshot.View
+	kinds, places map[string]<-chan struct{}
+	names         map[store.Key]<-chan struct{}
+}
+
+func look(v *snapshot.View) *looking {
+	l := &looking{v, map[string]<-chan struct{}{}, map[string]<-chan struct{}{}, map[store.Key]<-chan struct{}{}}
+	for _, kind := range []string{resource.KindDatacenter, resource.KindPeering} {
+		l.kinds[kind] = v.Watch(kind)
+		for _, name := range []string{"a", "b", "c", "a-b", "b-a", "a-c", "b-c", "a-b-c"} {
+			l.names[store.Key{Kind: kind, Name: name}] = v.WatchName(kind, name)
+		}
+	}
+	for _, place := range []string{"a", "b", "c", "a-b"} {
+		l.places[place] = v.WatchDatacenter(place)
+	}
+	return l
+}
+
+// check proves that the watches told of every difference to a later view.
+func (l *looking) check(t *rapid.T, later *snapshot.View) {
+	for kind, changed := range l.kinds {
+		if !sameObjects(slices.Collect(l.view.List(kind)), slices.Collect(later.List(kind))) && (!closed(changed) || !closed(l.view.Watch(kind))) {
+			t.Fatalf("the watch of %s missed a change", kind)
+		}
+	}
+	for k, changed := range l.names {
+		was, had := l.view.Get(k.Kind, k.Name)
+		is, has := later.Get(k.Kind, k.Name)
+		if (had != has || had && !proto.Equal(was, is)) && (!closed(changed) || !closed(l.view.WatchName(k.Kind, k.Name))) {
+			t.Fatalf("the watch of %v missed a change", k)
+		}
+		if had && has && was.GetIndex() == is.GetIndex() && l.view.Revision().Epoch == later.Revision().Epoch && closed(changed) {
+			t.Fatalf("the watch of %v told of a change that was none", k)
+		}
+	}
+	for place, changed := range l.places {
+		for kind := range l.kinds {
+			if !sameObjects(slices.Collect(l.view.Touching(kind, place)), slices.Collect(later.Touching(kind, place))) &&
+				(!closed(changed) || !closed(l.view.WatchDatacenter(place))) {
+				t.Fatalf("the watch of datacenter %s missed a change of a %s", place, kind)
+			}
+		}
 	}
 }
 
@@ -203,9 +272,11 @@ func (m *machine) Told(t *rapid.T) {
 
 // Check proves what always holds: nobody is ahead of what he follows.
 func (m *machine) Check(t *rapid.T) {
-	at := m.snapshot.View().Revision()
-	if at.Epoch == m.written.Epoch && at.Index > m.written.Index {
-		t.Fatalf("the snapshot is at %d, the store at %d", at.Index, m.written.Index)
+	at := m.snapshots[0].View().Revision()
+	for _, s := range m.snapshots {
+		if at := s.View().Revision(); at.Epoch == m.written.Epoch && at.Index > m.written.Index {
+			t.Fatalf("the snapshot is at %d, the store at %d", at.Index, m.written.Index)
+		}
 	}
 	if told := m.follower.View().Revision(); told.Epoch == at.Epoch && told.Index > at.Index {
 		t.Fatalf("the follower is at %d, the snapshot at %d", told.Index, at.Index)
@@ -242,11 +313,17 @@ func TestSnapshotIsTheStore(t *testing.T) {
 				rt.Errorf("Close: %v", err)
 			}
 		}()
-		s, err := snapshot.Open(t.Context(), st, hclog.NewNullLogger())
-		if err != nil {
-			rt.Fatal(err)
+		m := &machine{ctx: t.Context(), store: st, told: map[store.Key]resource.Object{}}
+		for range 2 {
+			r := &replica{Store: st}
+			s, err := snapshot.Open(t.Context(), r, hclog.NewNullLogger())
+			if err != nil {
+				rt.Fatal(err)
+			}
+			m.replicas, m.snapshots, m.seen = append(m.replicas, r), append(m.snapshots, s), append(m.seen, look(s.View()))
+			m.written = s.View().Revision()
 		}
-		m := &machine{ctx: t.Context(), store: st, snapshot: s, follower: s.Follow(), told: map[store.Key]resource.Object{}}
+		m.follower = m.snapshots[0].Follow()
 		rt.Repeat(rapid.StateMachineActions(m))
 		m.Follow(rt)
 		m.Told(rt)

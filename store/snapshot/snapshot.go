@@ -3,16 +3,16 @@ package snapshot
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/go-memdb"
-	"google.golang.org/protobuf/proto"
 
 	"isthmus/fault"
 	"isthmus/resource"
 	"isthmus/store"
+	"isthmus/store/snapshot/tree"
 )
 
 const (
@@ -28,16 +28,16 @@ const (
 type Snapshot struct {
 	store store.Store
 	log   hclog.Logger
-	kinds map[string]resource.Kind
+	kinds map[string]*resource.Kind
 	// nudge asks Run to look now.
 	nudge chan struct{}
+	// opened is the gate of every signal that was given.
+	opened *tree.Gate
 
-	// db is changed by one of catchups at a time.
-	db       *memdb.MemDB
 	catchups catchups
-
-	headMu sync.Mutex
-	head   *step
+	// publishing is held from reading the head to setting the next one: by one reading of the feed at a time, or an announcement.
+	publishing sync.Mutex
+	head       atomic.Pointer[step]
 }
 
 // step is one state and the way to the next one. Steps are a list that only grows at its end: whoever holds one can walk
@@ -57,18 +57,18 @@ type change struct {
 	part store.Part
 }
 
-// Open loads all of the store.
+// Open loads all of the store. What this process commits from then on is in the snapshot before its writer is told so, if the store is a
+// store.Announcer; that is why there may be one Snapshot of each.
 func Open(ctx context.Context, st store.Store, log hclog.Logger) (*Snapshot, error) {
-	db, err := memdb.NewMemDB(schema())
-	if err != nil {
-		return nil, fault.Wrap(fault.Internal, err, "making the snapshot")
-	}
-	s := &Snapshot{store: st, log: log, kinds: map[string]resource.Kind{}, nudge: make(chan struct{}, 1), db: db}
+	s := &Snapshot{store: st, log: log, kinds: map[string]*resource.Kind{}, nudge: make(chan struct{}, 1), opened: tree.NewOpenGate()}
 	for _, k := range resource.Kinds() {
-		s.kinds[k.Name] = k
+		s.kinds[k.Name] = &k
 	}
-	s.head = &step{view: s.View(), superseded: make(chan struct{})}
+	s.head.Store(&step{view: &View{state: &state{}}, superseded: make(chan struct{})})
 	s.catchups.read = s.readFeed
+	if a, ok := st.(store.Announcer); ok {
+		a.Announce(s.announced)
+	}
 	if err := s.reload(ctx); err != nil {
 		return nil, err
 	}
@@ -76,13 +76,7 @@ func Open(ctx context.Context, st store.Store, log hclog.Logger) (*Snapshot, err
 }
 
 // View is the newest state.
-func (s *Snapshot) View() *View {
-	v := &View{db: s.db.Snapshot()}
-	if r, ok := must(v.db.Txn(false).First(tableRevision, indexID, "")).(*store.Revision); ok {
-		v.revision = *r
-	}
-	return v
-}
+func (s *Snapshot) View() *View { return &View{state: s.newest().view.state} }
 
 // Run follows the store until ctx ends. While the store cannot be reached, the last state stays.
 func (s *Snapshot) Run(ctx context.Context) error {
@@ -118,156 +112,58 @@ func (s *Snapshot) Run(ctx context.Context) error {
 	}
 }
 
+// hurry has Run look now.
+func (s *Snapshot) hurry() {
+	select {
+	case s.nudge <- struct{}{}:
+	default:
+	}
+}
+
 // WaitIndex gives a view whose index is index or later. When ctx ends before, the error is Unavailable: this replica is
 // behind.
 func (s *Snapshot) WaitIndex(ctx context.Context, index uint64) (*View, error) {
 	at := s.newest()
-	if at.view.revision.Index < index {
-		select {
-		case s.nudge <- struct{}{}:
-		default:
-		}
+	if at.view.Revision().Index < index {
+		s.hurry()
 	}
-	for at.view.revision.Index < index {
+	for at.view.Revision().Index < index {
 		select {
 		case <-at.superseded:
 			at = s.newest()
 		case <-ctx.Done():
-			return nil, fault.Wrap(fault.Unavailable, ctx.Err(), "this server is at index %d and has not seen index %d yet", at.view.revision.Index, index)
+			return nil, fault.Wrap(fault.Unavailable, ctx.Err(), "this server is at index %d and has not seen index %d yet", at.view.Revision().Index, index)
 		}
 	}
 	return at.view, nil
 }
 
-// readFeed reads the feed to its end, now.
-func (s *Snapshot) readFeed(ctx context.Context) error {
-	since := s.View().Revision()
-	var pages []store.Feed
-	for {
-		feed, err := s.store.Changes(ctx, since, pageSize)
-		if err != nil {
-			return err
-		}
-		if feed.Reload {
-			s.log.Info("loading the store again", "epoch", feed.Revision.Epoch, "index", feed.Revision.Index, "had-epoch", since.Epoch, "had-index", since.Index)
-			return s.reload(ctx)
-		}
-		pages = append(pages, feed)
-		since = feed.Revision
-		if !feed.More {
-			break
-		}
+// Reach gives a view of what was written at a revision, or later: at once when it was announced, else after a Catchup.
+func (s *Snapshot) Reach(ctx context.Context, written store.Revision) (*View, error) {
+	if v := s.View(); v.Revision().Epoch == written.Epoch && v.Revision().Index >= written.Index {
+		return v, nil
 	}
-	if since == s.View().Revision() {
-		return nil
+	if err := s.Catchup(ctx); err != nil {
+		return nil, err
 	}
-	s.apply(pages, since)
-	return nil
+	return s.View(), nil
 }
 
-// apply makes the changes of all pages in one step: only the last page's end is a consistent state.
-func (s *Snapshot) apply(pages []store.Feed, revision store.Revision) {
-	txn := s.db.Txn(true)
-	defer txn.Abort()
-	seen := map[store.Key]int{}
-	touched := map[string]*kindEntry{}
-	var changes []change
-	for _, feed := range pages {
-		for _, c := range feed.Changes {
-			touched[c.Key.Kind] = &kindEntry{kind: c.Key.Kind, index: c.Index, last: c.Key.Name}
-			if c.Key.Kind == store.KindEvent {
-				continue
-			}
-			if i, again := seen[c.Key]; !again {
-				seen[c.Key] = len(changes)
-				changes = append(changes, change{key: c.Key, part: c.Part})
-			} else if changes[i].part != c.Part {
-				changes[i].part = store.PartAll
-			}
-			if c.Object == nil {
-				s.remove(txn, c.Key)
-			} else {
-				s.insert(txn, c.Key, c.Object)
-			}
-		}
-	}
-	for _, k := range touched {
-		must(0, txn.Insert(tableKinds, k))
-	}
-	s.publish(txn, revision, changes)
-}
-
-// reload compares all of the store with what is here and makes the differences one step, so that only those are told
-// about whose resources changed.
-func (s *Snapshot) reload(ctx context.Context) error {
-	txn := s.db.Txn(true)
-	defer txn.Abort()
-	before := s.View()
-	loaded := map[store.Key]bool{}
-	touched := map[string]bool{}
-	var changes []change
-	revision, err := s.store.Load(ctx, func(o resource.Object) error {
-		k := store.Key{Kind: string(o.ProtoReflect().Descriptor().Name()), Name: o.GetName()}
-		loaded[k] = true
-		if old, ok := before.Get(k.Kind, k.Name); ok && proto.Equal(old, o) {
-			return nil
-		}
-		touched[k.Kind] = true
-		changes = append(changes, change{key: k, part: store.PartAll})
-		s.insert(txn, k, o)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for kind := range s.kinds {
-		for o := range before.List(kind) {
-			if k := (store.Key{Kind: kind, Name: o.GetName()}); !loaded[k] {
-				touched[kind] = true
-				changes = append(changes, change{key: k, part: store.PartAll})
-				s.remove(txn, k)
-			}
-		}
-		// Of another history nothing is known, deletions and their indexes least of all.
-		if touched[kind] || revision.Epoch != before.revision.Epoch || revision.Index < before.revision.Index {
-			must(0, txn.Insert(tableKinds, &kindEntry{kind: kind, index: revision.Index}))
-		}
-	}
-	must(0, txn.Insert(tableKinds, &kindEntry{kind: store.KindEvent, index: revision.Index}))
-	s.publish(txn, revision, changes)
-	return nil
-}
-
-func (s *Snapshot) insert(txn *memdb.Txn, k store.Key, o resource.Object) {
-	e := &entry{kind: k.Kind, name: k.Name, object: o}
-	if places := s.kinds[k.Kind].Datacenters; places != nil {
-		e.datacenters = places(o)
-	}
-	must(0, txn.Insert(tableResources, e))
-}
-
-func (s *Snapshot) remove(txn *memdb.Txn, k store.Key) {
-	if old := must(txn.First(tableResources, indexID, k.Kind, k.Name)); old != nil {
-		must(0, txn.Delete(tableResources, old))
-	}
-}
-
-// publish makes the transaction the newest state.
-func (s *Snapshot) publish(txn *memdb.Txn, revision store.Revision, changes []change) {
-	must(0, txn.Insert(tableRevision, &revision))
-	txn.Commit()
-	last := s.head
-	next := &step{view: s.View(), changes: changes, superseded: make(chan struct{})}
+// publish makes a draft the newest state. The caller holds publishing since before it began the draft.
+func (s *Snapshot) publish(d *draft, revision store.Revision, changes []change) {
+	last := s.newest()
+	d.state.revision = revision
+	next := &step{view: &View{state: d.state}, changes: changes, superseded: make(chan struct{})}
 	last.next = next
-	s.headMu.Lock()
-	s.head = next
-	s.headMu.Unlock()
+	s.head.Store(next)
 	close(last.superseded)
+	last.view.state.superseded.Give(s.opened)
+	for _, signal := range d.Superseded {
+		signal.Give(s.opened)
+	}
+	// Nodes know their edit for as long as they live; what it replaced need not live as long.
+	d.Superseded = nil
 }
 
 // newest is the end of the list of steps.
-func (s *Snapshot) newest() *step {
-	s.headMu.Lock()
-	defer s.headMu.Unlock()
-	return s.head
-}
+func (s *Snapshot) newest() *step { return s.head.Load() }

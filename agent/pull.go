@@ -16,12 +16,14 @@ const pullWait = "5m"
 // agent goes on with what it has.
 func (t *tether) follow(ctx context.Context) error {
 	pause := newBackoff()
-	failing := false
+	// whole: what changed is not enough.
+	failing, whole := false, false
 	epoch, _, _ := t.memory.newest()
 	for ctx.Err() == nil {
-		answer, err := t.pullOnce(ctx)
+		answer, err := t.pullOnce(ctx, whole)
 		if err == nil {
 			err = t.take(answer)
+			whole = err != nil && answer.GetDelta() != nil
 		}
 		if err != nil {
 			if err := final(err, false); errors.As(err, new(*exitError)) {
@@ -38,7 +40,7 @@ func (t *tether) follow(ctx context.Context) error {
 		if failing {
 			t.log.Info("the server answers again")
 		}
-		if failing || answer.GetEpoch() != epoch || answer.GetState() == nil {
+		if failing || answer.GetEpoch() != epoch || answer.GetState() == nil && answer.GetDelta() == nil {
 			// It may have lost what was reported: another server, another store, or the datacenter was declared anew. A poll
 			// that ends without news is a good moment to make sure, every few minutes.
 			t.reporter.resend()
@@ -48,10 +50,10 @@ func (t *tether) follow(ctx context.Context) error {
 	return nil
 }
 
-func (t *tether) pullOnce(ctx context.Context) (*isthmusv1.PullResponse, error) {
+func (t *tether) pullOnce(ctx context.Context, whole bool) (*isthmusv1.PullResponse, error) {
 	epoch, minIndex, have := t.memory.newest()
 	return t.link.pull(ctx, &isthmusv1.PullRequest{
-		Epoch: epoch, MinIndex: minIndex, Have: have, Wait: pullWait, Version: t.config.Version, Features: t.features,
+		Epoch: epoch, MinIndex: minIndex, Have: have, Wait: pullWait, Version: t.config.Version, Features: t.features, Deltas: !whole,
 	})
 }
 
@@ -67,7 +69,7 @@ func (t *tether) take(answer *isthmusv1.PullResponse) error {
 	}
 	after, from, held := t.memory.current()
 	t.log.Info("received a desired state", "digest", answer.GetDigest(), "index", answer.GetIndex(), "epoch", answer.GetEpoch(),
-		"items", len(answer.GetState().GetItems()))
+		"items", len(answer.GetState().GetItems())+len(answer.GetDelta().GetItems()), "whole", answer.GetDelta() == nil)
 	if held > 0 {
 		t.log.Warn("the state of a restored store removes too much at once; going on with the former one until an operator confirms",
 			"removals", held, "working-by", from.Digest)

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/protobuf/proto"
 
+	"isthmus/desired"
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -152,11 +153,16 @@ func (m *memory) receive(answer *isthmusv1.PullResponse, datacenter string) (cha
 	case answer.GetState() == nil && !sameEpoch:
 		return false, fault.New(fault.Internal, "the server sent no state for an epoch that is new here")
 	}
-	if answer.GetState() == nil || sameEpoch && last.Digest == answer.GetDigest() {
+	if answer.GetState() == nil && answer.GetDelta() == nil || sameEpoch && last.Digest == answer.GetDigest() {
 		m.file.MinIndex = answer.GetIndex() // in memory only: the next state brings it to disk
 		return false, nil
 	}
 	state := answer.GetState()
+	if state == nil {
+		if state, err = m.merge(last, answer); err != nil {
+			return false, err
+		}
+	}
 	if state.GetDatacenter() != datacenter {
 		return false, fault.New(fault.Refused, "the server sent the state of datacenter %q to an agent of %q", state.GetDatacenter(), datacenter)
 	}
@@ -191,6 +197,31 @@ func (m *memory) receive(answer *isthmusv1.PullResponse, datacenter string) (cha
 		m.state = state
 	}
 	return true, nil
+}
+
+// merge is the state that an answer's delta leads to. The error is a Conflict when it is not the one that the server has: what the agent keeps is
+// not what the server takes it for, and it has to ask for the whole.
+func (m *memory) merge(last *snapshot, answer *isthmusv1.PullResponse) (*isthmusv1.DesiredState, error) {
+	if base := answer.GetDelta().GetBase(); base != last.Digest {
+		return nil, fault.New(fault.Conflict, "the server sent what leads on from state %s, and state %s is here", base, last.Digest)
+	}
+	before := m.state
+	if last != m.file.Applied {
+		held, err := last.decode()
+		if err != nil {
+			return nil, err
+		}
+		before = held
+	}
+	state := desired.Merge(before, answer.GetDelta())
+	// Text that is no text has no digest, either.
+	if err := resource.CheckMessage(state); err != nil {
+		return nil, fault.Wrap(fault.Refused, err, "the server sent a state that holds what no state does")
+	}
+	if digest := desired.Digest(state); digest != answer.GetDigest() {
+		return nil, fault.New(fault.Conflict, "what the server sent leads to state %s, not to %s", digest, answer.GetDigest())
+	}
+	return state, nil
 }
 
 // things counts what a state has that could be removed: peerings, services exported to a peer, and parts of config entries.

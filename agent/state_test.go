@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/agent"
+	"isthmus/desired"
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -213,4 +214,47 @@ func TestManyDeletionsAreLogged(t *testing.T) {
 	}
 	want(8)
 	eventually(t, "the rest at once", func() bool { return len(log.with("deletions=5 of=5")) == 1 })
+}
+
+// What changed is merged into what is there, and has to come to the state that the server says; else the agent keeps what it has.
+func TestMemoryMergesDeltas(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	m := agent.OpenMemory(dir)
+	first, second := fleetOf(3), fleetOf(4)
+	second.Items = second.Items[1:]
+	second.Drift = "report"
+	delta := &isthmusv1.StateDelta{
+		Base: desired.Digest(first), State: desired.Header(second), Items: second.GetItems()[2:], Removed: []string{first.GetItems()[0].GetId()},
+	}
+	led := &isthmusv1.PullResponse{Epoch: "e1", Index: 2, Digest: desired.Digest(second), Delta: delta}
+	if _, err := m.Receive(led, "dc1"); err == nil {
+		t.Fatal("without anything to merge it into, it was taken")
+	}
+	_, err := m.Receive(&isthmusv1.PullResponse{Epoch: "e1", Index: 1, Digest: desired.Digest(first), State: first}, "dc1")
+	need(t, err)
+	astray, elsewhere, poison := proto.CloneOf(led), proto.CloneOf(led), proto.CloneOf(led)
+	astray.Delta.Removed = nil
+	elsewhere.Delta.Base = "another"
+	poison.Delta.Items = append(poison.Delta.Items, poisoned().GetItems()...)
+	for _, tt := range []struct {
+		name   string
+		answer *isthmusv1.PullResponse
+		code   fault.Code
+	}{{"astray", astray, fault.Conflict}, {"from elsewhere", elsewhere, fault.Conflict}, {"poison", poison, fault.Refused}} {
+		if changed, err := m.Receive(tt.answer, "dc1"); changed || fault.CodeOf(err) != tt.code {
+			t.Errorf("%s: %v, %v", tt.name, changed, err)
+		}
+		if state, _, _ := m.Current(); !proto.Equal(state, first) {
+			t.Fatalf("%s: it works by %v", tt.name, state)
+		}
+	}
+	if changed, err := m.Receive(led, "dc1"); !changed || err != nil {
+		t.Fatalf("%v, %v", changed, err)
+	}
+	for _, m := range []*agent.Memory{m, agent.OpenMemory(dir)} {
+		if state, digest, _ := m.Current(); digest != led.GetDigest() || desired.Digest(state) != digest || state.GetDrift() != "report" || len(state.GetItems()) != 4 {
+			t.Errorf("it works by %s: %v", digest, state)
+		}
+	}
 }

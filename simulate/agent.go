@@ -41,10 +41,11 @@ type agent struct {
 	link *link
 	stop context.CancelFunc
 	done chan struct{}
-	// news is the state that was pulled last; state is it, too, until everything that it asks for is done.
+	// epoch, index and digest are of the state that was pulled last, held is what it has, todo what of it is not done yet; nil: nothing.
 	epoch, digest string
 	index         uint64
-	state         *isthmusv1.DesiredState
+	held          holding
+	todo          *todo
 	// sent are the digests of the parts that the server has.
 	sent [partCount]uint64
 }
@@ -188,7 +189,7 @@ func (a *agent) pull(ctx context.Context, failed bool) error {
 	}
 	a.mu.Lock()
 	request := &isthmusv1.PullRequest{
-		Epoch: a.epoch, MinIndex: a.index, Have: a.digest, Wait: pullWait, Version: version, Features: a.fleet.features,
+		Epoch: a.epoch, MinIndex: a.index, Have: a.digest, Wait: pullWait, Version: version, Features: a.fleet.features, Deltas: true,
 	}
 	a.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
@@ -198,12 +199,18 @@ func (a *agent) pull(ctx context.Context, failed bool) error {
 		return answered(err, "pulling the desired state")
 	}
 	a.mu.Lock()
-	if failed || answer.GetEpoch() != a.epoch || answer.GetState() == nil {
+	if failed || answer.GetEpoch() != a.epoch || answer.GetState() == nil && answer.GetDelta() == nil {
 		a.sent = [partCount]uint64{}
 	}
 	a.epoch, a.index, a.digest = answer.GetEpoch(), answer.GetIndex(), answer.GetDigest()
-	if answer.GetState() != nil {
-		a.state = answer.GetState()
+	switch {
+	case answer.GetState() != nil:
+		a.todo = a.held.take(answer.GetState())
+	case answer.GetDelta() != nil:
+		more, digest := a.held.merge(answer.GetDelta())
+		if a.todo = a.todo.and(more); digest != answer.GetDigest() {
+			a.digest = "" // it was led astray: it needs the whole
+		}
 	}
 	a.mu.Unlock()
 	a.fleet.queue.put(a)
@@ -260,14 +267,14 @@ func (a *agent) work(ctx context.Context) {
 	}
 	headless := a.fleet.world.isHeadless(a.site)
 	a.mu.Lock()
-	state := a.state
+	todo := a.todo
 	a.mu.Unlock()
 	var err error
-	if state != nil && !headless {
-		if err = a.reconcile(ctx, l, state); err == nil {
+	if todo != nil && !headless {
+		if err = a.reconcile(ctx, l, todo); err == nil {
 			a.mu.Lock()
-			if a.state == state {
-				a.state = nil // it may be large, and nothing of it is needed any more
+			if a.todo == todo {
+				a.todo = nil // it may be large, and nothing of it is needed any more
 			}
 			a.mu.Unlock()
 		}

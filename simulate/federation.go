@@ -70,10 +70,10 @@ func newAuthority(now time.Time) (authority, error) {
 }
 
 // federate does an agent's part of its federation, or notes that there is none.
-func (a *agent) federate(ctx context.Context, l *link, state *isthmusv1.DesiredState) error {
+func (a *agent) federate(ctx context.Context, l *link, items []*isthmusv1.DesiredItem) error {
 	var part *isthmusv1.DesiredItem
 	var probes *isthmusv1.Probes
-	for _, item := range state.GetItems() {
+	for _, item := range items {
 		switch item.GetType() {
 		case resource.ItemFederationPrimary, resource.ItemFederationSecondary:
 			part = item

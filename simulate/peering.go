@@ -3,6 +3,7 @@ package simulate
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"isthmus/fault"
@@ -17,13 +18,13 @@ const peeringTokenLife = time.Hour
 
 // reconcile makes the world match a desired state as far as it can be now. What the agent has to wait for is no error: the state that says
 // that it is there is another one.
-func (a *agent) reconcile(ctx context.Context, l *link, state *isthmusv1.DesiredState) error {
+func (a *agent) reconcile(ctx context.Context, l *link, do *todo) error {
 	if a.gateway {
 		return nil
 	}
 	var errs []error
 	wanted := map[string]bool{}
-	for _, item := range state.GetItems() {
+	for _, item := range do.items {
 		switch item.GetType() {
 		case resource.ItemPeeringAcceptor:
 			wanted[item.GetPeeringAcceptor().GetUid()] = true
@@ -35,9 +36,24 @@ func (a *agent) reconcile(ctx context.Context, l *link, state *isthmusv1.Desired
 			a.fleet.poke(a.fleet.world.export(a.site, item.GetExportedServices().GetServices())...)
 		}
 	}
-	a.fleet.world.keep(a.site, wanted)
-	errs = append(errs, a.federate(ctx, l, state))
+	if do.whole {
+		a.fleet.world.keep(a.site, wanted)
+	} else {
+		a.fleet.world.forsake(a.site, uidsOf(do.removed), wanted)
+	}
+	errs = append(errs, a.federate(ctx, l, do.wan))
 	return errors.Join(errs...)
+}
+
+// uidsOf are the uids of the peerings among some items, by the items' ids.
+func uidsOf(ids []string) []string {
+	var out []string
+	for _, id := range ids {
+		if kind, uid, ok := strings.Cut(id, "/"); ok && (kind == resource.ItemPeeringAcceptor || kind == resource.ItemPeeringDialer) {
+			out = append(out, uid)
+		}
+	}
+	return out
 }
 
 // accept makes a token when one is wanted, and hands it over sealed to the dialer's agents.

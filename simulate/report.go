@@ -112,7 +112,7 @@ func (a *agent) see() *isthmusv1.ReportRequest {
 	own := &isthmusv1.AgentReport{
 		Leader: !a.gateway, Version: version, Features: a.fleet.features, Host: a.site.host(), Epoch: a.epoch,
 	}
-	if a.state == nil {
+	if a.todo == nil {
 		own.AppliedDigest, own.AppliedIndex = a.digest, a.index
 	}
 	if a.gateway {

@@ -113,14 +113,32 @@ func (w *world) want(s *site, next end) {
 func (w *world) keep(s *site, wanted map[string]bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for uid, e := range s.ends {
-		switch {
-		case wanted[uid]:
-		case e.stream == nil:
-			delete(s.ends, uid)
-		default:
-			e.orphan = true
+	for uid := range s.ends {
+		if !wanted[uid] {
+			s.forsake(uid)
 		}
+	}
+}
+
+// forsake is keep for what a state has no more, when the others of its ends are wanted as before.
+func (w *world) forsake(s *site, gone []string, wanted map[string]bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, uid := range gone {
+		if !wanted[uid] {
+			s.forsake(uid)
+		}
+	}
+}
+
+// forsake is of an end that nobody wants; the world's lock is held.
+func (s *site) forsake(uid string) {
+	switch e := s.ends[uid]; {
+	case e == nil:
+	case e.stream == nil:
+		delete(s.ends, uid)
+	default:
+		e.orphan = true
 	}
 }
 

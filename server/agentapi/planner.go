@@ -3,103 +3,198 @@ package agentapi
 import (
 	"context"
 	"sync"
+	"time"
 
 	"isthmus/plan"
+	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/store/snapshot"
 )
 
-// Planner wakes the long polls of the datacenters that a change affects, and no others.
-type Planner struct {
-	follower *snapshot.Follower
+const (
+	// maxAudiences is how many kinds of callers of one datacenter are told different things at a time: versions, during an upgrade, and gateways.
+	maxAudiences = 8
+	// keepDesk is how long a datacenter's plans are kept while nobody waits for them: agents ask again at once, those of a server that
+	// restarts within a minute.
+	keepDesk = 2 * time.Minute
+)
 
-	mu sync.Mutex
-	// waiting has one watch for each datacenter that somebody waits for.
-	waiting map[string]*watch
+// Planner keeps the plans of the datacenters that somebody waits for, and wakes the long polls of those that a change affects, and no others.
+type Planner struct {
+	// mu is taken for moments only, and after a track's own.
+	mu       sync.Mutex
+	follower *snapshot.Follower
+	desks    map[string]*desk
 }
 
-// maxAudiences is how many kinds of agents of one datacenter are told different things at a time: versions, during an upgrade.
-const maxAudiences = 8
-
-// watch is of one datacenter's plans, from views that were taken since it is there, until they may be others.
-type watch struct {
-	// changed is closed then.
+// desk is where one datacenter's agents and gateways wait. All of it is the Planner's, under its lock.
+type desk struct {
+	// waiting is how many long polls there are; left is when the last one ended.
+	waiting int
+	left    time.Time
+	// changed is closed when a plan may be another; nil: nobody asks.
 	changed chan struct{}
+	tracks  map[audience]*track
+}
 
-	mu sync.Mutex
-	// digests of those that were made: agents of other versions, and gateways, are told something else.
-	digests map[string]string
+// audience are those callers of a datacenter that are told the same.
+type audience struct {
+	gateway bool
+	// features has a bit for each of plan.Features.
+	features uint32
 }
 
 // NewPlanner makes a Planner, which follows the snapshot from now on; it wakes nobody until Run.
 func NewPlanner(s *snapshot.Snapshot) *Planner {
-	return &Planner{follower: s.Follow(), waiting: map[string]*watch{}}
-}
-
-// watch begins to watch a datacenter's plans, before a view is taken.
-func (p *Planner) watch(datacenter string) *watch {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	w, ok := p.waiting[datacenter]
-	if !ok {
-		w = &watch{changed: make(chan struct{}), digests: map[string]string{}}
-		p.waiting[datacenter] = w
-	}
-	return w
-}
-
-// made notes the digest of a plan for whoever is told the same.
-func (w *watch) made(audience, digest string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.digests) >= maxAudiences {
-		clear(w.digests)
-	}
-	w.digests[audience] = digest
-}
-
-// is tells whether a digest is that of the plan, as far as it was made.
-func (w *watch) is(audience, digest string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	made, ok := w.digests[audience]
-	return ok && made == digest
+	return &Planner{follower: s.Follow(), desks: map[string]*desk{}}
 }
 
 // Run follows the snapshot until ctx ends.
 func (p *Planner) Run(ctx context.Context) error {
+	sweep := time.NewTicker(keepDesk)
+	defer sweep.Stop()
 	for {
-		batch, err := p.follower.Next(ctx)
+		p.mu.Lock()
+		p.advance()
+		changed := p.follower.Changed()
+		p.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case now := <-sweep.C:
+			p.sweep(now)
+		}
+	}
+}
+
+// sweep drops the plans that nobody has waited for in a while.
+func (p *Planner) sweep(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for datacenter, d := range p.desks {
+		if d.waiting == 0 && now.Sub(d.left) > keepDesk {
+			delete(p.desks, datacenter)
+		}
+	}
+}
+
+// wait begins a long poll of a datacenter; end ends it.
+func (p *Planner) wait(datacenter string) (d *desk, end func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d, ok := p.desks[datacenter]
+	if !ok {
+		d = &desk{tracks: map[audience]*track{}}
+		p.desks[datacenter] = d
+	}
+	d.waiting++
+	return d, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		d.waiting--
+		d.left = time.Now()
+	}
+}
+
+// track is a desk's for an audience.
+func (p *Planner) track(d *desk, to audience) *track {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t, ok := d.tracks[to]
+	if !ok {
+		if len(d.tracks) >= maxAudiences {
+			clear(d.tracks)
+		}
+		t = &track{anew: true}
+		d.tracks[to] = t
+	}
+	return t
+}
+
+// look takes what is to be looked at for a track, and the newest view; changed is closed when there is more. ok is false when the track is no
+// longer the desk's.
+func (p *Planner) look(d *desk, to audience, t *track) (v *snapshot.View, touch plan.Touch, anew bool, changed <-chan struct{}, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if d.tracks[to] != t {
+		return nil, plan.Touch{}, false, nil, false
+	}
+	p.advance()
+	if d.changed == nil {
+		d.changed = make(chan struct{})
+	}
+	touch, anew = t.touch, t.anew
+	t.touch, t.anew = plan.Touch{}, false
+	return p.follower.View(), touch, anew, d.changed, true
+}
+
+// advance takes in all that is new in the snapshot. Whoever needs the newest view does it: nobody waits for another goroutine.
+func (p *Planner) advance() {
+	for {
+		select {
+		case <-p.follower.Changed():
+		default:
+			return
+		}
+		batch, err := p.follower.Next(context.Background())
 		if err != nil {
-			return nil //nolint:nilerr // Next fails when ctx ends, which is how Run is stopped.
+			return // there is something, so that it does not wait
 		}
 		if batch.Restarted() {
-			p.wakeAll()
+			for _, d := range p.desks {
+				d.mark(func(t *track) { t.touch, t.anew = plan.Touch{}, true })
+			}
 			continue
 		}
 		for _, c := range batch.Changes {
 			// What a change did away with is found in the view before it, what it brought in the one after.
-			p.wake(plan.Affected(batch.View, c.Before, c.After))
-			p.wake(plan.Affected(batch.Before, c.Before, c.After))
+			for _, v := range []*snapshot.View{batch.View, batch.Before} {
+				for datacenter, peering := range plan.Touched(v, c.Before, c.After) {
+					if d, ok := p.desks[datacenter]; ok {
+						d.mark(func(t *track) { t.touch.Add(peering) })
+					}
+				}
+			}
 		}
 	}
 }
 
-func (p *Planner) wake(datacenters []string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, datacenter := range datacenters {
-		if w, ok := p.waiting[datacenter]; ok {
-			close(w.changed)
-			delete(p.waiting, datacenter)
-		}
+// mark notes on all tracks what is to be looked at, and wakes who waits.
+func (d *desk) mark(note func(t *track)) {
+	for _, t := range d.tracks {
+		note(t)
+	}
+	if d.changed != nil {
+		close(d.changed)
+		d.changed = nil
 	}
 }
 
-func (p *Planner) wakeAll() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, w := range p.waiting {
-		close(w.changed)
+// answer is what a caller of a desk is told now, without a state when it has it already, and a channel that is closed when it may be told
+// something else.
+func (p *Planner) answer(d *desk, datacenter string, to audience, r *isthmusv1.PullRequest) (*isthmusv1.PullResponse, <-chan struct{}) {
+	for {
+		t := p.track(d, to)
+		t.mu.Lock()
+		v, touch, anew, changed, ok := p.look(d, to, t)
+		if !ok {
+			t.mu.Unlock()
+			continue
+		}
+		t.bring(v, datacenter, to, touch, anew)
+		response := t.response(v, r)
+		t.mu.Unlock()
+		return response, changed
 	}
-	clear(p.waiting)
+}
+
+// holdBack is how long whoever has the newest state waits before there is another one: no time, but when there was another one again and again.
+func (p *Planner) holdBack(d *desk, to audience, r *isthmusv1.PullRequest) time.Duration {
+	t := p.track(d, to)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.plan == nil || t.plan.Digest() != r.GetHave() {
+		return 0
+	}
+	return time.Until(t.last.Add(t.pace))
 }

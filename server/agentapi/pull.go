@@ -3,7 +3,7 @@ package agentapi
 import (
 	"context"
 	"math/rand/v2"
-	"strings"
+	"slices"
 	"time"
 
 	"isthmus/fault"
@@ -18,16 +18,14 @@ import (
 const (
 	// maxPull is the longest that a Pull waits, and what it waits when it does not say.
 	maxPull = 5 * time.Minute
-	// heartbeatEvery is how often an open Pull counts as being heard of. The connection's keep-alive ends it when the
-	// agent is gone.
-	heartbeatEvery = 5 * time.Second
 	// catchupWait is how long a replica that is behind an agent tries to catch up before it says so.
 	catchupWait = 5 * time.Second
 	// pullJitter: up to wait/16 less, so that agents that began together come back apart.
 	pullJitter = 16
 )
 
-// Pull implements the RPC: it answers when the digest of the datacenter's plan is not the one that the agent has.
+// Pull implements the RPC: it answers when the digest of the datacenter's plan is not the one that the agent has, with the changes alone where
+// the agent can merge them, and this server knows what it has.
 func (s *Service) Pull(ctx context.Context, r *isthmusv1.PullRequest) (*isthmusv1.PullResponse, error) {
 	caller := auth.CallerOf(ctx)
 	wait, err := pullWait(r.GetWait())
@@ -37,50 +35,65 @@ func (s *Service) Pull(ctx context.Context, r *isthmusv1.PullRequest) (*isthmusv
 	if err := s.caughtUp(ctx, r); err != nil {
 		return nil, err
 	}
-	s.Observations.Heard(caller.Datacenter, caller.Name)
+	// The connection's keep-alive ends the call when the agent is gone.
+	defer s.Observations.Attend(caller.Datacenter, caller.Name)()
 	timeout := time.NewTimer(wait)
 	defer timeout.Stop()
-	heartbeat := time.NewTicker(heartbeatEvery)
-	defer heartbeat.Stop()
 	start := s.Now()
 	defer func() { request.Waited(ctx, s.Now().Sub(start)) }()
+	d, end := s.Planner.wait(caller.Datacenter)
+	defer end()
+	to := audienceOf(caller, r.GetFeatures())
 	for {
-		w := s.Planner.watch(caller.Datacenter)
-		v := s.Snapshot.View()
-		deleted, err := s.stillThere(v, caller)
+		over := !s.holdBack(ctx, s.Planner.holdBack(d, to, r), timeout.C)
+		deleted, err := s.stillThere(s.Snapshot.View(), caller)
 		if err != nil {
 			return nil, err
 		}
-		response := s.planned(v, w, caller, r)
-		if state := response.GetState(); state != nil {
+		response, changed := s.Planner.answer(d, caller.Datacenter, to, r)
+		if response.GetState() != nil || response.GetDelta() != nil {
 			s.Log.Info("sent a desired state", "agent", caller.Name, "datacenter", caller.Datacenter, "index", response.GetIndex(),
-				"digest", response.GetDigest(), "items", len(state.GetItems()))
+				"digest", response.GetDigest(), "items", len(response.GetState().GetItems())+len(response.GetDelta().GetItems()), "whole", response.GetDelta() == nil)
 			return response, nil
 		}
-		if !s.pause(ctx, caller, w.changed, deleted, heartbeat.C, timeout.C) {
+		if over || !s.pause(ctx, changed, deleted, timeout.C) {
 			return response, ctx.Err()
 		}
 	}
 }
 
+// holdBack waits for a moment; false when the wait is over.
+func (s *Service) holdBack(ctx context.Context, d time.Duration, timeout <-chan time.Time) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-s.Stopping:
+		return false
+	case <-timeout:
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
 // pause waits until there is a reason to look again; false when the wait is over.
-func (s *Service) pause(ctx context.Context, caller auth.Caller, changed, deleted <-chan struct{}, heartbeat, timeout <-chan time.Time) bool {
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-s.Stopping:
-			return false
-		case <-timeout:
-			s.Observations.Heard(caller.Datacenter, caller.Name)
-			return false
-		case <-changed:
-			return true
-		case <-deleted:
-			return true
-		case <-heartbeat:
-			s.Observations.Heard(caller.Datacenter, caller.Name)
-		}
+func (s *Service) pause(ctx context.Context, changed, deleted <-chan struct{}, timeout <-chan time.Time) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-s.Stopping:
+		return false
+	case <-timeout:
+		return false
+	case <-changed:
+		return true
+	case <-deleted:
+		return true
 	}
 }
 
@@ -115,34 +128,16 @@ func (s *Service) stillThere(v *snapshot.View, caller auth.Caller) (gone <-chan 
 	return gone, err
 }
 
-// planned is the answer at a view that was taken after the watch, without the state when the agent has it already. What is known to be as
-// the agent has it is not planned again.
-func (s *Service) planned(v *snapshot.View, w *watch, caller auth.Caller, r *isthmusv1.PullRequest) *isthmusv1.PullResponse {
-	response := &isthmusv1.PullResponse{Epoch: v.Revision().Epoch, Index: v.Revision().Index, Digest: r.GetHave()}
-	current := r.GetEpoch() == response.GetEpoch()
-	to := audience(caller, r.GetFeatures())
-	if current && w.is(to, r.GetHave()) {
-		return response
-	}
-	state := s.wanted(v, caller, r.GetFeatures())
-	response.Digest = plan.Digest(state)
-	w.made(to, response.GetDigest())
-	if !current || response.GetDigest() != r.GetHave() {
-		response.State = state
-	}
-	return response
-}
-
-// audience are those callers of a datacenter that are told the same.
-func audience(caller auth.Caller, features []string) string {
-	return string(caller.Role) + " " + strings.Join(features, " ")
-}
-
-// wanted is what a caller shall make so: an agent all of its datacenter, a gateway its routes.
-func (s *Service) wanted(v *snapshot.View, caller auth.Caller, features []string) *isthmusv1.DesiredState {
+// audienceOf are those who are told what a caller is told: an agent all of its datacenter, a gateway its routes.
+func audienceOf(caller auth.Caller, features []string) audience {
 	if caller.Role == auth.Gateway {
-		return plan.ForGateway(v, caller.Datacenter)
+		return audience{gateway: true}
 	}
-	state, _ := plan.For(v, caller.Datacenter, features)
-	return state
+	var out audience
+	for i, feature := range plan.Features() {
+		if slices.Contains(features, feature) {
+			out.features |= 1 << i
+		}
+	}
+	return out
 }

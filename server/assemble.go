@@ -25,6 +25,7 @@ import (
 	"isthmus/server/agentapi"
 	"isthmus/server/api"
 	"isthmus/server/auth"
+	"isthmus/server/limit"
 	"isthmus/server/request"
 	"isthmus/server/rest"
 	"isthmus/server/session"
@@ -43,6 +44,8 @@ const (
 	// keepaliveTime and keepaliveTimeout find out that an agent is cut off while its Pull is open.
 	keepaliveTime    = 10 * time.Second
 	keepaliveTimeout = 5 * time.Second
+	// idleConnection is how long a connection without calls is kept: an agent always has one open.
+	idleConnection = 15 * time.Minute
 	// minPing is the least time between an agent's own pings.
 	minPing = 5 * time.Second
 
@@ -74,32 +77,37 @@ func (s *Server) assemble(ctx context.Context) error {
 	registry := newRegistry(s.store, s.snapshot, s.controller.Leading)
 	observer := request.NewObserver(s.log.Named("request"), s.config.Now, registry)
 	guard := auth.NewGuard(s.snapshot, s.ca.Pool(), s.config.RenewalWindow, s.config.Now)
+	limiter := limit.New(s.config.Limits, s.config.Now, registry)
+	s.httpListener, s.grpcListener = limiter.Listen(s.httpListener), limiter.Listen(s.grpcListener)
 	keeper, err := session.NewKeeper(s.key, s.config.SessionIdle, s.config.Now)
 	if err != nil {
 		return err
 	}
 	inside := guard.Inside(keeper)
 	s.sessions = &session.Service{
-		Keeper: keeper, Guard: guard, Store: s.store, Snapshot: s.snapshot, Now: s.config.Now, Log: s.log.Named("session"),
+		Keeper: keeper, Guard: guard, Store: s.store, Journal: s.store, Snapshot: s.snapshot, Now: s.config.Now, Log: s.log.Named("session"),
+	}
+	if err := s.sessions.Load(ctx); err != nil {
+		return err
 	}
 	s.grpcServer = grpc.NewServer(
-		grpc.ChainUnaryInterceptor(observer.Unary, guard.Unary),
+		grpc.ChainUnaryInterceptor(observer.Unary, guard.Unary, limiter.Unary),
 		grpc.ChainStreamInterceptor(observer.Stream, guard.Stream),
 		grpc.MaxRecvMsgSize(maxReceived), grpc.MaxSendMsgSize(maxSent), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeader), grpc.ConnectionTimeout(handshakeTime),
 		grpc.ReadBufferSize(connectionBuffer),
 		grpc.InTapHandle(func(ctx context.Context, info *tap.Info) (context.Context, error) {
-			next, err := guard.Tap(ctx, info.FullMethodName)
+			next, err := tapped(ctx, guard, limiter, info.FullMethodName)
 			if err != nil {
 				return nil, observer.Refused(ctx, info.FullMethodName, err)
 			}
 			return next, nil
 		}),
 		grpc.Creds(credentials.NewTLS(serverTLS(own, tls.RequestClientCert))),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, MaxConnectionIdle: idleConnection}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 	)
-	s.innerServer = grpc.NewServer(grpc.ChainUnaryInterceptor(observer.Unary, inside.Unary),
+	s.innerServer = grpc.NewServer(grpc.ChainUnaryInterceptor(observer.Unary, inside.Unary, limiter.Inside),
 		grpc.MaxRecvMsgSize(maxInside), grpc.MaxSendMsgSize(maxInside))
 	for _, g := range []*grpc.Server{s.grpcServer, s.innerServer} {
 		s.register(g, fingerprint)
@@ -107,18 +115,22 @@ func (s *Server) assemble(ctx context.Context) error {
 	s.registerAgents(s.grpcServer)
 	isthmusv1.RegisterSessionServiceServer(s.innerServer, s.sessions)
 	return s.assembleREST(ctx, rest.Options{
-		Authenticate: func(ctx context.Context, authorization string) error {
-			_, err := guard.Bearer(ctx, authorization)
-			return err
-		},
-		Sessions: keeper,
-		Present: func(ctx context.Context, subject auth.Subject) error {
-			_, err := guard.BySubject(ctx, subject)
-			return err
-		},
+		Guard: guard, Sessions: keeper, Limiter: limiter,
 		Refused: func(ctx context.Context, err error) { _ = observer.Refused(ctx, "/rest", err) },
 		Ready:   s.ready, Metrics: registry, OpenAPI: openapi.Document(), Log: s.log.Named("rest"),
 	})
+}
+
+// tapped lets a call's message be read, or refuses it.
+func tapped(ctx context.Context, guard *auth.Guard, limiter *limit.Limiter, method string) (context.Context, error) {
+	next, err := guard.Tap(ctx, method)
+	if err != nil {
+		if fault.CodeOf(err) == fault.Busy {
+			limiter.Refused("strangers")
+		}
+		return nil, err
+	}
+	return limiter.Tap(next, method)
 }
 
 func (s *Server) grpcCertificate() (*certificate, error) {

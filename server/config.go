@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"isthmus/fault"
+	"isthmus/server/limit"
 	"isthmus/server/session"
 )
 
@@ -67,6 +68,8 @@ type Config struct {
 	SessionIdle time.Duration `yaml:"sessionIdle"`
 	// KeepChanges is how many changes the watch feed keeps; a reader below that reloads. Default: 100,000.
 	KeepChanges int `yaml:"keepChanges"`
+	// Limits are what the server takes on at a time; zero is the default of each.
+	Limits limit.Limits `yaml:",inline"`
 
 	// Version is the binary's, as shown by GetServer.
 	Version string `yaml:"-"`
@@ -162,6 +165,9 @@ func (c Config) Validate() error {
 	}
 	if c.KeepChanges < 0 {
 		add("keepChanges", "%d is negative", c.KeepChanges)
+	}
+	for _, p := range c.Limits.Problems() {
+		add(p.Setting, "%s", p.Message)
 	}
 	if len(v) == 0 {
 		return nil

@@ -10,6 +10,7 @@ import (
 
 	"isthmus/fault"
 	"isthmus/server"
+	"isthmus/server/limit"
 	"isthmus/server/session"
 )
 
@@ -66,6 +67,10 @@ func serverFlags(flags *pflag.FlagSet, c *server.Config) {
 	flags.DurationVar(&c.RenewalWindow, "renewal-window", server.DefaultRenewalWindow, "how long after its end an agent's certificate may still be renewed")
 	flags.DurationVar(&c.SessionIdle, "session-idle", session.DefaultIdle, "how long a login in the dashboard lasts that nobody uses; none lasts longer than 12h")
 	flags.IntVar(&c.KeepChanges, "keep-changes", 0, "how many changes the watch feed keeps (default 100000)")
+	c.Limits = limit.Default()
+	for _, f := range c.Limits.Flags() {
+		flags.IntVar(f.Value, f.Name, *f.Value, f.Usage+"; -1 for no limit")
+	}
 }
 
 func (p Program) runServer(ctx context.Context, config server.Config) error {

@@ -86,7 +86,7 @@ func TestSettingsFilesAreStrict(t *testing.T) {
 		text string
 		want []string
 	}{
-		"unknown key":       {"dataDir: x\nhtpAddr: y\n", []string{"server.yaml:2: htpAddr: unknown setting; expected one of dataDir, grpcAddr, "}},
+		"unknown key":       {"dataDir: x\nhtpAddr: y\n", []string{"server.yaml:2: htpAddr: unknown setting; expected one of agentCallsPerSecond, dataDir, "}},
 		"flag's own name":   {"data-dir: x\n", []string{"server.yaml:1: data-dir: unknown setting"}},
 		"config itself":     {"config: other.yaml\n", []string{"server.yaml:1: config: unknown setting"}},
 		"twice":             {"dataDir: x\ndataDir: y\n", []string{"server.yaml:2: dataDir: is set twice"}},

@@ -11,6 +11,7 @@ import (
 	"isthmus/resource"
 	"isthmus/server/auth"
 	"isthmus/server/feed"
+	"isthmus/server/limit"
 	"isthmus/server/request"
 )
 
@@ -59,6 +60,11 @@ func (s *OverviewService) await(ctx context.Context, cursor feed.Cursor, wait ti
 	if !answer.Empty() {
 		return answer, nil
 	}
+	done, err := limit.Wait(ctx)
+	if err != nil {
+		return feed.Answer{}, err
+	}
+	defer done()
 	revoked := auth.Revocation(ctx, s.Snapshot.View())
 	start := s.Now()
 	defer func() { request.Waited(ctx, s.Now().Sub(start)) }()

@@ -7,6 +7,7 @@ import (
 
 	"isthmus/fault"
 	"isthmus/server/auth"
+	"isthmus/server/limit"
 	"isthmus/server/request"
 	"isthmus/store/snapshot"
 )
@@ -73,6 +74,11 @@ func ask[T any](ctx context.Context, c *Core, q query, a answer[T]) (T, error) {
 		setIndex(ctx, v.Revision().Index)
 		return result, err
 	}
+	done, busy := limit.Wait(ctx)
+	if busy != nil {
+		return none, busy
+	}
+	defer done()
 	revoked := auth.Revocation(ctx, v)
 	start := c.Now()
 	defer func() { request.Waited(ctx, c.Now().Sub(start)) }()

@@ -12,8 +12,10 @@ type Caller struct {
 	Name string
 	// Datacenter of an agent; it can touch nothing else.
 	Datacenter string
-	// UID of the Agent, so that a deleted and newly enrolled one of the same name is another.
+	// UID of the API token or of the Agent, so that a deleted and newly enrolled one of the same name is another.
 	UID string
+	// Session is the id of the login in the dashboard that the call was made with; empty for who showed the API token itself.
+	Session string
 	// CertificateExpires is the end of an agent's certificate.
 	CertificateExpires time.Time
 }

@@ -68,7 +68,7 @@ func (g *Guard) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	if err != nil {
 		return nil, err
 	}
-	return next(ctx, req)
+	return g.untilLogout(ctx, req, info.FullMethod, next)
 }
 
 // Stream lets streams through.

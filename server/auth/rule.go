@@ -2,6 +2,7 @@ package auth
 
 import (
 	"slices"
+	"strings"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
@@ -43,6 +44,12 @@ type Rule struct {
 // Allows tells whether a role may call it.
 func (r Rule) Allows(role Role) bool {
 	return slices.Contains(r.Roles, role) || r.anonymous()
+}
+
+// Writes tells that a call changes something: what viewers may call does not, nor what admins only read.
+func (r Rule) Writes() bool {
+	_, method, _ := strings.Cut(strings.TrimPrefix(r.Method, "/"), "/")
+	return !r.Allows(Viewer) && !strings.HasPrefix(method, "List") && !strings.HasPrefix(method, "Get")
 }
 
 func (r Rule) anonymous() bool { return slices.Contains(r.Roles, Anonymous) }

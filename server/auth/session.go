@@ -3,6 +3,10 @@ package auth
 import (
 	"context"
 	"encoding/base64"
+	"errors"
+	"strings"
+
+	"google.golang.org/grpc"
 
 	"isthmus/fault"
 	"isthmus/identity"
@@ -12,6 +16,8 @@ import (
 const (
 	// SessionKey is the gRPC metadata in which REST passes a session on to the services, within the process.
 	SessionKey = "isthmus-session"
+	// sessionMethods begin the names of SessionService's methods.
+	sessionMethods = "/isthmus.v1.SessionService/"
 	// SubjectAPIToken is the kind of a Subject that logged in with an API token.
 	SubjectAPIToken = "api-token"
 	// ReasonSessionEnded is the reason of the refusal of a session that was good once: log in again.
@@ -36,10 +42,20 @@ func SubjectOf(token *isthmusv1.APIToken) Subject {
 	}
 }
 
+// Login is a session as far as it matters here.
+type Login struct {
+	// ID is the session's, the same however often it is renewed.
+	ID      string
+	Subject Subject
+}
+
 // Sessions opens sealed sessions.
 type Sessions interface {
-	// Subject is whom a session was made for: Unauthenticated when it is none, or has ended.
-	Subject(sealed string) (Subject, error)
+	// Login is whom a session was made for: Unauthenticated when it is none, or has ended.
+	Login(sealed string) (Login, error)
+	// Until gives a context that ends, with an Unauthenticated error as its cause, when the session of an id is logged out. stop has
+	// to be called.
+	Until(ctx context.Context, id string) (until context.Context, stop func())
 }
 
 // Inside is a Guard for calls that come from REST in this process: it believes sessions as well.
@@ -50,11 +66,34 @@ func (g *Guard) Inside(sessions Sessions) *Guard {
 }
 
 func (g *Guard) bySession(ctx context.Context, sealed string) (Caller, error) {
-	subject, err := g.sessions.Subject(sealed)
+	login, err := g.sessions.Login(sealed)
 	if err != nil {
 		return Caller{}, err
 	}
-	return g.BySubject(ctx, subject)
+	return g.ByLogin(ctx, login)
+}
+
+// ByLogin says who the subject of a session is now, as BySubject does, and with which session.
+func (g *Guard) ByLogin(ctx context.Context, login Login) (Caller, error) {
+	caller, err := g.BySubject(ctx, login.Subject)
+	caller.Session = login.ID
+	return caller, err
+}
+
+// untilLogout calls next with a context that ends when the caller's session is logged out: a read may wait for minutes. What changes
+// something goes on, and so does the logout itself.
+func (g *Guard) untilLogout(ctx context.Context, req any, method string, next grpc.UnaryHandler) (any, error) {
+	caller := CallerOf(ctx)
+	if caller.Session == "" || g.rules[method].Writes() || strings.HasPrefix(method, sessionMethods) {
+		return next(ctx, req)
+	}
+	ctx, stop := g.sessions.Until(ctx, caller.Session)
+	defer stop()
+	resp, err := next(ctx, req)
+	if ended, ok := errors.AsType[*fault.Error](context.Cause(ctx)); ok && err != nil {
+		return nil, ended
+	}
+	return resp, err
 }
 
 // BySubject says who a session's subject is now: Unauthenticated (ReasonSessionEnded) when it is gone or has ended.

@@ -14,6 +14,8 @@ const (
 	// strangerTime is the longest that such a call takes: for an enrolment much, for a watch of the health enough to be
 	// worth starting again.
 	strangerTime = time.Minute
+	// strangerPause is after what time one who found no place is told to come again: an enrolment takes milliseconds.
+	strangerPause = 2 * time.Second
 )
 
 // Tap decides when a call's headers are there and before any of its message is read, so that whoever may not call costs
@@ -41,7 +43,7 @@ func (g *Guard) bounded(ctx context.Context, method string) (context.Context, er
 	select {
 	case places <- struct{}{}:
 	default:
-		return nil, fault.New(fault.Busy, "too many unknown callers at a time: try again in a moment")
+		return nil, fault.Limited(strangerPause, "too many unknown callers at a time: at most %d of this call, which no flag changes", maxStrangers)
 	}
 	ctx, cancel := context.WithTimeout(ctx, strangerTime)
 	context.AfterFunc(ctx, func() {

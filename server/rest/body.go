@@ -44,22 +44,49 @@ func bodyLimit(path string) (int64, time.Duration) {
 	return maxBody, bodyTimeout
 }
 
-// authenticated lets nobody on who does not show a good API token or session: no byte of a stranger's body is read. Whether
-// the caller may do what is asked, the interceptors say.
+// authenticated lets nobody on who does not show a good API token or session, or asks for more than they may: no byte of such a
+// body is read. Whether the caller may do what is asked, the interceptors say.
 func authenticated(o Options, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		admitted, err := o.admit(r)
+		admitted, caller, err := o.admit(r)
 		if err != nil {
+			refuse(o, w, r, err)
+			return
+		}
+		call, err := o.Limiter.Arrive(caller, r.Method != http.MethodGet && r.Method != http.MethodHead)
+		if err != nil {
+			refuse(o, w, r, err)
+			return
+		}
+		defer call.End()
+		v := visitOf(admitted.Context())
+		v.call = call
+		next.ServeHTTP(w, withVisit(admitted, v))
+	})
+}
+
+// refuse answers a request of which no more is read.
+func refuse(o Options, w http.ResponseWriter, r *http.Request, err error) {
+	o.Refused(r.Context(), err)
+	if sessionEnded(err) {
+		setCookie(w, secured(r), "")
+	}
+	// The rest of the request is not worth waiting for, neither to answer it nor to drop it.
+	if r.ContentLength != 0 {
+		w.Header().Set("Connection", "close")
+	}
+	writeError(w, err)
+}
+
+// working lets a request of which everything is there work, when there is a place for it.
+func working(o Options, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := visitOf(r.Context()).call.Begin(r.Context()); err != nil {
 			o.Refused(r.Context(), err)
-			if sessionEnded(err) {
-				setCookie(w, secured(r), "")
-			}
-			// The rest of the request is not worth waiting for, neither to answer it nor to drop it.
-			w.Header().Set("Connection", "close")
 			writeError(w, err)
 			return
 		}
-		next.ServeHTTP(w, admitted)
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -72,6 +99,11 @@ func limitBody(next http.Handler) http.Handler {
 		if r.ContentLength > limit {
 			w.Header().Set("Connection", "close")
 			writeError(w, tooLargeBody(limit))
+			return
+		}
+		if err := makeRoom(r, limit); err != nil {
+			w.Header().Set("Connection", "close")
+			writeError(w, err)
 			return
 		}
 		// A connection without deadlines (a test's recorder) has nothing to wait for.
@@ -89,6 +121,19 @@ func limitBody(next http.Handler) http.Handler {
 		replaceBody(r, body)
 		next.ServeHTTP(w, r)
 	})
+}
+
+// makeRoom counts a body that may be large among those that are in memory. Small ones are bounded by the number of calls.
+func makeRoom(r *http.Request, limit int64) error {
+	size := r.ContentLength
+	if size < 0 {
+		size = limit
+	}
+	call := visitOf(r.Context()).call
+	if call == nil || size <= maxBody {
+		return nil
+	}
+	return call.Body(size)
 }
 
 func tooLargeBody(limit int64) error {

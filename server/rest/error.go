@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -93,6 +95,9 @@ func writeError(w http.ResponseWriter, err error) {
 func writeStatus(w http.ResponseWriter, code int, st *status.Status) {
 	if code == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="isthmus"`)
+	}
+	if after := fault.FromStatus(st, "").RetryAfter; after > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(after.Seconds())), 10))
 	}
 	body, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(st.Proto())
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -17,21 +18,28 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/auth"
+	"isthmus/server/limit"
 	"isthmus/server/session"
 )
 
-// readyTimeout is how long /readyz may take; load balancers ask every few seconds.
-const readyTimeout = 3 * time.Second
+const (
+	// readyTimeout is how long /readyz may take; load balancers ask every few seconds. readyFor is how old its answer may be.
+	readyTimeout = 3 * time.Second
+	readyFor     = time.Second
+	// maxScrapes is how many may read /metrics at a time: it counts the fleet anew for each.
+	maxScrapes = 4
+)
 
 // Options is what the handler needs of the server.
 type Options struct {
 	// Conn reaches the gRPC services in this process.
 	Conn *grpc.ClientConn
-	// Authenticate refuses an Authorization header that is not of a good API token.
-	Authenticate func(ctx context.Context, authorization string) error
-	// Sessions opens the cookies of browsers; Present refuses a session whose subject is gone.
+	// Guard says who shows an Authorization header or a session.
+	Guard *auth.Guard
+	// Sessions opens the cookies of browsers.
 	Sessions *session.Keeper
-	Present  func(ctx context.Context, subject auth.Subject) error
+	// Limiter lets requests in, as many as there is room for.
+	Limiter *limit.Limiter
 	// Refused hears why a request was refused before it came to the services.
 	Refused func(ctx context.Context, err error)
 	// Ready tells why the server cannot serve; nil when it can.
@@ -63,16 +71,17 @@ func New(ctx context.Context, o Options) (http.Handler, error) {
 	}
 	calls := smaller(query(gateway))
 	mux := http.NewServeMux()
-	mux.Handle("/v1/", authenticated(o, limitBody(calls)))
-	mux.Handle("POST /v1/apply", authenticated(o, limitBody(manifests(calls))))
-	mux.Handle("POST "+loginPath, login(limitBody(calls)))
+	mux.Handle("/v1/", authenticated(o, limitBody(working(o, calls))))
+	mux.Handle("POST /v1/apply", authenticated(o, limitBody(working(o, manifests(calls)))))
+	mux.Handle("POST "+loginPath, login(o, limitBody(calls)))
 	mux.Handle("GET /v1/openapi.json", smaller(document(o.OpenAPI)))
 	mux.Handle("GET /healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeText(w, http.StatusOK, "ok\n")
 	}))
-	mux.Handle("GET /readyz", ready(o))
+	mux.Handle("GET /readyz", &readiness{o: o})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{
-		ErrorLog: o.Log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Error}),
+		ErrorLog:            o.Log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Error}),
+		MaxRequestsInFlight: maxScrapes,
 	}))
 	mux.Handle("/", dashboard)
 	return secure(mux, o.TLS), nil
@@ -85,7 +94,7 @@ func newGateway(ctx context.Context, conn *grpc.ClientConn) (http.Handler, error
 		runtime.WithRoutingErrorHandler(handleRoutingError),
 		runtime.WithIncomingHeaderMatcher(incomingHeader),
 		runtime.WithOutgoingHeaderMatcher(outgoingHeader),
-		runtime.WithMetadata(passSession),
+		runtime.WithMetadata(passVisit),
 		runtime.WithForwardResponseOption(forwardCookie),
 		runtime.WithDisablePathLengthFallback(),
 	)
@@ -150,17 +159,39 @@ func secure(next http.Handler, tls bool) http.Handler {
 	})
 }
 
-func ready(o Options) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
-		defer cancel()
-		if err := o.Ready(ctx); err != nil {
-			o.Log.Warn("not ready", "error", err)
-			writeText(w, http.StatusServiceUnavailable, "not ready: "+userMessage(err)+"\n")
-			return
-		}
-		writeText(w, http.StatusOK, "ok\n")
-	})
+// readiness answers /readyz for whoever asks, stranger or not: however many ask, the store hears one question at a time, and
+// not more than one in readyFor.
+type readiness struct {
+	o  Options
+	mu sync.Mutex
+	// at is when why was found out.
+	at  time.Time
+	why error
+}
+
+// ServeHTTP implements http.Handler.
+func (a *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := a.ask(r.Context()); err != nil {
+		writeText(w, http.StatusServiceUnavailable, "not ready: "+userMessage(err)+"\n")
+		return
+	}
+	writeText(w, http.StatusOK, "ok\n")
+}
+
+func (a *readiness) ask(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.at.IsZero() && time.Since(a.at) < readyFor {
+		return a.why
+	}
+	// The others wait for the answer, too, whoever asked first.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
+	defer cancel()
+	if a.why = a.o.Ready(ctx); a.why != nil {
+		a.o.Log.Warn("not ready", "error", a.why)
+	}
+	a.at = time.Now()
+	return a.why
 }
 
 // document serves what was made with this program: it is what the tests of package openapi have seen.

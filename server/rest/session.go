@@ -13,6 +13,7 @@ import (
 
 	"isthmus/fault"
 	"isthmus/server/auth"
+	"isthmus/server/limit"
 	"isthmus/server/session"
 )
 
@@ -29,24 +30,26 @@ const (
 
 // admit says who makes a request: by its Authorization header if it has one, otherwise by its cookie. The request that it
 // gives carries the session to the services.
-func (o Options) admit(r *http.Request) (*http.Request, error) {
+func (o Options) admit(r *http.Request) (*http.Request, auth.Caller, error) {
 	if len(r.Header.Values("Authorization")) > 0 {
-		return r, o.Authenticate(r.Context(), r.Header.Get("Authorization"))
+		caller, err := o.Guard.Bearer(r.Context(), r.Header.Get("Authorization"))
+		return r, caller, err
 	}
 	sealed, s, err := o.session(r)
+	if err == nil && sealed == "" {
+		_, err = o.Guard.Bearer(r.Context(), "")
+	}
 	if err != nil {
-		return r, err
+		return r, auth.Caller{}, err
 	}
-	if sealed == "" {
-		return r, o.Authenticate(r.Context(), "")
-	}
-	if err := o.Present(r.Context(), s.Subject); err != nil {
-		return r, err
+	caller, err := o.Guard.ByLogin(r.Context(), auth.Login{ID: s.ID, Subject: s.Subject})
+	if err != nil {
+		return r, caller, err
 	}
 	if err := ownRequest(r, s); err != nil {
-		return r, err
+		return r, caller, err
 	}
-	return withVisit(r, visit{secure: secured(r), session: sealed}), nil
+	return withVisit(r, visit{secure: secured(r), session: sealed}), caller, nil
 }
 
 // session is the one whose cookie a request shows; none and no error when it shows no cookie. Of several of one name (another
@@ -71,6 +74,8 @@ type visit struct {
 	secure bool
 	// session is the sealed session that was shown and is good; empty for none.
 	session string
+	// call is what the request counts as; nil for a login.
+	call *limit.Call
 }
 
 type visitKey struct{}
@@ -84,13 +89,16 @@ func visitOf(ctx context.Context) visit {
 	return v
 }
 
-// passSession gives the services the session that admit found.
-func passSession(ctx context.Context, _ *http.Request) metadata.MD {
-	sealed := visitOf(ctx).session
-	if sealed == "" {
-		return nil
+// passVisit gives the services the session that admit found, and the call that was let in.
+func passVisit(ctx context.Context, _ *http.Request) metadata.MD {
+	v, md := visitOf(ctx), metadata.MD{}
+	if v.session != "" {
+		md.Set(auth.SessionKey, v.session)
 	}
-	return metadata.Pairs(auth.SessionKey, sealed)
+	if v.call != nil {
+		md.Set(limit.CallKey, v.call.Name())
+	}
+	return md
 }
 
 // ownRequest refuses what another site made the browser send, and whoever has the cookie alone. SameSite keeps the cookie from
@@ -121,17 +129,26 @@ func refuseForged(header, why string) error {
 
 // login lets somebody through who has nothing to show yet but the body: only from a page of this server, and only what no
 // form can send.
-func login(next http.Handler) http.Handler {
+func login(o Options, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := checkLogin(r); err != nil {
-			w.Header().Set("Connection", "close")
-			writeError(w, err)
+		leave, err := o.enter(r)
+		if err != nil {
+			refuse(o, w, r, err)
 			return
 		}
+		defer leave()
 		// Whatever else the request shows, the token in its body counts.
 		r.Header.Del("Authorization")
 		next.ServeHTTP(w, withVisit(r, visit{secure: secured(r)}))
 	})
+}
+
+// enter lets a login in, if it is one, and as long as there are not too many.
+func (o Options) enter(r *http.Request) (leave func(), err error) {
+	if err := checkLogin(r); err != nil {
+		return nil, err
+	}
+	return o.Limiter.Login()
 }
 
 func checkLogin(r *http.Request) error {

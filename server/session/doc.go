@@ -10,5 +10,6 @@
 // Another way to log in, such as single sign-on, ends in the same Keeper.Begin, with a kind of Subject that auth knows.
 //
 // Servers keep no sessions. What a session is stands in the cookie; the key that seals it is derived from the server key, so
-// that replicas and restarts agree. Of those that were logged out, each replica remembers what it was told itself.
+// that replicas and restarts agree. Those that were logged out stand in the audit log, by a mark of their id; every replica reads
+// it there, within a second or when it starts, and remembers it until they would have ended.
 package session

@@ -1,9 +1,12 @@
 package session
 
 import (
+	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"sync"
@@ -26,6 +29,8 @@ const (
 	maxSealed = 2 << 10
 	// sweepFrom is the least number of ended sessions that is worth looking through for those that may be forgotten.
 	sweepFrom = 1024
+	// markSize is how many bytes a mark has: enough that no two are equal.
+	markSize = 16
 )
 
 // Session is one login. It has no secret of whom it is for: who steals it can act for them until it ends, and no longer.
@@ -53,11 +58,16 @@ type Keeper struct {
 	now  func() time.Time
 
 	mu sync.Mutex
-	// ended are the ids of sessions that were logged out here, with the time at which they would have ended.
+	// ended are the marks of sessions that were logged out, here or at another replica, with the time at which they would have ended.
 	ended map[string]time.Time
 	// sweepAt is how many there are when those are dropped whose time has come.
 	sweepAt int
+	// calls are those under way that end with their session, by its mark.
+	calls map[string]map[*call]bool
 }
+
+// call is one that ends with its session.
+type call struct{ end context.CancelCauseFunc }
 
 // NewKeeper makes a Keeper. Those with the same server key know each other's sessions; idle is how long one lasts that is
 // not renewed.
@@ -66,7 +76,7 @@ func NewKeeper(key *identity.ServerKey, idle time.Duration, now func() time.Time
 	if err != nil {
 		return nil, err
 	}
-	return &Keeper{key: own, idle: idle, now: now, ended: map[string]time.Time{}, sweepAt: sweepFrom}, nil
+	return &Keeper{key: own, idle: idle, now: now, ended: map[string]time.Time{}, sweepAt: sweepFrom, calls: map[string]map[*call]bool{}}, nil
 }
 
 // Begin makes a session for a subject that has shown who it is. It ends with its subject: zero for one that has no end.
@@ -115,8 +125,8 @@ func (k *Keeper) Open(sealed string) (Session, error) {
 		return Session{}, auth.SessionEnded("it began at " + s.Start.UTC().Format(time.RFC3339) + " and has reached its end")
 	case !now.Before(s.Idle):
 		return Session{}, auth.SessionEnded("nobody used it for " + k.idle.String())
-	case k.hasEnded(s.ID):
-		return Session{}, auth.SessionEnded("it was logged out")
+	case k.hasEnded(markOf(s.ID)):
+		return Session{}, loggedOut()
 	}
 	return s, nil
 }
@@ -133,35 +143,78 @@ func (k *Keeper) unseal(sealed string) ([]byte, error) {
 	return k.key.Open(keyUse, raw)
 }
 
-// Subject implements auth.Sessions.
-func (k *Keeper) Subject(sealed string) (auth.Subject, error) {
+// Login implements auth.Sessions.
+func (k *Keeper) Login(sealed string) (auth.Login, error) {
 	s, err := k.Open(sealed)
-	return s.Subject, err
+	return auth.Login{ID: s.ID, Subject: s.Subject}, err
 }
 
-// End refuses a session from now on, at this replica, however often it was renewed; false when it was ended before.
-func (k *Keeper) End(s Session) bool {
+// markOf is what other replicas know an ended session by: nobody can make its id of it.
+func markOf(id string) string {
+	sum := sha256.Sum256([]byte(keyUse + " " + id))
+	return hex.EncodeToString(sum[:markSize])
+}
+
+func loggedOut() error { return auth.SessionEnded("it was logged out") }
+
+// End refuses a session from now on, however often it was renewed, and ends the calls that wait with it; false when it was ended
+// before. Other replicas learn of it by its mark.
+func (k *Keeper) End(s Session) (mark string, first bool) {
+	mark = markOf(s.ID)
+	return mark, k.endMark(mark, s.End)
+}
+
+// endMark does it to a session that would have ended at a time in any case.
+func (k *Keeper) endMark(mark string, end time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if _, already := k.ended[s.ID]; already {
+	if _, already := k.ended[mark]; already {
 		return false
 	}
 	if len(k.ended) >= k.sweepAt {
 		now := k.now()
-		for id, end := range k.ended {
+		for mark, end := range k.ended {
 			if !now.Before(end) {
-				delete(k.ended, id)
+				delete(k.ended, mark)
 			}
 		}
 		k.sweepAt = 2*len(k.ended) + sweepFrom
 	}
-	k.ended[s.ID] = s.End
+	k.ended[mark] = end
+	for c := range k.calls[mark] {
+		c.end(loggedOut())
+	}
+	delete(k.calls, mark)
 	return true
 }
 
-func (k *Keeper) hasEnded(id string) bool {
+func (k *Keeper) hasEnded(mark string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	_, ended := k.ended[id]
+	_, ended := k.ended[mark]
 	return ended
+}
+
+// Until implements auth.Sessions.
+func (k *Keeper) Until(ctx context.Context, id string) (until context.Context, stop func()) {
+	until, end := context.WithCancelCause(ctx)
+	mark, c := markOf(id), &call{end}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, ended := k.ended[mark]; ended {
+		end(loggedOut())
+		return until, func() {}
+	}
+	if k.calls[mark] == nil {
+		k.calls[mark] = map[*call]bool{}
+	}
+	k.calls[mark][c] = true
+	return until, func() {
+		end(nil)
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if delete(k.calls[mark], c); len(k.calls[mark]) == 0 {
+			delete(k.calls, mark)
+		}
+	}
 }

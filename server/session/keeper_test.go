@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -118,7 +119,7 @@ func TestSealedSessions(t *testing.T) {
 func TestLifeOfSessions(t *testing.T) {
 	t.Parallel()
 	type life struct {
-		sealed          string
+		sealed, mark    string
 		start, idle     time.Time
 		end             time.Time
 		here, elsewhere bool // logged out
@@ -174,10 +175,18 @@ func TestLifeOfSessions(t *testing.T) {
 				if err != nil {
 					return
 				}
-				if !replicas[at].End(s) || replicas[at].End(s) {
+				mark, first := replicas[at].End(s)
+				if _, again := replicas[at].End(s); !first || again {
 					t.Fatal("a session ends once")
 				}
-				l.here, l.elsewhere = l.here || at == 0, l.elsewhere || at == 1
+				l.mark, l.here, l.elsewhere = mark, l.here || at == 0, l.elsewhere || at == 1
+			},
+			"tell": func(t *rapid.T) {
+				if l := pick(t); l.mark != "" {
+					replicas[0].EndElsewhere(l.mark, c.at.Add(session.Longest))
+					replicas[1].EndElsewhere(l.mark, c.at.Add(session.Longest))
+					l.here, l.elsewhere = true, true
+				}
 			},
 			"": func(t *rapid.T) {
 				for _, l := range lives {
@@ -252,4 +261,37 @@ func FuzzOpen(f *testing.F) {
 			t.Errorf("inside, %q: %v", shown, err)
 		}
 	})
+}
+
+// A call that waits with a session ends when that is logged out, here or elsewhere, and no other does.
+func TestCallsEndWithTheirSession(t *testing.T) {
+	t.Parallel()
+	c := &clock{morning}
+	k := keeper(t, serverKey(t), c)
+	one, other := k.Begin(alice(), time.Time{}), k.Begin(alice(), time.Time{})
+	waits, stop := k.Until(t.Context(), one.ID)
+	also, stopAlso := k.Until(t.Context(), one.ID)
+	stays, stopStays := k.Until(t.Context(), other.ID)
+	stopAlso()
+	if also.Err() == nil || reason(context.Cause(also)) != "" {
+		t.Errorf("one that is over: %v", context.Cause(also))
+	}
+	mark, _ := k.End(one)
+	if reason(context.Cause(waits)) != auth.ReasonSessionEnded || stays.Err() != nil {
+		t.Errorf("after the logout: %v, another session: %v", context.Cause(waits), stays.Err())
+	}
+	stop()
+	late, stopLate := k.Until(t.Context(), one.ID)
+	if reason(context.Cause(late)) != auth.ReasonSessionEnded {
+		t.Errorf("one that begins after it: %v", context.Cause(late))
+	}
+	stopLate()
+	otherMark, _ := k.End(session.Session{ID: other.ID + "x"})
+	if stays.Err() != nil || mark == otherMark {
+		t.Error("another session's logout ends it")
+	}
+	stopStays()
+	if n := k.Waiting(); n != 0 {
+		t.Errorf("%d sessions' calls are remembered", n)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+	"google.golang.org/protobuf/proto"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
@@ -28,6 +29,15 @@ type tally struct {
 	more  int
 	since time.Time
 	last  *isthmusv1.Event
+}
+
+// notice is an entry that tells of refused logins that were only counted.
+type notice struct {
+	event *isthmusv1.Event
+	// uid is the tally's, of which more are told by the time at.
+	uid  string
+	more int
+	at   time.Time
 }
 
 // quota bounds what logins cause. The zero value is ready.
@@ -63,31 +73,56 @@ func (q *quota) refusal(uid string, e *isthmusv1.Event, now time.Time) bool {
 	if t.more == 0 && t.refused.AllowN(now, 1) {
 		return true
 	}
+	t.count(e, now)
+	return false
+}
+
+// missed counts a refused login that could not be written.
+func (q *quota) missed(uid string, e *isthmusv1.Event, now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.of(uid).count(e, now)
+}
+
+func (t *tally) count(e *isthmusv1.Event, now time.Time) {
 	if t.more == 0 {
 		t.since = now
 	}
 	t.more++
 	t.last = e
-	return false
 }
 
-// due are entries that tell of refused logins that were only counted, as far as one may be written again. API tokens that
-// nobody has used for a while are forgotten.
-func (q *quota) due(now time.Time) []*isthmusv1.Event {
+// due are entries that tell of refused logins that were only counted, as far as one may be written again; told has to be called when
+// they are. API tokens that nobody has used for a while are forgotten.
+func (q *quota) due(now time.Time) []notice {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var out []*isthmusv1.Event
+	var out []notice
 	for uid, t := range q.tallies {
 		switch {
 		case t.more > 0 && t.refused.AllowN(now, 1):
+			e := t.last
 			if t.more > 1 {
-				t.last.Spec.Message = fmt.Sprintf("%d logins were refused since %s; the last: %s", t.more, t.since.UTC().Format(time.RFC3339), t.last.GetSpec().GetMessage())
+				e = proto.CloneOf(e)
+				e.Spec.Message = fmt.Sprintf("%d logins were refused since %s; the last: %s", t.more, t.since.UTC().Format(time.RFC3339), e.GetSpec().GetMessage())
 			}
-			out = append(out, t.last)
-			t.more, t.last = 0, nil
+			out = append(out, notice{event: e, uid: uid, more: t.more, at: now})
 		case t.more == 0 && t.refused.TokensAt(now) >= refusedBurst && t.logins.TokensAt(now) >= loginBurst:
 			delete(q.tallies, uid)
 		}
 	}
 	return out
+}
+
+// told takes what the audit log has heard by now off the tallies.
+func (q *quota) told(notices []notice) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, n := range notices {
+		t := q.of(n.uid)
+		t.since = n.at
+		if t.more -= n.more; t.more <= 0 {
+			t.more, t.last = 0, nil
+		}
+	}
 }

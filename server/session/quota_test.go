@@ -23,28 +23,49 @@ func TestRefusalsInTheAuditLog(t *testing.T) {
 			written++
 		}
 	}
-	if written != 5 || len(q.Due(now)) != 0 {
+	if written != 5 || len(q.Due(now, true)) != 0 {
 		t.Fatalf("%d entries at once", written)
 	}
 	if !q.Refusal("bob", refusal(), now) {
 		t.Error("one token's bound is another one's, too")
 	}
 	now = now.Add(time.Minute)
-	due := q.Due(now)
+	due := q.Due(now, true)
 	if len(due) != 1 || !strings.Contains(due[0].GetSpec().GetMessage(), "995 logins were refused since 2026-11-21T08:00:00Z; the last: login: unknown") {
 		t.Fatalf("a minute later: %v", due)
 	}
-	if q.Refusal("alice", refusal(), now) || len(q.Due(now)) != 0 {
+	if q.Refusal("alice", refusal(), now) || len(q.Due(now, true)) != 0 {
 		t.Error("two entries in one minute")
 	}
 	now = now.Add(time.Minute)
-	if due = q.Due(now); len(due) != 1 || due[0].GetSpec().GetMessage() != "login: unknown" {
+	if due = q.Due(now, true); len(due) != 1 || due[0].GetSpec().GetMessage() != "login: unknown" {
 		t.Errorf("of a single one: %v", due)
 	}
 	now = now.Add(time.Hour)
-	q.Due(now)
+	q.Due(now, true)
 	if n := q.Known(); n != 0 {
 		t.Errorf("after a quiet hour %d are remembered", n)
+	}
+}
+
+// What the audit log did not take is told the next time, with what came meanwhile.
+func TestRefusalsThatCouldNotBeWritten(t *testing.T) {
+	t.Parallel()
+	q, now := &session.Quota{}, morning
+	if !q.Refusal("alice", refusal(), now) {
+		t.Fatal("the first one is not written")
+	}
+	q.Missed("alice", refusal(), now)
+	for minute, want := range []string{"1 of one", "2 logins", "3 logins"} {
+		now = now.Add(time.Minute)
+		due := q.Due(now, minute == 2)
+		if len(due) != 1 || minute > 0 && !strings.HasPrefix(due[0].GetSpec().GetMessage(), want+" were refused since 2026-11-21T08:00:00Z; the last: login: unknown") {
+			t.Fatalf("in minute %d: %v", minute, due)
+		}
+		q.Refusal("alice", refusal(), now)
+	}
+	if due := q.Due(now.Add(time.Minute), true); len(due) != 0 {
+		t.Errorf("told twice: %v", due)
 	}
 }
 

@@ -28,11 +28,16 @@ type Service struct {
 	Keeper   *Keeper
 	Guard    *auth.Guard
 	Store    store.Store
+	Journal  store.Journal
 	Snapshot *snapshot.Snapshot
 	Now      func() time.Time
 	Log      hclog.Logger
 
 	quota quota
+	// heard is the number of the last logout in the audit log that the Keeper was told of, looked where the snapshot was when it was
+	// looked for. Both are Load's, then Run's.
+	heard  uint64
+	looked store.Revision
 }
 
 // CreateSession implements the RPC: whoever shows a good API token is logged in.
@@ -50,7 +55,7 @@ func (s *Service) CreateSession(ctx context.Context, r *isthmusv1.CreateSessionR
 		return nil, err
 	}
 	if !s.quota.login(token.GetUid(), s.Now()) {
-		return nil, fault.New(fault.Busy, "the API token %s logs in too often: try again in some seconds", token.GetName())
+		return nil, fault.Limited(loginEvery, "the API token %s logs in too often: once in %s, which no flag changes", token.GetName(), loginEvery)
 	}
 	event := change.By(ctx, caller).Event(resource.ActionLogin, token, "", s.Now())
 	if err := s.record(ctx, event); err != nil {
@@ -74,7 +79,6 @@ func (s *Service) refused(ctx context.Context, secret string, why error) error {
 	if fault.CodeOf(why) != fault.Unauthenticated {
 		return why
 	}
-	s.Log.Info("refused a login", "error", why)
 	token := &isthmusv1.APIToken{}
 	if name, _, err := identity.ParseAPISecret(secret); err == nil {
 		if known, ok := resource.Lookup[*isthmusv1.APIToken](s.Snapshot.View(), resource.KindAPIToken, name); ok {
@@ -82,8 +86,13 @@ func (s *Service) refused(ctx context.Context, secret string, why error) error {
 		}
 	}
 	event := change.By(ctx, auth.Caller{Role: auth.Anonymous}).Event(resource.ActionRefuse, token, "login: "+why.Error(), s.Now())
-	if s.quota.refusal(token.GetUid(), event, s.Now()) {
-		s.recordRefused(ctx, event)
+	if !s.quota.refusal(token.GetUid(), event, s.Now()) {
+		s.Log.Debug("refused a login", "error", why)
+		return why
+	}
+	s.Log.Info("refused a login", "error", why)
+	if !s.recordRefused(ctx, event) {
+		s.quota.missed(token.GetUid(), event, s.Now())
 	}
 	return why
 }
@@ -96,11 +105,17 @@ func (s *Service) record(ctx context.Context, events ...*isthmusv1.Event) error 
 	return s.Snapshot.Catchup(ctx)
 }
 
-// recordRefused does it with what is refused in any case.
-func (s *Service) recordRefused(ctx context.Context, events ...*isthmusv1.Event) {
-	if err := s.record(ctx, events...); err != nil {
+// recordRefused does it with what is refused in any case; false when it could not be written.
+func (s *Service) recordRefused(ctx context.Context, events ...*isthmusv1.Event) bool {
+	_, err := s.Store.Write(ctx, store.Write{Events: events})
+	if err != nil {
 		s.Log.Warn("cannot write to the audit log that logins were refused", "error", err)
+		return false
 	}
+	if err := s.Snapshot.Catchup(ctx); err != nil {
+		s.Log.Debug("cannot catch up with what was written to the audit log", "error", err)
+	}
+	return true
 }
 
 // GetSession implements the RPC.
@@ -130,12 +145,13 @@ func (s *Service) DeleteSession(ctx context.Context, _ *isthmusv1.DeleteSessionR
 	if err := setCookie(ctx, ""); err != nil {
 		return nil, err
 	}
-	if !s.Keeper.End(session) {
+	mark, first := s.Keeper.End(session)
+	if !first {
 		return &isthmusv1.DeleteSessionResponse{}, nil
 	}
 	caller := auth.CallerOf(ctx)
 	token := &isthmusv1.APIToken{Name: session.Subject.Name, Uid: session.Subject.UID}
-	event := change.By(ctx, caller).Event(resource.ActionLogout, token, "", s.Now())
+	event := change.By(ctx, caller).Event(resource.ActionLogout, token, endedPrefix+mark, s.Now())
 	if err := s.record(ctx, event); err != nil {
 		return nil, err
 	}
@@ -176,21 +192,5 @@ func show(s Session, caller auth.Caller) *isthmusv1.Session {
 	return &isthmusv1.Session{
 		Actor: caller.Actor(), Role: string(caller.Role),
 		ExpireTime: timestamppb.New(s.Idle), EndTime: timestamppb.New(s.End),
-	}
-}
-
-// Run tells the audit log, once a minute at most, of refused logins that were only counted. It returns when ctx ends.
-func (s *Service) Run(ctx context.Context) error {
-	tick := time.NewTicker(refusedEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-			if events := s.quota.due(s.Now()); len(events) > 0 {
-				s.recordRefused(ctx, events...)
-			}
-		}
 	}
 }

@@ -1,0 +1,118 @@
+package session
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+	"isthmus/store"
+)
+
+const (
+	// lookEvery is how often a replica looks for sessions that were logged out at others.
+	lookEvery = time.Second
+	// endedPrefix stands before the mark of a session in the audit log's entry of its logout.
+	endedPrefix = "session "
+	// lookLimit is how many logouts are read at once.
+	lookLimit = 500
+)
+
+// Load learns which sessions were logged out before this server started, and could still be shown. It is called once, before sessions
+// are served.
+func (s *Service) Load(ctx context.Context) error {
+	oldest := s.Now().Add(-Longest)
+	for after := uint64(0); ; {
+		events, err := s.Journal.Events(ctx, store.EventQuery{After: after, Descending: true, Action: resource.ActionLogout, Limit: lookLimit})
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			if e.GetCreateTime().AsTime().Before(oldest) {
+				return nil
+			}
+			if after, err = s.heardOf(e); err != nil {
+				return err
+			}
+		}
+		if len(events) < lookLimit {
+			return nil
+		}
+	}
+}
+
+// follow learns of those that were logged out at other replicas since.
+func (s *Service) follow(ctx context.Context) error {
+	// The entry of a logout is a write as any other: as long as the snapshot stands where it stood, there is none.
+	at := s.Snapshot.View().Revision()
+	if at == s.looked {
+		return nil
+	}
+	for {
+		events, err := s.Journal.Events(ctx, store.EventQuery{After: s.heard, Action: resource.ActionLogout, Limit: lookLimit})
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			if _, err := s.heardOf(e); err != nil {
+				return err
+			}
+		}
+		if len(events) < lookLimit {
+			s.looked = at
+			return nil
+		}
+	}
+}
+
+// heardOf ends the session of a logout's entry, and gives the entry's number.
+func (s *Service) heardOf(e *isthmusv1.Event) (uint64, error) {
+	number, err := strconv.ParseUint(e.GetName(), 10, 64)
+	if err != nil {
+		return 0, fault.Wrap(fault.Internal, err, "an entry of the audit log has no number")
+	}
+	s.heard = max(s.heard, number)
+	// An older server's entry names no session.
+	if mark, ok := strings.CutPrefix(e.GetSpec().GetMessage(), endedPrefix); ok {
+		s.Keeper.endMark(mark, e.GetCreateTime().AsTime().Add(Longest))
+	}
+	return number, nil
+}
+
+// Run looks for logouts at other replicas, and tells the audit log, once a minute at most, of refused logins that were only counted. It
+// returns when ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	tell := time.NewTicker(refusedEvery)
+	defer tell.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-look.C:
+			if err := s.follow(ctx); err != nil {
+				s.Log.Debug("cannot look for sessions that were logged out at other servers", "error", err)
+			}
+		case <-tell.C:
+			s.tell(ctx)
+		}
+	}
+}
+
+func (s *Service) tell(ctx context.Context) {
+	notices := s.quota.due(s.Now())
+	if len(notices) == 0 {
+		return
+	}
+	events := make([]*isthmusv1.Event, 0, len(notices))
+	for _, n := range notices {
+		events = append(events, n.event)
+	}
+	if s.recordRefused(ctx, events...) {
+		s.quota.told(notices)
+	}
+}

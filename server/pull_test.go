@@ -7,7 +7,9 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
+	"isthmus/desired"
 	"isthmus/plan"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -148,4 +150,68 @@ func TestPullOfAnOldAgent(t *testing.T) {
 		}
 		return false, d.String() + " " + status.Convert(err).Message()
 	})
+}
+
+// takes is a pull of an agent that merges what changed, and what it has then.
+func (a *agent) takes(state *isthmusv1.DesiredState, have *isthmusv1.PullResponse) (*isthmusv1.DesiredState, *isthmusv1.PullResponse) {
+	a.t.Helper()
+	answer, err := a.sync.Pull(a.t.Context(), &isthmusv1.PullRequest{
+		Epoch: have.GetEpoch(), MinIndex: have.GetIndex(), Have: have.GetDigest(), Features: plan.Features(), Deltas: true,
+	})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if answer.GetState() != nil {
+		return answer.GetState(), answer
+	}
+	return desired.Merge(state, answer.GetDelta()), answer
+}
+
+// An agent that merges is told what changed since what it has, as long as the server knows that; all others are told the whole.
+func TestPullOfWhatChanged(t *testing.T) {
+	t.Parallel()
+	n, w, fleet := start(t), newWorld(), fleetKey(t)
+	n.apply(datacenters("dc1", "dc2", "dc3"))
+	a, other := n.enrol(w, fleet, "dc1"), n.enrol(w, fleet, "dc1")
+	peering := func(with, more string) string {
+		return "kind: Peering\nname: dc1-" + with + "\nspec: {acceptor: dc1, dialer: " + with + more + "}\n"
+	}
+	state, first := a.takes(nil, nil)
+	if first.GetState() == nil {
+		t.Fatalf("the first answer is %v", first)
+	}
+	have, known := first, state
+	for i, manifest := range []string{peering("dc2", ""), peering("dc3", ""), peering("dc2", ", throughGateways: true"), "kind: Datacenter\nname: dc1\nspec: {runtime: vm, drift: report}\n"} {
+		n.apply(manifest)
+		// Agents' liveness and tokens may change it further.
+		for range 10 {
+			state, have = a.takes(state, have)
+			if have.GetState() != nil {
+				t.Fatalf("change %d: the whole: %v", i, have)
+			}
+			if desired.Digest(state) != have.GetDigest() || have.GetDelta().GetBase() == have.GetDigest() {
+				t.Fatalf("change %d: %v leads to %v", i, have, state)
+			}
+			if whole := other.mustPull(nil, "0s"); whole.GetDigest() == have.GetDigest() {
+				if !proto.Equal(state, whole.GetState()) {
+					t.Fatalf("change %d: merged to %v, want %v", i, state, whole.GetState())
+				}
+				break
+			}
+		}
+	}
+	// What was sent long ago leads on in one step, also for another agent.
+	late, answer := other.takes(known, first)
+	if answer.GetDelta() == nil || answer.GetDelta().GetBase() != first.GetDigest() || desired.Digest(late) != answer.GetDigest() {
+		t.Errorf("from the first state: %v", answer)
+	}
+	if whole := a.mustPull(first, "5m"); whole.GetState() == nil || whole.GetDelta() != nil {
+		t.Errorf("to an agent that does not merge: %v", whole)
+	}
+	if _, answer := a.takes(state, &isthmusv1.PullResponse{Epoch: have.GetEpoch(), Digest: "unknown"}); answer.GetState() == nil {
+		t.Errorf("from a state that nobody knows: %v", answer)
+	}
+	if _, answer := a.takes(state, &isthmusv1.PullResponse{Epoch: "another", Digest: have.GetDigest()}); answer.GetState() == nil {
+		t.Errorf("from another epoch: %v", answer)
+	}
 }

@@ -81,6 +81,7 @@ func TestOverview(t *testing.T) {
 	}
 	page.See(t, browser.Role("button", "1 unknown datacenters: show on the map"))
 	page.See(t, browser.Text("Its only connection is not healthy either."))
+	whileCut(t, page)
 	page.Click(t, browser.Role("button", "Show on the map (dc-0005)"))
 	page.At(t, "/?at=datacenter/dc-0005")
 	details := browser.Role("region", "Details of dc-0005")

@@ -37,7 +37,8 @@ const ofTheFleet = new Set(['Datacenter', 'Peering', 'Federation', 'Agent', 'Gat
 const outOfReports = new Set(['fleet', 'connections', 'members', 'reachability', 'services', 'explain', 'plan']);
 // What takes the server long is not read again at each change: pages that show it say when it was looked at.
 // So is what a dry run would change: asked when the manifest is ready, and decided by the server when it is applied.
-const onRequest = new Set(['doctor', 'session', 'dry-run', 'removal']);
+// A trend is asked for as often as it is counted.
+const onRequest = new Set(['doctor', 'session', 'dry-run', 'removal', 'trend']);
 
 /** Tells whether a query's answer may be another after the changes. */
 export function concerns(key: QueryKey, changes: Changes): boolean {

@@ -108,6 +108,18 @@ export function one<K extends Kind>(kind: K, name: string) {
   return queryOptions({ queryKey: ['one', kind, name], queryFn: ({ signal }) => ones[kind](name, signal) });
 }
 
+/** How often the server counts for a trend (ms). */
+const trendEvery = 10_000;
+
+/** How many datacenters and connections were how over time: 1h or 24h back. */
+export function trend(window: '1h' | '24h') {
+  return queryOptions({
+    queryKey: ['trend', window],
+    queryFn: ({ signal }) => answer(api.GET('/v1/trend', { params: { query: { window } }, signal })),
+    refetchInterval: trendEvery,
+  });
+}
+
 /** All datacenters and connections with their verdicts: what a map shows. */
 export function fleet() {
   return queryOptions({ queryKey: ['fleet'], queryFn: ({ signal }) => answer(api.GET('/v1/fleet', { signal })) });

@@ -31,6 +31,8 @@ export type DatacenterState = Answer<schema.DatacenterState>;
 export type ItemState = Answer<schema.ItemState>;
 export type History = Answer<schema.History>;
 export type HistorySpan = Answer<schema.HistorySpan>;
+export type Trend = Answer<schema.Trend>;
+export type TrendPoint = Answer<schema.TrendPoint>;
 export type Session = Answer<schema.Session>;
 
 export type Agent = Answer<schema.Agent>;

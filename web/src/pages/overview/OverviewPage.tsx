@@ -17,6 +17,7 @@ import { FilterBar } from './FilterBar';
 import { FleetGraph, type Shown } from './FleetGraph';
 import { FleetTables } from './FleetTables';
 import { LastEvents } from './LastEvents';
+import { TrendPanel } from './trend/TrendPanel';
 import { labelKeys, mapOf, matching, usualGrouping } from './map';
 
 const none: Fleet = { datacenters: [], links: [], time: undefined };
@@ -75,6 +76,8 @@ export default function OverviewPage() {
                 )}
               </Panel>
             </div>
+            {/* Only the whole fleet is counted. */}
+            {datacenter === '' && <TrendPanel />}
             <Panel title="The map as tables" query={query}>
               {() => <FleetTables match={match} onShow={onShow} />}
             </Panel>

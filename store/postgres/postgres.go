@@ -62,13 +62,20 @@ func Open(ctx context.Context, url string, log hclog.Logger) (*sqlstore.Store, e
 			config.ConnConfig.RuntimeParams[name] = value
 		}
 	}
-	config.AfterConnect = durable
-	pool, err := pgxpool.NewWithConfig(ctx, config)
+	reads, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, mapped(ctx, err)
 	}
+	config = config.Copy()
+	config.MaxConns = min(config.MaxConns, maxWriters)
+	config.AfterConnect = prepareWriter
+	writes, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		reads.Close()
+		return nil, mapped(ctx, err)
+	}
 	life, end := context.WithCancel(context.Background())
-	d := &database{pool: pool, log: log, self: uuid.NewString(), signals: make(chan struct{}, 1), end: end, done: make(chan struct{})}
+	d := &database{reads: reads, writes: writes, log: log, self: uuid.NewString(), signals: make(chan struct{}, 1), end: end, done: make(chan struct{})}
 	go d.listen(life)
 	return sqlstore.New(d, sqlstore.Dialect{
 		Numbered: true,
@@ -92,15 +99,24 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) (err error) {
 	return migrations.Up(ctx, migrations.Postgres, db)
 }
 
-// durable makes sure that what is acknowledged is on disk, whatever the database's default; stronger settings stay.
-func durable(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`)
+// maxWriters is how many write transactions there are at a time: one commits, and leases and observations do not wait for it.
+const maxWriters = 4
+
+// prepareWriter makes sure that what is acknowledged is on disk, whatever the database's default; stronger settings stay.
+// All that writers look for, they find by an index: plans that PostgreSQL made while a table was small would read the
+// whole of it for ever, and making a plan each time costs more than a write.
+func prepareWriter(ctx context.Context, conn *pgx.Conn) error {
+	registerColumns(conn)
+	_, err := conn.Exec(ctx, `SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
+		ELSE current_setting('synchronous_commit') END, false), set_config('plan_cache_mode', 'force_generic_plan', false),
+		set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false),
+		set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false)`)
 	return err
 }
 
 type database struct {
-	pool *pgxpool.Pool
-	log  hclog.Logger
+	reads, writes *pgxpool.Pool
+	log           hclog.Logger
 	// self tells this process's notifications from others'.
 	self    string
 	signals chan struct{}
@@ -113,7 +129,7 @@ func (d *database) Signals() <-chan struct{} { return d.signals }
 
 // Ping implements sqlstore.Database.
 func (d *database) Ping(ctx context.Context) error {
-	if _, err := d.pool.Exec(ctx, `SELECT 1 FROM revision`); err != nil {
+	if _, err := d.reads.Exec(ctx, `SELECT 1 FROM revision`); err != nil {
 		return mapped(ctx, err)
 	}
 	return nil
@@ -123,7 +139,8 @@ func (d *database) Ping(ctx context.Context) error {
 func (d *database) Close() error {
 	d.end()
 	<-d.done
-	d.pool.Close()
+	d.reads.Close()
+	d.writes.Close()
 	return nil
 }
 
@@ -153,7 +170,7 @@ func (d *database) listen(ctx context.Context) {
 }
 
 func (d *database) listenOnce(ctx context.Context, listening func()) (err error) {
-	conn, err := pgx.ConnectConfig(ctx, d.pool.Config().ConnConfig)
+	conn, err := pgx.ConnectConfig(ctx, d.reads.Config().ConnConfig)
 	if err != nil {
 		return err
 	}

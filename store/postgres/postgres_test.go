@@ -134,20 +134,3 @@ func TestAddressIsNotQuoted(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkStore(b *testing.B) {
-	server := pgtest.Start(b)
-	storetest.Bench(b, func(b *testing.B) storetest.Backend {
-		b.Helper()
-		s, err := openStore(b.Context(), server.Database(b))
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() {
-			if err := s.Close(); err != nil {
-				b.Error(err)
-			}
-		})
-		return s
-	})
-}

@@ -22,7 +22,7 @@ const (
 
 // Read implements sqlstore.Database.
 func (d *database) Read(ctx context.Context, statements ...sqlstore.Statement) error {
-	conn, err := d.pool.Acquire(ctx)
+	conn, err := d.reads.Acquire(ctx)
 	if err != nil {
 		return mapped(ctx, err)
 	}
@@ -72,7 +72,7 @@ type tx struct {
 
 // Begin implements sqlstore.Database.
 func (d *database) Begin(ctx context.Context) (sqlstore.Tx, error) {
-	conn, err := d.pool.Acquire(ctx)
+	conn, err := d.writes.Acquire(ctx)
 	if err != nil {
 		return nil, mapped(ctx, err)
 	}

@@ -107,7 +107,7 @@ func TestFilesAreForTheirOwnerOnly(t *testing.T) {
 }
 
 func BenchmarkStore(b *testing.B) {
-	storetest.Bench(b, func(b *testing.B) storetest.Backend {
+	storetest.Bench(b, func(b *testing.B) storetest.Subject {
 		b.Helper()
 		s, err := openStore(b.Context(), b.TempDir())
 		if err != nil {
@@ -118,6 +118,6 @@ func BenchmarkStore(b *testing.B) {
 				b.Error(err)
 			}
 		})
-		return s
+		return storetest.Subject{Backend: s}
 	})
 }

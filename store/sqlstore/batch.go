@@ -61,14 +61,14 @@ func (s *Store) reads(st *state, writes []*write) []Statement {
 	return append(statements, s.sql.referrers.statements(pairs(sortedKeys(st.inbound)), st.readReferrer)...)
 }
 
-func (s *state) keyRows(keys map[store.Key]bool) [][]any {
-	rows := make([][]any, 0, len(keys))
+func (s *state) keyRows(keys map[store.Key]bool) []any {
+	rows := make([]any, 0, 3*len(keys))
 	for _, key := range sortedKeys(keys) {
 		shape := ""
 		if k, ok := s.codec.kinds[key.Kind]; ok {
 			shape = k.shape
 		}
-		rows = append(rows, []any{key.Kind, key.Name, shape})
+		rows = append(rows, key.Kind, key.Name, shape)
 	}
 	return rows
 }
@@ -153,10 +153,9 @@ func (s *state) append(e *event, index uint64) {
 		Status: &isthmusv1.EventStatus{PreviousHash: s.chainHead},
 	}
 	s.chainHead = store.EventHash(entry)
-	s.output.events = append(s.output.events, []any{
+	s.output.events = append(s.output.events,
 		int64(s.events), int64(index), formatTime(e.time), e.spec.GetActor(), e.spec.GetAction(),
-		e.spec.GetKind(), e.spec.GetTarget(), e.text, entry.GetStatus().GetPreviousHash(), s.chainHead,
-	})
+		e.spec.GetKind(), e.spec.GetTarget(), e.text, entry.GetStatus().GetPreviousHash(), s.chainHead)
 }
 
 // dirty tells whether there is anything to write.
@@ -170,9 +169,9 @@ func (s *Store) changes(st *state) []Statement {
 	out = append(out, s.relationStatements(st)...)
 	out = append(out, s.sql.putEvents.statements(st.output.events, nil)...)
 	out = append(out, s.sql.putChanges.statements(changeRows(st.output.changes), nil)...)
-	var drops, secrets [][]any
+	var drops, secrets []any
 	for _, digest := range slices.Sorted(maps.Keys(st.output.secretDrops)) {
-		drops = append(drops, []any{digest})
+		drops = append(drops, digest)
 	}
 	for _, digest := range slices.Sorted(maps.Keys(st.output.secrets)) {
 		secret := st.output.secrets[digest]
@@ -180,7 +179,7 @@ func (s *Store) changes(st *state) []Statement {
 		if !secret.ExpireTime.IsZero() {
 			expires = formatTime(secret.ExpireTime)
 		}
-		secrets = append(secrets, []any{digest, secret.Kind, secret.Body, expires})
+		secrets = append(secrets, digest, secret.Kind, secret.Body, expires)
 	}
 	out = append(out, s.sql.dropSecrets.statements(drops, nil)...)
 	out = append(out, s.sql.putSecrets.statements(secrets, nil)...)
@@ -193,7 +192,7 @@ func (s *Store) changes(st *state) []Statement {
 
 // resourceStatements write the rows: each part only where it changed.
 func (s *Store) resourceStatements(st *state) []Statement {
-	var deletes, all, specs, statuses [][]any
+	var deletes, all, specs, statuses []any
 	for _, key := range sortedKeys(st.cells) {
 		c := st.cells[key]
 		index := int64(c.now.index)
@@ -201,22 +200,18 @@ func (s *Store) resourceStatements(st *state) []Statement {
 		case !c.touched:
 		case !c.now.exists:
 			if c.before.exists {
-				deletes = append(deletes, []any{key.Kind, key.Name})
+				deletes = append(deletes, key.Kind, key.Name)
 			}
 		case c.whole != nil:
-			all = append(all, []any{
-				key.Kind, key.Name, c.now.uid, c.spec.labels, c.spec.generation, index, c.whole.create, c.last.update, c.spec.delete,
-				c.spec.spec, c.status.status, c.spec.shape, namesJSON(c.spec.datacenters),
-			})
+			all = append(all, key.Kind, key.Name, c.now.uid, c.spec.labels, c.spec.generation, index, c.whole.create, c.last.update, c.spec.delete,
+				c.spec.spec, c.status.status, c.spec.shape, namesJSON(c.spec.datacenters))
 		default:
 			if c.spec != nil {
-				specs = append(specs, []any{
-					key.Kind, key.Name, c.spec.labels, c.spec.generation, index, c.last.update, c.spec.delete,
-					c.spec.spec, c.spec.shape, namesJSON(c.spec.datacenters),
-				})
+				specs = append(specs, key.Kind, key.Name, c.spec.labels, c.spec.generation, index, c.last.update, c.spec.delete,
+					c.spec.spec, c.spec.shape, namesJSON(c.spec.datacenters))
 			}
 			if c.status != nil {
-				statuses = append(statuses, []any{key.Kind, key.Name, index, c.last.update, c.status.status, c.status.shape})
+				statuses = append(statuses, key.Kind, key.Name, index, c.last.update, c.status.status, c.status.shape)
 			}
 		}
 	}
@@ -239,13 +234,11 @@ func (s *state) readKept(scan func(...any) error) error {
 	return err
 }
 
-func changeRows(changes []store.Change) [][]any {
-	rows := make([][]any, 0, len(changes))
+func changeRows(changes []store.Change) []any {
+	rows := make([]any, 0, 7*len(changes))
 	for i := range changes {
 		c := &changes[i]
-		rows = append(rows, []any{
-			int64(c.Index), c.Key.Kind, c.Key.Name, c.UID, string(c.Operation), string(c.Part), namesJSON(c.Datacenters),
-		})
+		rows = append(rows, int64(c.Index), c.Key.Kind, c.Key.Name, c.UID, string(c.Operation), string(c.Part), namesJSON(c.Datacenters))
 	}
 	return rows
 }
@@ -253,7 +246,7 @@ func changeRows(changes []store.Change) [][]any {
 // relationStatements replace the claims and references of the resources that were put or deleted.
 func (s *Store) relationStatements(st *state) []Statement {
 	var gone []store.Key
-	var claims, refs [][]any
+	var claims, refs []any
 	for _, key := range sortedKeys(st.output.relations) {
 		if st.cells[key].before.exists {
 			gone = append(gone, key)
@@ -263,10 +256,10 @@ func (s *Store) relationStatements(st *state) []Statement {
 			continue
 		}
 		for _, c := range p.claims {
-			claims = append(claims, []any{c.Scope, c.Key, key.Kind, key.Name})
+			claims = append(claims, c.Scope, c.Key, key.Kind, key.Name)
 		}
 		for _, r := range p.references {
-			refs = append(refs, []any{key.Kind, key.Name, r.Field, r.Kind, r.Name})
+			refs = append(refs, key.Kind, key.Name, r.Field, r.Kind, r.Name)
 		}
 	}
 	return slices.Concat(
@@ -288,18 +281,18 @@ func compareKeys(a, b store.Key) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
 }
 
-func pairs(keys []store.Key) [][]any {
-	rows := make([][]any, 0, len(keys))
+func pairs(keys []store.Key) []any {
+	rows := make([]any, 0, 2*len(keys))
 	for _, key := range keys {
-		rows = append(rows, []any{key.Kind, key.Name})
+		rows = append(rows, key.Kind, key.Name)
 	}
 	return rows
 }
 
-func claimRows(claims map[resource.Claim]bool) [][]any {
-	rows := make([][]any, 0, len(claims))
+func claimRows(claims map[resource.Claim]bool) []any {
+	rows := make([]any, 0, 2*len(claims))
 	for c := range claims {
-		rows = append(rows, []any{c.Scope, c.Key})
+		rows = append(rows, c.Scope, c.Key)
 	}
 	return rows
 }

@@ -128,14 +128,13 @@ func (s *Store) observeAll(batch []*ticket[[]store.Observation]) error {
 			heard[key] = o.HeardTime
 		}
 	}
-	var puts, hears [][]any
+	var puts, hears []any
 	for _, o := range full {
-		puts = append(puts, []any{
-			o.Datacenter, o.Part, o.Agent, o.Digest, string(o.Body), formatTime(o.ReceiveTime), formatTime(o.HeardTime),
-		})
+		puts = append(puts,
+			o.Datacenter, o.Part, o.Agent, o.Digest, string(o.Body), formatTime(o.ReceiveTime), formatTime(o.HeardTime))
 	}
 	for key, at := range heard {
-		hears = append(hears, []any{key.datacenter, key.part, formatTime(at)})
+		hears = append(hears, key.datacenter, key.part, formatTime(at))
 	}
 	ctx, cancel := context.WithTimeout(s.life, commitTimeout)
 	defer cancel()

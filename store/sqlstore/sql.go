@@ -38,7 +38,27 @@ func (d Dialect) numbered(sql string) string {
 	return b.String()
 }
 
-// bulk is a statement over many rows of parameters: head, the rows as (…), (…), tail.
+// maxColumn is how many rows one statement takes where they come as arrays: what the database copies of them at a time.
+const maxColumn = 4096
+
+// Column is a column of many rows: an array, for a database that takes them.
+type Column struct {
+	// Type of its elements, as PostgreSQL calls it: text, bigint, jsonb or bytea; in Go string, int64, string and []byte, or
+	// nil.
+	Type string
+	// cells are those of all columns, row by row; this one's are at offset and then every stride.
+	cells          []any
+	offset, stride int
+}
+
+// Len is how many rows there are.
+func (c Column) Len() int { return len(c.cells) / c.stride }
+
+// At is the value in row i.
+func (c Column) At(i int) any { return c.cells[i*c.stride+c.offset] }
+
+// bulk is a statement over many rows: head, the rows, tail. The rows are a query by themselves: VALUES, or arrays where the
+// dialect has them, so that one text serves any number.
 type bulk struct {
 	dialect    Dialect
 	head, tail string
@@ -50,47 +70,53 @@ func (d Dialect) bulk(head, tail string, types ...string) *bulk {
 	return &bulk{dialect: d, head: head, tail: tail, types: types}
 }
 
-// statements for all rows, each row called with row if that is set.
-func (b *bulk) statements(rows [][]any, row func(scan func(dest ...any) error) error) []Statement {
+// statements for all rows, whose cells come one after the other; row is called with each row of the answers if it is set.
+func (b *bulk) statements(cells []any, row func(scan func(dest ...any) error) error) []Statement {
 	var out []Statement
-	for len(rows) > 0 {
-		size := maxRows
-		for size > len(rows) {
-			size /= 2
+	width := len(b.types)
+	for len(cells) > 0 {
+		size := min(maxColumn, len(cells)/width)
+		if !b.dialect.Numbered {
+			size = maxRows
+			for size*width > len(cells) {
+				size /= 2
+			}
 		}
-		args := make([]any, 0, size*len(b.types))
-		for _, r := range rows[:size] {
-			args = append(args, r...)
+		s := Statement{SQL: b.text(size), Args: cells[:size*width], Row: row}
+		if b.dialect.Numbered {
+			s.Args = make([]any, width)
+			for i, t := range b.types {
+				s.Args[i] = Column{Type: t, cells: cells[:size*width], offset: i, stride: width}
+			}
 		}
-		out = append(out, Statement{SQL: b.text(size), Args: args, Row: row})
-		rows = rows[size:]
+		out = append(out, s)
+		cells = cells[size*width:]
 	}
 	return out
 }
 
 func (b *bulk) text(size int) string {
+	if b.dialect.Numbered {
+		size = 0 // the same for all
+	}
 	if text, ok := b.texts.Load(size); ok {
 		return text.(string)
 	}
-	var s strings.Builder
-	s.WriteString(b.head)
-	for i := range size {
-		if i > 0 {
-			s.WriteString(", ")
-		}
-		for j, t := range b.types {
-			s.WriteString([]string{"(", ", "}[min(j, 1)])
-			s.WriteByte('?')
-			if b.dialect.Numbered {
-				s.WriteString("::" + t)
-			}
-		}
-		s.WriteByte(')')
-	}
-	s.WriteString(b.tail)
-	text := b.dialect.numbered(s.String())
+	text := b.head + b.source(size) + b.tail
 	b.texts.Store(size, text)
 	return text
+}
+
+func (b *bulk) source(size int) string {
+	if b.dialect.Numbered {
+		columns := make([]string, len(b.types))
+		for i, t := range b.types {
+			columns[i] = "$" + strconv.Itoa(i+1) + "::" + t + "[]"
+		}
+		return "SELECT * FROM unnest(" + strings.Join(columns, ", ") + ")"
+	}
+	row := "(" + strings.TrimSuffix(strings.Repeat("?, ", len(b.types)), ", ") + ")"
+	return "VALUES " + strings.TrimSuffix(strings.Repeat(row+", ", size), ", ")
 }
 
 // queries are all of the store's SQL.
@@ -224,45 +250,45 @@ func (q *queries) writes(d Dialect) {
 
 func (q *queries) bulks(d Dialect) {
 	key := []string{typeText, typeText}
-	q.rows = d.bulk(`WITH v (kind, name, shape) AS (VALUES `, `) SELECT r.kind, r.name, r.uid, r."index", r.datacenters,
+	q.rows = d.bulk(`WITH v (kind, name, shape) AS (`, `) SELECT r.kind, r.name, r.uid, r."index", r.datacenters,
 		CASE WHEN r.shape = v.shape THEN NULL ELSE r.spec END, CASE WHEN r.shape = v.shape THEN NULL ELSE r.status END
 		FROM v JOIN resources r ON r.kind = v.kind AND r.name = v.name`, typeText, typeText, typeText)
-	q.claimHolders = d.bulk(`SELECT scope, key, kind, name FROM claims WHERE (scope, key) IN (VALUES `, `)`, key...)
-	q.referrers = d.bulk(`SELECT from_kind, from_name, field, to_kind, to_name FROM refs WHERE (to_kind, to_name) IN (VALUES `, `)`, key...)
+	q.claimHolders = d.bulk(`SELECT scope, key, kind, name FROM claims WHERE (scope, key) IN (`, `)`, key...)
+	q.referrers = d.bulk(`SELECT from_kind, from_name, field, to_kind, to_name FROM refs WHERE (to_kind, to_name) IN (`, `)`, key...)
 
 	q.putAll = d.bulk(`INSERT INTO resources (kind, name, uid, labels, generation, "index", create_time, update_time, delete_time,
-		spec, status, shape, datacenters) VALUES `, ` ON CONFLICT (kind, name) DO UPDATE SET uid = excluded.uid, labels = excluded.labels,
+		spec, status, shape, datacenters) `, ` ON CONFLICT (kind, name) DO UPDATE SET uid = excluded.uid, labels = excluded.labels,
 		generation = excluded.generation, "index" = excluded."index", create_time = excluded.create_time,
 		update_time = excluded.update_time, delete_time = excluded.delete_time, spec = excluded.spec, status = excluded.status,
 		shape = excluded.shape, datacenters = excluded.datacenters`,
 		typeText, typeText, typeText, typeJSON, typeBigint, typeBigint, typeText, typeText, typeText, typeJSON, typeJSON, typeText, typeJSON)
-	q.putSpec = d.bulk(`WITH v (kind, name, labels, generation, "index", update_time, delete_time, spec, shape, datacenters) AS (VALUES `,
+	q.putSpec = d.bulk(`WITH v (kind, name, labels, generation, "index", update_time, delete_time, spec, shape, datacenters) AS (`,
 		`) UPDATE resources SET labels = v.labels, generation = v.generation, "index" = v."index", update_time = v.update_time,
 		delete_time = v.delete_time, spec = v.spec, shape = v.shape, datacenters = v.datacenters
 		FROM v WHERE resources.kind = v.kind AND resources.name = v.name`+returning("'{}'", "NULL", "resources.status"),
 		typeText, typeText, typeJSON, typeBigint, typeBigint, typeText, typeText, typeJSON, typeText, typeJSON)
-	q.putStatus = d.bulk(`WITH v (kind, name, "index", update_time, status, shape) AS (VALUES `,
+	q.putStatus = d.bulk(`WITH v (kind, name, "index", update_time, status, shape) AS (`,
 		`) UPDATE resources SET "index" = v."index", update_time = v.update_time, status = v.status, shape = v.shape
 		FROM v WHERE resources.kind = v.kind AND resources.name = v.name`+returning("resources.labels", "resources.spec", "NULL"),
 		typeText, typeText, typeBigint, typeText, typeJSON, typeText)
-	q.deleteRows = d.bulk(`DELETE FROM resources WHERE (kind, name) IN (VALUES `, `)`, key...)
+	q.deleteRows = d.bulk(`DELETE FROM resources WHERE (kind, name) IN (`, `)`, key...)
 
-	q.dropClaims = d.bulk(`DELETE FROM claims WHERE (kind, name) IN (VALUES `, `)`, key...)
-	q.putClaims = d.bulk(`INSERT INTO claims (scope, key, kind, name) VALUES `, ``, typeText, typeText, typeText, typeText)
-	q.dropRefs = d.bulk(`DELETE FROM refs WHERE (from_kind, from_name) IN (VALUES `, `)`, key...)
-	q.putRefs = d.bulk(`INSERT INTO refs (from_kind, from_name, field, to_kind, to_name) VALUES `, ` ON CONFLICT DO NOTHING`,
+	q.dropClaims = d.bulk(`DELETE FROM claims WHERE (kind, name) IN (`, `)`, key...)
+	q.putClaims = d.bulk(`INSERT INTO claims (scope, key, kind, name) `, ``, typeText, typeText, typeText, typeText)
+	q.dropRefs = d.bulk(`DELETE FROM refs WHERE (from_kind, from_name) IN (`, `)`, key...)
+	q.putRefs = d.bulk(`INSERT INTO refs (from_kind, from_name, field, to_kind, to_name) `, ` ON CONFLICT DO NOTHING`,
 		typeText, typeText, typeText, typeText, typeText)
-	q.putChanges = d.bulk(`INSERT INTO changes ("index", kind, name, uid, operation, part, datacenters) VALUES `, ``,
+	q.putChanges = d.bulk(`INSERT INTO changes ("index", kind, name, uid, operation, part, datacenters) `, ``,
 		typeBigint, typeText, typeText, typeText, typeText, typeText, typeJSON)
-	q.putEvents = d.bulk(`INSERT INTO events (number, "index", create_time, actor, action, kind, target, spec, previous_hash, hash) VALUES `, ``,
+	q.putEvents = d.bulk(`INSERT INTO events (number, "index", create_time, actor, action, kind, target, spec, previous_hash, hash) `, ``,
 		typeBigint, typeBigint, typeText, typeText, typeText, typeText, typeText, typeJSON, typeText, typeText)
-	q.putSecrets = d.bulk(`INSERT INTO secrets (digest, kind, body, expire_time) VALUES `, ` ON CONFLICT (digest) DO NOTHING`,
+	q.putSecrets = d.bulk(`INSERT INTO secrets (digest, kind, body, expire_time) `, ` ON CONFLICT (digest) DO NOTHING`,
 		typeText, typeText, typeBytes, typeText)
-	q.dropSecrets = d.bulk(`DELETE FROM secrets WHERE (digest) IN (VALUES `, `)`, typeText)
-	q.putObservations = d.bulk(`INSERT INTO observations (datacenter, part, agent, digest, body, receive_time, heard_time) VALUES `,
+	q.dropSecrets = d.bulk(`DELETE FROM secrets WHERE digest IN (`, `)`, typeText)
+	q.putObservations = d.bulk(`INSERT INTO observations (datacenter, part, agent, digest, body, receive_time, heard_time) `,
 		` ON CONFLICT (datacenter, part) DO UPDATE SET agent = excluded.agent, digest = excluded.digest, body = excluded.body,
 		receive_time = excluded.receive_time, heard_time = excluded.heard_time`,
 		typeText, typeText, typeText, typeText, typeText, typeText, typeText)
-	q.hearObservations = d.bulk(`WITH v (datacenter, part, heard_time) AS (VALUES `, `) UPDATE observations SET heard_time = v.heard_time
+	q.hearObservations = d.bulk(`WITH v (datacenter, part, heard_time) AS (`, `) UPDATE observations SET heard_time = v.heard_time
 		FROM v WHERE observations.datacenter = v.datacenter AND observations.part = v.part`, typeText, typeText, typeText)
 }

@@ -66,7 +66,7 @@ type state struct {
 // output is what the batch writes besides the cells.
 type output struct {
 	changes     []store.Change
-	events      [][]any
+	events      []any
 	relations   map[store.Key]*put // nil: gone
 	secrets     map[string]*store.Secret
 	secretDrops map[string]bool

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -14,9 +17,19 @@ import (
 // benchPeerings is a full mesh of 100 datacenters, and a bit.
 const benchPeerings = 5_000
 
+// Subject is a store to measure.
+type Subject struct {
+	Backend
+	// Processor time that the database has used in processes of its own; nil when it has none.
+	Processor func() time.Duration
+}
+
 // Bench measures a store that open makes, a fresh one each time.
-func Bench(b *testing.B, open func(b *testing.B) Backend) {
+func Bench(b *testing.B, open func(b *testing.B) Subject) {
 	b.Helper()
+	for _, writers := range []int{1, 8, 64} {
+		b.Run(fmt.Sprintf("Create/writers=%d", writers), func(b *testing.B) { benchCreate(b, open(b), writers) })
+	}
 	for _, writers := range []int{1, 8, 64} {
 		b.Run(fmt.Sprintf("Write/writers=%d", writers), func(b *testing.B) { benchWrite(b, open(b), writers) })
 	}
@@ -44,9 +57,60 @@ func Bench(b *testing.B, open func(b *testing.B) Backend) {
 	})
 }
 
-// benchWrite counts status writes, each with a check-and-set of its own, as agents' reports make them.
-func benchWrite(b *testing.B, st Backend, writers int) {
+// benchCreate counts small creates as operators' calls make them: a resource that must not be there yet, with an event.
+func benchCreate(b *testing.B, st Subject, writers int) {
 	b.Helper()
+	st.Announce(func(store.Commit) {})
+	measured(b, st, writers, func(writer, n int) error {
+		name := fmt.Sprintf("dc-%d-%d", writer, n)
+		_, err := st.Write(context.Background(), store.Write{
+			Requires: []store.Require{{Key: datacenterKey(name), Absent: true}},
+			Puts:     puts(datacenter(name)),
+			Events:   []*isthmusv1.Event{event("create", "Datacenter", name)},
+		})
+		return err
+	})
+}
+
+// measured has b.N writes made by writers, and reports their rate and what one costs in processor time.
+func measured(b *testing.B, st Subject, writers int, write func(writer, n int) error) {
+	b.Helper()
+	processor := func() (own, database time.Duration) {
+		var used unix.Rusage
+		if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {
+			b.Fatal(err)
+		}
+		if st.Processor != nil {
+			database = st.Processor()
+		}
+		return time.Duration(used.Utime.Nano() + used.Stime.Nano()), database
+	}
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	own, database := processor()
+	b.ResetTimer()
+	concurrently(writers, func(writer int) {
+		for n := 0; left.Add(-1) >= 0; n++ {
+			if err := write(writer, n); err != nil {
+				b.Errorf("Write: %v", err)
+				return
+			}
+		}
+	})
+	b.StopTimer()
+	ownAfter, databaseAfter := processor()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
+	b.ReportMetric(float64((ownAfter-own).Microseconds())/float64(b.N), "own-µs/write")
+	if st.Processor != nil {
+		b.ReportMetric(float64((databaseAfter-database).Microseconds())/float64(b.N), "database-µs/write")
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// benchWrite counts status writes, each with a check-and-set of its own, as agents' reports make them.
+func benchWrite(b *testing.B, st Subject, writers int) {
+	b.Helper()
+	st.Announce(func(store.Commit) {})
 	indexes := make([]uint64, writers)
 	for i := range writers {
 		r, err := st.Write(b.Context(), store.Write{Puts: puts(datacenter(number("dc", i)))})
@@ -55,26 +119,16 @@ func benchWrite(b *testing.B, st Backend, writers int) {
 		}
 		indexes[i] = r.Index
 	}
-	var left atomic.Int64
-	left.Store(int64(b.N))
-	b.ResetTimer()
-	concurrently(writers, func(i int) {
-		for left.Add(-1) >= 0 {
-			dc := datacenter(number("dc", i))
-			dc.Status = &isthmusv1.DatacenterStatus{Agent: "online", Agents: int32(indexes[i])}
-			r, err := st.Write(context.Background(), store.Write{
-				Requires: []store.Require{{Key: datacenterKey(dc.GetName()), Index: indexes[i]}},
-				Puts:     []store.Put{{Object: dc, Part: store.PartStatus}},
-			})
-			if err != nil {
-				b.Errorf("Write: %v", err)
-				return
-			}
-			indexes[i] = r.Index
-		}
+	measured(b, st, writers, func(i, _ int) error {
+		dc := datacenter(number("dc", i))
+		dc.Status = &isthmusv1.DatacenterStatus{Agent: "online", Agents: int32(indexes[i])}
+		r, err := st.Write(context.Background(), store.Write{
+			Requires: []store.Require{{Key: datacenterKey(dc.GetName()), Index: indexes[i]}},
+			Puts:     []store.Put{{Object: dc, Part: store.PartStatus}},
+		})
+		indexes[i] = r.Index
+		return err
 	})
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
-	b.ReportMetric(0, "ns/op")
 }
 
 // Mesh is about that many peerings in a full mesh, with statuses such as healthy ones have, after their datacenters.

@@ -1,0 +1,74 @@
+package postgres
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"isthmus/store/sqlstore"
+)
+
+// columnCodec sends columns of the store's as arrays, straight from its rows. All else is the codec's that it is in front of.
+type columnCodec struct {
+	pgtype.Codec
+	element uint32
+}
+
+// registerColumns teaches a connection to send columns.
+func registerColumns(conn *pgx.Conn) {
+	for array, element := range map[uint32]uint32{
+		pgtype.TextArrayOID: pgtype.TextOID, pgtype.Int8ArrayOID: pgtype.Int8OID,
+		pgtype.JSONBArrayOID: pgtype.JSONBOID, pgtype.ByteaArrayOID: pgtype.ByteaOID,
+	} {
+		if t, ok := conn.TypeMap().TypeForOID(array); ok {
+			conn.TypeMap().RegisterType(&pgtype.Type{Name: t.Name, OID: array, Codec: columnCodec{Codec: t.Codec, element: element}})
+		}
+	}
+}
+
+// PreferredFormat implements pgtype.Codec.
+func (columnCodec) PreferredFormat() int16 { return pgtype.BinaryFormatCode }
+
+// PlanEncode implements pgtype.Codec.
+func (c columnCodec) PlanEncode(m *pgtype.Map, oid uint32, format int16, value any) pgtype.EncodePlan {
+	if _, ok := value.(sqlstore.Column); ok && format == pgtype.BinaryFormatCode {
+		return c
+	}
+	return c.Codec.PlanEncode(m, oid, format, value)
+}
+
+// arrayHeader is how many dimensions, whether there may be nulls, the elements' type, how many, from which number on.
+const arrayHeader = 5 * 4
+
+// Encode implements pgtype.EncodePlan: PostgreSQL's binary form of an array.
+func (c columnCodec) Encode(value any, buf []byte) ([]byte, error) {
+	column := value.(sqlstore.Column)
+	n := column.Len()
+	header := [arrayHeader]byte{3: 1, 7: 1, 19: 1}
+	binary.BigEndian.PutUint32(header[8:], c.element)
+	binary.BigEndian.PutUint32(header[12:], uint32(n))
+	buf = append(buf, header[:]...)
+	for i := range n {
+		switch v := column.At(i).(type) {
+		case nil:
+			buf = append(buf, 0xff, 0xff, 0xff, 0xff)
+		case int64:
+			buf = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(buf, 8), uint64(v))
+		case []byte:
+			buf = append(binary.BigEndian.AppendUint32(buf, uint32(len(v))), v...)
+		case string:
+			if c.element == pgtype.JSONBOID {
+				const version = 1
+				buf = append(binary.BigEndian.AppendUint32(buf, uint32(len(v)+1)), version)
+			} else {
+				buf = binary.BigEndian.AppendUint32(buf, uint32(len(v)))
+			}
+			buf = append(buf, v...)
+		default:
+			return nil, fmt.Errorf("a %T is no element of a column", v)
+		}
+	}
+	return buf, nil
+}

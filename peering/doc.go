@@ -23,7 +23,7 @@
 //	                                                           refused                  expired         used
 //	                                                              │                        │              │
 //	     generation + 1 (Next; waits 5 s, 10 s, … 5 min until healthy again) ◀─────────────┴──────────────┘
-//	     TokenRefused, TokenExpired, RecipientsChanged (not used yet) · AcceptorWiped, DialerWiped, PeerTerminated, Healing (used)
+//	     TokenRefused, TokenExpired, RecipientsChanged (not used yet) · AcceptorWiped, DialerWiped, PeerTerminated, TokenUnheeded, Healing (used)
 //	     RotationRequested (at any time)
 //
 // After a restore of the store, the next generation is the one after the highest that an agent reports: agents never go back.

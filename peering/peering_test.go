@@ -159,6 +159,24 @@ func TestCases(t *testing.T) {
 			verdict: "failing", reason: "ConnectionFailing", raised: "AcceptorWiped",
 		},
 		{
+			name: "the dialer's Consul took the token of an acceptor's new end, and dials with the secret that it had", acceptor: heard("PENDING", "never"), dialer: heard("FAILING", "stale"),
+			verdict: "failing", reason: "ConnectionFailing", raised: "TokenUnheeded",
+		},
+		{
+			name: "… but a moment ago", acceptor: heard("PENDING", "never"), dialer: heard("FAILING", "stale"),
+			also: with(func(p *isthmusv1.Peering, _ *peering.Evidence) {
+				p.Status.Token.RequestTime, p.Status.Token.Ledger[0].UseTime = at(later-6*time.Second), at(later-5*time.Second)
+			}),
+			verdict: "failing", reason: "ConnectionFailing",
+		},
+		{
+			name: "… but nothing answers at the addresses that it dials", acceptor: heard("PENDING", "never"), dialer: heard("FAILING", "stale"),
+			also: with(func(_ *isthmusv1.Peering, e *peering.Evidence) {
+				e.Dialer.Report.Dials = []*isthmusv1.ObservedProbe{{Address: "192.0.2.1:8502", ErrorReason: "Timeout"}}
+			}),
+			verdict: "failing", reason: "ConnectionFailing",
+		},
+		{
 			name: "ACTIVE, but not with each other", acceptor: active(), dialer: active(),
 			also:    with(func(_ *isthmusv1.Peering, e *peering.Evidence) { e.Acceptor.Report.PeerId = "id-2" }),
 			verdict: "failing", reason: "PeerIDMismatch", raised: "AcceptorWiped",

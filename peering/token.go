@@ -22,6 +22,10 @@ const (
 	ReasonDialerWiped = "DialerWiped"
 	// ReasonPeerTerminated: one end was deleted, and Consul told the other.
 	ReasonPeerTerminated = "PeerTerminated"
+	// ReasonTokenUnheeded: the dialer's Consul took it, and goes on to dial with the secret that it had before. So does Consul 1.20 when a try to
+	// connect with the old secret is under way at that moment: its leader sees a stream, leaves it alone, and does not look again until a
+	// peering is written (measured: 2 of 50 times where the acceptor's end was made anew under a dialer that was trying).
+	ReasonTokenUnheeded = "TokenUnheeded"
 	// ReasonTokenRefused: the acceptor's Consul did not accept it (any more).
 	ReasonTokenRefused = "TokenRefused"
 	// ReasonTokenExpired: nobody used it in time.
@@ -39,6 +43,9 @@ const (
 	firstDelay = 5 * time.Second
 	lastDelay  = 5 * time.Minute
 )
+
+// unheededAfter is how long a token that was used has no effect. One that has any connects within seconds.
+const unheededAfter = 20 * time.Second
 
 // delay is the least time from the last raise to the next one.
 func delay(raises int32) time.Duration {
@@ -180,8 +187,17 @@ func (v view) broken(current *isthmusv1.TokenEntry) string {
 		return ReasonPeerTerminated
 	case acceptorKnows && dialerKnows && v.strangers():
 		return ReasonAcceptorWiped
+	case acceptorKnows && dialerKnows && v.unheeded() && v.now.Sub(used) >= unheededAfter:
+		return ReasonTokenUnheeded
 	}
 	return ""
+}
+
+// unheeded tells whether the acceptor's end, made anew, has never heard of the dialer, which had a connection once and dials addresses that
+// can be reached.
+func (v view) unheeded() bool {
+	tried, reached := v.dialer.dialled()
+	return v.acceptor.state() == StatePending && v.dialer.state() == StateFailing && (reached || !tried)
 }
 
 // strangers tells whether both ends exist, and not for each other.

@@ -39,11 +39,11 @@ func StartWith(t testing.TB, options consulrun.Options) *Cluster {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if t.Failed() {
+			tell(t, s) // before it stops, which says more than fits
+		}
 		if err := s.Stop(); err != nil {
 			t.Error(err)
-		}
-		if t.Failed() {
-			tell(t, s)
 		}
 	})
 	return &Cluster{Server: s, t: t}
@@ -52,7 +52,7 @@ func StartWith(t testing.TB, options consulrun.Options) *Cluster {
 // tell shows the end of a server's log, which knows no secret.
 func tell(t testing.TB, s *consulrun.Server) {
 	t.Helper()
-	const most = 6000
+	const most = 12_000
 	text, err := os.ReadFile(s.LogFile)
 	if err != nil {
 		t.Log(err)

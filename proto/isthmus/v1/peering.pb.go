@@ -677,7 +677,7 @@ type TokenStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The generation that agents obey. Only the controller raises it.
 	Generation int32 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
-	// Why it was raised last: Created, RotationRequested, AcceptorWiped, DialerWiped, PeerTerminated, TokenRefused, TokenExpired,
+	// Why it was raised last: Created, RotationRequested, AcceptorWiped, DialerWiped, PeerTerminated, TokenUnheeded, TokenRefused, TokenExpired,
 	// RecipientsChanged, Healing, Imported.
 	Reason      string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	RequestTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=request_time,json=requestTime,proto3" json:"request_time,omitempty"`

@@ -144,11 +144,17 @@ func (h *hub) caller(ctx context.Context) (identity.AgentName, error) {
 	if len(chain) == 0 {
 		return identity.AgentName{}, fault.New(fault.Unauthenticated, "no certificate")
 	}
-	who, _, err := identity.VerifyClient(chain[0], h.ca.Pool(), h.now(), 90*24*time.Hour)
-	if err == nil && who.Name == h.gone {
-		err = refusedFor(fault.Denied, identity.ReasonAgentDeleted)
+	who, err := identity.VerifyClient(chain[0], h.ca.Pool())
+	if err == nil {
+		_, err = who.At(h.now(), 90*24*time.Hour)
 	}
-	return who, err
+	switch {
+	case err != nil:
+		return identity.AgentName{}, err
+	case who.Name == h.gone:
+		return identity.AgentName{}, refusedFor(fault.Denied, identity.ReasonAgentDeleted)
+	}
+	return who.AgentName, nil
 }
 
 func (h *hub) Enrol(_ context.Context, r *isthmusv1.EnrolRequest) (*isthmusv1.EnrolResponse, error) {

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -240,26 +241,46 @@ func AgentFromCertificate(certificate *x509.Certificate) (AgentName, error) {
 	return AgentName{Kind: uri.Host, Datacenter: parts[0], Name: parts[1]}, nil
 }
 
-// VerifyClient checks a client certificate at a moment. One that has ended is told apart, since it may still be renewed
-// within the window; after that, and for everything else that is wrong with it, the error says why.
-func VerifyClient(leaf *x509.Certificate, pool *x509.CertPool, now time.Time, window time.Duration) (who AgentName, expired bool, err error) {
+// Client is what a client certificate says, whose chain is good: all that may still change is whether it is good now.
+type Client struct {
+	AgentName
+	Key                 ed25519.PublicKey
+	NotBefore, NotAfter time.Time
+}
+
+// VerifyClient checks a client certificate apart from time; see Client.At. It costs a verified signature, and its outcome does not change.
+func VerifyClient(leaf *x509.Certificate, pool *x509.CertPool) (*Client, error) {
+	bad := func() error {
+		return refuse(fault.Unauthenticated, ReasonBadCertificate, "certificate", "the certificate was not issued by this server")
+	}
 	// The chain is checked at a moment inside of the certificate's life: what is wrong apart from time must show first.
 	if err := verifyChain(leaf, pool, leaf.NotBefore, x509.ExtKeyUsageClientAuth); err != nil {
-		return AgentName{}, false, refuse(fault.Unauthenticated, ReasonBadCertificate, "certificate", "the certificate was not issued by this server")
+		return nil, bad()
 	}
-	if who, err = AgentFromCertificate(leaf); err != nil {
-		return AgentName{}, false, err
+	who, err := AgentFromCertificate(leaf)
+	if err != nil {
+		return nil, err
 	}
+	key, ok := leaf.PublicKey.(ed25519.PublicKey)
+	if !ok {
+		return nil, bad()
+	}
+	return &Client{AgentName: who, Key: bytes.Clone(key), NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter}, nil
+}
+
+// At tells whether a certificate has ended: it may still be renewed within the window. After that, and before it begins, the error says why
+// it is not good.
+func (c *Client) At(now time.Time, window time.Duration) (expired bool, err error) {
 	switch {
-	case now.Before(leaf.NotBefore):
-		return AgentName{}, false, refuse(fault.Unauthenticated, ReasonBadCertificate, "certificate",
-			"the certificate of %s begins at %s: a clock is wrong", who.Name, leaf.NotBefore.Format(time.RFC3339))
-	case !now.Before(leaf.NotAfter.Add(window)):
-		return AgentName{}, true, refuse(fault.Unauthenticated, ReasonCertificateTooOld, "certificate",
+	case now.Before(c.NotBefore):
+		return false, refuse(fault.Unauthenticated, ReasonBadCertificate, "certificate",
+			"the certificate of %s begins at %s: a clock is wrong", c.Name, c.NotBefore.Format(time.RFC3339))
+	case !now.Before(c.NotAfter.Add(window)):
+		return true, refuse(fault.Unauthenticated, ReasonCertificateTooOld, "certificate",
 			"the certificate of %s ended at %s, too long ago to be renewed: enrol again with another join token, in an empty data directory",
-			who.Name, leaf.NotAfter.Format(time.RFC3339))
+			c.Name, c.NotAfter.Format(time.RFC3339))
 	}
-	return who, now.After(leaf.NotAfter), nil
+	return now.After(c.NotAfter), nil
 }
 
 func verifyChain(leaf *x509.Certificate, pool *x509.CertPool, at time.Time, usage x509.ExtKeyUsage) error {

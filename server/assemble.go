@@ -10,7 +10,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -41,9 +40,10 @@ const (
 	maxStreams = 256
 	// handshakeTime is how long a connection may take to become one.
 	handshakeTime = 20 * time.Second
-	// keepaliveTime and keepaliveTimeout find out that an agent is cut off while its Pull is open.
-	keepaliveTime    = 10 * time.Second
-	keepaliveTimeout = 5 * time.Second
+	// A connection that is cut is found by the kernel's probes, see listen. keepaliveTime is how long nothing may come over one before the
+	// agent itself has to answer, within keepaliveTimeout: it may have stopped, or a proxy in between may hide that it is gone.
+	keepaliveTime    = 75 * time.Second
+	keepaliveTimeout = 20 * time.Second
 	// idleConnection is how long a connection without calls is kept: an agent always has one open.
 	idleConnection = 15 * time.Minute
 	// minPing is the least time between an agent's own pings.
@@ -59,9 +59,8 @@ const (
 	writeTimeout = 12 * time.Minute
 	// maxHeader: a request has a token and little else.
 	maxHeader = 32 << 10
-	// connectionBuffer is what each connection reads into: an agent's is idle most of the time, and there are
-	// thousands.
-	connectionBuffer = 4 << 10
+	// window is what a caller may send before it is asked for more: reports and manifests are small, and there are thousands of connections.
+	window = 256 << 10
 )
 
 // assemble puts the services together: one set, behind the same interceptors, served to the network and to REST.
@@ -95,7 +94,9 @@ func (s *Server) assemble(ctx context.Context) error {
 		grpc.ChainStreamInterceptor(observer.Stream, guard.Stream),
 		grpc.MaxRecvMsgSize(maxReceived), grpc.MaxSendMsgSize(maxSent), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeader), grpc.ConnectionTimeout(handshakeTime),
-		grpc.ReadBufferSize(connectionBuffer),
+		// Of ten thousand connections nearly all are idle: they read from TLS's own buffer, write by one that all share, and remember no headers.
+		grpc.ReadBufferSize(0), grpc.SharedWriteBuffer(true), grpc.HeaderTableSize(0),
+		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window),
 		grpc.InTapHandle(func(ctx context.Context, info *tap.Info) (context.Context, error) {
 			next, err := tapped(ctx, guard, limiter, info.FullMethodName)
 			if err != nil {
@@ -103,7 +104,7 @@ func (s *Server) assemble(ctx context.Context) error {
 			}
 			return next, nil
 		}),
-		grpc.Creds(credentials.NewTLS(serverTLS(own, tls.RequestClientCert))),
+		grpc.Creds(newHandshaker(serverTLS(own, tls.RequestClientCert), guard.Meet)),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, MaxConnectionIdle: idleConnection}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 	)

@@ -3,7 +3,6 @@ package auth
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"crypto/x509"
 	"fmt"
 	"strings"
@@ -11,7 +10,6 @@ import (
 
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
@@ -133,8 +131,8 @@ func (g *Guard) identify(ctx context.Context) (Caller, error) {
 		return g.bySession(ctx, values[0])
 	}
 	if p, ok := peer.FromContext(ctx); ok {
-		if info, ok := p.AuthInfo.(credentials.TLSInfo); ok && len(info.State.PeerCertificates) > 0 {
-			return g.byCertificate(ctx, info.State.PeerCertificates[0])
+		if shown, ok := p.AuthInfo.(*Peer); ok && shown.any() {
+			return g.byCertificate(ctx, shown)
 		}
 	}
 	return Caller{Role: Anonymous}, nil
@@ -206,20 +204,24 @@ func (g *Guard) over(token *isthmusv1.APIToken) (string, bool) {
 	return end.AsTime().Format(time.RFC3339), end != nil && !g.now().Before(end.AsTime())
 }
 
-func (g *Guard) byCertificate(ctx context.Context, leaf *x509.Certificate) (Caller, error) {
-	who, expired, err := identity.VerifyClient(leaf, g.pool, g.now(), g.window)
+func (g *Guard) byCertificate(ctx context.Context, shown *Peer) (Caller, error) {
+	if shown.refused != nil {
+		return Caller{}, shown.refused
+	}
+	who := shown.client
+	expired, err := who.At(g.now(), g.window)
 	if err != nil {
 		return Caller{}, err
 	}
-	agent, ok := g.agent(who, leaf)
+	agent, ok := g.agent(who)
 	if !ok && g.lookAgain(ctx) {
-		agent, ok = g.agent(who, leaf)
+		agent, ok = g.agent(who)
 	}
 	if !ok {
 		return Caller{}, AgentDeleted(who.Name)
 	}
 	caller := Caller{
-		Role: Agent, Name: who.Name, Datacenter: who.Datacenter, UID: agent.GetUid(), CertificateExpires: leaf.NotAfter,
+		Role: Agent, Name: who.Name, Datacenter: who.Datacenter, UID: agent.GetUid(), CertificateExpires: who.NotAfter,
 	}
 	switch {
 	case expired:
@@ -231,13 +233,12 @@ func (g *Guard) byCertificate(ctx context.Context, leaf *x509.Certificate) (Call
 }
 
 // agent is the Agent that a certificate stands for: of that name, and with that key.
-func (g *Guard) agent(who identity.AgentName, leaf *x509.Certificate) (*isthmusv1.Agent, bool) {
+func (g *Guard) agent(who *identity.Client) (*isthmusv1.Agent, bool) {
 	a, ok := resource.Lookup[*isthmusv1.Agent](g.snapshot.View(), resource.KindAgent, who.Name)
 	if !ok || a.GetDeleteTime() != nil || a.GetSpec().GetDatacenter() != who.Datacenter || a.GetSpec().GetKind() != who.Kind {
 		return nil, false
 	}
-	key, ok := leaf.PublicKey.(ed25519.PublicKey)
-	return a, ok && bytes.Equal(key, a.GetSpec().GetAttestation().GetIdentityKey())
+	return a, bytes.Equal(who.Key, a.GetSpec().GetAttestation().GetIdentityKey())
 }
 
 // lookAgain lets the snapshot catch up; false when that is not worth it.

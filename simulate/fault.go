@@ -11,6 +11,9 @@ import (
 type Faults struct {
 	// Cut datacenters have a silent agent; those with a FailingConsul one whose Consul has no leader.
 	Cut, FailingConsul int
+	// Unreachable datacenters are members of a federation whom the others reach no more, neither their gateways nor their servers; they reach
+	// the others, and the server.
+	Unreachable int
 	// Stale peerings have a stream that hangs; OneSided ones lose their dialer's end again and again.
 	Stale, OneSided int
 }
@@ -24,7 +27,17 @@ func (f *Fleet) Inflict(faults Faults) (datacenters, peerings []string, err erro
 		return nil, nil, fault.New(fault.Invalid, "there are but %d datacenters to hurt", len(datacenters))
 	}
 	random.Shuffle(len(datacenters), func(i, j int) { datacenters[i], datacenters[j] = datacenters[j], datacenters[i] })
-	datacenters = datacenters[:faults.Cut+faults.FailingConsul]
+	var unreachable []string
+	for _, name := range datacenters[faults.Cut+faults.FailingConsul:] {
+		if f.layout.federationOf(name) != "" {
+			unreachable = append(unreachable, name)
+		}
+	}
+	if faults.Unreachable > len(unreachable) || faults.Unreachable < 0 {
+		return nil, nil, fault.New(fault.Invalid, "there are but %d members of federations left to hurt", len(unreachable))
+	}
+	unreachable = unreachable[:faults.Unreachable]
+	datacenters = append(datacenters[:faults.Cut+faults.FailingConsul:faults.Cut+faults.FailingConsul], unreachable...)
 	// A peering of a datacenter that is hurt shows that, rather than a fault of its own.
 	for _, p := range f.layout.pairs {
 		if !slices.Contains(datacenters, p.acceptor) && !slices.Contains(datacenters, p.dialer) {
@@ -41,7 +54,8 @@ func (f *Fleet) Inflict(faults Faults) (datacenters, peerings []string, err erro
 		names []string
 	}{
 		{f.Cut, datacenters[:faults.Cut]},
-		{f.FailConsul, datacenters[faults.Cut:]},
+		{f.FailConsul, datacenters[faults.Cut : faults.Cut+faults.FailingConsul]},
+		{f.Unreach, unreachable},
 		{f.Hang, peerings[:faults.Stale]},
 		{f.Sever, peerings[faults.Stale:]},
 	} {
@@ -78,6 +92,15 @@ func (f *Fleet) FailConsul(datacenters ...string) error {
 	return nil
 }
 
+// Unreach has the other members of their federations reach datacenters no more: none of their gateways, none of their servers.
+func (f *Fleet) Unreach(datacenters ...string) error {
+	if err := f.known(datacenters, nil); err != nil {
+		return err
+	}
+	f.poke(f.world.unreach(datacenters, true)...)
+	return nil
+}
+
 // Hang stops what flows over the streams of peerings: both ends are connected, and hear nothing. No fresh token and no transfer of leadership
 // helps until Heal.
 func (f *Fleet) Hang(peerings ...string) error {
@@ -100,6 +123,7 @@ func (f *Fleet) Heal(names ...string) error {
 		return fault.New(fault.Refused, "the simulated fleet is closed")
 	}
 	f.world.fail(names, false)
+	f.poke(f.world.unreach(names, false)...)
 	for _, a := range f.agents {
 		if slices.Contains(names, a.site.name) {
 			if err := a.start(f.ctx); err != nil {
@@ -158,6 +182,19 @@ func (w *world) fail(datacenters []string, headless bool) {
 			s.headless = headless
 		}
 	}
+}
+
+// unreach has nobody reach datacenters of a federation, or lets everybody again, and gives all who notice.
+func (w *world) unreach(datacenters []string, unreached bool) (noticed []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, name := range datacenters {
+		if s := w.sites[name]; s != nil && s.unreached != unreached {
+			s.unreached = unreached
+			noticed = append(noticed, w.pool(s)...)
+		}
+	}
+	return noticed
 }
 
 func (w *world) isHeadless(s *site) bool {

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math/big"
 	"slices"
 	"time"
@@ -273,6 +274,14 @@ func (a *agent) delivery() *isthmusv1.DeliveryReport {
 	return d
 }
 
+// latency is how long it takes from one datacenter to another, in ms: always as long.
+func latency(from, to string) int32 {
+	const nearest, spread = 2, 60
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(min(from, to) + max(from, to)))
+	return nearest + int32(h.Sum32()%spread)
+}
+
 // federated is what the datacenter sees of its federation; nil when it is in none.
 func (w *world) federated(s *site) *isthmusv1.FederationReport {
 	if s.federation == "" {
@@ -283,18 +292,28 @@ func (w *world) federated(s *site) *isthmusv1.FederationReport {
 		r.Loss = &isthmusv1.JoinLoss{Digest: federation.LossDigest(nil)}
 	}
 	pool := w.pool(s)
+	lost := func(name string) bool { return name != s.name && w.sites[name] != nil && w.sites[name].unreached }
 	for _, name := range pool {
+		status := "alive"
+		if lost(name) {
+			status = "failed"
+		}
 		for i := range servers {
 			r.WanMembers = append(r.WanMembers, &isthmusv1.WanMember{
-				Node: serverName(name, i), Datacenter: name, Address: fmt.Sprintf("10.0.0.%d:8302", i+1), Status: "alive", Build: consulVersion, Protocol: "2",
+				Node: serverName(name, i), Datacenter: name, Address: fmt.Sprintf("10.0.0.%d:8302", i+1), Status: status, Build: consulVersion, Protocol: "2",
 			})
 		}
 	}
 	for _, p := range s.wan.probes.GetGateways() {
-		r.Probes = append(r.Probes, &isthmusv1.ObservedProbe{Datacenter: p.GetDatacenter(), Address: p.GetAddress(), Ok: true, LatencyMs: 5})
+		o := &isthmusv1.ObservedProbe{Datacenter: p.GetDatacenter(), Address: p.GetAddress(), Ok: true, LatencyMs: latency(s.name, p.GetDatacenter())}
+		if lost(p.GetDatacenter()) {
+			o.Ok, o.LatencyMs, o.ErrorReason, o.Error = false, 0, "Timeout", "no answer within 5s"
+		}
+		r.Probes = append(r.Probes, o)
 	}
 	for _, p := range s.wan.probes.GetReads() {
-		o := &isthmusv1.ObservedRead{Datacenter: p.GetDatacenter(), Ok: slices.Contains(pool, p.GetDatacenter()), Services: int32(len(s.services))}
+		ok := slices.Contains(pool, p.GetDatacenter()) && !lost(p.GetDatacenter())
+		o := &isthmusv1.ObservedRead{Datacenter: p.GetDatacenter(), Ok: ok, Services: int32(len(s.services))}
 		if !o.GetOk() {
 			o.Services, o.ErrorReason, o.Error = 0, "NoPath", "No path to datacenter"
 		}

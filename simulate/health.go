@@ -71,7 +71,7 @@ func (f *Fleet) hurt() map[string]bool {
 		out[name] = true
 	}
 	for name, s := range w.sites {
-		if s.headless {
+		if s.headless || s.unreached {
 			out[name] = true
 		}
 	}

@@ -1,6 +1,7 @@
 package simulate_test
 
 import (
+	"context"
 	"errors"
 	"runtime/pprof"
 	"slices"
@@ -122,6 +123,43 @@ func TestInflict(t *testing.T) {
 	if _, _, err := f.Inflict(simulate.Faults{Cut: 13}); fault.CodeOf(err) != fault.Invalid {
 		t.Errorf("more than there are: %v", err)
 	}
+}
+
+// A member of a federation whom nobody reaches: the others' probes of its gateway say so, and its own of theirs go on; until it is reached again.
+func TestUnreach(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	f := h.simulate(t, simulate.Config{Datacenters: 8, FederationSize: 3, Gateways: true, Services: 1})
+	if _, _, err := f.Inflict(simulate.Faults{Unreachable: 4}); fault.CodeOf(err) != fault.Invalid {
+		t.Errorf("more than are in a federation: %v", err)
+	}
+	hurt, _, err := f.Inflict(simulate.Faults{Unreachable: 1})
+	if err != nil || len(hurt) != 1 {
+		t.Fatalf("%v, %v", hurt, err)
+	}
+	reached := func(want map[bool]string) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		for {
+			got, err := h.client.Reachability(ctx, "")
+			if err != nil {
+				t.Fatalf("%v: not as wanted: %v", err, want)
+			}
+			wrong := len(got.GetCells()) < 6
+			for _, c := range got.GetCells() {
+				wrong = wrong || c.GetReached() != want[c.GetTo() == hurt[0]]
+			}
+			if !wrong {
+				return
+			}
+		}
+	}
+	reached(map[bool]string{true: "no", false: "yes"})
+	if err := f.Heal(hurt...); err != nil {
+		t.Fatal(err)
+	}
+	reached(map[bool]string{true: "yes", false: "yes"})
 }
 
 // Nothing of a fleet is left in the process when it is closed. It does not run beside other tests: it looks at all goroutines.

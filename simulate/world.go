@@ -59,7 +59,9 @@ type site struct {
 	exported []*isthmusv1.ExportedService
 	// headless: its servers have no leader.
 	headless bool
-	wan      wan
+	// unreached: no other member of its federation reaches it.
+	unreached bool
+	wan       wan
 }
 
 // end is one end of a peering, and what its agent remembers of it.

@@ -54,6 +54,7 @@ lost again and again. It runs until Ctrl-C; what was declared stays.`,
 	flags.Uint64Var(&s.config.Seed, "seed", 0, "another fleet of the same size, and other faults")
 	flags.IntVar(&s.faults.Cut, "cut", 0, "how many datacenters fall silent")
 	flags.IntVar(&s.faults.FailingConsul, "failing-consul", 0, "in how many datacenters Consul loses its leader")
+	flags.IntVar(&s.faults.Unreachable, "unreachable", 0, "how many members of federations the others reach no more")
 	flags.IntVar(&s.faults.Stale, "stale", 0, "how many peerings' streams hang")
 	flags.IntVar(&s.faults.OneSided, "one-sided", 0, "how many peerings lose one end")
 	flags.BoolVar(&s.exit, "exit", false, "end when all is healthy and the faults have begun")

@@ -22,6 +22,8 @@ type state struct {
 	places tree.Tree[*place]
 	// kinds has those of which anything is known.
 	kinds map[string]*kindState
+	// recent is what was decoded last.
+	recent *recent
 	// superseded is given when there is a newer state.
 	superseded tree.Signal
 
@@ -30,8 +32,19 @@ type state struct {
 	memberships map[string]resource.Membership
 }
 
+// mostRecent is how many resources are kept decoded, whoever reads them: 20 MiB of peerings.
+const mostRecent = 8 << 10
+
+// recent are the resources that were decoded last. It holds them, so that they are not collected; nobody looks for one here.
+type recent struct {
+	next atomic.Uint32
+	held [mostRecent]atomic.Pointer[resource.Object]
+}
+
+func (r *recent) hold(o resource.Object) { r.held[(r.next.Add(1)-1)%mostRecent].Store(&o) }
+
 // entry is one resource, as it is from one change of it to the next. It is kept encoded, which takes a quarter of the memory and nothing of the
-// garbage collector's time. Decoded it is kept for as long as anybody holds it, or until the next collection.
+// garbage collector's time. Decoded it is kept for as long as it is among the recent ones or anybody holds it, and until the next collection.
 type entry struct {
 	kind *resource.Kind
 	name string
@@ -47,7 +60,7 @@ type entry struct {
 func (e *entry) Key() store.Key { return store.Key{Kind: e.kind.Name, Name: e.name} }
 
 // object is the resource. All who have it at a time have the same.
-func (e *entry) object() resource.Object {
+func (e *entry) object(r *recent) resource.Object {
 	for {
 		kept := e.decoded.Load()
 		if kept != nil {
@@ -61,6 +74,7 @@ func (e *entry) object() resource.Object {
 		}
 		recall := e.kind.Weak(o)
 		if e.decoded.CompareAndSwap(kept, &recall) {
+			r.hold(o)
 			return o
 		}
 	}
@@ -112,7 +126,7 @@ type draft struct {
 
 // draftOf begins with what a state has.
 func draftOf(from *state) *draft {
-	next := &state{revision: from.revision, resources: from.resources, places: from.places, kinds: map[string]*kindState{}}
+	next := &state{revision: from.revision, resources: from.resources, places: from.places, kinds: map[string]*kindState{}, recent: from.recent}
 	maps.Copy(next.kinds, from.kinds)
 	return &draft{Edit: &tree.Edit{}, state: next, own: map[string]*place{}}
 }

@@ -29,12 +29,12 @@ func (v *View) Get(kind, name string) (resource.Object, bool) {
 	if !ok {
 		return nil, false
 	}
-	return e.object(), true
+	return e.object(v.state.recent), true
 }
 
 // List implements resource.Reader.
 func (v *View) List(kind string) iter.Seq[resource.Object] {
-	return objects(v.state.resources, store.Key{Kind: kind})
+	return v.objects(v.state.resources, store.Key{Kind: kind})
 }
 
 // Touching implements resource.Reader.
@@ -43,12 +43,12 @@ func (v *View) Touching(kind, datacenter string) iter.Seq[resource.Object] {
 	if !ok {
 		return func(func(resource.Object) bool) {}
 	}
-	return objects(p.resources, store.Key{Kind: kind})
+	return v.objects(p.resources, store.Key{Kind: kind})
 }
 
 // ListAfter is List from the first name after one.
 func (v *View) ListAfter(kind, after string) iter.Seq[resource.Object] {
-	return objects(v.state.resources, store.Key{Kind: kind, Name: behind(after)})
+	return v.objects(v.state.resources, store.Key{Kind: kind, Name: behind(after)})
 }
 
 // behind is the first name after one.
@@ -60,9 +60,9 @@ func behind(name string) string {
 }
 
 // objects are those of a key's kind, from the key on.
-func objects(t tree.Tree[*entry], from store.Key) iter.Seq[resource.Object] {
+func (v *View) objects(t tree.Tree[*entry], from store.Key) iter.Seq[resource.Object] {
 	return func(yield func(resource.Object) bool) {
-		t.From(from, func(e *entry) bool { return e.kind.Name == from.Kind && yield(e.object()) })
+		t.From(from, func(e *entry) bool { return e.kind.Name == from.Kind && yield(e.object(v.state.recent)) })
 	}
 }
 

@@ -20,6 +20,10 @@ func runChild(work string) int {
 	switch work {
 	case "writes":
 		err = serve(new(writers).run)
+	case "watchers":
+		err = serve(new(watchers).run)
+	case "floor":
+		err = serve(new(floor).serve)
 	default:
 		err = fmt.Errorf("no work is called %q", work)
 	}

@@ -1,0 +1,58 @@
+package bench_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+
+	"isthmus/client"
+)
+
+// operatorEvery is between the calls of an operator while all agents come back.
+const operatorEvery = 50 * time.Millisecond
+
+// stampede kills a server with all its agents and starts it again: how long it takes until all are back and have a change that was
+// made meanwhile, and how long an operator's calls take.
+func (w *watching) stampede(b *testing.B, s *watchSubject, n int) {
+	b.Helper()
+	mark := w.mark()
+	do[watchResult](b, s.watchers, watchTask{Do: workArm, N: n, Mark: mark})
+	began := time.Now()
+	s.restart(b)
+	w.record("killed and started again: until it serves, s", s.name, time.Since(began).Seconds(), "%.2f")
+	must(b, s.all(b.Context(), mark))
+	ctx, cancel := context.WithCancel(b.Context())
+	calls := make(chan times)
+	go func() { calls <- operate(ctx, s.client) }()
+	before := exactTime(b, s.pid)
+	back := do[watchResult](b, s.watchers, watchTask{Do: workAwait})
+	cancel()
+	took := <-calls
+	w.record(fmt.Sprintf("… until all %d are back and current, s", n), s.name, time.Unix(0, back.Last).Sub(began).Seconds(), "%.1f")
+	w.record("… processor time of its server, s", s.name, (exactTime(b, s.pid) - before).Seconds(), "%.1f")
+	w.record("… an operator's call meanwhile, p50, ms", s.name, millis(took.at(0.5)), "%.1f")
+	w.record("… an operator's call meanwhile, p99, ms", s.name, millis(took.at(0.99)), "%.1f")
+}
+
+// operate looks at a datacenter again and again, as somebody would who wants to know what goes on.
+func operate(ctx context.Context, c *client.Client) times {
+	var took times
+	tick := time.NewTicker(operatorEvery)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		sent := time.Now()
+		_, err := client.Lookup[*isthmusv1.Datacenter](ctx, c, watchedDatacenter(i%targets))
+		if ctx.Err() != nil {
+			return took
+		}
+		if err != nil {
+			took = append(took, time.Hour) // a refusal is no answer
+			continue
+		}
+		took = append(took, time.Since(sent))
+		<-tick.C
+	}
+}

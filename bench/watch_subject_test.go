@@ -1,0 +1,283 @@
+package bench_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"isthmus/client"
+	"isthmus/demo/consulrun"
+	isthmusv1 "isthmus/proto/isthmus/v1"
+)
+
+// Subjects, as the tables name them.
+const (
+	subjectFloor    = "floor"
+	subjectEtcd     = "etcd"
+	subjectConsul   = "Consul"
+	subjectPostgres = "isthmus on PostgreSQL"
+	subjectSQLite   = "isthmus on SQLite"
+)
+
+// targets is how many watchers get changes of their own: the first ones.
+const targets = 64
+
+// watchSubject is what is measured, with its watchers.
+type watchSubject struct {
+	name     string
+	watchers *child
+	// pid is of the process that watchers are connected to; database of the one behind it, 0 when there is none.
+	pid, database int
+	// prepare makes what writes need, once N watchers shall be there.
+	prepare func(b *testing.B, n int)
+	// one makes a change that concerns one watcher, all one that concerns all; each ends with its acknowledgement. other is one from
+	// somebody else's connection.
+	one, other func(ctx context.Context, i int, mark string) error
+	all        func(ctx context.Context, mark string) error
+	// toAll has watchers wait for changes of all, or each for its own, where they cannot do both; nil where they can.
+	toAll func(b *testing.B, n int, all bool)
+	// restart kills it and starts it again; nil where that is not measured.
+	restart func(b *testing.B)
+	// client is an operator's.
+	client *client.Client
+}
+
+// pids are all processes that work for it.
+func (s *watchSubject) pids(b *testing.B) []int {
+	b.Helper()
+	if s.database == 0 {
+		return []int{s.pid}
+	}
+	return append([]int{s.pid}, family(b, s.database)...)
+}
+
+func startWatchers(b *testing.B, s watched) *child {
+	b.Helper()
+	c := startChild(b, "watchers")
+	do[watchResult](b, c, watchTask{Do: workBegin, Subject: s})
+	return c
+}
+
+func startFloor(b *testing.B, c *comparison) *watchSubject {
+	b.Helper()
+	addr, keys := freeAddr(b), newPair(b)
+	server := startChild(b, "floor")
+	c.ran(do[floorServing](b, server, floorTask{Addr: addr, CertFile: keys.certFile, KeyFile: keys.keyFile}).Version)
+	config, err := trusting(keys.certFile)
+	must(b, err)
+	post := poster(config, addr)
+	otherPost := poster(config, addr)
+	own := func(i int) string { return fmt.Sprintf("/own/%d", i) }
+	return &watchSubject{
+		name: subjectFloor, pid: server.cmd.Process.Pid, watchers: startWatchers(b, watched{Protocol: "floor", Addr: addr, CAFile: keys.certFile}),
+		prepare: func(*testing.B, int) {},
+		one:     func(ctx context.Context, i int, mark string) error { return post(ctx, own(i), mark) },
+		other:   func(ctx context.Context, i int, mark string) error { return otherPost(ctx, own(i), mark) },
+		all:     func(ctx context.Context, mark string) error { return post(ctx, "/all", mark) },
+	}
+}
+
+// poster writes to the floor, over a connection of its own.
+func poster(config *tls.Config, addr string) func(ctx context.Context, path, mark string) error {
+	c := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
+	return func(ctx context.Context, path, mark string) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+addr+path, strings.NewReader(mark))
+		if err != nil {
+			return err
+		}
+		answer, err := c.Do(request)
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			return fmt.Errorf("the floor answered %s", answer.Status)
+		}
+		return nil
+	}
+}
+
+func startEtcdSubject(b *testing.B, c *comparison) *watchSubject {
+	b.Helper()
+	server := startEtcd(b)
+	c.ran(server.version)
+	conn, err := dialEtcd(server.addr, server.caFile)
+	must(b, err)
+	other, err := dialEtcd(server.addr, server.caFile)
+	must(b, err)
+	b.Cleanup(func() { must(b, conn.Close()); must(b, other.Close()) })
+	return &watchSubject{
+		name: subjectEtcd, pid: server.cmd.Process.Pid, watchers: startWatchers(b, watched{Protocol: "etcd", Addr: server.addr, CAFile: server.caFile}),
+		prepare: func(*testing.B, int) {},
+		one:     func(ctx context.Context, i int, mark string) error { return etcdPut(ctx, conn, ownKey(i), []byte(mark)) },
+		other:   func(ctx context.Context, i int, mark string) error { return etcdPut(ctx, other, ownKey(i), []byte(mark)) },
+		all:     func(ctx context.Context, mark string) error { return etcdPut(ctx, conn, keyOfAll, []byte(mark)) },
+	}
+}
+
+// inTransaction is how many keys Consul writes in one.
+const inTransaction = 64
+
+func startConsulSubject(b *testing.B, c *comparison) *watchSubject {
+	b.Helper()
+	server, err := consulrun.Start(b.Context(), consulrun.Options{Dir: filepath.Join(b.TempDir(), "consul"), Datacenter: "dc1", Config: map[string]any{
+		"limits": map[string]any{"http_max_conns_per_client": 15000},
+	}})
+	must(b, err)
+	b.Cleanup(func() { must(b, server.Stop()) })
+	put := func(ctx context.Context, key, mark string) error {
+		return server.Call(ctx, http.MethodPut, "/v1/kv/"+key, mark, nil)
+	}
+	s := &watchSubject{
+		name: subjectConsul, pid: server.PID(),
+		watchers: startWatchers(b, watched{
+			Protocol: "consul", Addr: strings.TrimPrefix(server.HTTPAddr, "https://"), CAFile: server.CAFile, Token: server.ManagementToken,
+		}),
+		one:   func(ctx context.Context, i int, mark string) error { return put(ctx, ownKey(i), mark) },
+		other: func(ctx context.Context, i int, mark string) error { return put(ctx, ownKey(i), mark) },
+		all:   func(ctx context.Context, mark string) error { return put(ctx, keyOfAll, mark) },
+	}
+	write := func(b *testing.B, from, to int, value string) {
+		b.Helper()
+		for from < to {
+			var operations []any
+			for ; from < to && len(operations) < inTransaction; from++ {
+				operations = append(operations, map[string]any{"KV": map[string]any{"Verb": "set", "Key": ownKey(from), "Value": []byte(value)}})
+			}
+			must(b, server.Call(b.Context(), http.MethodPut, "/v1/txn", operations, nil))
+		}
+	}
+	made := 0
+	s.prepare = func(b *testing.B, n int) {
+		b.Helper()
+		if made == 0 {
+			must(b, put(b.Context(), keyOfAll, "first"))
+		}
+		write(b, made, n, "first")
+		made = n
+	}
+	s.toAll = func(b *testing.B, n int, all bool) {
+		b.Helper()
+		mark, armed := moveToAll, n
+		if !all {
+			mark = moveToOwn
+		}
+		do[watchResult](b, s.watchers, watchTask{Do: workArm, N: armed, Mark: mark})
+		if all {
+			write(b, 0, n, moveToAll)
+		} else {
+			must(b, put(b.Context(), keyOfAll, moveToOwn))
+		}
+		do[watchResult](b, s.watchers, watchTask{Do: workAwait})
+	}
+	return s
+}
+
+// isthmusSubject is an isthmus server with one agent in each of its datacenters.
+type isthmusSubject struct {
+	watchSubject
+	dir, httpAddr, grpcAddr string
+	args                    []string
+	cmd                     *exec.Cmd
+	otherClient             *client.Client
+	enrolled                bool
+}
+
+func startIsthmus(b *testing.B, c *comparison, name string, agents int) *watchSubject {
+	b.Helper()
+	s := &isthmusSubject{dir: b.TempDir(), httpAddr: freeAddr(b), grpcAddr: freeAddr(b)}
+	keys := newPair(b)
+	s.args = []string{
+		"server", "--data-dir", s.dir, "--http-addr", s.httpAddr, "--grpc-addr", s.grpcAddr,
+		"--http-cert-file", keys.certFile, "--http-key-file", keys.keyFile,
+	}
+	if name == subjectPostgres {
+		url, pid := newPostgres(b)
+		s.args, s.database = append(s.args, "--store", url), pid
+		c.ran(postgresVersion(b, url))
+	}
+	s.start(b)
+	token, err := os.ReadFile(filepath.Join(s.dir, "admin.token"))
+	must(b, err)
+	config := client.Config{Address: "https://" + s.httpAddr, CACert: keys.certFile, Token: strings.TrimSpace(string(token))}
+	s.client, err = client.New(config)
+	must(b, err)
+	s.otherClient, err = client.New(config)
+	must(b, err)
+	info, err := s.client.Server(b.Context())
+	must(b, err)
+	s.name = name
+	s.watchers = startWatchers(b, watched{Protocol: "isthmus", Addr: s.grpcAddr, Pin: info.GetCaFingerprint(), Token: config.Token})
+	s.prepare = func(*testing.B, int) {}
+	s.one = func(ctx context.Context, i int, mark string) error { return intend(ctx, s.client, fmt.Sprintf("only-%05d", i), mark) }
+	s.other = func(ctx context.Context, i int, mark string) error { return intend(ctx, s.otherClient, fmt.Sprintf("only-%05d", i), mark) }
+	s.all = func(ctx context.Context, mark string) error { return intend(ctx, s.client, "everywhere", mark) }
+	s.restart = s.startAgain
+	s.enrol(b, agents)
+	return &s.watchSubject
+}
+
+// start runs the server and waits until it serves.
+func (s *isthmusSubject) start(b *testing.B) {
+	b.Helper()
+	cmd, out := start(b, filepath.Join(s.dir, "server.log"), nil, s.args...)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		b.Fatalf("the server did not say where it listens: %v %s", err, line)
+	}
+	go drain(out)
+	s.cmd, s.pid = cmd, cmd.Process.Pid
+}
+
+// startAgain kills the server as a power cut would, and starts it with what it kept.
+func (s *isthmusSubject) startAgain(b *testing.B) {
+	b.Helper()
+	must(b, s.cmd.Process.Kill())
+	_ = s.cmd.Wait() // it was killed
+	s.start(b)
+}
+
+// enrol declares the datacenters, and what is changed later, enrols the agents, and starts the server again: what enrolling left in its
+// memory is not counted.
+func (s *isthmusSubject) enrol(b *testing.B, n int) {
+	b.Helper()
+	var text bytes.Buffer
+	for i := range n {
+		fmt.Fprintf(&text, "kind: Datacenter\nname: %s\nlabels: {env: bench}\nspec: {runtime: vm}\n---\n", watchedDatacenter(i))
+		if (i+1)%1000 == 0 || i == n-1 {
+			_, err := s.client.Apply(b.Context(), text.Bytes(), client.ApplyOptions{})
+			must(b, err)
+			text.Reset()
+		}
+	}
+	intention := func(name, where string) {
+		fmt.Fprintf(&text, "kind: Intention\nname: %s\nspec: {destination: {service: web, %s}, sources: [{service: api, action: allow}]}\n---\n", name, where)
+	}
+	for i := range min(n, targets) {
+		intention(fmt.Sprintf("only-%05d", i), "datacenters: ["+watchedDatacenter(i)+"]")
+	}
+	fmt.Fprint(&text, "kind: Intention\nname: everywhere\nspec: {destination: {service: db, selector: env=bench}, sources: [{service: api, action: allow}]}\n")
+	_, err := s.client.Apply(b.Context(), text.Bytes(), client.ApplyOptions{})
+	must(b, err)
+	began := time.Now()
+	do[watchResult](b, s.watchers, watchTask{Do: workEnrol, N: n})
+	b.Logf("%s: %d agents enrolled in %s", s.name, n, time.Since(began).Round(time.Millisecond))
+	s.startAgain(b)
+}
+
+// intend changes what an Intention says: of one that names one datacenter, that one's plan changes, of one that selects all, all do.
+func intend(ctx context.Context, c *client.Client, name, mark string) error {
+	_, err := c.Update(ctx, &isthmusv1.Intention{Name: name, Spec: &isthmusv1.IntentionSpec{
+		Sources: []*isthmusv1.IntentionSource{{Service: "api", Action: "allow", Description: mark}},
+	}}, "spec.sources")
+	return err
+}

@@ -1,0 +1,287 @@
+package bench_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Of each round of each subject.
+const (
+	watchRounds = 5
+	// ones is how many changes of one watcher a round has, one after the other.
+	ones = 40
+	// aftermath is what a change may cost after the last one saw it.
+	aftermath = 300 * time.Millisecond
+	// ackEvery is between the writes of another writer, and ackIdle how long it writes while nothing else happens.
+	ackEvery, ackIdle = 5 * time.Millisecond, 300 * time.Millisecond
+	// settlingWatchers is how long subjects are left alone before memory is read, and quiet how long their processor time at rest is measured.
+	settlingWatchers, quiet = 10 * time.Second, 20 * time.Second
+	// watchTimeout bounds each task of the watchers' processes.
+	watchTimeout = 5 * time.Minute
+)
+
+// watchSizes are how many watchers there are, in turn; watchSubjects who is measured; both for who looks into something.
+var (
+	watchSizes    = flag.String("watchers", "100,1000,5000,10000", "how many watchers BenchmarkWatch has, in turn")
+	watchSubjects = flag.String("watched", "floor,etcd,consul,postgres,sqlite", "what BenchmarkWatch measures")
+)
+
+// BenchmarkWatch is what a control plane's watchers cost and wait, beside others: each is a process, its watchers are another, all speak TLS,
+// and in each round each has its turn. It is measured once, whatever b.N is.
+func BenchmarkWatch(b *testing.B) {
+	for measured := false; b.Loop(); measured = true {
+		if !measured {
+			measureWatch(b)
+		}
+	}
+}
+
+func measureWatch(b *testing.B) {
+	b.Helper()
+	var sizes []int
+	for text := range strings.SplitSeq(*watchSizes, ",") {
+		n, err := strconv.Atoi(text)
+		must(b, err)
+		sizes = append(sizes, n)
+	}
+	w := &watching{comparison: compare(b, "watch"), idle: map[string]float64{}, empty: map[string]float64{}}
+	most := slices.Max(sizes)
+	for text := range strings.SplitSeq(*watchSubjects, ",") {
+		switch text {
+		case "floor":
+			w.subjects = append(w.subjects, startFloor(b, w.comparison))
+		case "etcd":
+			w.subjects = append(w.subjects, startEtcdSubject(b, w.comparison))
+		case "consul":
+			w.subjects = append(w.subjects, startConsulSubject(b, w.comparison))
+		case "postgres":
+			w.subjects = append(w.subjects, startIsthmus(b, w.comparison, subjectPostgres, most))
+		case "sqlite":
+			w.subjects = append(w.subjects, startIsthmus(b, w.comparison, subjectSQLite, most))
+		}
+	}
+	pass(settlingWatchers)
+	for _, s := range w.subjects {
+		w.empty[s.name] = residentBytes(b, s.pid)
+	}
+	for _, n := range sizes {
+		for _, step := range []struct {
+			doing string
+			do    func()
+		}{
+			{"connected", func() { w.connect(b, n) }},
+			{"measured at rest", func() { w.atRest(b, n, n == most) }},
+			{"changes for one measured", func() { w.oneOf(b, n) }},
+			{"changes for all measured", func() { w.allOf(b, n) }},
+		} {
+			began := time.Now()
+			step.do()
+			b.Logf("%d watchers: %s in %s", n, step.doing, time.Since(began).Round(time.Second))
+		}
+	}
+	for _, s := range w.subjects {
+		if s.restart != nil {
+			w.stampede(b, s, most)
+		}
+	}
+	w.aim(most)
+}
+
+// pass lets some time pass.
+func pass(d time.Duration) { <-time.After(d) }
+
+// watching is one run.
+type watching struct {
+	*comparison
+	subjects []*watchSubject
+	// idle is the processor time at rest of the last size, in parts of a core; empty the memory without watchers.
+	idle, empty map[string]float64
+	marks       int
+}
+
+// mark is one that no change had before.
+func (w *watching) mark() string {
+	w.marks++
+	return fmt.Sprintf("mark-%07d-end", w.marks)
+}
+
+func (w *watching) connect(b *testing.B, n int) {
+	b.Helper()
+	for _, s := range w.subjects {
+		began := time.Now()
+		s.prepare(b, n)
+		do[watchResult](b, s.watchers, watchTask{Do: workConnect, N: n})
+		b.Logf("%s: %d watchers connected in %s", s.name, n, time.Since(began).Round(time.Millisecond))
+	}
+}
+
+// atRest measures memory and processor time while nothing happens, of all at once: they do not disturb each other then.
+func (w *watching) atRest(b *testing.B, n int, whole bool) {
+	b.Helper()
+	settle, watch := settlingWatchers, quiet
+	if !whole {
+		settle, watch = settle/10, watch/10
+	}
+	pass(settle)
+	before := map[string]time.Duration{}
+	for _, s := range w.subjects {
+		before[s.name] = exactTime(b, s.pids(b)...)
+	}
+	began := time.Now()
+	pass(watch)
+	for _, s := range w.subjects {
+		w.idle[s.name] = float64(exactTime(b, s.pids(b)...)-before[s.name]) / float64(time.Since(began))
+		if whole {
+			resident := residentBytes(b, s.pid)
+			w.record(fmt.Sprintf("memory of %d watchers, MiB", n), s.name, (resident-w.empty[s.name])/(1<<20), "%.0f")
+			w.record("… per watcher, KiB", s.name, (resident-w.empty[s.name])/float64(n)/1024, "%.1f")
+			w.record(fmt.Sprintf("processor time at rest with %d watchers, %% of a core", n), s.name, 100*w.idle[s.name], "%.2f")
+		}
+	}
+}
+
+// told makes a change and gives how long it took until as many watchers as it concerns had it.
+func (w *watching) told(b *testing.B, s *watchSubject, n int, write func(ctx context.Context, mark string) error) time.Duration {
+	b.Helper()
+	mark := w.mark()
+	do[watchResult](b, s.watchers, watchTask{Do: workArm, N: n, Mark: mark})
+	sent := time.Now()
+	must(b, write(b.Context(), mark))
+	return time.Duration(do[watchResult](b, s.watchers, watchTask{Do: workAwait}).Last - sent.UnixNano())
+}
+
+// oneOf is a change that concerns one of n watchers.
+func (w *watching) oneOf(b *testing.B, n int) {
+	b.Helper()
+	seen, own, database := map[string]times{}, map[string]times{}, map[string]times{}
+	for round := range watchRounds + 1 {
+		for _, s := range w.subjects {
+			cpu, behind, began := exactTime(b, s.pid), w.behind(b, s), time.Now()
+			var took times
+			for i := range ones {
+				who := (round*ones + i*7) % min(targets, n)
+				took = append(took, w.told(b, s, 1, func(ctx context.Context, mark string) error { return s.one(ctx, who, mark) }))
+			}
+			pass(aftermath)
+			if round == 0 {
+				continue // first times are others
+			}
+			idle := time.Duration(w.idle[s.name] * float64(time.Since(began)))
+			seen[s.name] = append(seen[s.name], took...)
+			own[s.name] = append(own[s.name], max(0, exactTime(b, s.pid)-cpu-idle)/ones)
+			database[s.name] = append(database[s.name], (w.behind(b, s)-behind)/ones)
+		}
+	}
+	for _, s := range w.subjects {
+		w.record(fmt.Sprintf("1 of %d, sent → seen p50, ms", n), s.name, millis(seen[s.name].at(0.5)), "%.2f")
+	}
+	for _, s := range w.subjects {
+		w.record(fmt.Sprintf("1 of %d, sent → seen p99, ms", n), s.name, millis(seen[s.name].at(0.99)), "%.2f")
+	}
+	for _, s := range w.subjects {
+		w.record(fmt.Sprintf("1 of %d, processor time of its server, ms", n), s.name, millis(own[s.name].at(0.5)), "%.2f")
+	}
+	for _, s := range w.subjects {
+		if s.database != 0 {
+			w.record(fmt.Sprintf("1 of %d, processor time of its database, ms", n), s.name, millis(database[s.name].at(0.5)), "%.2f")
+		}
+	}
+}
+
+// behind is the processor time of the database behind a subject.
+func (w *watching) behind(b *testing.B, s *watchSubject) time.Duration {
+	b.Helper()
+	if s.database == 0 {
+		return 0
+	}
+	return exactTime(b, family(b, s.database)...)
+}
+
+// allOf is a change that concerns all n watchers, and what another writer waits meanwhile.
+func (w *watching) allOf(b *testing.B, n int) {
+	b.Helper()
+	last, idle, busy, cpu := map[string]times{}, map[string]times{}, map[string]times{}, map[string]times{}
+	for _, s := range w.subjects {
+		if s.toAll != nil {
+			s.toAll(b, n, true)
+		}
+	}
+	for round := range watchRounds {
+		for _, s := range w.subjects {
+			idle[s.name] = append(idle[s.name], w.acknowledged(b, s, func() { pass(ackIdle) })...)
+			before := exactTime(b, s.pids(b)...)
+			var took time.Duration
+			tell := func() { took = w.told(b, s, n, s.all) }
+			if round == 0 {
+				tell() // first times are others
+				continue
+			}
+			if round%2 == 0 {
+				busy[s.name] = append(busy[s.name], w.acknowledged(b, s, tell)...)
+				pass(aftermath)
+				continue
+			}
+			tell()
+			pass(aftermath)
+			cpu[s.name] = append(cpu[s.name], exactTime(b, s.pids(b)...)-before)
+			last[s.name] = append(last[s.name], took)
+		}
+	}
+	for _, s := range w.subjects {
+		if s.toAll != nil {
+			s.toAll(b, n, false)
+		}
+		w.record(fmt.Sprintf("1 for all %d, sent → the last one has it p50, ms", n), s.name, millis(last[s.name].at(0.5)), "%.0f")
+	}
+	for _, s := range w.subjects {
+		w.record(fmt.Sprintf("1 for all %d, processor time, ms", n), s.name, millis(cpu[s.name].at(0.5)), "%.0f")
+	}
+	for _, s := range w.subjects {
+		w.record(fmt.Sprintf("acknowledgement of another write at rest with %d watchers, p50, ms", n), s.name, millis(idle[s.name].at(0.5)), "%.2f")
+	}
+	for _, s := range w.subjects {
+		w.record(fmt.Sprintf("… while all %d are told, p50, ms", n), s.name, millis(busy[s.name].at(0.5)), "%.2f")
+	}
+	for _, s := range w.subjects {
+		w.record(fmt.Sprintf("… while all %d are told, p99, ms", n), s.name, millis(busy[s.name].at(0.99)), "%.2f")
+	}
+}
+
+// acknowledged is how long another writer's writes took that were sent while something was done.
+func (w *watching) acknowledged(b *testing.B, s *watchSubject, meanwhile func()) times {
+	b.Helper()
+	var took times
+	var failed error
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(ackEvery)
+		defer tick.Stop()
+		for failed == nil {
+			sent := time.Now()
+			failed = s.other(b.Context(), 0, "other")
+			took = append(took, time.Since(sent))
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	meanwhile()
+	close(stop)
+	<-stopped
+	must(b, failed)
+	return took
+}
+
+func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// aim states what is aimed at.
+func (w *watching) aim(n int) {}

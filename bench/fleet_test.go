@@ -32,7 +32,9 @@ const (
 
 // fleet is a server and some datacenters, all of them processes that end with the benchmark.
 type fleet struct {
-	dir    string
+	dir string
+	// store is the URL of its PostgreSQL; empty for SQLite.
+	store  string
 	client *client.Client
 	// grpc is host:port of gRPC.
 	grpc    string
@@ -59,7 +61,7 @@ func (f *fleet) startServer(b *testing.B, flags ...string) {
 	b.Helper()
 	dir := filepath.Join(f.dir, "server")
 	cmd, out := start(b, filepath.Join(f.dir, "server.log"), nil,
-		append([]string{"server", "--data-dir", dir, "--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0"}, flags...)...)
+		append([]string{"server", "--data-dir", dir, "--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--store", f.store}, flags...)...)
 	f.server = cmd
 	lines := bufio.NewReader(out)
 	address := listensAt(b, lines)
@@ -67,7 +69,7 @@ func (f *fleet) startServer(b *testing.B, flags ...string) {
 	go drain(out)
 	token, err := os.ReadFile(filepath.Join(dir, "admin.token"))
 	must(b, err)
-	f.config = client.Config{Address: address, Token: strings.TrimSpace(string(token))}
+	f.config.Address, f.config.Token = address, strings.TrimSpace(string(token))
 	f.client, err = client.New(f.config)
 	must(b, err)
 	f.key, err = identity.NewFleetKey()
@@ -165,10 +167,13 @@ func (f *fleet) declare(b *testing.B, manifests string) *isthmusv1.ApplyResponse
 }
 
 // datacenters are the manifests of as many datacenters: dc1, dc2, …
-func datacenters(n int) string {
+func datacenters(n int) string { return datacentersFrom(0, n) }
+
+// datacentersFrom leaves out the first ones.
+func datacentersFrom(from, n int) string {
 	var out strings.Builder
 	for i := range n {
-		fmt.Fprintf(&out, "kind: Datacenter\nname: dc%d\nlabels: {env: bench}\nspec: {runtime: vm}\n---\n", i+1)
+		fmt.Fprintf(&out, "kind: Datacenter\nname: dc%d\nlabels: {env: bench}\nspec: {runtime: vm}\n---\n", from+i+1)
 	}
 	return out.String()
 }

@@ -69,10 +69,10 @@ type etcd struct {
 	cmd                   *exec.Cmd
 }
 
-// startEtcd runs the etcd that tools/tool has built, with its defaults; skips the benchmark when there is none.
+// startEtcd runs the newest etcd, which tools/tool has built, with its defaults.
 func startEtcd(b *testing.B) *etcd {
 	b.Helper()
-	path, err := exec.CommandContext(b.Context(), "../tools/tool", "etcd").Output()
+	path, err := exec.CommandContext(b.Context(), "../tools/tool", "etcd-newest").Output()
 	must(b, err)
 	binary, keys := strings.TrimSpace(string(path)), newPair(b)
 	client, peer := freeAddr(b), freeAddr(b)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"isthmus/demo/consulrun"
+	"isthmus/client"
 	"isthmus/store/postgres"
 	"isthmus/store/sqlite"
 )
@@ -73,7 +73,9 @@ func BenchmarkWrites(b *testing.B) {
 
 // The works of the table.
 func perSecond(clients int) string { return fmt.Sprintf("creates per second, %s", people(clients)) }
-func median(clients int) string    { return fmt.Sprintf("… until acknowledged, %s, p50, ms", people(clients)) }
+func median(clients int) string {
+	return fmt.Sprintf("… until acknowledged, %s, p50, ms", people(clients))
+}
 
 func people(clients int) string {
 	if clients == 1 {
@@ -164,15 +166,13 @@ func writeTargets(b *testing.B, c *comparison) []*target {
 	return targets
 }
 
-// startFleet starts a server with a certificate for gRPC and a store: SQLite without one.
-func startFleet(b *testing.B, keys pair, store string) *fleet {
+// startFleet starts a server with TLS on all of its ports and no limits, and a store: SQLite without one.
+func startFleet(b *testing.B, keys pair, store string, flags ...string) *fleet {
 	b.Helper()
-	f := &fleet{dir: b.TempDir(), consuls: map[string]*consulrun.Server{}}
-	args := []string{"--grpc-cert-file", keys.certFile, "--grpc-key-file", keys.keyFile}
-	if store != "" {
-		args = append(args, "--store", store)
-	}
-	f.startServer(b, args...)
+	f := &fleet{dir: b.TempDir(), store: store, config: client.Config{CACert: keys.certFile}}
+	f.startServer(b, append([]string{
+		"--grpc-cert-file", keys.certFile, "--grpc-key-file", keys.keyFile, "--http-cert-file", keys.certFile, "--http-key-file", keys.keyFile,
+		"--reads-per-second", "-1", "--writes-per-second", "-1",
+	}, flags...)...)
 	return f
 }
-

@@ -189,4 +189,3 @@ func httpsClient(caFile string) (*http.Client, error) {
 	}
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: 1}}, nil
 }
-

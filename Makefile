@@ -67,7 +67,7 @@ format: ## Format Go, protos and the dashboard
 	@tools/web format
 
 .PHONY: bench
-bench: ## Measure what the README states, and print one table
+bench: ## Measure what the README states, beside etcd, Consul and others (ARGS="-bench Writes")
 	@tools/bench $(ARGS)
 
 .PHONY: screenshots

@@ -91,6 +91,7 @@ func TestDoctorAndASilentAgent(t *testing.T) {
 	n.finds("AgentOnline", resource.CheckPass, doctor.SeverityError, "heard of")
 	n.finds("LeaderFound", resource.CheckPass, doctor.SeverityError, "leads")
 	a.stop()
+	n.inFlight("isthmus.v1.SyncService/Pull", 0)
 	clock.advance(time.Minute)
 	n.finds("AgentOnline", resource.CheckFail, doctor.SeverityError, "isthmus delete agent")
 	n.finds("LeaderFound", resource.CheckUnknown, doctor.SeverityError, "no agent of dc1 is heard of")

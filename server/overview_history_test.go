@@ -53,6 +53,7 @@ func TestHistory(t *testing.T) {
 	n.apply("kind: Peering\nname: p\nspec: {acceptor: dc1, dialer: dc2}\n")
 	n.becomes("p", "healthy")
 	a.stop()
+	n.inFlight("isthmus.v1.SyncService/Pull", 1)
 	clock.advance(resource.Silence + time.Minute)
 	n.becomes("p", "unknown")
 	n.was("Datacenter", "dc1", "unknown", "online", "offline")

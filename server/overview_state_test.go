@@ -68,6 +68,7 @@ func TestDatacenterState(t *testing.T) {
 		}
 	}
 	a.stop()
+	n.inFlight("isthmus.v1.SyncService/Pull", 1)
 	clock.advance(resource.Silence + time.Minute)
 	n.until("nobody vouches for it", func() error {
 		for _, i := range n.state("dc1").GetItems() {

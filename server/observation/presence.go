@@ -43,7 +43,8 @@ type presence struct {
 	silent bool
 }
 
-// Attend notes that a call of an agent waits, until leave: so long it is heard of.
+// Attend notes that a call of an agent waits, until leave: so long it is heard of. Who goes was heard of when it was looked last, for why a
+// call ends is not known, and a connection that is cut ends late.
 func (t *Table) Attend(datacenter, agent string) (leave func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -59,7 +60,9 @@ func (t *Table) Attend(datacenter, agent string) (leave func()) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if p.open--; p.open == 0 {
-			p.last = t.now()
+			if t.looked.After(p.last) {
+				p.last = t.looked
+			}
 			t.moved[p] = true
 		}
 	}
@@ -130,6 +133,7 @@ func (t *Table) hush() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
+	t.looked = now
 	for _, p := range t.agents {
 		if !p.silent && p.open == 0 && now.Sub(t.heardOf(p, now)) > resource.Silence {
 			p.silent = true

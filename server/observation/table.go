@@ -54,6 +54,8 @@ type Table struct {
 	agents   map[key]*presence
 	moved    map[*presence]bool
 	replicas map[string]time.Time
+	// looked is when was last looked who is silent.
+	looked time.Time
 	// clocks are the last looks at each agent's clock, by its ClockPart.
 	clocks map[key]*clock
 	// subscribers hear of each datacenter that something new is known of.

@@ -81,7 +81,10 @@ func Open(ctx context.Context, url string, log hclog.Logger) (*sqlstore.Store, e
 		Numbered: true,
 		LockRow:  " FOR UPDATE", ShareRow: " FOR SHARE",
 		Milliseconds: `CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)`,
-		Notify:       `SELECT pg_notify('` + channel + `', $1 || '` + d.origin() + `')`,
+		Elements:     `jsonb_array_elements(p.changes::jsonb)`,
+		ByIndex: `SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+			set_config('enable_mergejoin', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)`,
+		Notify: `SELECT pg_notify('` + channel + `', $1 || '` + d.origin() + `')`,
 	}, log), nil
 }
 

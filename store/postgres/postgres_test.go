@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"isthmus/fault"
+	"isthmus/migrations"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/store"
@@ -53,6 +55,14 @@ func TestStore(t *testing.T) {
 			Target: url,
 			Open:   func(ctx context.Context) (storetest.Backend, error) { return openStore(ctx, url) },
 			Exec:   func(t *testing.T, query string) { t.Helper(); execute(t, url, query) },
+			MigrateTo: func(t *testing.T, version int64) {
+				t.Helper()
+				db, err := sql.Open("pgx", url)
+				if err != nil {
+					t.Fatal(err)
+				}
+				storetest.MigrateTo(t, migrations.Postgres, db, version)
+			},
 		}
 	}})
 }

@@ -47,6 +47,7 @@ func Open(ctx context.Context, dir string, log hclog.Logger) (*sqlstore.Store, e
 	db.lock = held
 	return sqlstore.New(db, sqlstore.Dialect{
 		Milliseconds: `CAST(unixepoch('subsec') * 1000 AS integer)`,
+		Elements:     `json_each(p.changes)`,
 	}, log), nil
 }
 

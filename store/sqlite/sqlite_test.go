@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"isthmus/fault"
+	"isthmus/migrations"
 	"isthmus/store/sqlite"
 	"isthmus/store/storetest"
 )
@@ -42,6 +43,14 @@ func TestStore(t *testing.T) {
 				if err := db.Close(); err != nil {
 					t.Fatal(err)
 				}
+			},
+			MigrateTo: func(t *testing.T, version int64) {
+				t.Helper()
+				db, err := sql.Open("sqlite", filepath.Join(dir, sqlite.File))
+				if err != nil {
+					t.Fatal(err)
+				}
+				storetest.MigrateTo(t, migrations.SQLite, db, version)
 			},
 		}
 	}})

@@ -1,9 +1,6 @@
 package sqlstore
 
 import (
-	"cmp"
-	"slices"
-
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -33,9 +30,6 @@ func (s *Store) announce(before store.Revision, st *state) {
 		}
 		c.Object = o
 	}
-	slices.SortFunc(st.output.changes, func(a, b store.Change) int {
-		return cmp.Or(cmp.Compare(a.Index, b.Index), compareKeys(a.Key, b.Key))
-	})
 	s.told(store.Commit{Before: before, After: store.Revision{Epoch: st.epoch, Index: st.index}, Changes: st.output.changes})
 }
 

@@ -76,14 +76,17 @@ func (s *state) keyRows(keys map[store.Key]bool) []any {
 func (s *state) readRow(scan func(...any) error) error {
 	var key store.Key
 	var index int64
-	var datacenters, spec, status []byte
+	var datacenters, relations, spec, status []byte
 	now := row{exists: true}
-	if err := scan(&key.Kind, &key.Name, &now.uid, &index, &datacenters, &spec, &status); err != nil {
+	if err := scan(&key.Kind, &key.Name, &now.uid, &index, &datacenters, &relations, &spec, &status); err != nil {
 		return err
 	}
 	now.index = uint64(index)
 	var err error
 	if now.datacenters, err = parseNames(datacenters); err != nil {
+		return err
+	}
+	if now.relations, err = parseRelations(relations); err != nil {
 		return err
 	}
 	now.foreign = !s.codec.writable(key.Kind, spec, status)
@@ -99,7 +102,6 @@ func (s *state) readClaim(scan func(...any) error) error {
 		return err
 	}
 	s.claims[claim] = holder
-	s.held[holder] = append(s.held[holder], claim)
 	return nil
 }
 
@@ -110,28 +112,21 @@ func (s *state) readReferrer(scan func(...any) error) error {
 		return err
 	}
 	s.inbound[to][referrer{from, field}] = true
-	if s.outbound[from] == nil {
-		s.outbound[from] = map[store.Key]bool{}
-	}
-	s.outbound[from][to] = true
 	return nil
 }
 
 // record adds what an accepted write leaves behind: changes, events, secrets.
 func (s *state) record(w *write, index uint64, parts map[store.Key]*store.Change) {
-	for _, key := range sortedKeys(parts) {
-		c := parts[key]
-		c.Index, c.Key = index, key
-		s.output.changes = append(s.output.changes, *c)
-	}
 	for _, e := range w.events {
 		s.append(e, index)
 	}
 	if len(w.events) > 0 {
-		s.output.changes = append(s.output.changes, store.Change{
-			Index: index, Key: store.Key{Kind: store.KindEvent, Name: store.EventName(s.events)},
-			Operation: store.OperationPut, Part: store.PartAll,
-		})
+		parts[store.Key{Kind: store.KindEvent, Name: store.EventName(s.events)}] = &store.Change{Operation: store.OperationPut, Part: store.PartAll}
+	}
+	for _, key := range sortedKeys(parts) {
+		c := parts[key]
+		c.Index, c.Key = index, key
+		s.output.changes = append(s.output.changes, *c)
 	}
 	for _, digest := range w.drops {
 		s.output.secretDrops[digest] = true
@@ -168,7 +163,9 @@ func (s *Store) changes(st *state) []Statement {
 	out := s.resourceStatements(st)
 	out = append(out, s.relationStatements(st)...)
 	out = append(out, s.sql.putEvents.statements(st.output.events, nil)...)
-	out = append(out, s.sql.putChanges.statements(changeRows(st.output.changes), nil)...)
+	if changes := st.output.changes; len(changes) > 0 {
+		out = append(out, Statement{SQL: s.sql.putCommit, Args: []any{int64(st.index), int64(len(changes)), feedText(changes)}})
+	}
 	var drops, secrets []any
 	for _, digest := range slices.Sorted(maps.Keys(st.output.secretDrops)) {
 		drops = append(drops, digest)
@@ -204,11 +201,11 @@ func (s *Store) resourceStatements(st *state) []Statement {
 			}
 		case c.whole != nil:
 			all = append(all, key.Kind, key.Name, c.now.uid, c.spec.labels, c.spec.generation, index, c.whole.create, c.last.update, c.spec.delete,
-				c.spec.spec, c.status.status, c.spec.shape, namesJSON(c.spec.datacenters))
+				c.spec.spec, c.status.status, c.spec.shape, namesJSON(c.spec.datacenters), c.spec.text())
 		default:
 			if c.spec != nil {
 				specs = append(specs, key.Kind, key.Name, c.spec.labels, c.spec.generation, index, c.last.update, c.spec.delete,
-					c.spec.spec, c.spec.shape, namesJSON(c.spec.datacenters))
+					c.spec.spec, c.spec.shape, namesJSON(c.spec.datacenters), c.spec.text())
 			}
 			if c.status != nil {
 				statuses = append(statuses, key.Kind, key.Name, index, c.last.update, c.status.status, c.status.shape)
@@ -234,36 +231,30 @@ func (s *state) readKept(scan func(...any) error) error {
 	return err
 }
 
-func changeRows(changes []store.Change) []any {
-	rows := make([]any, 0, 7*len(changes))
-	for i := range changes {
-		c := &changes[i]
-		rows = append(rows, int64(c.Index), c.Key.Kind, c.Key.Name, c.UID, string(c.Operation), string(c.Part), namesJSON(c.Datacenters))
-	}
-	return rows
-}
-
-// relationStatements replace the claims and references of the resources that were put or deleted.
+// relationStatements bring claims and references from what they were to what the batch leaves.
 func (s *Store) relationStatements(st *state) []Statement {
-	var gone []store.Key
-	var claims, refs []any
-	for _, key := range sortedKeys(st.output.relations) {
-		if st.cells[key].before.exists {
-			gone = append(gone, key)
-		}
-		p := st.output.relations[key]
-		if p == nil {
+	var dropClaims, dropRefs, claims, refs []any
+	for _, key := range sortedKeys(st.cells) {
+		c := st.cells[key]
+		if !c.touched {
 			continue
 		}
-		for _, c := range p.claims {
+		before, now := c.before.relations, c.now.relations
+		for _, c := range without(before.claims, now.claims) {
+			dropClaims = append(dropClaims, c.Scope, c.Key)
+		}
+		for _, r := range without(before.references, now.references) {
+			dropRefs = append(dropRefs, r.Kind, r.Name, key.Kind, key.Name, r.Field)
+		}
+		for _, c := range without(now.claims, before.claims) {
 			claims = append(claims, c.Scope, c.Key, key.Kind, key.Name)
 		}
-		for _, r := range p.references {
-			refs = append(refs, key.Kind, key.Name, r.Field, r.Kind, r.Name)
+		for _, r := range without(now.references, before.references) {
+			refs = append(refs, r.Kind, r.Name, key.Kind, key.Name, r.Field)
 		}
 	}
 	return slices.Concat(
-		s.sql.dropClaims.statements(pairs(gone), nil), s.sql.dropRefs.statements(pairs(gone), nil),
+		s.sql.dropClaims.statements(dropClaims, nil), s.sql.dropRefs.statements(dropRefs, nil),
 		s.sql.putClaims.statements(claims, nil), s.sql.putRefs.statements(refs, nil),
 	)
 }

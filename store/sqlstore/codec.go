@@ -84,8 +84,7 @@ type put struct {
 	create, update, delete any
 	shape                  string
 	datacenters            []string
-	claims                 []resource.Claim
-	references             []resource.Reference
+	relations
 	// object is what is written, as a load gives it. Its index comes with the commit.
 	object resource.Object
 }
@@ -133,16 +132,7 @@ func (p *put) scope(k *kind, o resource.Object) {
 	if k.Datacenters != nil {
 		p.datacenters = sortedSet(k.Datacenters(o))
 	}
-	if k.Claims != nil {
-		for _, claim := range k.Claims(o) {
-			if !slices.Contains(p.claims, claim) {
-				p.claims = append(p.claims, claim)
-			}
-		}
-	}
-	if k.References != nil {
-		p.references = k.References(o)
-	}
+	p.relations = k.relationsOf(o)
 }
 
 // encodePart sets a column to spec or status as JSON, if the object has it.
@@ -288,11 +278,7 @@ func namesJSON(names []string) string {
 	if len(names) == 0 {
 		return "[]"
 	}
-	text, err := json.Marshal(names)
-	if err != nil {
-		panic("sqlstore: names as JSON: " + err.Error()) // a []string always encodes
-	}
-	return string(text)
+	return string(appendTexts(nil, names...))
 }
 
 // copyTime is a time as its column gives it back.

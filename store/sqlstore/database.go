@@ -44,6 +44,11 @@ type Dialect struct {
 	LockRow, ShareRow string
 	// Milliseconds is the database's time, an integer since 1970.
 	Milliseconds string
+	// Elements are those of the JSON array p.changes, as rows with a column value.
+	Elements string
+	// ByIndex, when set, has the statements after it in a transaction find rows by their indexes, whatever the database
+	// thinks of its tables' sizes.
+	ByIndex string
 	// Notify, when set, is a statement with one parameter, the new index, that wakes other processes at commit.
 	Notify string
 }

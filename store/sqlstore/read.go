@@ -67,39 +67,26 @@ func (s *Store) Revision(ctx context.Context) (store.Revision, error) {
 
 // Changes implements store.Store.
 func (s *Store) Changes(ctx context.Context, since store.Revision, limit int) (store.Feed, error) {
-	for {
-		feed, err := s.changesAfter(ctx, since, limit)
-		if err != nil || !feed.More || feed.Revision.Index > since.Index {
-			return feed, err
-		}
-		// One write has more changes than limit: the feed has whole indexes only.
-		var count int64
-		err = s.read(ctx, Statement{SQL: s.sql.countAt, Args: []any{int64(since.Index)}, Row: func(scan func(...any) error) error {
-			return scan(&count)
-		}})
-		if err != nil {
-			return store.Feed{}, err
-		}
-		limit = max(limit+1, int(count))
-	}
-}
-
-func (s *Store) changesAfter(ctx context.Context, since store.Revision, limit int) (store.Feed, error) {
 	var head store.Revision
 	var compacted uint64
 	var changes []store.Change
 	objects := map[store.Key]resource.Object{}
-	args := []any{int64(since.Index), int64(limit) + 1}
-	err := s.read(ctx, s.readRevision(&head, &compacted),
-		Statement{SQL: s.sql.feed, Args: args, Row: func(scan func(...any) error) error {
-			c, err := scanChange(scan)
-			changes = append(changes, c)
-			return err
-		}},
-		Statement{SQL: s.sql.feedObjects, Args: args, Row: s.visit(func(o resource.Object) error {
-			objects[store.Key{Kind: string(o.ProtoReflect().Descriptor().Name()), Name: o.GetName()}] = o
-			return nil
-		})})
+	args := []any{int64(since.Index), int64(limit), int64(since.Index)}
+	statements := []Statement{s.readRevision(&head, &compacted), {SQL: s.sql.feed, Args: args, Row: func(scan func(...any) error) error {
+		var text []byte
+		err := scan(&text)
+		if err == nil {
+			changes, err = parseFeed(changes, text, since.Index)
+		}
+		return err
+	}}}
+	if s.sql.byIndex != "" {
+		statements = append(statements, Statement{SQL: s.sql.byIndex})
+	}
+	err := s.read(ctx, append(statements, Statement{SQL: s.sql.feedObjects, Args: args, Row: s.visit(func(o resource.Object) error {
+		objects[store.Key{Kind: string(o.ProtoReflect().Descriptor().Name()), Name: o.GetName()}] = o
+		return nil
+	})})...)
 	if err != nil {
 		return store.Feed{}, err
 	}
@@ -107,14 +94,10 @@ func (s *Store) changesAfter(ctx context.Context, since store.Revision, limit in
 		return store.Feed{Revision: head, Reload: true}, nil
 	}
 	feed := store.Feed{Revision: head}
-	if len(changes) > limit {
-		// The last index may be cut in two: it comes with the next feed.
-		feed.More = true
-		last := changes[limit].Index
-		for len(changes) > 0 && changes[len(changes)-1].Index == last {
-			changes = changes[:len(changes)-1]
-		}
-		feed.Revision.Index = last - 1
+	if changes = whole(changes, limit); len(changes) > 0 {
+		// Each index has changes.
+		feed.Revision.Index = changes[len(changes)-1].Index
+		feed.More = feed.Revision.Index < head.Index
 	}
 	for _, c := range changes {
 		if _, known := s.codec.kinds[c.Key.Kind]; known || c.Key.Kind == store.KindEvent {
@@ -123,20 +106,6 @@ func (s *Store) changesAfter(ctx context.Context, since store.Revision, limit in
 		}
 	}
 	return feed, nil
-}
-
-func scanChange(scan func(...any) error) (store.Change, error) {
-	var c store.Change
-	var index int64
-	var operation, part string
-	var datacenters []byte
-	if err := scan(&index, &c.Key.Kind, &c.Key.Name, &c.UID, &operation, &part, &datacenters); err != nil {
-		return c, err
-	}
-	c.Index, c.Operation, c.Part = uint64(index), store.Operation(operation), store.Part(part)
-	var err error
-	c.Datacenters, err = parseNames(datacenters)
-	return c, err
 }
 
 func (s *Store) readRevision(into *store.Revision, compacted *uint64) Statement {

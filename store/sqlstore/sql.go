@@ -121,8 +121,8 @@ func (b *bulk) source(size int) string {
 
 // queries are all of the store's SQL.
 type queries struct {
-	lock, shareLease, bump, notify                              string
-	revision, get, list, load, countAt, feed, feedObjects       string
+	lock, shareLease, putCommit, bump, notify                   string
+	revision, get, list, load, feed, byIndex, feedObjects       string
 	secret, observations, forget, forgetPart                    string
 	acquire, held, release                                      string
 	compactAt, compacted, compactChanges, compactSecrets, renew string
@@ -130,11 +130,11 @@ type queries struct {
 	// events are by what is asked for: see eventShape.
 	events [eventShapes]string
 
-	rows, claimHolders, referrers                  *bulk
-	putAll, putSpec, putStatus, deleteRows         *bulk
-	dropClaims, putClaims, dropRefs, putRefs       *bulk
-	putChanges, putEvents, putSecrets, dropSecrets *bulk
-	putObservations, hearObservations              *bulk
+	rows, claimHolders, referrers            *bulk
+	putAll, putSpec, putStatus, deleteRows   *bulk
+	dropClaims, putClaims, dropRefs, putRefs *bulk
+	putEvents, putSecrets, dropSecrets       *bulk
+	putObservations, hearObservations        *bulk
 }
 
 const (
@@ -214,22 +214,28 @@ func (q *queries) reads(d Dialect) {
 	q.get = d.numbered(`SELECT ` + resourceColumns + ` FROM resources r WHERE r.kind = ? AND r.name = ?`)
 	q.list = d.numbered(`SELECT ` + resourceColumns + ` FROM resources r WHERE r.kind = ? AND r.name > ? ORDER BY r.name LIMIT ?`)
 	q.load = `SELECT ` + resourceColumns + ` FROM resources r`
-	q.feed = d.numbered(`SELECT "index", kind, name, uid, operation, part, datacenters FROM changes WHERE "index" > ?
-		ORDER BY "index", kind, name LIMIT ?`)
-	q.feedObjects = d.numbered(`SELECT ` + resourceColumns + ` FROM resources r JOIN (SELECT DISTINCT kind, name FROM
-		(SELECT kind, name FROM changes WHERE "index" > ? ORDER BY "index", kind, name LIMIT ?) AS part) AS changed
-		ON r.kind = changed.kind AND r.name = changed.name`)
-	q.countAt = d.numbered(`SELECT count(*) FROM changes WHERE "index" = (SELECT min("index") FROM changes WHERE "index" > ?)`)
+	// The transactions after an index, until there are so many changes. They begin with the one that the index is in, or
+	// the next.
+	part := ` FROM commits c WHERE c.last_index > ? AND c.preceding <= ? +
+		(SELECT f.preceding FROM commits f WHERE f.last_index > ? ORDER BY f.last_index LIMIT 1)`
+	q.feed = d.numbered(`SELECT c.changes` + part + ` ORDER BY c.last_index`)
+	q.byIndex = d.ByIndex
+	q.feedObjects = d.numbered(`SELECT ` + resourceColumns + ` FROM (SELECT DISTINCT e.value ->> 1 AS kind, e.value ->> 2 AS name FROM
+		(SELECT c.changes` + part + `) AS p, ` + d.Elements + ` AS e) AS changed
+		JOIN resources r ON r.kind = changed.kind AND r.name = changed.name`)
 	q.events = eventQueries(d)
 	q.secret = d.numbered(`SELECT digest, kind, body, expire_time FROM secrets WHERE digest = ?`)
 	q.observations = d.numbered(`SELECT datacenter, part, agent, digest, body, receive_time, heard_time FROM observations
 		WHERE receive_time >= ? OR heard_time >= ? ORDER BY datacenter, part`)
-	q.compactAt = d.numbered(`SELECT "index" FROM changes ORDER BY "index" DESC, kind DESC, name DESC LIMIT 1 OFFSET ?`)
+	q.compactAt = d.numbered(`SELECT last_index FROM commits WHERE preceding + ? <
+		(SELECT preceding + number FROM commits ORDER BY last_index DESC LIMIT 1) ORDER BY last_index DESC LIMIT 1`)
 }
 
 func (q *queries) writes(d Dialect) {
 	q.lock = `SELECT epoch, "index", compacted, events, chain_head FROM revision` + d.LockRow
 	q.shareLease = d.numbered(`SELECT holder, fencing FROM leases WHERE name = ?` + d.ShareRow)
+	q.putCommit = d.numbered(`INSERT INTO commits (last_index, number, changes, preceding) VALUES (?, ?, ?,
+		coalesce((SELECT c.preceding + c.number FROM commits c ORDER BY c.last_index DESC LIMIT 1), 0))`)
 	q.bump = d.numbered(`UPDATE revision SET "index" = ?, events = ?, chain_head = ?`)
 	q.forget = d.numbered(`DELETE FROM observations WHERE datacenter = ?`)
 	q.forgetPart = d.numbered(`DELETE FROM observations WHERE datacenter = ? AND part = ?`)
@@ -242,44 +248,41 @@ func (q *queries) writes(d Dialect) {
 	q.held = d.numbered(strings.ReplaceAll(`SELECT holder, fencing, expires FROM leases WHERE name = ? AND expires > NOW`, "NOW", d.Milliseconds))
 	q.release = d.numbered(`UPDATE leases SET holder = '', expires = 0 WHERE name = ? AND holder = ? AND fencing = ?`)
 	q.compacted = d.numbered(`UPDATE revision SET compacted = ? WHERE compacted < ?`)
-	q.compactChanges = d.numbered(`DELETE FROM changes WHERE "index" <= ? AND "index" IN
-		(SELECT "index" FROM changes WHERE "index" <= ? ORDER BY "index" LIMIT ?) RETURNING "index"`)
+	q.compactChanges = d.numbered(`DELETE FROM commits WHERE last_index <= ? AND last_index IN
+		(SELECT last_index FROM commits WHERE last_index <= ? ORDER BY last_index LIMIT ?) RETURNING last_index`)
 	q.compactSecrets = d.numbered(`DELETE FROM secrets WHERE expire_time <= ?`)
 	q.renew = d.numbered(`UPDATE revision SET epoch = ?`)
 }
 
 func (q *queries) bulks(d Dialect) {
 	key := []string{typeText, typeText}
-	q.rows = d.bulk(`WITH v (kind, name, shape) AS (`, `) SELECT r.kind, r.name, r.uid, r."index", r.datacenters,
+	q.rows = d.bulk(`WITH v (kind, name, shape) AS (`, `) SELECT r.kind, r.name, r.uid, r."index", r.datacenters, r.relations,
 		CASE WHEN r.shape = v.shape THEN NULL ELSE r.spec END, CASE WHEN r.shape = v.shape THEN NULL ELSE r.status END
 		FROM v JOIN resources r ON r.kind = v.kind AND r.name = v.name`, typeText, typeText, typeText)
 	q.claimHolders = d.bulk(`SELECT scope, key, kind, name FROM claims WHERE (scope, key) IN (`, `)`, key...)
 	q.referrers = d.bulk(`SELECT from_kind, from_name, field, to_kind, to_name FROM refs WHERE (to_kind, to_name) IN (`, `)`, key...)
 
 	q.putAll = d.bulk(`INSERT INTO resources (kind, name, uid, labels, generation, "index", create_time, update_time, delete_time,
-		spec, status, shape, datacenters) `, ` ON CONFLICT (kind, name) DO UPDATE SET uid = excluded.uid, labels = excluded.labels,
+		spec, status, shape, datacenters, relations) `, ` ON CONFLICT (kind, name) DO UPDATE SET uid = excluded.uid, labels = excluded.labels,
 		generation = excluded.generation, "index" = excluded."index", create_time = excluded.create_time,
 		update_time = excluded.update_time, delete_time = excluded.delete_time, spec = excluded.spec, status = excluded.status,
-		shape = excluded.shape, datacenters = excluded.datacenters`,
-		typeText, typeText, typeText, typeJSON, typeBigint, typeBigint, typeText, typeText, typeText, typeJSON, typeJSON, typeText, typeJSON)
-	q.putSpec = d.bulk(`WITH v (kind, name, labels, generation, "index", update_time, delete_time, spec, shape, datacenters) AS (`,
+		shape = excluded.shape, datacenters = excluded.datacenters, relations = excluded.relations`,
+		typeText, typeText, typeText, typeJSON, typeBigint, typeBigint, typeText, typeText, typeText, typeJSON, typeJSON, typeText, typeJSON, typeText)
+	q.putSpec = d.bulk(`WITH v (kind, name, labels, generation, "index", update_time, delete_time, spec, shape, datacenters, relations) AS (`,
 		`) UPDATE resources SET labels = v.labels, generation = v.generation, "index" = v."index", update_time = v.update_time,
-		delete_time = v.delete_time, spec = v.spec, shape = v.shape, datacenters = v.datacenters
+		delete_time = v.delete_time, spec = v.spec, shape = v.shape, datacenters = v.datacenters, relations = v.relations
 		FROM v WHERE resources.kind = v.kind AND resources.name = v.name`+returning("'{}'", "NULL", "resources.status"),
-		typeText, typeText, typeJSON, typeBigint, typeBigint, typeText, typeText, typeJSON, typeText, typeJSON)
+		typeText, typeText, typeJSON, typeBigint, typeBigint, typeText, typeText, typeJSON, typeText, typeJSON, typeText)
 	q.putStatus = d.bulk(`WITH v (kind, name, "index", update_time, status, shape) AS (`,
 		`) UPDATE resources SET "index" = v."index", update_time = v.update_time, status = v.status, shape = v.shape
 		FROM v WHERE resources.kind = v.kind AND resources.name = v.name`+returning("resources.labels", "resources.spec", "NULL"),
 		typeText, typeText, typeBigint, typeText, typeJSON, typeText)
 	q.deleteRows = d.bulk(`DELETE FROM resources WHERE (kind, name) IN (`, `)`, key...)
 
-	q.dropClaims = d.bulk(`DELETE FROM claims WHERE (kind, name) IN (`, `)`, key...)
+	q.dropClaims = d.bulk(`DELETE FROM claims WHERE (scope, key) IN (`, `)`, key...)
 	q.putClaims = d.bulk(`INSERT INTO claims (scope, key, kind, name) `, ``, typeText, typeText, typeText, typeText)
-	q.dropRefs = d.bulk(`DELETE FROM refs WHERE (from_kind, from_name) IN (`, `)`, key...)
-	q.putRefs = d.bulk(`INSERT INTO refs (from_kind, from_name, field, to_kind, to_name) `, ` ON CONFLICT DO NOTHING`,
-		typeText, typeText, typeText, typeText, typeText)
-	q.putChanges = d.bulk(`INSERT INTO changes ("index", kind, name, uid, operation, part, datacenters) `, ``,
-		typeBigint, typeText, typeText, typeText, typeText, typeText, typeJSON)
+	q.dropRefs = d.bulk(`DELETE FROM refs WHERE (to_kind, to_name, from_kind, from_name, field) IN (`, `)`, typeText, typeText, typeText, typeText, typeText)
+	q.putRefs = d.bulk(`INSERT INTO refs (to_kind, to_name, from_kind, from_name, field) `, ``, typeText, typeText, typeText, typeText, typeText)
 	q.putEvents = d.bulk(`INSERT INTO events (number, "index", create_time, actor, action, kind, target, spec, previous_hash, hash) `, ``,
 		typeBigint, typeBigint, typeText, typeText, typeText, typeText, typeText, typeJSON, typeText, typeText)
 	q.putSecrets = d.bulk(`INSERT INTO secrets (digest, kind, body, expire_time) `, ` ON CONFLICT (digest) DO NOTHING`,

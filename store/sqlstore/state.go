@@ -17,6 +17,7 @@ type row struct {
 	uid         string
 	index       uint64
 	datacenters []string
+	relations   relations
 	// foreign: it has fields that this binary does not know.
 	foreign bool
 }
@@ -52,12 +53,9 @@ type state struct {
 
 	cells  map[store.Key]*cell
 	claims map[resource.Claim]store.Key
-	// held are the claims that a resource holds, as far as known.
-	held map[store.Key][]resource.Claim
-	// inbound are who refers to a resource; outbound, to what one refers.
-	inbound  map[store.Key]map[referrer]bool
-	outbound map[store.Key]map[store.Key]bool
-	leases   map[string]store.Lease
+	// inbound are who refers to a resource, for those that the batch deletes.
+	inbound map[store.Key]map[referrer]bool
+	leases  map[string]store.Lease
 
 	output output
 	undo   []func()
@@ -67,16 +65,15 @@ type state struct {
 type output struct {
 	changes     []store.Change
 	events      []any
-	relations   map[store.Key]*put // nil: gone
 	secrets     map[string]*store.Secret
 	secretDrops map[string]bool
 }
 
 func newState(c *codec) *state {
 	return &state{
-		codec: c, cells: map[store.Key]*cell{}, claims: map[resource.Claim]store.Key{}, held: map[store.Key][]resource.Claim{},
-		inbound: map[store.Key]map[referrer]bool{}, outbound: map[store.Key]map[store.Key]bool{}, leases: map[string]store.Lease{},
-		output: output{relations: map[store.Key]*put{}, secrets: map[string]*store.Secret{}, secretDrops: map[string]bool{}},
+		codec: c, cells: map[store.Key]*cell{}, claims: map[resource.Claim]store.Key{},
+		inbound: map[store.Key]map[referrer]bool{}, leases: map[string]store.Lease{},
+		output: output{secrets: map[string]*store.Secret{}, secretDrops: map[string]bool{}},
 	}
 }
 
@@ -191,8 +188,8 @@ func (s *state) delete(key store.Key, parts map[store.Key]*store.Change) error {
 		return errForeign(key)
 	}
 	parts[key] = &store.Change{UID: c.now.uid, Operation: store.OperationDelete, Part: store.PartAll, Datacenters: c.now.datacenters}
+	s.unrelate(key, c.now.relations)
 	set(s, c, cell{before: c.before, touched: true})
-	s.relate(key, nil)
 	return nil
 }
 
@@ -212,8 +209,9 @@ func (s *state) put(p *put, index uint64, parts map[store.Key]*store.Change) err
 	next.now.index = index
 	touching := c.now.datacenters
 	if p.part != store.PartStatus {
+		s.unrelate(p.key, c.now.relations)
 		next.spec = p
-		next.now.datacenters = p.datacenters
+		next.now.datacenters, next.now.relations = p.datacenters, p.relations
 		touching = union(touching, p.datacenters)
 	}
 	if p.part != store.PartSpec {
@@ -232,62 +230,39 @@ func (s *state) put(p *put, index uint64, parts map[store.Key]*store.Change) err
 		made.UID, made.Operation, made.Datacenters = p.uid, store.OperationPut, union(made.Datacenters, touching)
 	}
 	if p.part != store.PartStatus {
-		s.relate(p.key, p)
-		return s.claim(p)
+		return s.relate(p)
 	}
 	return nil
 }
 
-// relate replaces what a resource holds and refers to; with nil, nothing is left.
-func (s *state) relate(key store.Key, p *put) {
-	setKey(s, s.output.relations, key, p)
-	for _, claim := range s.held[key] {
+// unrelate takes out what a resource holds and refers to.
+func (s *state) unrelate(key store.Key, r relations) {
+	for _, claim := range r.claims {
 		if s.claims[claim] == key {
 			dropKey(s, s.claims, claim)
 		}
 	}
-	setKey(s, s.held, key, nil)
-	for to := range s.outbound[key] {
-		kept := map[referrer]bool{}
-		for r := range s.inbound[to] {
-			if r.from != key {
-				kept[r] = true
-			}
-		}
-		setKey(s, s.inbound, to, kept)
-	}
-	targets := map[store.Key]bool{}
-	if p != nil {
-		for _, ref := range p.references {
-			to := store.Key{Kind: ref.Kind, Name: ref.Name}
-			if s.refer(key, to, ref.Field) {
-				targets[to] = true
-			}
+	for _, ref := range r.references {
+		if inbound, asked := s.inbound[store.Key{Kind: ref.Kind, Name: ref.Name}]; asked {
+			dropKey(s, inbound, referrer{key, ref.Field})
 		}
 	}
-	setKey(s, s.outbound, key, targets)
 }
 
-// refer notes one reference, if its target is one that the batch deletes: others are never asked for theirs.
-func (s *state) refer(from, to store.Key, field string) bool {
-	inbound, asked := s.inbound[to]
-	if !asked {
-		return false
+// relate puts in what a resource holds and refers to. Who refers to a target is noted if the batch deletes it: of others
+// nobody asks.
+func (s *state) relate(p *put) error {
+	for _, ref := range p.references {
+		if inbound, asked := s.inbound[store.Key{Kind: ref.Kind, Name: ref.Name}]; asked {
+			setKey(s, inbound, referrer{p.key, ref.Field}, true)
+		}
 	}
-	more := maps.Clone(inbound)
-	more[referrer{from, field}] = true
-	setKey(s, s.inbound, to, more)
-	return true
-}
-
-func (s *state) claim(p *put) error {
 	for _, claim := range p.claims {
 		if holder, taken := s.claims[claim]; taken && holder != p.key {
 			return fault.New(fault.AlreadyExists, "%s %s already holds the %s %s", holder.Kind, holder.Name, claim.Scope, claim.Key)
 		}
 		setKey(s, s.claims, claim, p.key)
 	}
-	setKey(s, s.held, p.key, p.claims)
 	return nil
 }
 

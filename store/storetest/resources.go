@@ -372,7 +372,7 @@ func testUnknownKind(f *fixture) {
 	f.db.Exec(t, `INSERT INTO resources (kind, name, uid, labels, generation, "index", spec, shape, datacenters)
 		VALUES ('Invention', 'new', 'u', '{}', 1, 2, '{}', 'newer', '[]')`)
 	f.db.Exec(t, `INSERT INTO refs (from_kind, from_name, field, to_kind, to_name) VALUES ('Invention', 'new', 'spec.x', 'Datacenter', 'dc1')`)
-	f.db.Exec(t, `INSERT INTO changes ("index", kind, name, uid, operation, part, datacenters) VALUES (2, 'Invention', 'new', 'u', 'put', 'all', '[]')`)
+	f.db.Exec(t, `INSERT INTO commits (last_index, number, preceding, changes) VALUES (2, 1, 1, '[[2,"Invention","new","u","put","all",[]]]')`)
 	f.db.Exec(t, `UPDATE revision SET "index" = 2`)
 	if feed := f.changes(r, 10); len(feed.Changes) != 0 || feed.Revision.Index != 2 || feed.Reload || feed.More {
 		t.Fatalf("the feed is %+v", feed)

@@ -37,6 +37,8 @@ type Database struct {
 	Open func(ctx context.Context) (Backend, error)
 	// Exec runs SQL beside the store, with its parameters as the database writes them.
 	Exec func(t *testing.T, query string)
+	// MigrateTo makes the schema of an older isthmus, before anybody opens the database.
+	MigrateTo func(t *testing.T, version int64)
 }
 
 // Options are what the stores differ in.
@@ -59,7 +61,7 @@ func Run(t *testing.T, o Options) {
 		"Feed": testFeed, "FeedLimit": testFeedLimit, "Tail": testTail, "Compaction": testCompaction, "CompactionRace": testCompactionRace, "Epoch": testEpoch, "Revision": testRevision, "Wake": testWake,
 		"RequireRace": testRequireRace, "ClaimRace": testClaimRace, "DeleteRace": testDeleteRace, "Cancellation": testCancellation, "Closed": testClosed,
 		"Announce": testAnnounce, "AnnounceOdd": testAnnounceOdd,
-		"Reopen": testReopen, "Kill": testKill, "TooOld": testTooOld,
+		"Reopen": testReopen, "Kill": testKill, "TooOld": testTooOld, "Upgrade": testUpgrade,
 		"Events": testEvents, "EventQueries": testEventQueries, "OldEvents": testOldEvents, "Secrets": testSecrets, "Observations": testObservations,
 		"Leases": testLeases, "LeaseRace": testLeaseRace, "Fences": testFences, "Views": testViews,
 	}

@@ -187,7 +187,7 @@ func (s *Server) assembleREST(ctx context.Context, options rest.Options) error {
 	conn, err := grpc.NewClient("passthrough:///inside",
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.inside.DialContext(ctx) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxInside), grpc.MaxCallSendMsgSize(maxInside)))
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxInside), grpc.MaxCallSendMsgSize(maxInside), grpc.ForceCodecV2(rest.Codec{})))
 	if err != nil {
 		return fault.Wrap(fault.Internal, err, "connecting REST to the services")
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -19,13 +21,58 @@ import (
 // marshaler is protojson that takes nothing it does not know, and says where the unknown stands and what would be known.
 type marshaler struct {
 	runtime.JSONPb
+	transcoder transcoder
 }
 
 func newMarshaler() *marshaler {
-	return &marshaler{runtime.JSONPb{
+	return &marshaler{JSONPb: runtime.JSONPb{
 		MarshalOptions:   protojson.MarshalOptions{EmitDefaultValues: true},
 		UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: false},
 	}}
+}
+
+// Codec is for the connection from REST to the services. It leaves answers encoded, in a message that knows none of its fields: the marshaler
+// makes JSON of them as they are.
+type Codec struct{}
+
+var _ encoding.CodecV2 = Codec{}
+
+// Name implements encoding.CodecV2: what is sent is protobuf.
+func (Codec) Name() string { return "proto" }
+
+// Marshal implements encoding.CodecV2.
+func (Codec) Marshal(v any) (mem.BufferSlice, error) {
+	m, ok := v.(proto.Message)
+	if !ok {
+		return nil, fault.New(fault.Internal, "%T is no message", v)
+	}
+	data, err := proto.Marshal(m)
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "encoding a request")
+	}
+	return mem.BufferSlice{mem.SliceBuffer(data)}, nil
+}
+
+// Unmarshal implements encoding.CodecV2.
+func (Codec) Unmarshal(data mem.BufferSlice, v any) error {
+	m, ok := v.(proto.Message)
+	if !ok {
+		return fault.New(fault.Internal, "%T is no message", v)
+	}
+	proto.Reset(m)
+	m.ProtoReflect().SetUnknown(data.Materialize())
+	return nil
+}
+
+// Marshal makes JSON of an answer.
+func (m *marshaler) Marshal(v any) ([]byte, error) {
+	if answer, ok := v.(proto.Message); ok {
+		if raw := answer.ProtoReflect().GetUnknown(); len(raw) > 0 {
+			// JSON is about twice as long: names of fields, and of those that have no value, too.
+			return m.transcoder.appendMessage(make([]byte, 0, 2*len(raw)+512), answer.ProtoReflect().Descriptor(), raw)
+		}
+	}
+	return m.JSONPb.Marshal(v)
 }
 
 // NewDecoder decodes a body of exactly one JSON value; an empty one is io.EOF, which the gateway takes for an empty message.

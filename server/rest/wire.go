@@ -1,0 +1,424 @@
+package rest
+
+import (
+	"encoding/base64"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"isthmus/fault"
+)
+
+// transcoder makes JSON of encoded messages without decoding them, as protojson does with EmitDefaultValues: most of what a list costs would be
+// building messages that nobody looks into.
+type transcoder struct {
+	// shapes by the full names of messages.
+	shapes sync.Map
+}
+
+// shape is what there is to know of a message type.
+type shape struct {
+	name protoreflect.FullName
+	// fields in the order in which JSON has them.
+	fields []field
+	// byNumber is where in fields each number is; -1 for none.
+	byNumber []int
+	// rare: it has fields of a kind that is left to protojson.
+	rare bool
+}
+
+// field is one field of a message, or the key or value of a map.
+type field struct {
+	number protowire.Number
+	kind   protoreflect.Kind
+	// name is the JSON name as a key: with quotes and colon.
+	name []byte
+	list bool
+	// entry is the shape of a map's entries: key and value.
+	entry *shape
+	// message is the type of a message field, found when it is first met: types contain themselves.
+	message protoreflect.MessageDescriptor
+	// absent is what stands for a field that is not there; nil: nothing.
+	absent []byte
+}
+
+func (t *transcoder) shapeOf(d protoreflect.MessageDescriptor) *shape {
+	if known, ok := t.shapes.Load(d.FullName()); ok {
+		return known.(*shape) //nolint:forcetypeassert // nothing else is stored.
+	}
+	s := &shape{name: d.FullName(), rare: strings.HasPrefix(string(d.FullName()), "google.")}
+	for i := range d.Fields().Len() {
+		s.add(t, d.Fields().Get(i))
+	}
+	known, _ := t.shapes.LoadOrStore(d.FullName(), s)
+	return known.(*shape) //nolint:forcetypeassert // nothing else is stored.
+}
+
+func (s *shape) add(t *transcoder, d protoreflect.FieldDescriptor) {
+	f := field{
+		number: d.Number(), kind: d.Kind(), list: d.IsList(), message: d.Message(),
+		name: append(strconv.AppendQuote(nil, d.JSONName()), ':'),
+	}
+	switch {
+	case d.IsMap():
+		f.entry = t.shapeOf(d.Message())
+		f.absent = []byte("{}")
+	case d.IsList():
+		f.absent = []byte("[]")
+	case !d.HasPresence():
+		f.absent = absent(d.Kind())
+	}
+	s.rare = s.rare || f.entry != nil && f.entry.rare || f.message == nil && absent(f.kind) == nil
+	for len(s.byNumber) <= int(f.number) {
+		s.byNumber = append(s.byNumber, -1)
+	}
+	s.byNumber[f.number] = len(s.fields)
+	s.fields = append(s.fields, f)
+}
+
+// absent is the default of a scalar; nil for a kind that our messages do not have.
+func absent(kind protoreflect.Kind) []byte {
+	switch kind { //nolint:exhaustive // the others are rare.
+	case protoreflect.StringKind, protoreflect.BytesKind:
+		return []byte(`""`)
+	case protoreflect.BoolKind:
+		return []byte("false")
+	case protoreflect.Int32Kind:
+		return []byte("0")
+	case protoreflect.Uint64Kind:
+		return []byte(`"0"`)
+	default:
+		return nil
+	}
+}
+
+// spot is where the first occurrence of a field begins, and the last one's value is.
+type spot struct {
+	first, value, end int
+	kind              protowire.Type
+}
+
+// mostSpots is how many fields are looked for without asking for memory.
+const mostSpots = 32
+
+// errWire: what was encoded in this process is not what its type says.
+func errWire(s *shape) error {
+	return fault.New(fault.Internal, "an encoded %s cannot be read", s.name)
+}
+
+// appendMessage appends the JSON of an encoded message.
+func (t *transcoder) appendMessage(out []byte, d protoreflect.MessageDescriptor, raw []byte) ([]byte, error) {
+	if d.FullName() == "google.protobuf.Timestamp" {
+		if out, ok := appendTime(out, raw); ok {
+			return out, nil
+		}
+	}
+	s := t.shapeOf(d)
+	if s.rare {
+		return appendRare(out, d, raw)
+	}
+	var room [mostSpots]spot
+	spots := room[:]
+	if len(s.fields) > mostSpots {
+		spots = make([]spot, len(s.fields))
+	}
+	if err := s.find(raw, spots); err != nil {
+		return nil, err
+	}
+	out = append(out, '{')
+	empty := true
+	for i := range s.fields {
+		f, at := &s.fields[i], spots[i]
+		if at.end == 0 && f.absent == nil {
+			continue
+		}
+		if !empty {
+			out = append(out, ',')
+		}
+		empty = false
+		out = append(out, f.name...)
+		var err error
+		if out, err = t.appendField(out, s, f, at, raw); err != nil {
+			return nil, err
+		}
+	}
+	return append(out, '}'), nil
+}
+
+// find notes where each field of a message is.
+func (s *shape) find(raw []byte, spots []spot) error {
+	for at := 0; at < len(raw); {
+		number, kind, n := protowire.ConsumeTag(raw[at:])
+		if n < 0 {
+			return errWire(s)
+		}
+		size := protowire.ConsumeFieldValue(number, kind, raw[at+n:])
+		if size < 0 {
+			return errWire(s)
+		}
+		if int(number) < len(s.byNumber) && s.byNumber[number] >= 0 {
+			was := &spots[s.byNumber[number]]
+			if was.end == 0 {
+				was.first = at
+			}
+			was.value, was.end, was.kind = at+n, at+n+size, kind
+		}
+		at += n + size
+	}
+	return nil
+}
+
+func (t *transcoder) appendField(out []byte, s *shape, f *field, at spot, raw []byte) ([]byte, error) {
+	switch {
+	case at.end == 0:
+		return append(out, f.absent...), nil
+	case f.entry != nil:
+		return t.appendMap(out, s, f, raw[at.first:at.end])
+	case f.list:
+		return t.appendList(out, s, f, raw[at.first:at.end])
+	}
+	out, _, err := t.appendValue(out, s, f, at.kind, raw[at.value:at.end])
+	return out, err
+}
+
+// each visits the values of all occurrences of a field.
+func (s *shape) each(f *field, raw []byte, visit func(kind protowire.Type, value []byte) error) error {
+	for len(raw) > 0 {
+		number, kind, n := protowire.ConsumeTag(raw)
+		if n < 0 {
+			return errWire(s)
+		}
+		size := protowire.ConsumeFieldValue(number, kind, raw[n:])
+		if size < 0 {
+			return errWire(s)
+		}
+		if number == f.number {
+			if err := visit(kind, raw[n:n+size]); err != nil {
+				return err
+			}
+		}
+		raw = raw[n+size:]
+	}
+	return nil
+}
+
+func (t *transcoder) appendList(out []byte, s *shape, f *field, raw []byte) ([]byte, error) {
+	out = append(out, '[')
+	empty := true
+	err := s.each(f, raw, func(kind protowire.Type, value []byte) error {
+		packed := kind == protowire.BytesType && f.kind != protoreflect.StringKind && f.kind != protoreflect.BytesKind && f.kind != protoreflect.MessageKind
+		if packed {
+			value, _ = protowire.ConsumeBytes(value)
+			kind = protowire.VarintType
+		}
+		for first := true; first || packed && len(value) > 0; first = false {
+			if packed && len(value) == 0 {
+				break
+			}
+			if !empty {
+				out = append(out, ',')
+			}
+			empty = false
+			var err error
+			var n int
+			if out, n, err = t.appendValue(out, s, f, kind, value); err != nil {
+				return err
+			}
+			value = value[n:]
+		}
+		return nil
+	})
+	return append(out, ']'), err
+}
+
+// appendMap appends a map in the order of its keys. When one comes twice, the last counts.
+func (t *transcoder) appendMap(out []byte, s *shape, f *field, raw []byte) ([]byte, error) {
+	type pair struct {
+		key   string
+		value []byte
+	}
+	var pairs []pair
+	err := s.each(f, raw, func(_ protowire.Type, value []byte) error {
+		entry, _ := protowire.ConsumeBytes(value)
+		var spots [2]spot
+		if err := f.entry.find(entry, spots[:]); err != nil {
+			return err
+		}
+		key, err := t.appendField(nil, f.entry, &f.entry.fields[0], spots[0], entry)
+		if err != nil {
+			return err
+		}
+		if key[0] != '"' {
+			key = append(append([]byte{'"'}, key...), '"')
+		}
+		text := t.absentValue(&f.entry.fields[1], spots[1])
+		if text == nil {
+			if text, err = t.appendField(nil, f.entry, &f.entry.fields[1], spots[1], entry); err != nil {
+				return err
+			}
+		}
+		pairs = append(pairs, pair{string(key), text})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(pairs, func(a, b pair) int { return strings.Compare(a.key, b.key) })
+	out = append(out, '{')
+	empty := true
+	for i, p := range pairs {
+		if i+1 < len(pairs) && pairs[i+1].key == p.key {
+			continue
+		}
+		if !empty {
+			out = append(out, ',')
+		}
+		empty = false
+		out = append(append(append(out, p.key...), ':'), p.value...)
+	}
+	return append(out, '}'), nil
+}
+
+// absentValue is an empty message, for a map's value that is not there; nil for what is there, or has a default.
+func (t *transcoder) absentValue(f *field, at spot) []byte {
+	if at.end != 0 || f.message == nil {
+		return nil
+	}
+	text, err := t.appendMessage(nil, f.message, nil)
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
+// appendValue appends one value, and tells how long it was.
+func (t *transcoder) appendValue(out []byte, s *shape, f *field, kind protowire.Type, value []byte) ([]byte, int, error) {
+	switch kind { //nolint:exhaustive // groups are not in our messages.
+	case protowire.VarintType:
+		v, n := protowire.ConsumeVarint(value)
+		if n < 0 {
+			return nil, 0, errWire(s)
+		}
+		return appendVarint(out, f, v), n, nil
+	case protowire.BytesType:
+		v, n := protowire.ConsumeBytes(value)
+		if n < 0 {
+			return nil, 0, errWire(s)
+		}
+		switch f.kind { //nolint:exhaustive // no others are encoded so.
+		case protoreflect.StringKind:
+			if !utf8.Valid(v) {
+				return nil, 0, errWire(s)
+			}
+			return appendText(out, string(v)), n, nil
+		case protoreflect.BytesKind:
+			out = append(out, '"')
+			return append(base64.StdEncoding.AppendEncode(out, v), '"'), n, nil
+		case protoreflect.MessageKind:
+			out, err := t.appendMessage(out, f.message, v)
+			return out, n, err
+		}
+	}
+	return nil, 0, errWire(s)
+}
+
+func appendVarint(out []byte, f *field, v uint64) []byte {
+	switch f.kind { //nolint:exhaustive // the others are rare.
+	case protoreflect.BoolKind:
+		return strconv.AppendBool(out, protowire.DecodeBool(v))
+	case protoreflect.Int32Kind:
+		return strconv.AppendInt(out, int64(int32(v)), 10) //nolint:gosec // as the type says.
+	default: // 64 bits, which JSON has as text
+		return append(strconv.AppendUint(append(out, '"'), v, 10), '"')
+	}
+}
+
+// appendText appends a string as JSON.
+func appendText(out []byte, text string) []byte {
+	const digits = "0123456789abcdef"
+	out = append(out, '"')
+	plain := 0
+	for i := range len(text) {
+		c := text[i]
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		out = append(out, text[plain:i]...)
+		plain = i + 1
+		switch c {
+		case '"', '\\':
+			out = append(out, '\\', c)
+		case '\b':
+			out = append(out, '\\', 'b')
+		case '\f':
+			out = append(out, '\\', 'f')
+		case '\n':
+			out = append(out, '\\', 'n')
+		case '\r':
+			out = append(out, '\\', 'r')
+		case '\t':
+			out = append(out, '\\', 't')
+		default:
+			out = append(out, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+		}
+	}
+	return append(append(out, text[plain:]...), '"')
+}
+
+// appendRare has protojson do it.
+func appendRare(out []byte, d protoreflect.MessageDescriptor, raw []byte) ([]byte, error) {
+	kind, err := protoregistry.GlobalTypes.FindMessageByName(d.FullName())
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "encoding a %s", d.FullName())
+	}
+	m := kind.New().Interface()
+	if err := proto.Unmarshal(raw, m); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "encoding a %s", d.FullName())
+	}
+	return protojson.MarshalOptions{EmitDefaultValues: true}.MarshalAppend(out, m)
+}
+
+// appendTime appends a time with none, three, six or nine digits of a second's fraction.
+func appendTime(out, raw []byte) ([]byte, bool) {
+	var seconds, nanos int64
+	for len(raw) > 0 {
+		number, kind, n := protowire.ConsumeTag(raw)
+		if n < 0 || kind != protowire.VarintType {
+			return nil, false
+		}
+		v, size := protowire.ConsumeVarint(raw[n:])
+		if size < 0 {
+			return nil, false
+		}
+		switch number {
+		case 1:
+			seconds = int64(v) //nolint:gosec // as the type says.
+		case 2:
+			nanos = int64(int32(v)) //nolint:gosec // as the type says.
+		}
+		raw = raw[n+size:]
+	}
+	at := time.Unix(seconds, nanos).UTC()
+	if nanos < 0 || nanos > 999_999_999 || at.Year() < 1 || at.Year() > 9999 {
+		return nil, false
+	}
+	format := "2006-01-02T15:04:05.000000000Z"
+	switch {
+	case nanos == 0:
+		format = "2006-01-02T15:04:05Z"
+	case nanos%1_000_000 == 0:
+		format = "2006-01-02T15:04:05.000Z"
+	case nanos%1_000 == 0:
+		format = "2006-01-02T15:04:05.000000Z"
+	}
+	return append(at.AppendFormat(append(out, '"'), format), '"'), true
+}

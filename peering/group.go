@@ -1,7 +1,6 @@
 package peering
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -369,32 +368,50 @@ func (x Expansion) condition(s *isthmusv1.PeeringGroupStatus) *isthmusv1.Conditi
 // Owner is the group that a peering belongs to, which alone may change it; empty when it was written by hand.
 func Owner(p *isthmusv1.Peering) string { return p.GetStatus().GetGroup() }
 
-// Groups are those whose expansion a change of an object may alter: of a datacenter or a peering, all that choose one of its
-// datacenters before or after, by name or by labels; of a group, itself. Sorted by name.
-func Groups(r resource.Reader, before, after resource.Object) []*isthmusv1.PeeringGroup {
-	var out []*isthmusv1.PeeringGroup
+// Choosers tells of changes whose groups they may concern, without a look at each selector anew. It is for one view.
+type Choosers struct {
+	r   resource.Reader
+	all []chooser
+}
+
+type chooser struct {
+	group   *isthmusv1.PeeringGroup
+	chooses func(*isthmusv1.Datacenter) bool
+}
+
+// ChoosersOf are all groups of a view.
+func ChoosersOf(r resource.Reader) Choosers {
+	out := Choosers{r: r}
 	for g := range resource.All[*isthmusv1.PeeringGroup](r, resource.KindPeeringGroup) {
-		if concerns(r, g, before) || concerns(r, g, after) {
-			out = append(out, g)
-		}
+		out.all = append(out.all, chooser{g, resource.Chooses(g.GetSpec().GetDatacenters(), g.GetSpec().GetSelector())})
 	}
-	slices.SortFunc(out, func(a, b *isthmusv1.PeeringGroup) int { return cmp.Compare(a.GetName(), b.GetName()) })
 	return out
 }
 
-func concerns(r resource.Reader, g *isthmusv1.PeeringGroup, o resource.Object) bool {
-	chooses := resource.Chooses(g.GetSpec().GetDatacenters(), g.GetSpec().GetSelector())
+// Concerned are the groups whose expansion a change of an object may alter: of a datacenter or a peering, all that choose one of its
+// datacenters before or after, by name or by labels; of a group, itself. In order of their names.
+func (c Choosers) Concerned(before, after resource.Object) []*isthmusv1.PeeringGroup {
+	var out []*isthmusv1.PeeringGroup
+	for _, one := range c.all {
+		if c.concerns(one, before) || c.concerns(one, after) {
+			out = append(out, one.group)
+		}
+	}
+	return out
+}
+
+func (c Choosers) concerns(one chooser, o resource.Object) bool {
 	switch o := o.(type) {
 	case *isthmusv1.PeeringGroup:
-		return o.GetName() == g.GetName()
+		return o.GetName() == one.group.GetName()
 	case *isthmusv1.Datacenter:
-		return chooses(o)
+		return one.chooses(o)
 	case *isthmusv1.Peering:
-		if Owner(o) == g.GetName() {
+		if Owner(o) == one.group.GetName() {
 			return true
 		}
 		for _, name := range []string{o.GetSpec().GetAcceptor(), o.GetSpec().GetDialer()} {
-			if dc, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, name); ok && chooses(dc) {
+			if dc, ok := resource.Lookup[*isthmusv1.Datacenter](c.r, resource.KindDatacenter, name); ok && one.chooses(dc) {
 				return true
 			}
 		}

@@ -299,7 +299,7 @@ func TestGroups(t *testing.T) {
 	f := resourcetest.New(mesh(), byName, a, x)
 	names := func(before, after resource.Object) []string {
 		var out []string
-		for _, g := range peering.Groups(f, before, after) {
+		for _, g := range peering.ChoosersOf(f).Concerned(before, after) {
 			out = append(out, g.GetName())
 		}
 		return out

@@ -10,11 +10,11 @@ import (
 )
 
 // What an agent may cost the store: each of these calls writes to it, most to the audit log, too. A new datacenter's agent
-// hands over its tokens at once, two calls for each of its peerings, and is idle afterwards: 150 peerings at once, 1,000 in
-// a minute and a half.
+// hands over its tokens at once, two calls for each of its peerings, and is idle afterwards: 500 peerings at once, a hub's
+// 2,000 in half a minute.
 const (
-	writesPerSecond = 20
-	writesBurst     = 300
+	writesPerSecond = 100
+	writesBurst     = 1000
 	// maxRead is how many secrets an agent is remembered to have read; more than it has peerings.
 	maxRead = 10_000
 )

@@ -3,6 +3,8 @@ package api
 import (
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 
 	"isthmus/fault"
@@ -174,20 +176,21 @@ func checkClaims(next *prospect, e *edit) []problem {
 		return nil
 	}
 	claims := e.kind.Claims(e.after)
-	var out []problem
-	told := map[string]bool{}
+	// One of its claims is enough to say: a second peering of a pair takes the first one's names, too.
+	first := map[string]resource.Claim{}
 	for _, datacenter := range e.kind.Datacenters(e.after) {
-		for other := range next.Touching(e.kind.Name, datacenter) {
-			if other.GetName() == e.name() || told[other.GetName()] {
-				continue
-			}
-			i := slices.IndexFunc(claims, func(c resource.Claim) bool { return slices.Contains(e.kind.Claims(other), c) })
-			if i >= 0 {
-				// One of its claims is enough to say: a second peering of a pair takes the first one's names, too.
-				told[other.GetName()] = true
-				out = append(out, problem{fault.AlreadyExists, e.at(claimed(e, other.GetName(), claims[i]))})
+		holders := next.claimed(e.kind, datacenter)
+		for _, claim := range claims {
+			for _, other := range holders[claim] {
+				if _, told := first[other]; !told && other != e.name() {
+					first[other] = claim
+				}
 			}
 		}
+	}
+	var out []problem
+	for _, other := range slices.Sorted(maps.Keys(first)) {
+		out = append(out, problem{fault.AlreadyExists, e.at(claimed(e, other, first[other]))})
 	}
 	return out
 }
@@ -224,6 +227,14 @@ func claimed(e *edit, holder string, claim resource.Claim) fault.Violation {
 	}
 }
 
+// referrers are the resources of a kind that may name one that goes: of the many that name datacenters those that touch it.
+func referrers(next *prospect, kind resource.Kind, e *edit) iter.Seq[resource.Object] {
+	if e.kind.Name == resource.KindDatacenter && (kind.Name == resource.KindPeering || kind.Name == resource.KindGateway) {
+		return next.Touching(kind.Name, e.name())
+	}
+	return next.List(kind.Name)
+}
+
 // checkReferrers lists who still names a resource that goes.
 func checkReferrers(next *prospect, e *edit) []problem {
 	var out []problem
@@ -231,7 +242,7 @@ func checkReferrers(next *prospect, e *edit) []problem {
 		if kind.References == nil {
 			continue
 		}
-		for o := range next.List(kind.Name) {
+		for o := range referrers(next, kind, e) {
 			if e.leaving() && e.after != nil && passing(o) {
 				continue
 			}

@@ -3,7 +3,9 @@ package api
 import (
 	"context"
 	"fmt"
+	"maps"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/fault"
@@ -55,7 +57,8 @@ func (e *edit) changes() bool {
 	case (e.before.GetDeleteTime() == nil) != (e.after.GetDeleteTime() == nil):
 		return true
 	}
-	return len(resource.Diff(e.before, e.after)) > 0
+	same := maps.Equal(e.before.GetLabels(), e.after.GetLabels()) && proto.Equal(resource.Spec(e.before), resource.Spec(e.after))
+	return !same && len(resource.Diff(e.before, e.after)) > 0
 }
 
 // leaving tells that the resource is on its way out or gone after the edit.
@@ -143,11 +146,15 @@ func worthAnotherLook(err error, byStore bool, tried int) bool {
 func (c *Core) write(ctx context.Context, b *batch) (*snapshot.View, error) {
 	by := change.By(ctx, auth.CallerOf(ctx))
 	w := store.Write{Requires: b.requires, Secrets: b.secrets, DeleteSecrets: b.spent}
+	along := map[store.Key]bool{}
+	for _, e := range b.edits {
+		along[e.key()] = true
+	}
 	for _, e := range b.edits {
 		if !e.changes() {
 			continue
 		}
-		w.Requires = append(w.Requires, c.requires(e, b)...)
+		w.Requires = append(w.Requires, c.requires(e, along)...)
 		w.Events = append(w.Events, by.SpecEvent(e.action, e.before, e.after, e.message, c.Now()))
 		switch {
 		case e.after == nil:
@@ -178,8 +185,8 @@ func (c *Core) write(ctx context.Context, b *batch) (*snapshot.View, error) {
 	return v, err
 }
 
-// requires is what the check of an edit has read: the resource itself and what it refers to.
-func (c *Core) requires(e *edit, b *batch) []store.Require {
+// requires is what the check of an edit has read: the resource itself and what it refers to, but for what is edited along with it.
+func (c *Core) requires(e *edit, along map[store.Key]bool) []store.Require {
 	own := store.Require{Key: e.key(), Absent: e.before == nil}
 	if e.before != nil {
 		own.Index = e.before.GetIndex()
@@ -189,20 +196,11 @@ func (c *Core) requires(e *edit, b *batch) []store.Require {
 		return out
 	}
 	for _, r := range e.kind.References(e.after) {
-		if !b.has(r.Kind, r.Name) {
-			out = append(out, store.Require{Key: store.Key{Kind: r.Kind, Name: r.Name}})
+		if key := (store.Key{Kind: r.Kind, Name: r.Name}); !along[key] {
+			out = append(out, store.Require{Key: key})
 		}
 	}
 	return out
-}
-
-func (b *batch) has(kind, name string) bool {
-	for _, e := range b.edits {
-		if e.kind.Name == kind && e.name() == name {
-			return true
-		}
-	}
-	return false
 }
 
 // advance moves the metadata of a changed resource on.

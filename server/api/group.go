@@ -31,12 +31,12 @@ func checkGroups(v *snapshot.View, next *prospect, b *batch) error {
 // concernedGroups are those whose expansion an edit may alter, as they will be, in order of their names.
 func concernedGroups(v *snapshot.View, next *prospect, b *batch) []*isthmusv1.PeeringGroup {
 	concerned := map[string]bool{}
-	for _, e := range b.edits {
-		if !e.changes() {
-			continue
-		}
-		for _, r := range []resource.Reader{v, next} {
-			for _, g := range peering.Groups(r, e.before, e.after) {
+	for _, choosers := range []peering.Choosers{peering.ChoosersOf(v), peering.ChoosersOf(next)} {
+		for _, e := range b.edits {
+			if !e.changes() {
+				continue
+			}
+			for _, g := range choosers.Concerned(e.before, e.after) {
 				concerned[g.GetName()] = true
 			}
 		}

@@ -1,8 +1,8 @@
 package api
 
 import (
-	"cmp"
 	"iter"
+	"maps"
 	"slices"
 
 	"isthmus/resource"
@@ -14,20 +14,59 @@ type prospect struct {
 	view *snapshot.View
 	// edited are the resources that the edits leave, by kind and name; nil where one goes.
 	edited map[string]map[string]resource.Object
+	// left are the resources that the edits leave, in order of their names, by kind (all of them), and by kind and datacenter.
+	left map[place][]resource.Object
+	// holders of claims, by what touches the holder, once somebody has asked for them.
+	holders map[place]map[resource.Claim][]string
 	// memberships of all datacenters, once somebody has asked for them.
 	memberships map[string]resource.Membership
 	found       bool
 }
 
+// place is a kind's resources, all of them or those that touch a datacenter.
+type place struct{ kind, datacenter string }
+
 func newProspect(v *snapshot.View, edits []*edit) *prospect {
-	p := &prospect{view: v, edited: map[string]map[string]resource.Object{}}
+	p := &prospect{
+		view: v, edited: map[string]map[string]resource.Object{}, left: map[place][]resource.Object{},
+		holders: map[place]map[resource.Claim][]string{},
+	}
 	for _, e := range edits {
 		if p.edited[e.kind.Name] == nil {
 			p.edited[e.kind.Name] = map[string]resource.Object{}
 		}
 		p.edited[e.kind.Name][e.name()] = e.after
 	}
+	for kind, edited := range p.edited {
+		for _, name := range slices.Sorted(maps.Keys(edited)) {
+			o := edited[name]
+			if o == nil {
+				continue
+			}
+			p.left[place{kind: kind}] = append(p.left[place{kind: kind}], o)
+			for _, datacenter := range slices.Compact(slices.Sorted(slices.Values(resource.KindOf(o).Datacenters(o)))) {
+				at := place{kind, datacenter}
+				p.left[at] = append(p.left[at], o)
+			}
+		}
+	}
 	return p
+}
+
+// claimed are the names of those who hold each claim, among the resources of a kind that touch a datacenter.
+func (p *prospect) claimed(kind resource.Kind, datacenter string) map[resource.Claim][]string {
+	at := place{kind.Name, datacenter}
+	known, ok := p.holders[at]
+	if !ok {
+		known = map[resource.Claim][]string{}
+		for o := range p.Touching(kind.Name, datacenter) {
+			for _, c := range kind.Claims(o) {
+				known[c] = append(known[c], o.GetName())
+			}
+		}
+		p.holders[at] = known
+	}
+	return known
 }
 
 // Memberships implements resource.MembershipReader, for the one request whose prospect it is.
@@ -48,34 +87,25 @@ func (p *prospect) Get(kind, name string) (resource.Object, bool) {
 
 // List implements resource.Reader.
 func (p *prospect) List(kind string) iter.Seq[resource.Object] {
-	return p.merge(kind, p.view.List(kind), func(resource.Object) bool { return true })
+	return p.merge(kind, p.view.List(kind), p.left[place{kind: kind}])
 }
 
 // Touching implements resource.Reader.
 func (p *prospect) Touching(kind, datacenter string) iter.Seq[resource.Object] {
-	return p.merge(kind, p.view.Touching(kind, datacenter), func(o resource.Object) bool {
-		return slices.Contains(resource.KindOf(o).Datacenters(o), datacenter)
-	})
+	return p.merge(kind, p.view.Touching(kind, datacenter), p.left[place{kind, datacenter}])
 }
 
-// merge is the view's resources without those that the edits touch, and the edited ones that belong, by name.
-func (p *prospect) merge(kind string, base iter.Seq[resource.Object], belongs func(resource.Object) bool) iter.Seq[resource.Object] {
+// merge is the view's resources without those that the edits touch, and those that the edits leave, by name.
+func (p *prospect) merge(kind string, base iter.Seq[resource.Object], left []resource.Object) iter.Seq[resource.Object] {
 	edited := p.edited[kind]
 	if len(edited) == 0 {
 		return base
 	}
-	added := make([]resource.Object, 0, len(edited))
-	for _, o := range edited {
-		if o != nil && belongs(o) {
-			added = append(added, o)
-		}
-	}
-	slices.SortFunc(added, func(a, b resource.Object) int { return cmp.Compare(a.GetName(), b.GetName()) })
 	return func(yield func(resource.Object) bool) {
 		next := 0
 		for o := range base {
-			for ; next < len(added) && added[next].GetName() < o.GetName(); next++ {
-				if !yield(added[next]) {
+			for ; next < len(left) && left[next].GetName() < o.GetName(); next++ {
+				if !yield(left[next]) {
 					return
 				}
 			}
@@ -83,8 +113,8 @@ func (p *prospect) merge(kind string, base iter.Seq[resource.Object], belongs fu
 				return
 			}
 		}
-		for ; next < len(added); next++ {
-			if !yield(added[next]) {
+		for ; next < len(left); next++ {
+			if !yield(left[next]) {
 				return
 			}
 		}

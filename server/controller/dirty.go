@@ -51,15 +51,21 @@ func (d *dirty) all(v *snapshot.View) {
 	d.everyPolicy(v)
 }
 
-// selectors marks what chooses datacenters, but for policies: see choosing.
+// selectors marks all that chooses datacenters, but for policies.
 func (d *dirty) selectors(v *snapshot.View) {
 	mark(d.groups, v, resource.KindPeeringGroup)
 	mark(d.exports, v, resource.KindServiceExport)
 	mark(d.federations, v, resource.KindFederation)
 }
 
-// choosing marks the policies that choose a datacenter, which is given as it was and as it is.
+// choosing marks the exports and policies that choose a datacenter, which is given as it was and as it is.
 func (d *dirty) choosing(v *snapshot.View, dc *isthmusv1.Datacenter) {
+	for e := range resource.All[*isthmusv1.ServiceExport](v, resource.KindServiceExport) {
+		spec := e.GetSpec()
+		if resource.Chooses(spec.GetDatacenters(), spec.GetSelector())(dc) || resource.Chooses(spec.GetConsumers().GetDatacenters(), spec.GetConsumers().GetSelector())(dc) {
+			d.exports[e.GetName()] = true
+		}
+	}
 	for o := range policy.Choosing(v, dc) {
 		d.policies[keyOf(o)] = true
 	}

@@ -52,8 +52,9 @@ func exportsOf(v *snapshot.View, datacenters map[string]bool) map[string]bool {
 		return out
 	}
 	for e := range resource.All[*isthmusv1.ServiceExport](v, resource.KindServiceExport) {
-		for d := range policy.Exporters(v, e) {
-			if datacenters[d.GetName()] {
+		chooses := resource.Chooses(e.GetSpec().GetDatacenters(), e.GetSpec().GetSelector())
+		for name := range datacenters {
+			if d, ok := resource.Lookup[*isthmusv1.Datacenter](v, resource.KindDatacenter, name); ok && chooses(d) {
 				out[e.GetName()] = true
 				break
 			}

@@ -204,15 +204,15 @@ func (l *leader) changed(batch *snapshot.Batch) {
 		l.dirty.all(batch.View)
 		return
 	}
+	choosers := peering.ChoosersOf(batch.View)
 	for _, c := range batch.Changes {
-		l.mayRegroup(batch.View, c)
+		l.mayRegroup(choosers, c)
 		for _, o := range []resource.Object{c.Before, c.After} {
 			switch o := o.(type) {
 			case *isthmusv1.Datacenter:
 				l.dirty.datacenters[o.GetName()] = true
 				l.dirty.federated[o.GetName()] = true
 				if c.Part != store.PartStatus || o.GetStatus().GetRemoval() != nil {
-					l.dirty.selectors(batch.View)
 					l.dirty.choosing(batch.View, o)
 				}
 			case *isthmusv1.Peering:
@@ -255,19 +255,24 @@ func (l *leader) peeringChanged(c snapshot.Change, p *isthmusv1.Peering) {
 	}
 }
 
-// mayRegroup marks the groups whose expansion a change may alter: their own, and those of a peering that comes, goes or
-// moves, also when it is another group's or written by hand: it takes a pair from them, or gives it back.
-func (l *leader) mayRegroup(v *snapshot.View, c snapshot.Change) {
+// mayRegroup marks the groups whose expansion a change may alter: their own; those of a peering that comes, goes or moves, also when it is
+// another group's or written by hand: it takes a pair from them, or gives it back; and those that choose a datacenter which comes, goes or has
+// other labels, before or after. One that enters or leaves a federation is looked at because of that.
+func (l *leader) mayRegroup(choosers peering.Choosers, c snapshot.Change) {
 	switch c.Key.Kind {
 	case resource.KindPeeringGroup:
 	case resource.KindPeering:
 		if c.Part == store.PartStatus {
 			return
 		}
+	case resource.KindDatacenter:
+		if d, _ := c.After.(*isthmusv1.Datacenter); c.Part == store.PartStatus && d.GetStatus().GetRemoval() == nil {
+			return
+		}
 	default:
 		return
 	}
-	for _, g := range peering.Groups(v, c.Before, c.After) {
+	for _, g := range choosers.Concerned(c.Before, c.After) {
 		l.dirty.groups[g.GetName()] = true
 	}
 }

@@ -268,7 +268,12 @@ type PullRequest struct {
 	Version  string   `protobuf:"bytes,5,opt,name=version,proto3" json:"version,omitempty"`
 	Features []string `protobuf:"bytes,6,rep,name=features,proto3" json:"features,omitempty"`
 	// The agent takes a delta for an answer. It does not say so when one led to a state of another digest.
-	Deltas        bool `protobuf:"varint,7,opt,name=deltas,proto3" json:"deltas,omitempty"`
+	Deltas bool `protobuf:"varint,7,opt,name=deltas,proto3" json:"deltas,omitempty"`
+	// The agent's clock when it sent this, as in a report.
+	Clock *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=clock,proto3" json:"clock,omitempty"`
+	// What the agent has reported, as digests of its parts in one: see resource.ReportDigest. A server that does not have the same answers at
+	// once. Empty: the agent does not ask.
+	Reported      string `protobuf:"bytes,9,opt,name=reported,proto3" json:"reported,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -352,6 +357,20 @@ func (x *PullRequest) GetDeltas() bool {
 	return false
 }
 
+func (x *PullRequest) GetClock() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Clock
+	}
+	return nil
+}
+
+func (x *PullRequest) GetReported() string {
+	if x != nil {
+		return x.Reported
+	}
+	return ""
+}
+
 type PullResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Epoch string                 `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
@@ -359,8 +378,11 @@ type PullResponse struct {
 	// Digest of the datacenter's plan.
 	Digest string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
 	// Unset when the agent already has it, or has what delta begins with.
-	State         *DesiredState `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
-	Delta         *StateDelta   `protobuf:"bytes,5,opt,name=delta,proto3" json:"delta,omitempty"`
+	State *DesiredState `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	Delta *StateDelta   `protobuf:"bytes,5,opt,name=delta,proto3" json:"delta,omitempty"`
+	// known or wanted: whether the server has what the agent has reported, or wants it once more. Empty: the agent did not ask, or the server is
+	// too old to say.
+	Reports       string `protobuf:"bytes,6,opt,name=reports,proto3" json:"reports,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -428,6 +450,13 @@ func (x *PullResponse) GetDelta() *StateDelta {
 		return x.Delta
 	}
 	return nil
+}
+
+func (x *PullResponse) GetReports() string {
+	if x != nil {
+		return x.Reports
+	}
+	return ""
 }
 
 // StateDelta is what leads from the state that an agent has to the one with the answer's digest.
@@ -5265,7 +5294,7 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x03csr\x18\x01 \x01(\fR\x03csr\"A\n" +
 	"\rRenewResponse\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\tR\vcertificate\x12\x0e\n" +
-	"\x02ca\x18\x02 \x01(\tR\x02ca\"\xb6\x01\n" +
+	"\x02ca\x18\x02 \x01(\tR\x02ca\"\x84\x02\n" +
 	"\vPullRequest\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1b\n" +
 	"\tmin_index\x18\x02 \x01(\x04R\bminIndex\x12\x12\n" +
@@ -5273,13 +5302,16 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x04wait\x18\x04 \x01(\tR\x04wait\x12\x18\n" +
 	"\aversion\x18\x05 \x01(\tR\aversion\x12\x1a\n" +
 	"\bfeatures\x18\x06 \x03(\tR\bfeatures\x12\x16\n" +
-	"\x06deltas\x18\a \x01(\bR\x06deltas\"\xb0\x01\n" +
+	"\x06deltas\x18\a \x01(\bR\x06deltas\x120\n" +
+	"\x05clock\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05clock\x12\x1a\n" +
+	"\breported\x18\t \x01(\tR\breported\"\xca\x01\n" +
 	"\fPullResponse\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x16\n" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\x12.\n" +
 	"\x05state\x18\x04 \x01(\v2\x18.isthmus.v1.DesiredStateR\x05state\x12,\n" +
-	"\x05delta\x18\x05 \x01(\v2\x16.isthmus.v1.StateDeltaR\x05delta\"\x99\x01\n" +
+	"\x05delta\x18\x05 \x01(\v2\x16.isthmus.v1.StateDeltaR\x05delta\x12\x18\n" +
+	"\areports\x18\x06 \x01(\tR\areports\"\x99\x01\n" +
 	"\n" +
 	"StateDelta\x12\x12\n" +
 	"\x04base\x18\x01 \x01(\tR\x04base\x12.\n" +
@@ -5825,11 +5857,11 @@ var file_isthmus_v1_sync_proto_goTypes = []any{
 	(*ObservedBundle)(nil),        // 64: isthmus.v1.ObservedBundle
 	(*GatewayReport)(nil),         // 65: isthmus.v1.GatewayReport
 	(*Attestation)(nil),           // 66: isthmus.v1.Attestation
-	(*TrustedAgent)(nil),          // 67: isthmus.v1.TrustedAgent
-	(*BundleRequest)(nil),         // 68: isthmus.v1.BundleRequest
-	(*BundleEntry)(nil),           // 69: isthmus.v1.BundleEntry
-	(*SealedPayload)(nil),         // 70: isthmus.v1.SealedPayload
-	(*timestamppb.Timestamp)(nil), // 71: google.protobuf.Timestamp
+	(*timestamppb.Timestamp)(nil), // 67: google.protobuf.Timestamp
+	(*TrustedAgent)(nil),          // 68: isthmus.v1.TrustedAgent
+	(*BundleRequest)(nil),         // 69: isthmus.v1.BundleRequest
+	(*BundleEntry)(nil),           // 70: isthmus.v1.BundleEntry
+	(*SealedPayload)(nil),         // 71: isthmus.v1.SealedPayload
 	(*AclReplication)(nil),        // 72: isthmus.v1.AclReplication
 	(*CatalogService)(nil),        // 73: isthmus.v1.CatalogService
 	(*Drift)(nil),                 // 74: isthmus.v1.Drift
@@ -5839,110 +5871,111 @@ var file_isthmus_v1_sync_proto_goTypes = []any{
 }
 var file_isthmus_v1_sync_proto_depIdxs = []int32{
 	66, // 0: isthmus.v1.EnrolRequest.attestation:type_name -> isthmus.v1.Attestation
-	7,  // 1: isthmus.v1.PullResponse.state:type_name -> isthmus.v1.DesiredState
-	6,  // 2: isthmus.v1.PullResponse.delta:type_name -> isthmus.v1.StateDelta
-	7,  // 3: isthmus.v1.StateDelta.state:type_name -> isthmus.v1.DesiredState
-	8,  // 4: isthmus.v1.StateDelta.items:type_name -> isthmus.v1.DesiredItem
-	8,  // 5: isthmus.v1.DesiredState.items:type_name -> isthmus.v1.DesiredItem
-	9,  // 6: isthmus.v1.DesiredItem.peering_acceptor:type_name -> isthmus.v1.PeeringAcceptor
-	10, // 7: isthmus.v1.DesiredItem.peering_dialer:type_name -> isthmus.v1.PeeringDialer
-	11, // 8: isthmus.v1.DesiredItem.exported_services:type_name -> isthmus.v1.ExportedServices
-	16, // 9: isthmus.v1.DesiredItem.mesh:type_name -> isthmus.v1.MeshSettings
-	17, // 10: isthmus.v1.DesiredItem.proxy_defaults:type_name -> isthmus.v1.ProxyDefaults
-	18, // 11: isthmus.v1.DesiredItem.federation_primary:type_name -> isthmus.v1.FederationPrimary
-	22, // 12: isthmus.v1.DesiredItem.federation_secondary:type_name -> isthmus.v1.FederationSecondary
-	23, // 13: isthmus.v1.DesiredItem.probes:type_name -> isthmus.v1.Probes
-	27, // 14: isthmus.v1.DesiredItem.gateway_routes:type_name -> isthmus.v1.GatewayRoutes
-	13, // 15: isthmus.v1.DesiredItem.config_entries:type_name -> isthmus.v1.ConfigEntries
-	67, // 16: isthmus.v1.PeeringAcceptor.recipients:type_name -> isthmus.v1.TrustedAgent
-	67, // 17: isthmus.v1.PeeringDialer.senders:type_name -> isthmus.v1.TrustedAgent
-	12, // 18: isthmus.v1.ExportedServices.services:type_name -> isthmus.v1.ExportedService
-	14, // 19: isthmus.v1.ConfigEntries.entries:type_name -> isthmus.v1.ConfigEntry
-	15, // 20: isthmus.v1.ConfigEntry.parts:type_name -> isthmus.v1.ConfigPart
-	20, // 21: isthmus.v1.FederationPrimary.members:type_name -> isthmus.v1.BundleMember
-	19, // 22: isthmus.v1.FederationPrimary.trusted_cas:type_name -> isthmus.v1.TrustedCA
-	68, // 23: isthmus.v1.FederationPrimary.requests:type_name -> isthmus.v1.BundleRequest
-	67, // 24: isthmus.v1.TrustedCA.agent:type_name -> isthmus.v1.TrustedAgent
-	67, // 25: isthmus.v1.BundleMember.recipients:type_name -> isthmus.v1.TrustedAgent
-	69, // 26: isthmus.v1.BundleMember.bundle:type_name -> isthmus.v1.BundleEntry
-	21, // 27: isthmus.v1.BundleMember.requests:type_name -> isthmus.v1.CertificateRequest
-	67, // 28: isthmus.v1.FederationSecondary.senders:type_name -> isthmus.v1.TrustedAgent
-	19, // 29: isthmus.v1.FederationSecondary.trusted_cas:type_name -> isthmus.v1.TrustedCA
-	24, // 30: isthmus.v1.Probes.gateways:type_name -> isthmus.v1.GatewayProbe
-	25, // 31: isthmus.v1.Probes.reads:type_name -> isthmus.v1.ReadProbe
-	26, // 32: isthmus.v1.Probes.urls:type_name -> isthmus.v1.UrlProbe
-	28, // 33: isthmus.v1.GatewayRoutes.routes:type_name -> isthmus.v1.GatewayRoute
-	70, // 34: isthmus.v1.StoreBundleRequest.payload:type_name -> isthmus.v1.SealedPayload
-	71, // 35: isthmus.v1.StoreBundleRequest.certificate_expire_time:type_name -> google.protobuf.Timestamp
-	71, // 36: isthmus.v1.TakeTurnResponse.expire_time:type_name -> google.protobuf.Timestamp
-	70, // 37: isthmus.v1.FetchSecretsResponse.payloads:type_name -> isthmus.v1.SealedPayload
-	70, // 38: isthmus.v1.StoreTokenRequest.payload:type_name -> isthmus.v1.SealedPayload
-	43, // 39: isthmus.v1.ReportRequest.agent:type_name -> isthmus.v1.AgentReport
-	44, // 40: isthmus.v1.ReportRequest.inventory:type_name -> isthmus.v1.InventoryReport
-	48, // 41: isthmus.v1.ReportRequest.peerings:type_name -> isthmus.v1.PeeringsReport
-	50, // 42: isthmus.v1.ReportRequest.exports:type_name -> isthmus.v1.ExportsReport
-	47, // 43: isthmus.v1.ReportRequest.services:type_name -> isthmus.v1.ServicesReport
-	59, // 44: isthmus.v1.ReportRequest.delivery:type_name -> isthmus.v1.DeliveryReport
-	60, // 45: isthmus.v1.ReportRequest.federation:type_name -> isthmus.v1.FederationReport
-	65, // 46: isthmus.v1.ReportRequest.gateway:type_name -> isthmus.v1.GatewayReport
-	52, // 47: isthmus.v1.ReportRequest.policy:type_name -> isthmus.v1.PolicyReport
-	55, // 48: isthmus.v1.ReportRequest.entries:type_name -> isthmus.v1.EntriesReport
-	57, // 49: isthmus.v1.ReportRequest.rights:type_name -> isthmus.v1.RightsReport
-	71, // 50: isthmus.v1.ReportRequest.clock:type_name -> google.protobuf.Timestamp
-	71, // 51: isthmus.v1.InventoryReport.ca_expire_time:type_name -> google.protobuf.Timestamp
-	72, // 52: isthmus.v1.InventoryReport.acl_replication:type_name -> isthmus.v1.AclReplication
-	46, // 53: isthmus.v1.InventoryReport.gateways:type_name -> isthmus.v1.ObservedGateway
-	45, // 54: isthmus.v1.InventoryReport.raft_servers:type_name -> isthmus.v1.ObservedServer
-	73, // 55: isthmus.v1.ServicesReport.services:type_name -> isthmus.v1.CatalogService
-	49, // 56: isthmus.v1.PeeringsReport.peerings:type_name -> isthmus.v1.ObservedPeering
-	71, // 57: isthmus.v1.ObservedPeering.heartbeat_time:type_name -> google.protobuf.Timestamp
-	71, // 58: isthmus.v1.ObservedPeering.receive_time:type_name -> google.protobuf.Timestamp
-	71, // 59: isthmus.v1.ObservedPeering.send_time:type_name -> google.protobuf.Timestamp
-	63, // 60: isthmus.v1.ObservedPeering.dials:type_name -> isthmus.v1.ObservedProbe
-	51, // 61: isthmus.v1.ExportsReport.exports:type_name -> isthmus.v1.ObservedExport
-	74, // 62: isthmus.v1.ExportsReport.drifts:type_name -> isthmus.v1.Drift
-	53, // 63: isthmus.v1.PolicyReport.entries:type_name -> isthmus.v1.ObservedEntry
-	74, // 64: isthmus.v1.PolicyReport.drifts:type_name -> isthmus.v1.Drift
-	54, // 65: isthmus.v1.ObservedEntry.parts:type_name -> isthmus.v1.ObservedPart
-	56, // 66: isthmus.v1.EntriesReport.entries:type_name -> isthmus.v1.ReportedEntry
-	58, // 67: isthmus.v1.RightsReport.missing:type_name -> isthmus.v1.MissingRight
-	75, // 68: isthmus.v1.DeliveryReport.host:type_name -> isthmus.v1.FederationHost
-	76, // 69: isthmus.v1.FederationReport.wan_members:type_name -> isthmus.v1.WanMember
-	62, // 70: isthmus.v1.FederationReport.reads:type_name -> isthmus.v1.ObservedRead
-	63, // 71: isthmus.v1.FederationReport.probes:type_name -> isthmus.v1.ObservedProbe
-	61, // 72: isthmus.v1.FederationReport.loss:type_name -> isthmus.v1.JoinLoss
-	64, // 73: isthmus.v1.FederationReport.bundles:type_name -> isthmus.v1.ObservedBundle
-	71, // 74: isthmus.v1.FederationReport.certificate_expire_time:type_name -> google.protobuf.Timestamp
-	77, // 75: isthmus.v1.JoinLoss.items:type_name -> isthmus.v1.LostItem
-	71, // 76: isthmus.v1.ObservedRead.since:type_name -> google.protobuf.Timestamp
-	71, // 77: isthmus.v1.ObservedProbe.since:type_name -> google.protobuf.Timestamp
-	71, // 78: isthmus.v1.ObservedBundle.request_time:type_name -> google.protobuf.Timestamp
-	63, // 79: isthmus.v1.GatewayReport.probes:type_name -> isthmus.v1.ObservedProbe
-	0,  // 80: isthmus.v1.SyncService.Enrol:input_type -> isthmus.v1.EnrolRequest
-	2,  // 81: isthmus.v1.SyncService.Renew:input_type -> isthmus.v1.RenewRequest
-	4,  // 82: isthmus.v1.SyncService.Pull:input_type -> isthmus.v1.PullRequest
-	35, // 83: isthmus.v1.SyncService.FetchSecrets:input_type -> isthmus.v1.FetchSecretsRequest
-	37, // 84: isthmus.v1.SyncService.ClaimToken:input_type -> isthmus.v1.ClaimTokenRequest
-	39, // 85: isthmus.v1.SyncService.StoreToken:input_type -> isthmus.v1.StoreTokenRequest
-	41, // 86: isthmus.v1.SyncService.Report:input_type -> isthmus.v1.ReportRequest
-	29, // 87: isthmus.v1.SyncService.StoreBundle:input_type -> isthmus.v1.StoreBundleRequest
-	31, // 88: isthmus.v1.SyncService.TakeTurn:input_type -> isthmus.v1.TakeTurnRequest
-	33, // 89: isthmus.v1.SyncService.EndTurn:input_type -> isthmus.v1.EndTurnRequest
-	1,  // 90: isthmus.v1.SyncService.Enrol:output_type -> isthmus.v1.EnrolResponse
-	3,  // 91: isthmus.v1.SyncService.Renew:output_type -> isthmus.v1.RenewResponse
-	5,  // 92: isthmus.v1.SyncService.Pull:output_type -> isthmus.v1.PullResponse
-	36, // 93: isthmus.v1.SyncService.FetchSecrets:output_type -> isthmus.v1.FetchSecretsResponse
-	38, // 94: isthmus.v1.SyncService.ClaimToken:output_type -> isthmus.v1.ClaimTokenResponse
-	40, // 95: isthmus.v1.SyncService.StoreToken:output_type -> isthmus.v1.StoreTokenResponse
-	42, // 96: isthmus.v1.SyncService.Report:output_type -> isthmus.v1.ReportResponse
-	30, // 97: isthmus.v1.SyncService.StoreBundle:output_type -> isthmus.v1.StoreBundleResponse
-	32, // 98: isthmus.v1.SyncService.TakeTurn:output_type -> isthmus.v1.TakeTurnResponse
-	34, // 99: isthmus.v1.SyncService.EndTurn:output_type -> isthmus.v1.EndTurnResponse
-	90, // [90:100] is the sub-list for method output_type
-	80, // [80:90] is the sub-list for method input_type
-	80, // [80:80] is the sub-list for extension type_name
-	80, // [80:80] is the sub-list for extension extendee
-	0,  // [0:80] is the sub-list for field type_name
+	67, // 1: isthmus.v1.PullRequest.clock:type_name -> google.protobuf.Timestamp
+	7,  // 2: isthmus.v1.PullResponse.state:type_name -> isthmus.v1.DesiredState
+	6,  // 3: isthmus.v1.PullResponse.delta:type_name -> isthmus.v1.StateDelta
+	7,  // 4: isthmus.v1.StateDelta.state:type_name -> isthmus.v1.DesiredState
+	8,  // 5: isthmus.v1.StateDelta.items:type_name -> isthmus.v1.DesiredItem
+	8,  // 6: isthmus.v1.DesiredState.items:type_name -> isthmus.v1.DesiredItem
+	9,  // 7: isthmus.v1.DesiredItem.peering_acceptor:type_name -> isthmus.v1.PeeringAcceptor
+	10, // 8: isthmus.v1.DesiredItem.peering_dialer:type_name -> isthmus.v1.PeeringDialer
+	11, // 9: isthmus.v1.DesiredItem.exported_services:type_name -> isthmus.v1.ExportedServices
+	16, // 10: isthmus.v1.DesiredItem.mesh:type_name -> isthmus.v1.MeshSettings
+	17, // 11: isthmus.v1.DesiredItem.proxy_defaults:type_name -> isthmus.v1.ProxyDefaults
+	18, // 12: isthmus.v1.DesiredItem.federation_primary:type_name -> isthmus.v1.FederationPrimary
+	22, // 13: isthmus.v1.DesiredItem.federation_secondary:type_name -> isthmus.v1.FederationSecondary
+	23, // 14: isthmus.v1.DesiredItem.probes:type_name -> isthmus.v1.Probes
+	27, // 15: isthmus.v1.DesiredItem.gateway_routes:type_name -> isthmus.v1.GatewayRoutes
+	13, // 16: isthmus.v1.DesiredItem.config_entries:type_name -> isthmus.v1.ConfigEntries
+	68, // 17: isthmus.v1.PeeringAcceptor.recipients:type_name -> isthmus.v1.TrustedAgent
+	68, // 18: isthmus.v1.PeeringDialer.senders:type_name -> isthmus.v1.TrustedAgent
+	12, // 19: isthmus.v1.ExportedServices.services:type_name -> isthmus.v1.ExportedService
+	14, // 20: isthmus.v1.ConfigEntries.entries:type_name -> isthmus.v1.ConfigEntry
+	15, // 21: isthmus.v1.ConfigEntry.parts:type_name -> isthmus.v1.ConfigPart
+	20, // 22: isthmus.v1.FederationPrimary.members:type_name -> isthmus.v1.BundleMember
+	19, // 23: isthmus.v1.FederationPrimary.trusted_cas:type_name -> isthmus.v1.TrustedCA
+	69, // 24: isthmus.v1.FederationPrimary.requests:type_name -> isthmus.v1.BundleRequest
+	68, // 25: isthmus.v1.TrustedCA.agent:type_name -> isthmus.v1.TrustedAgent
+	68, // 26: isthmus.v1.BundleMember.recipients:type_name -> isthmus.v1.TrustedAgent
+	70, // 27: isthmus.v1.BundleMember.bundle:type_name -> isthmus.v1.BundleEntry
+	21, // 28: isthmus.v1.BundleMember.requests:type_name -> isthmus.v1.CertificateRequest
+	68, // 29: isthmus.v1.FederationSecondary.senders:type_name -> isthmus.v1.TrustedAgent
+	19, // 30: isthmus.v1.FederationSecondary.trusted_cas:type_name -> isthmus.v1.TrustedCA
+	24, // 31: isthmus.v1.Probes.gateways:type_name -> isthmus.v1.GatewayProbe
+	25, // 32: isthmus.v1.Probes.reads:type_name -> isthmus.v1.ReadProbe
+	26, // 33: isthmus.v1.Probes.urls:type_name -> isthmus.v1.UrlProbe
+	28, // 34: isthmus.v1.GatewayRoutes.routes:type_name -> isthmus.v1.GatewayRoute
+	71, // 35: isthmus.v1.StoreBundleRequest.payload:type_name -> isthmus.v1.SealedPayload
+	67, // 36: isthmus.v1.StoreBundleRequest.certificate_expire_time:type_name -> google.protobuf.Timestamp
+	67, // 37: isthmus.v1.TakeTurnResponse.expire_time:type_name -> google.protobuf.Timestamp
+	71, // 38: isthmus.v1.FetchSecretsResponse.payloads:type_name -> isthmus.v1.SealedPayload
+	71, // 39: isthmus.v1.StoreTokenRequest.payload:type_name -> isthmus.v1.SealedPayload
+	43, // 40: isthmus.v1.ReportRequest.agent:type_name -> isthmus.v1.AgentReport
+	44, // 41: isthmus.v1.ReportRequest.inventory:type_name -> isthmus.v1.InventoryReport
+	48, // 42: isthmus.v1.ReportRequest.peerings:type_name -> isthmus.v1.PeeringsReport
+	50, // 43: isthmus.v1.ReportRequest.exports:type_name -> isthmus.v1.ExportsReport
+	47, // 44: isthmus.v1.ReportRequest.services:type_name -> isthmus.v1.ServicesReport
+	59, // 45: isthmus.v1.ReportRequest.delivery:type_name -> isthmus.v1.DeliveryReport
+	60, // 46: isthmus.v1.ReportRequest.federation:type_name -> isthmus.v1.FederationReport
+	65, // 47: isthmus.v1.ReportRequest.gateway:type_name -> isthmus.v1.GatewayReport
+	52, // 48: isthmus.v1.ReportRequest.policy:type_name -> isthmus.v1.PolicyReport
+	55, // 49: isthmus.v1.ReportRequest.entries:type_name -> isthmus.v1.EntriesReport
+	57, // 50: isthmus.v1.ReportRequest.rights:type_name -> isthmus.v1.RightsReport
+	67, // 51: isthmus.v1.ReportRequest.clock:type_name -> google.protobuf.Timestamp
+	67, // 52: isthmus.v1.InventoryReport.ca_expire_time:type_name -> google.protobuf.Timestamp
+	72, // 53: isthmus.v1.InventoryReport.acl_replication:type_name -> isthmus.v1.AclReplication
+	46, // 54: isthmus.v1.InventoryReport.gateways:type_name -> isthmus.v1.ObservedGateway
+	45, // 55: isthmus.v1.InventoryReport.raft_servers:type_name -> isthmus.v1.ObservedServer
+	73, // 56: isthmus.v1.ServicesReport.services:type_name -> isthmus.v1.CatalogService
+	49, // 57: isthmus.v1.PeeringsReport.peerings:type_name -> isthmus.v1.ObservedPeering
+	67, // 58: isthmus.v1.ObservedPeering.heartbeat_time:type_name -> google.protobuf.Timestamp
+	67, // 59: isthmus.v1.ObservedPeering.receive_time:type_name -> google.protobuf.Timestamp
+	67, // 60: isthmus.v1.ObservedPeering.send_time:type_name -> google.protobuf.Timestamp
+	63, // 61: isthmus.v1.ObservedPeering.dials:type_name -> isthmus.v1.ObservedProbe
+	51, // 62: isthmus.v1.ExportsReport.exports:type_name -> isthmus.v1.ObservedExport
+	74, // 63: isthmus.v1.ExportsReport.drifts:type_name -> isthmus.v1.Drift
+	53, // 64: isthmus.v1.PolicyReport.entries:type_name -> isthmus.v1.ObservedEntry
+	74, // 65: isthmus.v1.PolicyReport.drifts:type_name -> isthmus.v1.Drift
+	54, // 66: isthmus.v1.ObservedEntry.parts:type_name -> isthmus.v1.ObservedPart
+	56, // 67: isthmus.v1.EntriesReport.entries:type_name -> isthmus.v1.ReportedEntry
+	58, // 68: isthmus.v1.RightsReport.missing:type_name -> isthmus.v1.MissingRight
+	75, // 69: isthmus.v1.DeliveryReport.host:type_name -> isthmus.v1.FederationHost
+	76, // 70: isthmus.v1.FederationReport.wan_members:type_name -> isthmus.v1.WanMember
+	62, // 71: isthmus.v1.FederationReport.reads:type_name -> isthmus.v1.ObservedRead
+	63, // 72: isthmus.v1.FederationReport.probes:type_name -> isthmus.v1.ObservedProbe
+	61, // 73: isthmus.v1.FederationReport.loss:type_name -> isthmus.v1.JoinLoss
+	64, // 74: isthmus.v1.FederationReport.bundles:type_name -> isthmus.v1.ObservedBundle
+	67, // 75: isthmus.v1.FederationReport.certificate_expire_time:type_name -> google.protobuf.Timestamp
+	77, // 76: isthmus.v1.JoinLoss.items:type_name -> isthmus.v1.LostItem
+	67, // 77: isthmus.v1.ObservedRead.since:type_name -> google.protobuf.Timestamp
+	67, // 78: isthmus.v1.ObservedProbe.since:type_name -> google.protobuf.Timestamp
+	67, // 79: isthmus.v1.ObservedBundle.request_time:type_name -> google.protobuf.Timestamp
+	63, // 80: isthmus.v1.GatewayReport.probes:type_name -> isthmus.v1.ObservedProbe
+	0,  // 81: isthmus.v1.SyncService.Enrol:input_type -> isthmus.v1.EnrolRequest
+	2,  // 82: isthmus.v1.SyncService.Renew:input_type -> isthmus.v1.RenewRequest
+	4,  // 83: isthmus.v1.SyncService.Pull:input_type -> isthmus.v1.PullRequest
+	35, // 84: isthmus.v1.SyncService.FetchSecrets:input_type -> isthmus.v1.FetchSecretsRequest
+	37, // 85: isthmus.v1.SyncService.ClaimToken:input_type -> isthmus.v1.ClaimTokenRequest
+	39, // 86: isthmus.v1.SyncService.StoreToken:input_type -> isthmus.v1.StoreTokenRequest
+	41, // 87: isthmus.v1.SyncService.Report:input_type -> isthmus.v1.ReportRequest
+	29, // 88: isthmus.v1.SyncService.StoreBundle:input_type -> isthmus.v1.StoreBundleRequest
+	31, // 89: isthmus.v1.SyncService.TakeTurn:input_type -> isthmus.v1.TakeTurnRequest
+	33, // 90: isthmus.v1.SyncService.EndTurn:input_type -> isthmus.v1.EndTurnRequest
+	1,  // 91: isthmus.v1.SyncService.Enrol:output_type -> isthmus.v1.EnrolResponse
+	3,  // 92: isthmus.v1.SyncService.Renew:output_type -> isthmus.v1.RenewResponse
+	5,  // 93: isthmus.v1.SyncService.Pull:output_type -> isthmus.v1.PullResponse
+	36, // 94: isthmus.v1.SyncService.FetchSecrets:output_type -> isthmus.v1.FetchSecretsResponse
+	38, // 95: isthmus.v1.SyncService.ClaimToken:output_type -> isthmus.v1.ClaimTokenResponse
+	40, // 96: isthmus.v1.SyncService.StoreToken:output_type -> isthmus.v1.StoreTokenResponse
+	42, // 97: isthmus.v1.SyncService.Report:output_type -> isthmus.v1.ReportResponse
+	30, // 98: isthmus.v1.SyncService.StoreBundle:output_type -> isthmus.v1.StoreBundleResponse
+	32, // 99: isthmus.v1.SyncService.TakeTurn:output_type -> isthmus.v1.TakeTurnResponse
+	34, // 100: isthmus.v1.SyncService.EndTurn:output_type -> isthmus.v1.EndTurnResponse
+	91, // [91:101] is the sub-list for method output_type
+	81, // [81:91] is the sub-list for method input_type
+	81, // [81:81] is the sub-list for extension type_name
+	81, // [81:81] is the sub-list for extension extendee
+	0,  // [0:81] is the sub-list for field type_name
 }
 
 func init() { file_isthmus_v1_sync_proto_init() }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -33,6 +34,9 @@ const (
 	requestTimeout = 30 * time.Second
 	// maxBody bounds an answer: the server's own limit for messages is 16 MiB, and JSON is larger than protobuf.
 	maxBody = 64 << 20
+	// maxTries is how often a request is sent that the server has no room for, maxRetryAfter the longest time that it is put off by.
+	maxTries      = 6
+	maxRetryAfter = 15 * time.Second
 )
 
 // Config says which server, and who is asking.
@@ -48,6 +52,8 @@ type Config struct {
 	CACert string
 	// UserAgent is sent along, for the server's logs.
 	UserAgent string
+	// Busy hears why the server has no room for a request now, before it is sent again after a pause; nil: nobody needs to know.
+	Busy func(why error, pause time.Duration)
 }
 
 // Client is a connection to one server (or to many replicas behind one address). It may be used concurrently.
@@ -56,6 +62,7 @@ type Client struct {
 	token     string
 	userAgent string
 	http      *http.Client
+	busy      func(why error, pause time.Duration)
 	// written is the highest index that this client's own writes got.
 	written atomic.Uint64
 }
@@ -78,7 +85,7 @@ func New(c Config) (*Client, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	return &Client{base: base, token: c.Token, userAgent: c.UserAgent, http: &http.Client{
+	return &Client{base: base, token: c.Token, userAgent: c.UserAgent, busy: c.Busy, http: &http.Client{
 		Transport: transport,
 		// A server answers itself; who sends elsewhere would have the token sent there.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -155,8 +162,36 @@ func (c *Client) do(ctx context.Context, r call, out proto.Message) (uint64, err
 	return index, nil
 }
 
-// raw sends a request and returns the body of a successful answer.
+// raw sends a request and returns the body of a successful answer. What the server has no room for it has not begun to do: it is sent
+// again when the server says, a few times.
 func (c *Client) raw(ctx context.Context, r call) ([]byte, uint64, error) {
+	for tries := 1; ; tries++ {
+		data, index, err := c.once(ctx, r)
+		pause, again := putOff(err)
+		if !again || tries == maxTries {
+			return data, index, err
+		}
+		if c.busy != nil {
+			c.busy(err, pause)
+		}
+		if !rest(ctx, pause) {
+			return nil, 0, err
+		}
+	}
+}
+
+// putOff is how long to wait before a request is sent again that was refused with err, if that is worth it. Of those that were told the same
+// not all come back at once.
+func putOff(err error) (pause time.Duration, again bool) {
+	after := fault.RetryAfter(err)
+	if fault.CodeOf(err) != fault.Busy || after <= 0 || after > maxRetryAfter {
+		return 0, false
+	}
+	return after + rand.N(after/4+1), true //nolint:gosec // spreads load; nobody gains by guessing it.
+}
+
+// once sends a request once.
+func (c *Client) once(ctx context.Context, r call) ([]byte, uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout+r.wait)
 	defer cancel()
 	req, err := c.request(ctx, r)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -359,5 +360,90 @@ func TestWatchEndsWithAnErrorThatStays(t *testing.T) {
 	}
 	if failures != 1 {
 		t.Errorf("%d failures", failures)
+	}
+}
+
+// What a server has no room for is sent again when it says, with its body, and not for ever.
+func TestRequestsThatThereIsNoRoomFor(t *testing.T) {
+	t.Parallel()
+	const later = `{"code":8,"message":"too often","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"%s"}]}`
+	for name, test := range map[string]struct {
+		refusals int
+		delay    string
+		code     fault.Code
+		tries    int
+		fails    bool
+	}{
+		"once":                    {1, "0.001s", fault.Busy, 2, false},
+		"five times":              {5, "0.001s", fault.Busy, 6, false},
+		"always":                  {100, "0.001s", fault.Busy, 6, true},
+		"until much later":        {1, "3600s", fault.Busy, 1, true},
+		"nobody knows until when": {1, "0s", fault.Busy, 1, true},
+		"for its size":            {1, "0.001s", fault.TooLarge, 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			tries, told := 0, 0
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
+				defer mu.Unlock()
+				if body, err := io.ReadAll(r.Body); err != nil || !strings.Contains(string(body), "kind: Datacenter") {
+					t.Errorf("the body is %q, %v", body, err)
+				}
+				if tries++; tries <= test.refusals {
+					w.Header().Set("X-Isthmus-Fault", string(test.code))
+					w.WriteHeader(test.code.HTTP())
+					fmt.Fprintf(w, later, test.delay)
+					return
+				}
+				fmt.Fprint(w, `{}`)
+			}))
+			t.Cleanup(server.Close)
+			c, err := client.New(client.Config{Address: server.URL, Busy: func(why error, pause time.Duration) {
+				if told++; fault.CodeOf(why) != fault.Busy || pause <= 0 {
+					t.Errorf("%v for %s", why, pause)
+				}
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = c.Apply(t.Context(), []byte("kind: Datacenter"), client.ApplyOptions{})
+			if (err != nil) != test.fails || tries != test.tries || told != test.tries-1 {
+				t.Errorf("%v after %d tries; told of %d", err, tries, told)
+			}
+		})
+	}
+}
+
+// A proxy in between may have limits of its own.
+func TestRetryAfterOfAProxy(t *testing.T) {
+	t.Parallel()
+	for header, want := range map[string]time.Duration{"20": 20 * time.Second, "": 0, "-1": 0, "Wed, 21 Oct 2026 07:28:00 GMT": 0, "99999999999": 0} {
+		c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", header)
+			w.WriteHeader(http.StatusTooManyRequests)
+		})
+		if _, err := c.Server(t.Context()); fault.CodeOf(err) != fault.Busy || fault.RetryAfter(err) != want {
+			t.Errorf("%q: %v, again after %s", header, err, fault.RetryAfter(err))
+		}
+	}
+}
+
+// Who stops waiting does so at once.
+func TestStoppedWhilePutOff(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "10")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	t.Cleanup(server.Close)
+	c, err := client.New(client.Config{Address: server.URL, Busy: func(error, time.Duration) { cancel() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Server(ctx); fault.CodeOf(err) != fault.Busy {
+		t.Errorf("%v", err)
 	}
 }

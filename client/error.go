@@ -2,7 +2,9 @@ package client
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/status"
@@ -15,10 +17,21 @@ import (
 func decodeError(res *http.Response, body []byte) error {
 	st := &spb.Status{}
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(body, st); err != nil || st.GetMessage() == "" {
-		return fault.New(codeOfHTTP(res.StatusCode), "the answer is HTTP status %d (%s), and not isthmus's: is there a proxy between?",
+		e := fault.New(codeOfHTTP(res.StatusCode), "the answer is HTTP status %d (%s), and not isthmus's: is there a proxy between?",
 			res.StatusCode, strings.ToLower(http.StatusText(res.StatusCode)))
+		e.RetryAfter = retryAfter(res)
+		return e
 	}
 	return fault.FromStatus(status.FromProto(st), fault.Code(res.Header.Get(fault.Header)))
+}
+
+// retryAfter is what the header of that name says in seconds; a date, or nothing that can be read, is 0.
+func retryAfter(res *http.Response) time.Duration {
+	seconds, err := strconv.ParseUint(res.Header.Get("Retry-After"), 10, 31)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
 }
 
 // codeOfHTTP judges an answer that something other than isthmus gave.

@@ -108,7 +108,7 @@ func repeat[T any](ctx context.Context, query func(last uint64) (answer[T], erro
 			case ctx.Err() != nil:
 				return
 			case err != nil:
-				if !yield(a.value, err) || !Retriable(err) || !rest(ctx, pause.NextBackOff()) {
+				if !yield(a.value, err) || !Retriable(err) || !rest(ctx, max(pause.NextBackOff(), min(fault.RetryAfter(err), maxRetry))) {
 					return
 				}
 				last = 0

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -70,6 +72,9 @@ func (c *connection) config() (client.Config, error) {
 	}
 	return client.Config{
 		Address: c.addr, Token: strings.TrimSpace(token), CACert: c.caCert, AllowPlain: c.plain, UserAgent: "isthmus/" + versionOf(),
+		Busy: func(why error, pause time.Duration) {
+			fmt.Fprintf(c.program.Err, "%s; trying again in %s\n", plain(explain(why)), pause.Round(time.Second))
+		},
 	}, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/status"
 
@@ -37,6 +38,9 @@ func (p Program) printProblem(err error) {
 	default:
 		fmt.Fprintf(p.Err, "Error: %d problems\n", len(violations))
 		printViolations(p.Err, violations)
+	}
+	if e.RetryAfter > 0 {
+		fmt.Fprintf(p.Err, "Try again in %s.\n", e.RetryAfter.Round(time.Second))
 	}
 	if e.Code == fault.Unauthenticated {
 		fmt.Fprintln(p.Err, "Name a file with an API token in ISTHMUS_TOKEN_FILE; the server's first start wrote one to admin.token in its data directory.")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -42,7 +43,8 @@ func TestProblems(t *testing.T) {
 			fault.Wrap(fault.Unavailable, status.Error(codes.Unavailable, "connection refused"), "the server does not answer"),
 			"Error: the server does not answer: connection refused\n",
 		},
-		"one violation": {fault.Violated(fault.Violation{Field: "spec.dialer", Reason: "Required", Message: "is required"}), "Error: spec.dialer: is required\n"},
+		"one to try again later": {fault.Limited(90*time.Second, "you read too often"), "Error: you read too often\nTry again in 1m30s.\n"},
+		"one violation":          {fault.Violated(fault.Violation{Field: "spec.dialer", Reason: "Required", Message: "is required"}), "Error: spec.dialer: is required\n"},
 		"a message and violations": {
 			&fault.Error{Code: fault.Referenced, Message: "it is in use", Violations: []fault.Violation{{Field: "name", Message: "Peering p refers to it"}}},
 			"Error: it is in use\n  name: Peering p refers to it\n",

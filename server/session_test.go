@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -444,6 +445,32 @@ func TestSessionOutlivesItsServer(t *testing.T) {
 	again.n.want(http.StatusOK, again.call(http.MethodPost, "/v1/datacenters", `{"name":"dc1","spec":{"runtime":"vm"}}`))
 }
 
+// A logout is one everywhere: at the server itself after a restart, too, and for what waits with the session.
+func TestLogoutOutlivesTheServer(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	n := startIn(t, dir)
+	b, other := n.browse(n.token), n.browse(n.token)
+	n.apply(datacenters("dc1"))
+	path := "/v1/datacenters?wait=1m&index=" + strconv.FormatUint(n.settle("/v1/datacenters"), 10)
+	waiting := make(chan answer, 2)
+	go func() { waiting <- b.call(http.MethodGet, path, "") }()
+	go func() { waiting <- other.call(http.MethodGet, path, "") }()
+	n.inFlight("isthmus.v1.DatacenterService/ListDatacenters", 2)
+	n.want(http.StatusOK, b.call(http.MethodDelete, "/v1/session", ""))
+	if a := arrives(t, "the end of what waits", waiting); a.status != http.StatusUnauthorized || !strings.Contains(a.body, "logged out") {
+		t.Errorf("what waited with the session: %d %s", a.status, a.body)
+	}
+	b.gone("logged out")
+	other.lives()
+	n.apply(datacenters("dc2"))
+	n.want(http.StatusOK, arrives(t, "the other session's answer", waiting))
+	n.stop()
+	again := startIn(t, dir)
+	b.at(again).gone("logged out")
+	other.at(again).lives()
+}
+
 // Any replica takes the session that another one made, of a token that it has not heard of yet.
 func TestSessionAtReplicas(t *testing.T) {
 	t.Parallel()
@@ -460,6 +487,13 @@ func TestSessionAtReplicas(t *testing.T) {
 	renewed := two.want(http.StatusOK, there.call(http.MethodPost, "/v1/session:renew", "{}"))
 	b.cookie = cookieOf(t, renewed)
 	b.lives()
+	left := two.browse(token)
+	left.at(one).lives()
+	two.want(http.StatusOK, left.call(http.MethodDelete, "/v1/session", ""))
+	eventually(t, "the other replica knows of the logout", func() (bool, string) {
+		a := left.at(one).call(http.MethodGet, "/v1/session", "")
+		return a.status == http.StatusUnauthorized && strings.Contains(a.body, "logged out"), a.body
+	})
 	name := strings.Split(token, "_")[1]
 	index := one.want(http.StatusOK, one.call(http.MethodDelete, "/v1/api-tokens/"+name, "")).header.Get("X-Isthmus-Index")
 	two.want(http.StatusOK, two.callAs(one.token, http.MethodGet, "/v1/datacenters?min-index="+index, ""))

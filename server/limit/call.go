@@ -133,22 +133,21 @@ func (c *Call) step() {
 	close(c.come)
 }
 
-// free tells whether a class may take another place. People who only look leave half of all places to others, they and agents
-// together an eighth to operators, operators a quarter to everybody else.
+// free tells whether a class may take another place. Each class has an eighth of all that no other takes, and those who only look take no
+// more than half.
 func (l *Limiter) free(c class) bool {
 	n := l.limits.Requests
-	others := l.working[viewers] + l.working[agents]
-	if others+l.working[operators] >= n {
+	if c == viewers && l.working[viewers] >= n/2 {
 		return false
 	}
-	switch c {
-	case viewers:
-		return l.working[viewers] < n/2 && others < n-n/8
-	case agents:
-		return others < n-n/8
-	default:
-		return l.working[operators] < n-n/4
+	taken := 0
+	for other, working := range l.working {
+		if class(other) != c {
+			working = max(working, n/8)
+		}
+		taken += working
 	}
+	return taken < n
 }
 
 // leave gives the call's place to the next in line. l.mu is held.

@@ -40,6 +40,8 @@ const (
 	// turned away is an ActionRefuse, too.
 	ActionLogin  = "login"
 	ActionLogout = "logout"
+	// ActionProfile: an admin took a profile of the server.
+	ActionProfile = "profile"
 	// ActionApprove: an operator trusts an agent.
 	ActionApprove = "approve"
 	// ActionConfirm: an operator lets removals go on after a restore.

@@ -25,6 +25,7 @@ import (
 	"isthmus/server/api"
 	"isthmus/server/auth"
 	"isthmus/server/limit"
+	"isthmus/server/profile"
 	"isthmus/server/request"
 	"isthmus/server/rest"
 	"isthmus/server/session"
@@ -116,7 +117,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	s.registerAgents(s.grpcServer)
 	isthmusv1.RegisterSessionServiceServer(s.innerServer, s.sessions)
 	return s.assembleREST(ctx, rest.Options{
-		Guard: guard, Sessions: keeper, Limiter: limiter,
+		Guard: guard, Sessions: keeper, Limiter: limiter, Profiler: &profile.Profiler{Store: s.store, Now: s.config.Now},
 		Refused: func(ctx context.Context, err error) { _ = observer.Refused(ctx, "/rest", err) },
 		Ready:   s.ready, Metrics: registry, OpenAPI: openapi.Document(), Log: s.log.Named("rest"),
 	})

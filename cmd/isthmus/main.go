@@ -134,7 +134,7 @@ The server is named by ISTHMUS_ADDR (default http://127.0.0.1:8700), the API tok
 			root.AddCommand(cmd)
 		}
 	}
-	add(groupRun, p.serverCommand(), p.agentCommand(), p.gatewayCommand(), p.demoCommand(), p.simulateCommand(), p.storeCommand())
+	add(groupRun, p.serverCommand(), p.agentCommand(), p.gatewayCommand(), p.demoCommand(), p.simulateCommand(), p.storeCommand(), p.debugCommand())
 	add(groupResources, p.applyCommand(), p.getCommand(), p.describeCommand(), p.deleteCommand(), p.exportCommand(),
 		p.statusCommand(), p.eventsCommand(), p.peeringCommand(), p.federationCommand(), p.membersCommand(),
 		p.connectionsCommand(), p.reachabilityCommand(), p.doctorCommand(), p.servicesCommand(), p.explainCommand(), p.datacenterCommand(), p.adoptCommand())

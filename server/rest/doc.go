@@ -12,5 +12,6 @@
 //	/healthz           this process answers
 //	/readyz            it can serve: the store answers and the snapshot follows it
 //	/metrics           Prometheus
+//	/debug/pprof/…     profiles of the process, for admins
 //	/, /peerings, …    the dashboard's page; /assets/… its files
 package rest

@@ -19,6 +19,7 @@ import (
 	"isthmus/resource"
 	"isthmus/server/auth"
 	"isthmus/server/limit"
+	"isthmus/server/profile"
 	"isthmus/server/session"
 )
 
@@ -40,6 +41,8 @@ type Options struct {
 	Sessions *session.Keeper
 	// Limiter lets requests in, as many as there is room for.
 	Limiter *limit.Limiter
+	// Profiler takes profiles of the process.
+	Profiler *profile.Profiler
 	// Refused hears why a request was refused before it came to the services.
 	Refused func(ctx context.Context, err error)
 	// Ready tells why the server cannot serve; nil when it can.
@@ -74,6 +77,7 @@ func New(ctx context.Context, o Options) (http.Handler, error) {
 	mux.Handle("/v1/", authenticated(o, limitBody(working(o, calls))))
 	mux.Handle("POST /v1/apply", authenticated(o, limitBody(working(o, manifests(calls)))))
 	mux.Handle("POST "+loginPath, login(o, limitBody(calls)))
+	mux.Handle("GET "+profilePath+"{name}", profiles(o))
 	mux.Handle("GET /v1/openapi.json", smaller(document(o.OpenAPI)))
 	mux.Handle("GET /healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeText(w, http.StatusOK, "ok\n")

@@ -17,7 +17,7 @@ import (
 	"isthmus/demo/consulrun"
 )
 
-// binary is the isthmus that is measured, built as `make build` does.
+// binary is the isthmus that is measured, built as `make build` does unless -binary names one.
 var binary string
 
 // TestMain builds isthmus, and prints the tables when all has been measured. Without -bench there is nothing to do.
@@ -26,6 +26,7 @@ func TestMain(m *testing.M) {
 		os.Exit(runChild(os.Getenv(childEnv)))
 	}
 	write := flag.Bool("write", false, "write the tables of comparisons to "+benchmarks)
+	flag.StringVar(&binary, "binary", "", "the isthmus to measure, instead of one that is built for it")
 	flag.Parse()
 	if flag.Lookup("test.bench").Value.String() == "" {
 		os.Exit(m.Run())
@@ -41,13 +42,12 @@ func run(m *testing.M, write bool) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	binary = filepath.Join(dir, "isthmus")
-	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o", binary, "isthmus/cmd/isthmus")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "building isthmus:", err)
-		return 1
+	if binary == "" {
+		binary = filepath.Join(dir, "isthmus")
+		if err := build(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "building isthmus:", err)
+			return 1
+		}
 	}
 	code := m.Run()
 	printTable(ctx)
@@ -56,6 +56,13 @@ func run(m *testing.M, write bool) int {
 		return 1
 	}
 	return code
+}
+
+func build(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o", binary, "isthmus/cmd/isthmus")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	return cmd.Run()
 }
 
 // row is one line of the table.

@@ -77,7 +77,7 @@ func startEtcd(b *testing.B) *etcd {
 	binary, keys := strings.TrimSpace(string(path)), newPair(b)
 	client, peer := freeAddr(b), freeAddr(b)
 	cmd := exec.CommandContext(context.Background(), binary, //nolint:gosec // the pinned one; the cleanup ends it
-		"--data-dir", filepath.Join(b.TempDir(), "etcd"), "--log-level", "error",
+		"--data-dir", filepath.Join(b.TempDir(), "etcd"), "--log-level", "fatal",
 		"--listen-client-urls", "https://"+client, "--advertise-client-urls", "https://"+client, "--cert-file", keys.certFile, "--key-file", keys.keyFile,
 		"--listen-peer-urls", "http://"+peer, "--initial-advertise-peer-urls", "http://"+peer, "--initial-cluster", "default=http://"+peer)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr

@@ -12,8 +12,8 @@ import (
 )
 
 // The floors: what the databases do by themselves with what isthmus stores when a datacenter is created, in the schema of isthmus. The
-// revision's row is locked, and the name looked up; then the resource, the audit event and both entries of the feed are
-// stored, the revision goes on, and others are notified. What isthmus would have put into the columns is put together beforehand.
+// revision's row is locked, and the name looked up; then the resource, the audit event and the feed's row with the group's changes are
+// stored, the revision goes on, and others are notified. What isthmus would have to work out for the columns is constant.
 const (
 	specJSON   = `{"runtime":"vm"}`
 	labelsJSON = `{"env":"bench"}`
@@ -39,11 +39,24 @@ const (
 	putEvents = `INSERT INTO events (number, "index", create_time, actor, action, kind, target, spec, previous_hash, hash)
 		SELECT v.i, v.i, '` + instant + `', 'token:admin', 'create', 'Datacenter', v.name, v.spec::jsonb, '` + hash + `', '` + hash + `'
 		FROM unnest($1::text[], $2::bigint[], $3::text[]) AS v (name, i, spec)`
-	putChanges = `INSERT INTO changes ("index", kind, name, uid, operation, part, datacenters)
-		SELECT v.i, 'Datacenter', v.name, '` + uid + `', 'put', 'all', jsonb_build_array(v.name) FROM unnest($1::text[], $2::bigint[]) AS v (name, i)
-		UNION ALL
-		SELECT v.i, 'Event', lpad(v.i::text, 20, '0'), '', 'put', 'all', '[]' FROM unnest($1::text[], $2::bigint[]) AS v (name, i)`
+	putCommit = `INSERT INTO commits (last_index, number, changes, preceding) VALUES ($1, $2, $3,
+		coalesce((SELECT c.preceding + c.number FROM commits c ORDER BY c.last_index DESC LIMIT 1), 0))`
 )
+
+// changesOf is the feed's text for datacenters that were created at indexes from first on.
+func changesOf(names []string, first int64) string {
+	var out strings.Builder
+	for i, name := range names {
+		separator := ","
+		if i == 0 {
+			separator = "["
+		}
+		at := first + int64(i)
+		fmt.Fprintf(&out, `%s[%d,"Datacenter",%q,"`+uid+`","put","all",[%q]],[%d,"Event","%012d","","put","all",[]]`, separator, at, name, name, at, at)
+	}
+	out.WriteByte(']')
+	return out.String()
+}
 
 // storeGroup is one transaction that creates all of names, in the two round trips in which the store of isthmus makes it.
 func storeGroup(ctx context.Context, conn *pgx.Conn, names []string) error {
@@ -69,11 +82,17 @@ func storeGroup(ctx context.Context, conn *pgx.Conn, names []string) error {
 	put := &pgx.Batch{}
 	put.Queue(putResources, names, indexes)
 	put.Queue(putEvents, names, indexes, specs)
-	put.Queue(putChanges, names, indexes)
+	put.Queue(putCommit, last, 2*len(names), changesOf(names, index+1))
 	put.Queue(bumpRevision, last, last, hash)
 	put.Queue(`SELECT pg_notify('isthmus', $1)`, fmt.Sprint(last))
 	put.Queue("COMMIT")
 	return conn.SendBatch(ctx, put).Close()
+}
+
+// byIndex keeps a connection from plans that were made while the tables were small, as isthmus's store does.
+func byIndex(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off`)
+	return err
 }
 
 // maxGrouped is how many creates a transaction takes, as isthmus's store does.
@@ -84,6 +103,9 @@ const maxGrouped = 512
 func groupedPostgres(ctx context.Context, url string) ([]creator, error) {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
+		return nil, err
+	}
+	if err := byIndex(ctx, conn); err != nil {
 		return nil, err
 	}
 	type ticket struct {
@@ -129,7 +151,7 @@ func singlePostgres(ctx context.Context, url string) ([]creator, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.MaxConns = maxClients
+	config.MaxConns, config.AfterConnect = maxClients, byIndex
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err
@@ -154,8 +176,6 @@ const (
 		VALUES ('Datacenter', $1, '` + uid + `', '` + labelsJSON + `', 1, $2, '` + instant + `', '` + instant + `', '` + specJSON + `', '` + shape + `', $3)`
 	putEvent = `INSERT INTO events (number, "index", create_time, actor, action, kind, target, spec, previous_hash, hash)
 		VALUES ($2, $2, '` + instant + `', 'token:admin', 'create', 'Datacenter', $1, $3, '` + hash + `', '` + hash + `')`
-	putChange = `INSERT INTO changes ("index", kind, name, uid, operation, part, datacenters)
-		VALUES ($2, 'Datacenter', $1, '` + uid + `', 'put', 'all', $3), ($2, 'Event', $4, '', 'put', 'all', '[]')`
 )
 
 // singleSQLite has clients that share the one connection that may write, a transaction for each create.
@@ -169,7 +189,7 @@ func singleSQLite(ctx context.Context, path string) ([]creator, error) {
 		return nil, err
 	}
 	prepared := map[string]*sql.Stmt{}
-	for _, text := range []string{lockRevision, findOne, putResource, putEvent, putChange, bumpRevision} {
+	for _, text := range []string{lockRevision, findOne, putResource, putEvent, putCommit, bumpRevision} {
 		if prepared[text], err = conn.PrepareContext(ctx, text); err != nil { //nolint:sqlclosecheck // for the life of the process
 			return nil, err
 		}
@@ -197,7 +217,7 @@ func singleSQLite(ctx context.Context, path string) ([]creator, error) {
 		}{
 			{putResource, []any{name, at, array}},
 			{putEvent, []any{name, at, fmt.Sprintf(eventJSON, name)}},
-			{putChange, []any{name, at, array, fmt.Sprintf("%020d", at)}},
+			{putCommit, []any{at, 2, changesOf([]string{name}, at)}},
 			{bumpRevision, []any{at, at, hash}},
 		} {
 			if _, err := prepared[s.text].ExecContext(ctx, s.args...); err != nil {

@@ -47,6 +47,7 @@ func Open(ctx context.Context, dir string, log hclog.Logger) (*sqlstore.Store, e
 	db.lock = held
 	return sqlstore.New(db, sqlstore.Dialect{
 		Milliseconds: `CAST(unixepoch('subsec') * 1000 AS integer)`,
+		OrRollback:   " OR ROLLBACK",
 		Elements:     `json_each(p.changes)`,
 	}, log), nil
 }
@@ -102,7 +103,7 @@ func open(ctx context.Context, dir string) (_ *database, err error) {
 }
 
 func dsn(path string, more ...string) string {
-	pragmas := append([]string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-4096)"}, more...)
+	pragmas := append([]string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-4096)", "temp_store(MEMORY)"}, more...)
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"_pragma": pragmas}.Encode()}).String()
 }
 

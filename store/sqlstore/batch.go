@@ -2,13 +2,12 @@ package sqlstore
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"maps"
 	"slices"
 	"strconv"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
-	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/store"
 )
@@ -140,17 +139,25 @@ func (s *state) record(w *write, index uint64, parts map[store.Key]*store.Change
 	}
 }
 
-// append numbers an event and adds it to the chain.
+// append numbers an event and adds it to the chain. Its canonical JSON is put together here of what was encoded before the
+// lock was taken: see store.EventHash.
 func (s *state) append(e *event, index uint64) {
 	s.events++
-	entry := &isthmusv1.Event{
-		Name: store.EventName(s.events), Index: index, CreateTime: timestamppb.New(e.time), Spec: e.spec,
-		Status: &isthmusv1.EventStatus{PreviousHash: s.chainHead},
+	previous := s.chainHead
+	text := append(s.canonical[:0], `{"createTime":`...)
+	text = append(append(text, e.created...), `,"index":"`...)
+	text = append(strconv.AppendUint(text, index, 10), `","name":"`...)
+	text = append(append(text, store.EventName(s.events)...), `","spec":`...)
+	text = append(append(text, e.text...), `,"status":{`...)
+	if previous != "" {
+		text = append(append(append(text, `"previousHash":"`...), previous...), '"')
 	}
-	s.chainHead = store.EventHash(entry)
+	s.canonical = append(text, `}}`...)
+	sum := sha256.Sum256(s.canonical)
+	s.chainHead = hex.EncodeToString(sum[:])
 	s.output.events = append(s.output.events,
 		int64(s.events), int64(index), formatTime(e.time), e.spec.GetActor(), e.spec.GetAction(),
-		e.spec.GetKind(), e.spec.GetTarget(), e.text, entry.GetStatus().GetPreviousHash(), s.chainHead)
+		e.spec.GetKind(), e.spec.GetTarget(), e.text, previous, s.chainHead)
 }
 
 // dirty tells whether there is anything to write.
@@ -200,6 +207,9 @@ func (s *Store) resourceStatements(st *state) []Statement {
 				deletes = append(deletes, key.Kind, key.Name)
 			}
 		case c.whole != nil:
+			if c.before.exists {
+				deletes = append(deletes, key.Kind, key.Name)
+			}
 			all = append(all, key.Kind, key.Name, c.now.uid, c.spec.labels, c.spec.generation, index, c.whole.create, c.last.update, c.spec.delete,
 				c.spec.spec, c.status.status, c.spec.shape, namesJSON(c.spec.datacenters), c.spec.text())
 		default:

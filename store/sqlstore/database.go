@@ -44,6 +44,9 @@ type Dialect struct {
 	LockRow, ShareRow string
 	// Milliseconds is the database's time, an integer since 1970.
 	Milliseconds string
+	// OrRollback follows INSERT and UPDATE of many rows where a statement that fails halfway need not be undone by itself,
+	// because the transaction is: that saves a copy of each page that it touches.
+	OrRollback string
 	// Elements are those of the JSON array p.changes, as rows with a column value.
 	Elements string
 	// ByIndex, when set, has the statements after it in a transaction find rows by their indexes, whatever the database

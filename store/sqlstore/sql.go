@@ -67,6 +67,10 @@ type bulk struct {
 }
 
 func (d Dialect) bulk(head, tail string, types ...string) *bulk {
+	for _, verb := range []string{"INSERT", "UPDATE"} {
+		head = strings.Replace(head, verb+" ", verb+d.OrRollback+" ", 1)
+		tail = strings.Replace(tail, ") "+verb+" ", ") "+verb+d.OrRollback+" ", 1)
+	}
 	return &bulk{dialect: d, head: head, tail: tail, types: types}
 }
 
@@ -263,10 +267,7 @@ func (q *queries) bulks(d Dialect) {
 	q.referrers = d.bulk(`SELECT from_kind, from_name, field, to_kind, to_name FROM refs WHERE (to_kind, to_name) IN (`, `)`, key...)
 
 	q.putAll = d.bulk(`INSERT INTO resources (kind, name, uid, labels, generation, "index", create_time, update_time, delete_time,
-		spec, status, shape, datacenters, relations) `, ` ON CONFLICT (kind, name) DO UPDATE SET uid = excluded.uid, labels = excluded.labels,
-		generation = excluded.generation, "index" = excluded."index", create_time = excluded.create_time,
-		update_time = excluded.update_time, delete_time = excluded.delete_time, spec = excluded.spec, status = excluded.status,
-		shape = excluded.shape, datacenters = excluded.datacenters, relations = excluded.relations`,
+		spec, status, shape, datacenters, relations) `, ``,
 		typeText, typeText, typeText, typeJSON, typeBigint, typeBigint, typeText, typeText, typeText, typeJSON, typeJSON, typeText, typeJSON, typeText)
 	q.putSpec = d.bulk(`WITH v (kind, name, labels, generation, "index", update_time, delete_time, spec, shape, datacenters, relations) AS (`,
 		`) UPDATE resources SET labels = v.labels, generation = v.generation, "index" = v."index", update_time = v.update_time,

@@ -59,6 +59,8 @@ type state struct {
 
 	output output
 	undo   []func()
+	// canonical is room for an event's JSON.
+	canonical []byte
 }
 
 // output is what the batch writes besides the cells.

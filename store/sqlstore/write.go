@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -32,6 +33,8 @@ type event struct {
 	spec *isthmusv1.EventSpec
 	text string
 	time time.Time
+	// created is time as canonical JSON.
+	created []byte
 }
 
 // moves tells whether the write takes an index of its own.
@@ -96,6 +99,9 @@ func (s *Store) encodeEvent(e *isthmusv1.Event) (*event, error) {
 		return nil, fault.Wrap(fault.Internal, err, "an event has text that cannot be stored")
 	}
 	out.text = string(text)
+	if out.created, err = resource.CanonicalJSON(timestamppb.New(out.time)); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "an event has a time that cannot be stored")
+	}
 	return out, nil
 }
 

@@ -45,6 +45,14 @@ func timeouts() map[string]string {
 
 // Open opens the store at a PostgreSQL URL, and brings its schema up to date.
 func Open(ctx context.Context, url string, log hclog.Logger) (*sqlstore.Store, error) {
+	d, err := open(ctx, url, log)
+	if err != nil {
+		return nil, err
+	}
+	return sqlstore.New(d, d.dialect(), log), nil
+}
+
+func open(ctx context.Context, url string, log hclog.Logger) (*database, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		// The cause may quote the address, which holds a password.
@@ -77,7 +85,11 @@ func Open(ctx context.Context, url string, log hclog.Logger) (*sqlstore.Store, e
 	life, end := context.WithCancel(context.Background())
 	d := &database{reads: reads, writes: writes, log: log, self: uuid.NewString(), signals: make(chan struct{}, 1), end: end, done: make(chan struct{})}
 	go d.listen(life)
-	return sqlstore.New(d, sqlstore.Dialect{
+	return d, nil
+}
+
+func (d *database) dialect() sqlstore.Dialect {
+	return sqlstore.Dialect{
 		Numbered: true,
 		LockRow:  " FOR UPDATE", ShareRow: " FOR SHARE",
 		Milliseconds: `CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)`,
@@ -85,7 +97,7 @@ func Open(ctx context.Context, url string, log hclog.Logger) (*sqlstore.Store, e
 		ByIndex: `SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
 			set_config('enable_mergejoin', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)`,
 		Notify: `SELECT pg_notify('` + channel + `', $1 || '` + d.origin() + `')`,
-	}, log), nil
+	}
 }
 
 // migrate runs on a connection without the timeouts: a migration takes the time that it takes.

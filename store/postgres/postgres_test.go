@@ -67,7 +67,15 @@ func TestStore(t *testing.T) {
 	}})
 }
 
-func TestChild(t *testing.T) { storetest.Child(t, openStore) } //nolint:paralleltest // it is a process of its own
+func TestChild(t *testing.T) { //nolint:paralleltest // it is a process of its own
+	storetest.Child(t, func(ctx context.Context, target string, through storetest.Through) (storetest.Backend, error) {
+		s, err := postgres.OpenThrough(ctx, target, through)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	})
+}
 
 // TestCrash pulls PostgreSQL's plug while eight writers write: what was acknowledged is there when it is back, and the
 // store goes on by itself.

@@ -1,6 +1,21 @@
 package sqlite
 
-import "context"
+import (
+	"context"
+
+	"github.com/hashicorp/go-hclog"
+
+	"isthmus/store/sqlstore"
+)
+
+// OpenThrough opens the store over what through makes of its database.
+func OpenThrough(ctx context.Context, dir string, through func(sqlstore.Database) sqlstore.Database) (*sqlstore.Store, error) {
+	db, err := openLocked(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	return sqlstore.New(through(db), dialect(), hclog.NewNullLogger()), nil
+}
 
 // WriterPragma is a setting of the connection that writes, in a fresh database.
 func WriterPragma(ctx context.Context, dir, name string) (value string, err error) {

@@ -29,6 +29,23 @@ const File = "isthmus.db"
 
 // Open opens the store in dir, which is made when it is not there. Refused when another process has it open.
 func Open(ctx context.Context, dir string, log hclog.Logger) (*sqlstore.Store, error) {
+	db, err := openLocked(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	return sqlstore.New(db, dialect(), log), nil
+}
+
+func dialect() sqlstore.Dialect {
+	return sqlstore.Dialect{
+		Milliseconds: `CAST(unixepoch('subsec') * 1000 AS integer)`,
+		OrRollback:   " OR ROLLBACK",
+		Elements:     `json_each(p.changes)`,
+	}
+}
+
+// openLocked opens the database, and keeps others out.
+func openLocked(ctx context.Context, dir string) (*database, error) {
 	dir, err := filepath.Abs(dir) // in a URI, the first part of a relative path would be a host
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "finding the data directory %s", dir)
@@ -45,11 +62,7 @@ func Open(ctx context.Context, dir string, log hclog.Logger) (*sqlstore.Store, e
 		return nil, errors.Join(err, held.Close())
 	}
 	db.lock = held
-	return sqlstore.New(db, sqlstore.Dialect{
-		Milliseconds: `CAST(unixepoch('subsec') * 1000 AS integer)`,
-		OrRollback:   " OR ROLLBACK",
-		Elements:     `json_each(p.changes)`,
-	}, log), nil
+	return db, nil
 }
 
 // database is the two ends of the file.

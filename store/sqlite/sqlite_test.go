@@ -56,7 +56,15 @@ func TestStore(t *testing.T) {
 	}})
 }
 
-func TestChild(t *testing.T) { storetest.Child(t, openStore) } //nolint:paralleltest // it is a process of its own
+func TestChild(t *testing.T) { //nolint:paralleltest // it is a process of its own
+	storetest.Child(t, func(ctx context.Context, target string, through storetest.Through) (storetest.Backend, error) {
+		s, err := sqlite.OpenThrough(ctx, target, through)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	})
+}
 
 // TestWriterSyncs: each commit is on disk before it is acknowledged. Killing a process does not show it, only a power cut.
 func TestWriterSyncs(t *testing.T) {

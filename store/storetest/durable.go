@@ -14,6 +14,7 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/store"
+	"isthmus/store/sqlstore"
 )
 
 // childTarget names the environment variable that makes a test process the child of testKill.
@@ -116,19 +117,34 @@ func killed(f *fixture, round int, acknowledged map[string]uint64) {
 	}
 }
 
-// Child is the process that testKill kills: it writes and says what is stored. A package calls it from the test that
-// Options.ChildTest names; in the process of the tests themselves it is skipped.
-func Child(t *testing.T, open func(ctx context.Context, target string) (Backend, error)) {
+// Through is a database with something in front of it.
+type Through func(sqlstore.Database) sqlstore.Database
+
+// Child is the process that testKill and testCrash kill: it writes and says what is stored. A package calls it from the
+// test that Options.ChildTest names; in the process of the tests themselves it is skipped. open opens the store at a
+// target over what through makes of its database.
+func Child(t *testing.T, open func(ctx context.Context, target string, through Through) (Backend, error)) {
 	t.Helper()
 	target := os.Getenv(childTarget)
 	if target == "" {
-		t.Skip("only for the child process of Kill")
+		t.Skip("only for the child processes of Kill and Crash")
 	}
-	round := os.Getenv(childTarget + "_ROUND")
-	b, err := open(context.Background(), target)
+	var c crasher
+	if at := os.Getenv(childTarget + "_STEP"); at != "" {
+		var err error
+		if c.at, err = strconv.ParseInt(at, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := open(context.Background(), target, c.through)
 	if err != nil {
 		t.Fatalf("opening the store: %v", err)
 	}
+	if c.at > 0 {
+		crashChild(t, b, &c)
+		return
+	}
+	round := os.Getenv(childTarget + "_ROUND")
 	concurrently(8, func(i int) {
 		for n := 0; ; n++ {
 			name := fmt.Sprintf("r%s-w%d-%d", round, i, n)

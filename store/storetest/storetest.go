@@ -61,7 +61,7 @@ func Run(t *testing.T, o Options) {
 		"Feed": testFeed, "FeedLimit": testFeedLimit, "Tail": testTail, "Compaction": testCompaction, "CompactionRace": testCompactionRace, "Epoch": testEpoch, "Revision": testRevision, "Wake": testWake,
 		"RequireRace": testRequireRace, "ClaimRace": testClaimRace, "DeleteRace": testDeleteRace, "Cancellation": testCancellation, "Closed": testClosed,
 		"Announce": testAnnounce, "AnnounceOdd": testAnnounceOdd,
-		"Reopen": testReopen, "Kill": testKill, "TooOld": testTooOld, "Upgrade": testUpgrade,
+		"Reopen": testReopen, "Kill": testKill, "Crash": testCrash, "TooOld": testTooOld, "Upgrade": testUpgrade,
 		"Events": testEvents, "EventQueries": testEventQueries, "OldEvents": testOldEvents, "Secrets": testSecrets, "Observations": testObservations,
 		"Leases": testLeases, "LeaseRace": testLeaseRace, "Fences": testFences, "Views": testViews,
 	}

@@ -6,11 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"isthmus/fault"
 	"isthmus/migrations"
+	"isthmus/store"
 	"isthmus/store/sqlite"
 	"isthmus/store/storetest"
 )
@@ -73,6 +75,47 @@ func TestWriterSyncs(t *testing.T) {
 		if got, err := sqlite.WriterPragma(t.Context(), t.TempDir(), name); err != nil || got != want {
 			t.Errorf("%s is %q, want %q: %v", name, got, want, err)
 		}
+	}
+}
+
+// TestObservationsThatChangeNothing write nothing.
+func TestObservationsThatChangeNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := openStore(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	full := store.Observation{Datacenter: "dc1", Part: "inventory", Agent: "a", Digest: "d", Body: []byte(`{}`), ReceiveTime: at, HeardTime: at}
+	heard := store.Observation{Datacenter: "dc1", Part: "inventory", HeardTime: at}
+	written := func(observations ...store.Observation) int64 {
+		t.Helper()
+		size := func() int64 {
+			info, err := os.Stat(filepath.Join(dir, sqlite.File+"-wal"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return info.Size()
+		}
+		before := size()
+		if err := s.Observe(t.Context(), observations); err != nil {
+			t.Fatal(err)
+		}
+		return size() - before
+	}
+	if written(full) == 0 {
+		t.Error("an observation is not written")
+	}
+	if n := written(full) + written(heard) + written(full, heard); n != 0 {
+		t.Errorf("observations that change nothing write %d bytes", n)
+	}
+	heard.HeardTime = at.Add(time.Second)
+	if written(heard) == 0 {
+		t.Error("a later time is not written")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 

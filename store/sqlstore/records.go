@@ -1,7 +1,9 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -128,17 +130,25 @@ func (s *Store) observeAll(batch []*ticket[[]store.Observation]) error {
 			heard[key] = o.HeardTime
 		}
 	}
+	// In one order everywhere: servers that lock the same rows do not wait for each other in a circle.
 	var puts, hears []any
-	for _, o := range full {
+	for _, key := range sortedObservations(full) {
+		o := full[key]
 		puts = append(puts,
 			o.Datacenter, o.Part, o.Agent, o.Digest, string(o.Body), formatTime(o.ReceiveTime), formatTime(o.HeardTime))
 	}
-	for key, at := range heard {
-		hears = append(hears, key.datacenter, key.part, formatTime(at))
+	for _, key := range sortedObservations(heard) {
+		hears = append(hears, key.datacenter, key.part, formatTime(heard[key]))
 	}
 	ctx, cancel := context.WithTimeout(s.life, commitTimeout)
 	defer cancel()
 	return s.transact(ctx, append(s.sql.putObservations.statements(puts, nil), s.sql.hearObservations.statements(hears, nil)...)...)
+}
+
+func sortedObservations[V any](m map[observationKey]V) []observationKey {
+	return slices.SortedFunc(maps.Keys(m), func(a, b observationKey) int {
+		return cmp.Or(cmp.Compare(a.datacenter, b.datacenter), cmp.Compare(a.part, b.part))
+	})
 }
 
 // Observations implements store.Observatory.

@@ -291,8 +291,11 @@ func (q *queries) bulks(d Dialect) {
 	q.dropSecrets = d.bulk(`DELETE FROM secrets WHERE digest IN (`, `)`, typeText)
 	q.putObservations = d.bulk(`INSERT INTO observations (datacenter, part, agent, digest, body, receive_time, heard_time) `,
 		` ON CONFLICT (datacenter, part) DO UPDATE SET agent = excluded.agent, digest = excluded.digest, body = excluded.body,
-		receive_time = excluded.receive_time, heard_time = excluded.heard_time`,
+		receive_time = excluded.receive_time, heard_time = excluded.heard_time
+		WHERE observations.agent <> excluded.agent OR observations.digest <> excluded.digest OR observations.body <> excluded.body
+		OR observations.receive_time <> excluded.receive_time OR observations.heard_time <> excluded.heard_time`,
 		typeText, typeText, typeText, typeText, typeText, typeText, typeText)
 	q.hearObservations = d.bulk(`WITH v (datacenter, part, heard_time) AS (`, `) UPDATE observations SET heard_time = v.heard_time
-		FROM v WHERE observations.datacenter = v.datacenter AND observations.part = v.part`, typeText, typeText, typeText)
+		FROM v WHERE observations.datacenter = v.datacenter AND observations.part = v.part
+		AND observations.heard_time <> v.heard_time`, typeText, typeText, typeText)
 }

@@ -15,6 +15,12 @@ import (
 const (
 	writesPerSecond = 100
 	writesBurst     = 1000
+	// A report may have some megabytes, is kept, and wakes whoever looks. An agent puts together what it has to tell: one or two in a second,
+	// while a fleet is being peered.
+	reportsPerSecond = 20
+	reportsBurst     = 600
+	// comeAgain is after what time an agent that was refused is told to try again.
+	comeAgain = 2 * time.Second
 	// maxRead is how many secrets an agent is remembered to have read; more than it has peerings.
 	maxRead = 10_000
 )
@@ -29,7 +35,7 @@ type budgets struct {
 
 // budget is one agent's.
 type budget struct {
-	writes *rate.Limiter
+	writes, reports *rate.Limiter
 	// read are the digests of the secrets that it was given, which the audit log has from the first time.
 	read map[string]bool
 }
@@ -39,9 +45,23 @@ func (b *budgets) spend(agent string, n int, now time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.of(agent, now).writes.AllowN(now, n) {
-		return fault.New(fault.Busy, "agent %s asks too often: at most %d times a second", agent, writesPerSecond)
+		return tooOften(agent, "asks", writesPerSecond)
 	}
 	return nil
+}
+
+// report takes one report from an agent's budget, or says Busy.
+func (b *budgets) report(agent string, now time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.of(agent, now).reports.AllowN(now, 1) {
+		return tooOften(agent, "reports", reportsPerSecond)
+	}
+	return nil
+}
+
+func tooOften(agent, does string, most int) error {
+	return fault.Limited(comeAgain, "agent %s %s too often: at most %d times a second, which no flag changes", agent, does, most)
 }
 
 // hasRead tells whether an agent was given a secret before, as far as this server knows.
@@ -68,7 +88,7 @@ func (b *budgets) of(agent string, now time.Time) *budget {
 	}
 	if len(b.agents) >= b.sweepAt {
 		for name, one := range b.agents {
-			if one.writes.TokensAt(now) >= writesBurst {
+			if one.writes.TokensAt(now) >= writesBurst && one.reports.TokensAt(now) >= reportsBurst {
 				delete(b.agents, name)
 			}
 		}
@@ -77,7 +97,9 @@ func (b *budgets) of(agent string, now time.Time) *budget {
 	if b.agents == nil {
 		b.agents = map[string]*budget{}
 	}
-	one := &budget{writes: rate.NewLimiter(writesPerSecond, writesBurst), read: map[string]bool{}}
+	one := &budget{
+		writes: rate.NewLimiter(writesPerSecond, writesBurst), reports: rate.NewLimiter(reportsPerSecond, reportsBurst), read: map[string]bool{},
+	}
 	b.agents[agent] = one
 	return one
 }

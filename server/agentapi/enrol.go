@@ -81,7 +81,7 @@ func (s *Service) learn(ctx context.Context, token string) error {
 		return nil
 	}
 	if !s.Strangers.AllowN(s.Now(), 1) {
-		return fault.New(fault.Busy, "too many agents enrol whose join tokens are not known here: try again in a second")
+		return fault.Limited(comeAgain, "too many agents enrol whose join tokens are not known here, which no flag changes")
 	}
 	return s.Snapshot.Catchup(ctx)
 }

@@ -81,6 +81,9 @@ func peeringOf(v *snapshot.View, caller auth.Caller, uid string) (*isthmusv1.Pee
 // itself alone.
 func (s *Service) Report(ctx context.Context, r *isthmusv1.ReportRequest) (*isthmusv1.ReportResponse, error) {
 	caller := auth.CallerOf(ctx)
+	if err := s.budgets.report(caller.Name, s.Now()); err != nil {
+		return nil, err
+	}
 	if err := limitReport(r); err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ const (
 func Default() Limits {
 	return Limits{
 		Requests: 256, RequestsPerToken: 64, Waits: 50_000, WaitsPerToken: 512,
-		Reads: 200, Writes: 50, AgentCalls: 100, Connections: 32_768,
+		Reads: 200, Writes: 50, AgentCalls: 200, Connections: 32_768,
 	}
 }
 

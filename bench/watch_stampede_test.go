@@ -22,7 +22,7 @@ func (w *watching) stampede(b *testing.B, s *watchSubject, n int) {
 	do[watchResult](b, s.watchers, watchTask{Do: workArm, N: n, Mark: mark})
 	began := time.Now()
 	s.restart(b)
-	w.record("killed and started again: until it serves, s", s.name, time.Since(began).Seconds(), "%.2f")
+	w.record(serving, s.name, time.Since(began).Seconds(), "%.2f")
 	must(b, s.all(b.Context(), mark))
 	ctx, cancel := context.WithCancel(b.Context())
 	calls := make(chan times)
@@ -31,10 +31,10 @@ func (w *watching) stampede(b *testing.B, s *watchSubject, n int) {
 	back := do[watchResult](b, s.watchers, watchTask{Do: workAwait})
 	cancel()
 	took := <-calls
-	w.record(fmt.Sprintf("… until all %d are back and current, s", n), s.name, time.Unix(0, back.Last).Sub(began).Seconds(), "%.1f")
-	w.record("… processor time of its server, s", s.name, (exactTime(b, s.pid) - before).Seconds(), "%.1f")
-	w.record("… an operator's call meanwhile, p50, ms", s.name, millis(took.at(0.5)), "%.1f")
-	w.record("… an operator's call meanwhile, p99, ms", s.name, millis(took.at(0.99)), "%.1f")
+	w.record(fmt.Sprintf(allBack, n), s.name, time.Unix(0, back.Last).Sub(began).Seconds(), "%.1f")
+	w.record(backServer, s.name, (exactTime(b, s.pid) - before).Seconds(), "%.1f")
+	w.record(operated, s.name, millis(took.at(0.5)), "%.1f")
+	w.record(operatedMax, s.name, millis(took.at(0.99)), "%.1f")
 }
 
 // operate looks at a datacenter again and again, as somebody would who wants to know what goes on.

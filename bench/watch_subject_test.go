@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -47,8 +48,9 @@ type watchSubject struct {
 	toAll func(b *testing.B, n int, all bool)
 	// restart kills it and starts it again; nil where that is not measured.
 	restart func(b *testing.B)
-	// client is an operator's.
-	client *client.Client
+	// client is an operator's; nil of others than isthmus. profile reads one of the server's profiles.
+	client  *client.Client
+	profile func(ctx context.Context, name string) ([]byte, error)
 }
 
 // pids are all processes that work for it.
@@ -118,9 +120,13 @@ func startEtcdSubject(b *testing.B, c *comparison) *watchSubject {
 	return &watchSubject{
 		name: subjectEtcd, pid: server.cmd.Process.Pid, watchers: startWatchers(b, watched{Protocol: "etcd", Addr: server.addr, CAFile: server.caFile}),
 		prepare: func(*testing.B, int) {},
-		one:     func(ctx context.Context, i int, mark string) error { return etcdPut(ctx, conn, ownKey(i), []byte(mark)) },
-		other:   func(ctx context.Context, i int, mark string) error { return etcdPut(ctx, other, ownKey(i), []byte(mark)) },
-		all:     func(ctx context.Context, mark string) error { return etcdPut(ctx, conn, keyOfAll, []byte(mark)) },
+		one: func(ctx context.Context, i int, mark string) error {
+			return etcdPut(ctx, conn, ownKey(i), []byte(mark))
+		},
+		other: func(ctx context.Context, i int, mark string) error {
+			return etcdPut(ctx, other, ownKey(i), []byte(mark))
+		},
+		all: func(ctx context.Context, mark string) error { return etcdPut(ctx, conn, keyOfAll, []byte(mark)) },
 	}
 }
 
@@ -218,12 +224,41 @@ func startIsthmus(b *testing.B, c *comparison, name string, agents int) *watchSu
 	s.name = name
 	s.watchers = startWatchers(b, watched{Protocol: "isthmus", Addr: s.grpcAddr, Pin: info.GetCaFingerprint(), Token: config.Token})
 	s.prepare = func(*testing.B, int) {}
-	s.one = func(ctx context.Context, i int, mark string) error { return intend(ctx, s.client, fmt.Sprintf("only-%05d", i), mark) }
-	s.other = func(ctx context.Context, i int, mark string) error { return intend(ctx, s.otherClient, fmt.Sprintf("only-%05d", i), mark) }
+	s.one = func(ctx context.Context, i int, mark string) error {
+		return intend(ctx, s.client, fmt.Sprintf("only-%05d", i), mark)
+	}
+	s.other = func(ctx context.Context, i int, mark string) error {
+		return intend(ctx, s.otherClient, fmt.Sprintf("only-%05d", i), mark)
+	}
 	s.all = func(ctx context.Context, mark string) error { return intend(ctx, s.client, "everywhere", mark) }
-	s.restart = s.startAgain
+	s.restart, s.profile = s.startAgain, profiler(config)
 	s.enrol(b, agents)
 	return &s.watchSubject
+}
+
+// profiler reads profiles, which are an admin's.
+func profiler(c client.Config) func(ctx context.Context, name string) ([]byte, error) {
+	return func(ctx context.Context, name string) ([]byte, error) {
+		trust, err := trusting(c.CACert)
+		if err != nil {
+			return nil, err
+		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/debug/pprof/%s?seconds=%.0f", c.Address, name, profiled.Seconds()), nil)
+		if err != nil {
+			return nil, err
+		}
+		request.Header.Set("Authorization", "Bearer "+c.Token)
+		answer, err := (&http.Client{Transport: &http.Transport{TLSClientConfig: trust, DisableKeepAlives: true}}).Do(request)
+		if err != nil {
+			return nil, err
+		}
+		defer answer.Body.Close()
+		data, err := io.ReadAll(answer.Body)
+		if err == nil && answer.StatusCode != http.StatusOK {
+			err = fmt.Errorf("%s: %s", answer.Status, data)
+		}
+		return data, err
+	}
 }
 
 // start runs the server and waits until it serves.

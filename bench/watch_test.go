@@ -4,9 +4,12 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -18,10 +21,12 @@ const (
 	ones = 40
 	// aftermath is what a change may cost after the last one saw it.
 	aftermath = 300 * time.Millisecond
-	// ackEvery is between the writes of another writer, and ackIdle how long it writes while nothing else happens.
-	ackEvery, ackIdle = 5 * time.Millisecond, 300 * time.Millisecond
+	// ackEvery is between the writes of another writer, and ackQuiet how long it writes while nothing else happens.
+	ackEvery, ackQuiet = 5 * time.Millisecond, 300 * time.Millisecond
 	// settlingWatchers is how long subjects are left alone before memory is read, and quiet how long their processor time at rest is measured.
 	settlingWatchers, quiet = 10 * time.Second, 20 * time.Second
+	// profiled is for how long a profile watches.
+	profiled = 8 * time.Second
 	// watchTimeout bounds each task of the watchers' processes.
 	watchTimeout = 5 * time.Minute
 )
@@ -30,6 +35,29 @@ const (
 var (
 	watchSizes    = flag.String("watchers", "100,1000,5000,10000", "how many watchers BenchmarkWatch has, in turn")
 	watchSubjects = flag.String("watched", "floor,etcd,consul,postgres,sqlite", "what BenchmarkWatch measures")
+	watchParts    = flag.String("parts", "rest,one,all,stampede", "which parts of BenchmarkWatch are measured")
+	watchProfiles = flag.String("profiles", "", "a directory for processor profiles of isthmus, one of each part of BenchmarkWatch, and of its heap")
+)
+
+// What is measured, with its unit; %d is how many watchers there are.
+const (
+	memory      = "memory of %d watchers, MiB"
+	perWatcher  = "… per watcher, KiB"
+	atRest      = "processor time at rest with %d watchers, %% of a core"
+	oneSeen     = "1 of %d: sent → seen p50, ms"
+	oneSeenLate = "1 of %d: sent → seen p99, ms"
+	oneServer   = "1 of %d: processor time of the server, ms"
+	oneDatabase = "1 of %d: processor time of the database, ms"
+	allSeen     = "1 for all %d: sent → the last one has it, p50, ms"
+	allServer   = "1 for all %d: processor time, ms"
+	ackIdle     = "a write's acknowledgement with %d watchers at rest, p50, ms"
+	ackBusy     = "… while all %d are told, p50, ms"
+	ackBusyLate = "… while all %d are told, p99, ms"
+	serving     = "killed and started again: until it serves, s"
+	allBack     = "… until all %d are back and current, s"
+	backServer  = "… processor time of its server, s"
+	operated    = "… an operator's call meanwhile, p50, ms"
+	operatedMax = "… an operator's call meanwhile, p99, ms"
 )
 
 // BenchmarkWatch is what a control plane's watchers cost and wait, beside others: each is a process, its watchers are another, all speak TLS,
@@ -71,26 +99,49 @@ func measureWatch(b *testing.B) {
 		w.empty[s.name] = residentBytes(b, s.pid)
 	}
 	for _, n := range sizes {
-		for _, step := range []struct {
-			doing string
-			do    func()
-		}{
-			{"connected", func() { w.connect(b, n) }},
-			{"measured at rest", func() { w.atRest(b, n, n == most) }},
-			{"changes for one measured", func() { w.oneOf(b, n) }},
-			{"changes for all measured", func() { w.allOf(b, n) }},
-		} {
-			began := time.Now()
-			step.do()
-			b.Logf("%d watchers: %s in %s", n, step.doing, time.Since(began).Round(time.Second))
-		}
+		w.part(b, "connect", n, func() { w.connect(b, n) })
+		w.part(b, "rest", n, func() { w.atRest(b, n, n == most) })
+		w.part(b, "one", n, func() { w.oneOf(b, n) })
+		w.part(b, "all", n, func() { w.allOf(b, n) })
 	}
 	for _, s := range w.subjects {
 		if s.restart != nil {
-			w.stampede(b, s, most)
+			w.part(b, "stampede", most, func() { w.stampede(b, s, most) })
 		}
 	}
-	w.aim(most)
+	w.aim(slices.Min(sizes), most)
+}
+
+// part measures one part, and profiles isthmus meanwhile when that is asked for.
+func (w *watching) part(b *testing.B, name string, n int, measure func()) {
+	b.Helper()
+	if name != "connect" && !slices.Contains(strings.Split(*watchParts, ","), name) {
+		return
+	}
+	began := time.Now()
+	var profiles sync.WaitGroup
+	for _, s := range w.subjects {
+		if *watchProfiles != "" && s.client != nil && name != "stampede" {
+			profiles.Go(func() { w.profile(b, s, fmt.Sprintf("%s-%d", name, n)) })
+		}
+	}
+	measure()
+	profiles.Wait()
+	b.Logf("%s with %d watchers: %s", name, n, time.Since(began).Round(time.Second))
+}
+
+// profile writes where a server's time goes for some seconds, and then what its heap holds.
+func (w *watching) profile(b *testing.B, s *watchSubject, part string) {
+	b.Helper()
+	for _, what := range []string{"profile", "heap"} {
+		data, err := s.profile(b.Context(), what)
+		if err != nil {
+			b.Logf("no profile of %s: %v", s.name, err) // it is for who looks into something
+			return
+		}
+		name := fmt.Sprintf("%s-%s-%s.pprof", s.name[strings.LastIndexByte(s.name, ' ')+1:], part, what)
+		must(b, os.WriteFile(filepath.Join(*watchProfiles, name), data, 0o600))
+	}
 }
 
 // pass lets some time pass.
@@ -139,9 +190,9 @@ func (w *watching) atRest(b *testing.B, n int, whole bool) {
 		w.idle[s.name] = float64(exactTime(b, s.pids(b)...)-before[s.name]) / float64(time.Since(began))
 		if whole {
 			resident := residentBytes(b, s.pid)
-			w.record(fmt.Sprintf("memory of %d watchers, MiB", n), s.name, (resident-w.empty[s.name])/(1<<20), "%.0f")
-			w.record("… per watcher, KiB", s.name, (resident-w.empty[s.name])/float64(n)/1024, "%.1f")
-			w.record(fmt.Sprintf("processor time at rest with %d watchers, %% of a core", n), s.name, 100*w.idle[s.name], "%.2f")
+			w.record(fmt.Sprintf(memory, n), s.name, (resident-w.empty[s.name])/(1<<20), "%.0f")
+			w.record(perWatcher, s.name, (resident-w.empty[s.name])/float64(n)/1024, "%.1f")
+			w.record(fmt.Sprintf(atRest, n), s.name, 100*w.idle[s.name], "%.2f")
 		}
 	}
 }
@@ -179,17 +230,17 @@ func (w *watching) oneOf(b *testing.B, n int) {
 		}
 	}
 	for _, s := range w.subjects {
-		w.record(fmt.Sprintf("1 of %d, sent → seen p50, ms", n), s.name, millis(seen[s.name].at(0.5)), "%.2f")
+		w.record(fmt.Sprintf(oneSeen, n), s.name, millis(seen[s.name].at(0.5)), "%.2f")
 	}
 	for _, s := range w.subjects {
-		w.record(fmt.Sprintf("1 of %d, sent → seen p99, ms", n), s.name, millis(seen[s.name].at(0.99)), "%.2f")
+		w.record(fmt.Sprintf(oneSeenLate, n), s.name, millis(seen[s.name].at(0.99)), "%.2f")
 	}
 	for _, s := range w.subjects {
-		w.record(fmt.Sprintf("1 of %d, processor time of its server, ms", n), s.name, millis(own[s.name].at(0.5)), "%.2f")
+		w.record(fmt.Sprintf(oneServer, n), s.name, millis(own[s.name].at(0.5)), "%.2f")
 	}
 	for _, s := range w.subjects {
 		if s.database != 0 {
-			w.record(fmt.Sprintf("1 of %d, processor time of its database, ms", n), s.name, millis(database[s.name].at(0.5)), "%.2f")
+			w.record(fmt.Sprintf(oneDatabase, n), s.name, millis(database[s.name].at(0.5)), "%.2f")
 		}
 	}
 }
@@ -214,7 +265,7 @@ func (w *watching) allOf(b *testing.B, n int) {
 	}
 	for round := range watchRounds {
 		for _, s := range w.subjects {
-			idle[s.name] = append(idle[s.name], w.acknowledged(b, s, func() { pass(ackIdle) })...)
+			idle[s.name] = append(idle[s.name], w.acknowledged(b, s, func() { pass(ackQuiet) })...)
 			before := exactTime(b, s.pids(b)...)
 			var took time.Duration
 			tell := func() { took = w.told(b, s, n, s.all) }
@@ -237,19 +288,19 @@ func (w *watching) allOf(b *testing.B, n int) {
 		if s.toAll != nil {
 			s.toAll(b, n, false)
 		}
-		w.record(fmt.Sprintf("1 for all %d, sent → the last one has it p50, ms", n), s.name, millis(last[s.name].at(0.5)), "%.0f")
+		w.record(fmt.Sprintf(allSeen, n), s.name, millis(last[s.name].at(0.5)), "%.0f")
 	}
 	for _, s := range w.subjects {
-		w.record(fmt.Sprintf("1 for all %d, processor time, ms", n), s.name, millis(cpu[s.name].at(0.5)), "%.0f")
+		w.record(fmt.Sprintf(allServer, n), s.name, millis(cpu[s.name].at(0.5)), "%.0f")
 	}
 	for _, s := range w.subjects {
-		w.record(fmt.Sprintf("acknowledgement of another write at rest with %d watchers, p50, ms", n), s.name, millis(idle[s.name].at(0.5)), "%.2f")
+		w.record(fmt.Sprintf(ackIdle, n), s.name, millis(idle[s.name].at(0.5)), "%.2f")
 	}
 	for _, s := range w.subjects {
-		w.record(fmt.Sprintf("… while all %d are told, p50, ms", n), s.name, millis(busy[s.name].at(0.5)), "%.2f")
+		w.record(fmt.Sprintf(ackBusy, n), s.name, millis(busy[s.name].at(0.5)), "%.2f")
 	}
 	for _, s := range w.subjects {
-		w.record(fmt.Sprintf("… while all %d are told, p99, ms", n), s.name, millis(busy[s.name].at(0.99)), "%.2f")
+		w.record(fmt.Sprintf(ackBusyLate, n), s.name, millis(busy[s.name].at(0.99)), "%.2f")
 	}
 }
 
@@ -265,7 +316,7 @@ func (w *watching) acknowledged(b *testing.B, s *watchSubject, meanwhile func())
 		defer tick.Stop()
 		for failed == nil {
 			sent := time.Now()
-			failed = s.other(b.Context(), 0, "other")
+			failed = s.other(b.Context(), 0, fmt.Sprintf("other-%d", sent.UnixNano()))
 			took = append(took, time.Since(sent))
 			select {
 			case <-stop:
@@ -284,4 +335,23 @@ func (w *watching) acknowledged(b *testing.B, s *watchSubject, meanwhile func())
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // aim states what is aimed at.
-func (w *watching) aim(n int) {}
+func (w *watching) aim(least, n int) {
+	of := func(work string, a ...any) string { return fmt.Sprintf(work, a...) }
+	for _, isthmus := range []string{subjectPostgres, subjectSQLite} {
+		for _, work := range []string{oneSeen, oneServer} {
+			for _, other := range []string{subjectEtcd, subjectConsul} {
+				w.atMost(of(work, n), isthmus, 1, other)
+			}
+			w.atMost(of(work, n), isthmus, 2, subjectFloor)
+		}
+		w.atMost(of(allSeen, n), isthmus, 1, subjectEtcd)
+		w.atMost(perWatcher, isthmus, 1.3, subjectFloor)
+		w.atMost(perWatcher, isthmus, 0.5, subjectEtcd)
+		w.below(of(atRest, n), isthmus, 0.5)
+		w.judge(aim{of: place{of(ackBusy, n), isthmus}, than: place{of(ackIdle, n), isthmus}, factor: 3})
+		w.below(of(allBack, n), isthmus, 30)
+		if least < n {
+			w.judge(aim{of: place{of(oneServer, n), isthmus}, than: place{of(oneServer, least), isthmus}, factor: 1.5})
+		}
+	}
+}

@@ -15,6 +15,9 @@ import (
 const (
 	writesPerSecond = 100
 	writesBurst     = 1000
+	// One peering's token is claimed once, or again by an agent that was interrupted: whoever goes on and on with it fills the audit log.
+	claimsEvery = 10 * time.Second
+	claimsBurst = 20
 	// A report may have some megabytes, is kept, and wakes whoever looks. An agent puts together what it has to tell: one or two in a second,
 	// while a fleet is being peered.
 	reportsPerSecond = 20
@@ -36,6 +39,8 @@ type budgets struct {
 // budget is one agent's.
 type budget struct {
 	writes, reports *rate.Limiter
+	// claims are of single peerings, by uid.
+	claims map[string]*rate.Limiter
 	// read are the digests of the secrets that it was given, which the audit log has from the first time.
 	read map[string]bool
 }
@@ -46,6 +51,28 @@ func (b *budgets) spend(agent string, n int, now time.Time) error {
 	defer b.mu.Unlock()
 	if !b.of(agent, now).writes.AllowN(now, n) {
 		return tooOften(agent, "asks", writesPerSecond)
+	}
+	return nil
+}
+
+// claim takes one write from an agent's budget, and one claim from a peering's, or says Busy.
+func (b *budgets) claim(agent, uid string, now time.Time) error {
+	if err := b.spend(agent, 1, now); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	one := b.of(agent, now)
+	limit := one.claims[uid]
+	if limit == nil {
+		if one.claims == nil || len(one.claims) >= maxRead {
+			one.claims = map[string]*rate.Limiter{}
+		}
+		limit = rate.NewLimiter(rate.Every(claimsEvery), claimsBurst)
+		one.claims[uid] = limit
+	}
+	if !limit.AllowN(now, 1) {
+		return fault.Limited(comeAgain, "agent %s claims one peering's token too often: once in %s, which no flag changes", agent, claimsEvery)
 	}
 	return nil
 }

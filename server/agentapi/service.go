@@ -47,6 +47,8 @@ type Service struct {
 
 	// budgets bound what each agent can cost.
 	budgets budgets
+	// hints save looking through all peerings of a datacenter.
+	hints hints
 }
 
 // event is an entry of the audit log about what an agent did.
@@ -68,11 +70,10 @@ func (s *Service) write(ctx context.Context, w store.Write) error {
 }
 
 // peeringOf finds the peering of a uid among those of the caller's datacenter. Of others it says what it says of none.
-func peeringOf(v *snapshot.View, caller auth.Caller, uid string) (*isthmusv1.Peering, error) {
-	for p := range resource.AllTouching[*isthmusv1.Peering](v, resource.KindPeering, caller.Datacenter) {
-		if p.GetUid() == uid {
-			return p, nil
-		}
+func (s *Service) peeringOf(v *snapshot.View, caller auth.Caller, uid string) (*isthmusv1.Peering, error) {
+	right := func(p *isthmusv1.Peering) bool { return p.GetUid() == uid }
+	if p, ok := s.hints.find(v, caller, uid, right, (*isthmusv1.Peering).GetUid); ok {
+		return p, nil
 	}
 	return nil, fault.New(fault.NotFound, "datacenter %s has no peering with uid %q", caller.Datacenter, uid)
 }

@@ -21,12 +21,12 @@ const maxFetch = 64
 // ClaimToken implements the RPC.
 func (s *Service) ClaimToken(ctx context.Context, r *isthmusv1.ClaimTokenRequest) (*isthmusv1.ClaimTokenResponse, error) {
 	caller := auth.CallerOf(ctx)
-	if err := s.budgets.spend(caller.Name, 1, s.Now()); err != nil {
+	if err := s.budgets.claim(caller.Name, r.GetUid(), s.Now()); err != nil {
 		return nil, err
 	}
 	var attempt int32
 	err := s.retry(ctx, func(v *snapshot.View) error {
-		p, err := acceptedBy(v, caller, r.GetUid())
+		p, err := s.acceptedBy(v, caller, r.GetUid())
 		if err != nil {
 			return err
 		}
@@ -49,11 +49,11 @@ func (s *Service) ClaimToken(ctx context.Context, r *isthmusv1.ClaimTokenRequest
 }
 
 // acceptedBy finds a peering whose tokens the caller makes. Nobody believes one that is not approved.
-func acceptedBy(v *snapshot.View, caller auth.Caller, uid string) (*isthmusv1.Peering, error) {
+func (s *Service) acceptedBy(v *snapshot.View, caller auth.Caller, uid string) (*isthmusv1.Peering, error) {
 	if err := believed(v, caller); err != nil {
 		return nil, err
 	}
-	p, err := peeringOf(v, caller, uid)
+	p, err := s.peeringOf(v, caller, uid)
 	if err != nil {
 		return nil, err
 	}
@@ -122,11 +122,13 @@ func (s *Service) StoreToken(ctx context.Context, r *isthmusv1.StoreTokenRequest
 	if err != nil {
 		return nil, err
 	}
+	var stored string
 	err = s.retry(ctx, func(v *snapshot.View) error {
-		p, err := acceptedBy(v, caller, payload.GetUid())
+		p, err := s.acceptedBy(v, caller, payload.GetUid())
 		if err != nil {
 			return err
 		}
+		stored = p.GetName()
 		if err := s.checkPayload(v, caller, p, payload); err != nil {
 			return err
 		}
@@ -150,13 +152,14 @@ func (s *Service) StoreToken(ctx context.Context, r *isthmusv1.StoreTokenRequest
 	if err != nil {
 		return nil, err
 	}
+	s.hints.put(digest, stored)
 	return &isthmusv1.StoreTokenResponse{Digest: digest}, nil
 }
 
 // handedOut notes that an external dialer's token was made.
 func (s *Service) handedOut(ctx context.Context, caller auth.Caller, r *isthmusv1.StoreTokenRequest) (*isthmusv1.StoreTokenResponse, error) {
 	err := s.retry(ctx, func(v *snapshot.View) error {
-		p, err := acceptedBy(v, caller, r.GetUid())
+		p, err := s.acceptedBy(v, caller, r.GetUid())
 		if err != nil {
 			return err
 		}
@@ -225,7 +228,7 @@ func (s *Service) fetch(ctx context.Context, caller auth.Caller, digest string) 
 		if err := believed(v, caller); err != nil {
 			return err
 		}
-		p, dialed := dialedWith(v, caller, digest)
+		p, dialed := s.dialedWith(v, caller, digest)
 		f, bundled := bundledFor(v, caller, digest)
 		if !dialed && !bundled {
 			return fault.New(fault.NotFound, "the plan of datacenter %s names no such secret: pull again", caller.Datacenter)
@@ -254,12 +257,10 @@ func (s *Service) fetch(ctx context.Context, caller auth.Caller, digest string) 
 }
 
 // dialedWith finds the peering whose dialer the caller is, and whose token has that digest.
-func dialedWith(v *snapshot.View, caller auth.Caller, digest string) (*isthmusv1.Peering, bool) {
-	for p := range resource.AllTouching[*isthmusv1.Peering](v, resource.KindPeering, caller.Datacenter) {
-		if p.GetSpec().GetDialer() == caller.Datacenter && p.GetDeleteTime() == nil && digest != "" &&
-			peering.Waiting(p.GetStatus().GetToken()) == digest {
-			return p, true
-		}
+func (s *Service) dialedWith(v *snapshot.View, caller auth.Caller, digest string) (*isthmusv1.Peering, bool) {
+	waiting := func(p *isthmusv1.Peering) string { return peering.Waiting(p.GetStatus().GetToken()) }
+	right := func(p *isthmusv1.Peering) bool {
+		return p.GetSpec().GetDialer() == caller.Datacenter && p.GetDeleteTime() == nil && digest != "" && waiting(p) == digest
 	}
-	return nil, false
+	return s.hints.find(v, caller, digest, right, waiting)
 }

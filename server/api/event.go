@@ -67,7 +67,11 @@ func (a eventPage) read(ctx context.Context, v *snapshot.View) (events, <-chan s
 		return events{}, changed, err
 	}
 	var page events
-	if len(found) == a.query.Limit {
+	left := newRoom(a.query.Limit)
+	if over := slices.IndexFunc(found, func(e *isthmusv1.Event) bool { return !left.take(e) }); over > 0 {
+		found = found[:over]
+		page.next = found[over-1].GetName()
+	} else if len(found) == a.query.Limit {
 		page.next = found[len(found)-1].GetName()
 	}
 	page.events = slices.DeleteFunc(found, func(e *isthmusv1.Event) bool { return e.GetIndex() > v.Revision().Index })

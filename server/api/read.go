@@ -4,6 +4,9 @@ import (
 	"context"
 	"slices"
 
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -14,6 +17,10 @@ import (
 const (
 	defaultPage = 100
 	maxPage     = 1000
+	// maxListBytes is where a page ends before it has as many as were asked for: well below what clients take as one message.
+	maxListBytes = 4 << 20
+	// tagSize is the most that stands before one resource in an answer.
+	tagSize = 1 + 5
 )
 
 // get reads one resource of a kind.
@@ -64,36 +71,48 @@ func (a oneResource) same(x, y resource.Object) bool {
 	return x.GetUid() == y.GetUid() && x.GetIndex() == y.GetIndex()
 }
 
-// list reads a page of a kind. The second result is the token of the next page.
-func list[T resource.Object](ctx context.Context, c *Core, kind string, r *isthmusv1.ListRequest) ([]T, string, error) {
+// list reads a page of a kind into an answer: a message with the resources in field 1, and the token of the next page in field 2. The resources
+// are put there as they are kept, encoded, so the answer knows none of its fields; who it is sent to sees no difference.
+func list[R proto.Message](ctx context.Context, c *Core, kind string, r *isthmusv1.ListRequest, into R) (R, error) {
+	var none R
 	q, err := queryOf(r)
 	if err != nil {
-		return nil, "", err
+		return none, err
 	}
 	a := listPage{kind: kind}
 	if a.size, err = pageSize(r); err != nil {
-		return nil, "", err
+		return none, err
 	}
 	if r.GetSelector() != "" {
 		selector, err := resource.ParseSelector(r.GetSelector())
 		if err != nil {
-			return nil, "", fault.Violated(fault.Violation{Field: "selector", Reason: "Invalid", Message: err.Error()})
+			return none, fault.Violated(fault.Violation{Field: "selector", Reason: "Invalid", Message: err.Error()})
 		}
 		a.selector = &selector
 	}
 	scope := listScope{Kind: kind, Selector: canonicalSelector(a.selector)}
 	if a.after, err = scope.open(r.GetPageToken()); err != nil {
-		return nil, "", err
+		return none, err
 	}
 	page, err := ask(ctx, c, q, a)
 	if err != nil {
-		return nil, "", err
+		return none, err
 	}
-	items := make([]T, 0, len(page.objects))
-	for _, o := range page.objects {
-		items = append(items, shown(o).(T)) //nolint:forcetypeassert // the kind's type is fixed by the registry.
+	raw := make([]byte, 0, page.bytes+len(page.kept)*tagSize)
+	for _, k := range page.kept {
+		encoded := k.Encoded()
+		if kind == resource.KindAPIToken {
+			if encoded, err = proto.Marshal(shown(k.Object())); err != nil {
+				return none, fault.Wrap(fault.Internal, err, "encoding an APIToken")
+			}
+		}
+		raw = protowire.AppendBytes(protowire.AppendTag(raw, 1, protowire.BytesType), encoded)
 	}
-	return items, scope.token(page.next), nil
+	if token := scope.token(page.next); token != "" {
+		raw = protowire.AppendString(protowire.AppendTag(raw, 2, protowire.BytesType), token)
+	}
+	into.ProtoReflect().SetUnknown(raw)
+	return into, nil
 }
 
 // pageSize is how many a page has.
@@ -123,34 +142,36 @@ type listPage struct {
 	selector *resource.Selector
 }
 
-type objects struct {
-	objects []resource.Object
+// kept is a page of resources.
+type kept struct {
+	kept []snapshot.Kept
+	// bytes is how long they are, encoded.
+	bytes int
 	// next is the last name of the page when there are more.
 	next string
 }
 
-func (a listPage) read(_ context.Context, v *snapshot.View) (objects, <-chan struct{}, error) {
+func (a listPage) read(_ context.Context, v *snapshot.View) (kept, <-chan struct{}, error) {
 	changed := v.Watch(a.kind)
-	var page objects
-	for o := range v.ListAfter(a.kind, a.after) {
-		if a.selector != nil && !a.selector.Matches(o.GetLabels()) {
+	var page kept
+	for k := range v.ListAfter(a.kind, a.after) {
+		if a.selector != nil && !a.selector.Matches(k.Object().GetLabels()) {
 			continue
 		}
-		if len(page.objects) == a.size {
-			page.next = page.objects[a.size-1].GetName()
+		if n := len(page.kept); n == a.size || n > 0 && page.bytes+len(k.Encoded()) > maxListBytes {
+			page.next = page.kept[n-1].Name()
 			break
 		}
-		page.objects = append(page.objects, o)
+		page.kept = append(page.kept, k)
+		page.bytes += len(k.Encoded())
 	}
 	return page, changed, nil
 }
 
-func (a listPage) newer(v *snapshot.View, _ objects, index uint64) bool {
+func (a listPage) newer(v *snapshot.View, _ kept, index uint64) bool {
 	return v.KindIndex(a.kind) > index
 }
 
-func (a listPage) same(x, y objects) bool {
-	return x.next == y.next && slices.EqualFunc(x.objects, y.objects, func(a, b resource.Object) bool {
-		return a.GetUid() == b.GetUid() && a.GetIndex() == b.GetIndex()
-	})
+func (a listPage) same(x, y kept) bool {
+	return x.next == y.next && slices.Equal(x.kept, y.kept)
 }

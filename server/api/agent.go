@@ -21,11 +21,7 @@ type AgentService struct {
 
 // ListAgents implements the RPC.
 func (s *AgentService) ListAgents(ctx context.Context, r *isthmusv1.ListRequest) (*isthmusv1.ListAgentsResponse, error) {
-	items, next, err := list[*isthmusv1.Agent](ctx, s.Core, resource.KindAgent, r)
-	if err != nil {
-		return nil, err
-	}
-	return &isthmusv1.ListAgentsResponse{Agents: items, NextPageToken: next}, nil
+	return list(ctx, s.Core, resource.KindAgent, r, &isthmusv1.ListAgentsResponse{})
 }
 
 // GetAgent implements the RPC.

@@ -24,11 +24,7 @@ type APITokenService struct {
 
 // ListAPITokens implements the RPC.
 func (s *APITokenService) ListAPITokens(ctx context.Context, r *isthmusv1.ListRequest) (*isthmusv1.ListAPITokensResponse, error) {
-	items, next, err := list[*isthmusv1.APIToken](ctx, s.Core, resource.KindAPIToken, r)
-	if err != nil {
-		return nil, err
-	}
-	return &isthmusv1.ListAPITokensResponse{ApiTokens: items, NextPageToken: next}, nil
+	return list(ctx, s.Core, resource.KindAPIToken, r, &isthmusv1.ListAPITokensResponse{})
 }
 
 // GetAPIToken implements the RPC.

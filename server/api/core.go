@@ -32,17 +32,18 @@ func setIndex(ctx context.Context, index uint64) {
 	_ = grpc.SetHeader(ctx, metadata.Pairs(indexHeader, strconv.FormatUint(index, 10)))
 }
 
-// commit writes, lets this replica's snapshot catch up, so that whoever wrote reads it, and says the index.
+// commit writes, sees to it that this replica's snapshot has it, so that whoever wrote reads it, and says the index.
 func (c *Core) commit(ctx context.Context, w store.Write) (*snapshot.View, error) {
 	revision, err := c.Store.Write(ctx, w)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Snapshot.Catchup(ctx); err != nil {
+	v, err := c.Snapshot.Reach(ctx, revision)
+	if err != nil {
 		return nil, err
 	}
 	setIndex(ctx, revision.Index)
-	return c.Snapshot.View(), nil
+	return v, nil
 }
 
 // newest is a view of all that was written before the call, through whichever replica: for answers that have no index to ask for.

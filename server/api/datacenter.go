@@ -21,11 +21,7 @@ type DatacenterService struct {
 
 // ListDatacenters implements the RPC.
 func (s *DatacenterService) ListDatacenters(ctx context.Context, r *isthmusv1.ListRequest) (*isthmusv1.ListDatacentersResponse, error) {
-	items, next, err := list[*isthmusv1.Datacenter](ctx, s.Core, resource.KindDatacenter, r)
-	if err != nil {
-		return nil, err
-	}
-	return &isthmusv1.ListDatacentersResponse{Datacenters: items, NextPageToken: next}, nil
+	return list(ctx, s.Core, resource.KindDatacenter, r, &isthmusv1.ListDatacentersResponse{})
 }
 
 // GetDatacenter implements the RPC.

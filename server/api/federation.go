@@ -26,11 +26,7 @@ type FederationService struct {
 
 // ListFederations implements the RPC.
 func (s *FederationService) ListFederations(ctx context.Context, r *isthmusv1.ListRequest) (*isthmusv1.ListFederationsResponse, error) {
-	items, next, err := list[*isthmusv1.Federation](ctx, s.Core, resource.KindFederation, r)
-	if err != nil {
-		return nil, err
-	}
-	return &isthmusv1.ListFederationsResponse{Federations: items, NextPageToken: next}, nil
+	return list(ctx, s.Core, resource.KindFederation, r, &isthmusv1.ListFederationsResponse{})
 }
 
 // GetFederation implements the RPC.

@@ -15,11 +15,7 @@ type GatewayService struct {
 
 // ListGateways implements the RPC.
 func (s *GatewayService) ListGateways(ctx context.Context, r *isthmusv1.ListRequest) (*isthmusv1.ListGatewaysResponse, error) {
-	items, next, err := list[*isthmusv1.Gateway](ctx, s.Core, resource.KindGateway, r)
-	if err != nil {
-		return nil, err
-	}
-	return &isthmusv1.ListGatewaysResponse{Gateways: items, NextPageToken: next}, nil
+	return list(ctx, s.Core, resource.KindGateway, r, &isthmusv1.ListGatewaysResponse{})
 }
 
 // GetGateway implements the RPC.

@@ -15,11 +15,7 @@ type IntentionService struct {
 
 // ListIntentions implements the RPC.
 func (s *IntentionService) ListIntentions(ctx context.Context, r *isthmusv1.ListRequest) (*isthmusv1.ListIntentionsResponse, error) {
-	items, next, err := list[*isthmusv1.Intention](ctx, s.Core, resource.KindIntention, r)
-	if err != nil {
-		return nil, err
-	}
-	return &isthmusv1.ListIntentionsResponse{Intentions: items, NextPageToken: next}, nil
+	return list(ctx, s.Core, resource.KindIntention, r, &isthmusv1.ListIntentionsResponse{})
 }
 
 // GetIntention implements the RPC.

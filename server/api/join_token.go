@@ -35,11 +35,7 @@ type JoinTokenService struct {
 
 // ListJoinTokens implements the RPC.
 func (s *JoinTokenService) ListJoinTokens(ctx context.Context, r *isthmusv1.ListRequest) (*isthmusv1.ListJoinTokensResponse, error) {
-	items, next, err := list[*isthmusv1.JoinToken](ctx, s.Core, resource.KindJoinToken, r)
-	if err != nil {
-		return nil, err
-	}
-	return &isthmusv1.ListJoinTokensResponse{JoinTokens: items, NextPageToken: next}, nil
+	return list(ctx, s.Core, resource.KindJoinToken, r, &isthmusv1.ListJoinTokensResponse{})
 }
 
 // GetJoinToken implements the RPC.

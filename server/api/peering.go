@@ -23,11 +23,7 @@ type PeeringService struct {
 
 // ListPeerings implements the RPC.
 func (s *PeeringService) ListPeerings(ctx context.Context, r *isthmusv1.ListRequest) (*isthmusv1.ListPeeringsResponse, error) {
-	items, next, err := list[*isthmusv1.Peering](ctx, s.Core, resource.KindPeering, r)
-	if err != nil {
-		return nil, err
-	}
-	return &isthmusv1.ListPeeringsResponse{Peerings: items, NextPageToken: next}, nil
+	return list(ctx, s.Core, resource.KindPeering, r, &isthmusv1.ListPeeringsResponse{})
 }
 
 // GetPeering implements the RPC.

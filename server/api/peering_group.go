@@ -15,11 +15,7 @@ type PeeringGroupService struct {
 
 // ListPeeringGroups implements the RPC.
 func (s *PeeringGroupService) ListPeeringGroups(ctx context.Context, r *isthmusv1.ListRequest) (*isthmusv1.ListPeeringGroupsResponse, error) {
-	items, next, err := list[*isthmusv1.PeeringGroup](ctx, s.Core, resource.KindPeeringGroup, r)
-	if err != nil {
-		return nil, err
-	}
-	return &isthmusv1.ListPeeringGroupsResponse{PeeringGroups: items, NextPageToken: next}, nil
+	return list(ctx, s.Core, resource.KindPeeringGroup, r, &isthmusv1.ListPeeringGroupsResponse{})
 }
 
 // GetPeeringGroup implements the RPC.

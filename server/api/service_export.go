@@ -15,11 +15,7 @@ type ServiceExportService struct {
 
 // ListServiceExports implements the RPC.
 func (s *ServiceExportService) ListServiceExports(ctx context.Context, r *isthmusv1.ListRequest) (*isthmusv1.ListServiceExportsResponse, error) {
-	items, next, err := list[*isthmusv1.ServiceExport](ctx, s.Core, resource.KindServiceExport, r)
-	if err != nil {
-		return nil, err
-	}
-	return &isthmusv1.ListServiceExportsResponse{ServiceExports: items, NextPageToken: next}, nil
+	return list(ctx, s.Core, resource.KindServiceExport, r, &isthmusv1.ListServiceExportsResponse{})
 }
 
 // GetServiceExport implements the RPC.

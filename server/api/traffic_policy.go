@@ -15,11 +15,7 @@ type TrafficPolicyService struct {
 
 // ListTrafficPolicies implements the RPC.
 func (s *TrafficPolicyService) ListTrafficPolicies(ctx context.Context, r *isthmusv1.ListRequest) (*isthmusv1.ListTrafficPoliciesResponse, error) {
-	items, next, err := list[*isthmusv1.TrafficPolicy](ctx, s.Core, resource.KindTrafficPolicy, r)
-	if err != nil {
-		return nil, err
-	}
-	return &isthmusv1.ListTrafficPoliciesResponse{TrafficPolicies: items, NextPageToken: next}, nil
+	return list(ctx, s.Core, resource.KindTrafficPolicy, r, &isthmusv1.ListTrafficPoliciesResponse{})
 }
 
 // GetTrafficPolicy implements the RPC.

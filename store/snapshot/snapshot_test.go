@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"isthmus/fault"
@@ -95,6 +96,21 @@ func names(objects iter.Seq[resource.Object]) []string {
 	return out
 }
 
+// after are the datacenters after one, decoded from what is encoded.
+func after(v *snapshot.View, name string) iter.Seq[resource.Object] {
+	return func(yield func(resource.Object) bool) {
+		for k := range v.ListAfter(resource.KindDatacenter, name) {
+			dc := &isthmusv1.Datacenter{}
+			if err := proto.Unmarshal(k.Encoded(), dc); err != nil || k.Name() != dc.GetName() || !proto.Equal(k.Object(), dc) {
+				panic(fmt.Sprintf("%s is %v: %v", k.Name(), dc, err))
+			}
+			if !yield(dc) {
+				return
+			}
+		}
+	}
+}
+
 func closed(c <-chan struct{}) bool {
 	select {
 	case <-c:
@@ -145,10 +161,10 @@ func TestView(t *testing.T) {
 		want []string
 	}{
 		"datacenters":     {v.List(resource.KindDatacenter), []string{"a", "a-b", "ab", "b", "c"}},
-		"after a":         {v.ListAfter(resource.KindDatacenter, "a"), []string{"a-b", "ab", "b", "c"}},
-		"after a0":        {v.ListAfter(resource.KindDatacenter, "a0"), []string{"ab", "b", "c"}},
-		"after nothing":   {v.ListAfter(resource.KindDatacenter, ""), []string{"a", "a-b", "ab", "b", "c"}},
-		"after the last":  {v.ListAfter(resource.KindDatacenter, "c"), []string{}},
+		"after a":         {after(v, "a"), []string{"a-b", "ab", "b", "c"}},
+		"after a0":        {after(v, "a0"), []string{"ab", "b", "c"}},
+		"after nothing":   {after(v, ""), []string{"a", "a-b", "ab", "b", "c"}},
+		"after the last":  {after(v, "c"), []string{}},
 		"touching a":      {v.Touching(resource.KindPeering, "a"), []string{"a-b", "a-b-a"}},
 		"touching a-b":    {v.Touching(resource.KindPeering, "a-b"), []string{"a-b-a"}},
 		"touching nobody": {v.Touching(resource.KindPeering, "d"), []string{}},

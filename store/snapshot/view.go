@@ -46,17 +46,31 @@ func (v *View) Touching(kind, datacenter string) iter.Seq[resource.Object] {
 	return v.objects(p.resources, store.Key{Kind: kind})
 }
 
-// ListAfter is List from the first name after one.
-func (v *View) ListAfter(kind, after string) iter.Seq[resource.Object] {
-	return v.objects(v.state.resources, store.Key{Kind: kind, Name: behind(after)})
+// Kept is one resource of a view, decoded when it is asked for. Two that are equal are the same version of the same resource, and two of the
+// same version are equal, unless everything was loaded again in between.
+type Kept struct {
+	entry  *entry
+	recent *recent
 }
 
-// behind is the first name after one.
-func behind(name string) string {
-	if name == "" {
-		return ""
+// Name is the resource's name.
+func (k Kept) Name() string { return k.entry.name }
+
+// Object is the resource; shared, as all that a view gives.
+func (k Kept) Object() resource.Object { return k.entry.object(k.recent) }
+
+// Encoded is the resource's protobuf; shared as well: nobody changes it.
+func (k Kept) Encoded() []byte { return k.entry.encoded }
+
+// ListAfter is every resource of a kind from the first name after one, in order of their names.
+func (v *View) ListAfter(kind, after string) iter.Seq[Kept] {
+	from := store.Key{Kind: kind, Name: after}
+	if after != "" {
+		from.Name += "\x00" // the first name after it
 	}
-	return name + "\x00"
+	return func(yield func(Kept) bool) {
+		v.state.resources.From(from, func(e *entry) bool { return e.kind.Name == kind && yield(Kept{e, v.state.recent}) })
+	}
 }
 
 // objects are those of a key's kind, from the key on.

@@ -24,34 +24,34 @@ func large(n int) (*resourcetest.Fleet, *isthmusv1.PeeringGroup) {
 	return f, group
 }
 
-// BenchmarkExpandMesh expands a full mesh of 100 datacenters: 4,950 peerings.
+// BenchmarkExpandMesh expands a full mesh of 300 datacenters: 44,850 peerings.
 func BenchmarkExpandMesh(b *testing.B) {
-	f, group := large(100)
+	f, group := large(300)
 	b.ReportAllocs()
 	for b.Loop() {
-		if x := peering.Expand(f, group); len(x.Create) != 4950 {
+		if x := peering.Expand(f, group); len(x.Create) != 44850 {
 			b.Fatal(len(x.Create))
 		}
 	}
 }
 
-// BenchmarkExpandUnchanged is the same when all 4,950 are there: what the controller pays when one of them changes.
+// BenchmarkExpandUnchanged is the same when all 44,850 are there: what the controller pays when one of them changes.
 func BenchmarkExpandUnchanged(b *testing.B) {
-	f, group := large(100)
+	f, group := large(300)
 	for _, p := range peering.Expand(f, group).Create {
 		f.Put(p)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if x := peering.Expand(f, group); len(x.Owned) != 4950 {
+		if x := peering.Expand(f, group); len(x.Owned) != 44850 {
 			b.Fatal(len(x.Owned))
 		}
 	}
 }
 
-// BenchmarkPlanMesh plans all 100 datacenters of a full mesh, and digests the plans.
+// BenchmarkPlanMesh plans all 300 datacenters of a full mesh, and digests the plans.
 func BenchmarkPlanMesh(b *testing.B) {
-	f, group := large(100)
+	f, group := large(300)
 	for _, p := range peering.Expand(f, group).Create {
 		p.Uid = p.GetName()
 		f.Put(p)
@@ -60,7 +60,7 @@ func BenchmarkPlanMesh(b *testing.B) {
 	for b.Loop() {
 		for dc := range resource.All[*isthmusv1.Datacenter](f, resource.KindDatacenter) {
 			state, _ := plan.For(f, dc.GetName(), plan.Features())
-			if len(state.GetItems()) != 100 || plan.Digest(state) == "" {
+			if len(state.GetItems()) != 301 || plan.Digest(state) == "" {
 				b.Fatal(len(state.GetItems()))
 			}
 		}

@@ -89,20 +89,43 @@ func (t *tx) Commit(ctx context.Context, statements ...sqlstore.Statement) error
 	return t.send(ctx, statements, true)
 }
 
+// maxRows is how many rows go to PostgreSQL in one round trip: a batch is put together in memory before it is sent.
+const maxRows = 4096
+
 func (t *tx) send(ctx context.Context, statements []sqlstore.Statement, last bool) error {
-	batch := &pgx.Batch{}
-	if !t.begun {
-		batch.Queue(beginWrite)
-		t.begun = true
-	}
-	queue(batch, statements)
-	if last {
-		batch.Queue(commit)
-	}
-	if err := t.conn.SendBatch(ctx, batch).Close(); err != nil {
-		return mapped(ctx, err)
+	for len(statements) > 0 || last {
+		batch := &pgx.Batch{}
+		if !t.begun {
+			batch.Queue(beginWrite)
+			t.begun = true
+		}
+		n := fitting(statements)
+		queue(batch, statements[:n])
+		if statements = statements[n:]; len(statements) == 0 && last {
+			batch.Queue(commit)
+			last = false
+		}
+		if err := t.conn.SendBatch(ctx, batch).Close(); err != nil {
+			return mapped(ctx, err)
+		}
 	}
 	return nil
+}
+
+// fitting is how many statements, at least one, have together no more than maxRows rows.
+func fitting(statements []sqlstore.Statement) int {
+	rows := 0
+	for n, s := range statements {
+		if len(s.Args) > 0 {
+			if column, ok := s.Args[0].(sqlstore.Column); ok {
+				rows += column.Len()
+			}
+		}
+		if n > 0 && rows > maxRows {
+			return n
+		}
+	}
+	return len(statements)
 }
 
 // Rollback implements sqlstore.Tx.

@@ -241,32 +241,80 @@ func (s *state) readKept(scan func(...any) error) error {
 	return err
 }
 
-// relationStatements bring claims and references from what they were to what the batch leaves.
+// held is a claim, and who holds it.
+type held struct {
+	claim resource.Claim
+	by    store.Key
+}
+
+// edge is a reference, and what it leads to.
+type edge struct {
+	to   store.Key
+	from referrer
+}
+
+func (a held) compare(b held) int {
+	return cmp.Or(cmp.Compare(a.claim.Scope, b.claim.Scope), cmp.Compare(a.claim.Key, b.claim.Key))
+}
+
+func (a edge) compare(b edge) int {
+	return cmp.Or(compareKeys(a.to, b.to), compareKeys(a.from.from, b.from.from), cmp.Compare(a.from.field, b.from.field))
+}
+
+// relationStatements bring claims and references from what they were to what the batch leaves, each in the order of its
+// index: what is next to each other is found together.
 func (s *Store) relationStatements(st *state) []Statement {
-	var dropClaims, dropRefs, claims, refs []any
-	for _, key := range sortedKeys(st.cells) {
-		c := st.cells[key]
+	var dropped, taken []held
+	var cut, tied []edge
+	for key, c := range st.cells {
 		if !c.touched {
 			continue
 		}
 		before, now := c.before.relations, c.now.relations
-		for _, c := range without(before.claims, now.claims) {
-			dropClaims = append(dropClaims, c.Scope, c.Key)
-		}
-		for _, r := range without(before.references, now.references) {
-			dropRefs = append(dropRefs, r.Kind, r.Name, key.Kind, key.Name, r.Field)
-		}
-		for _, c := range without(now.claims, before.claims) {
-			claims = append(claims, c.Scope, c.Key, key.Kind, key.Name)
-		}
-		for _, r := range without(now.references, before.references) {
-			refs = append(refs, r.Kind, r.Name, key.Kind, key.Name, r.Field)
-		}
+		dropped = appendHeld(dropped, key, without(before.claims, now.claims))
+		taken = appendHeld(taken, key, without(now.claims, before.claims))
+		cut = appendEdges(cut, key, without(before.references, now.references))
+		tied = appendEdges(tied, key, without(now.references, before.references))
 	}
 	return slices.Concat(
-		s.sql.dropClaims.statements(dropClaims, nil), s.sql.dropRefs.statements(dropRefs, nil),
-		s.sql.putClaims.statements(claims, nil), s.sql.putRefs.statements(refs, nil),
+		s.sql.dropClaims.statements(heldRows(dropped, false), nil), s.sql.dropRefs.statements(edgeRows(cut), nil),
+		s.sql.putClaims.statements(heldRows(taken, true), nil), s.sql.putRefs.statements(edgeRows(tied), nil),
 	)
+}
+
+func appendHeld(out []held, by store.Key, claims []resource.Claim) []held {
+	for _, c := range claims {
+		out = append(out, held{c, by})
+	}
+	return out
+}
+
+func appendEdges(out []edge, from store.Key, references []resource.Reference) []edge {
+	for _, r := range references {
+		out = append(out, edge{store.Key{Kind: r.Kind, Name: r.Name}, referrer{from, r.Field}})
+	}
+	return out
+}
+
+func heldRows(all []held, holder bool) []any {
+	slices.SortFunc(all, held.compare)
+	rows := make([]any, 0, 4*len(all))
+	for _, h := range all {
+		rows = append(rows, h.claim.Scope, h.claim.Key)
+		if holder {
+			rows = append(rows, h.by.Kind, h.by.Name)
+		}
+	}
+	return rows
+}
+
+func edgeRows(all []edge) []any {
+	slices.SortFunc(all, edge.compare)
+	rows := make([]any, 0, 5*len(all))
+	for _, e := range all {
+		rows = append(rows, e.to.Kind, e.to.Name, e.from.from.Kind, e.from.from.Name, e.from.field)
+	}
+	return rows
 }
 
 func sortedKeys[V any](m map[store.Key]V) []store.Key {

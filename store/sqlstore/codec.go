@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -87,6 +89,29 @@ type put struct {
 	relations
 	// object is what is written, as a load gives it. Its index comes with the commit.
 	object resource.Object
+}
+
+// together is how many puts are worth another processor.
+const together = 256
+
+// encodeAll encodes in order; many of them on all processors.
+func (c *codec) encodeAll(puts []store.Put) ([]*put, error) {
+	out := make([]*put, len(puts))
+	var group errgroup.Group
+	group.SetLimit(max(1, runtime.GOMAXPROCS(0)))
+	for start := 0; start < len(puts); start += together {
+		some := func() (err error) {
+			for i := start; i < min(start+together, len(puts)) && err == nil; i++ {
+				out[i], err = c.encode(puts[i])
+			}
+			return err
+		}
+		if len(puts) <= together {
+			return out, some()
+		}
+		group.Go(some)
+	}
+	return out, group.Wait()
 }
 
 func (c *codec) encode(p store.Put) (*put, error) {

@@ -39,7 +39,7 @@ func (d Dialect) numbered(sql string) string {
 }
 
 // maxColumn is how many rows one statement takes where they come as arrays: what the database copies of them at a time.
-const maxColumn = 4096
+const maxColumn = 1024
 
 // Column is a column of many rows: an array, for a database that takes them.
 type Column struct {

@@ -69,12 +69,9 @@ func (s *Store) encode(w store.Write) (*write, error) {
 			out.deletes = append(out.deletes, key)
 		}
 	}
-	for _, p := range w.Puts {
-		encoded, err := s.codec.encode(p)
-		if err != nil {
-			return nil, err
-		}
-		out.puts = append(out.puts, encoded)
+	var err error
+	if out.puts, err = s.codec.encodeAll(w.Puts); err != nil {
+		return nil, err
 	}
 	for _, e := range w.Events {
 		encoded, err := s.encodeEvent(e)

@@ -35,6 +35,8 @@ const (
 	// nothing and twice that, so that a fleet does not come back in step.
 	minPause = 500 * time.Millisecond
 	maxPause = 15 * time.Second
+	// maxRetryAfter is the longest that a server which has too much to do can send an agent away for.
+	maxRetryAfter = time.Minute
 )
 
 // Config is everything that an agent can be told.

@@ -19,11 +19,14 @@ import (
 )
 
 const (
-	// rpcTimeout bounds calls that do not wait; pullTimeout those that do, a long poll's five minutes and some.
+	// rpcTimeout bounds calls that do not wait; pullTimeout those that do, a long poll's fifteen minutes and some.
 	rpcTimeout  = 15 * time.Second
-	pullTimeout = 6 * time.Minute
-	// keepAliveTime finds a connection that is dead without saying so; the server allows pings this often.
-	keepAliveTime = 30 * time.Second
+	pullTimeout = 16 * time.Minute
+	// keepAliveTime finds a connection that is dead without saying so. What is under way is given up after rpcTimeout in any case; this is for
+	// one over which nothing goes, and tells the server that the agent lives.
+	keepAliveTime = time.Minute
+	// window is what the server may send before it asks for more: the largest states are a few hundred kilobytes.
+	window = 256 << 10
 	// maxMessage is the largest state that is taken.
 	maxMessage = 16 << 20
 	// redialMax is the longest pause between attempts to connect.
@@ -69,6 +72,7 @@ func (l *link) reconnect() error {
 	}
 	conn, err := grpc.NewClient("passthrough:///"+l.address,
 		grpc.WithTransportCredentials(grpccredentials.NewTLS(config)),
+		grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepAliveTime, Timeout: rpcTimeout}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           grpcbackoff.Config{BaseDelay: minPause, Multiplier: 1.6, Jitter: 0.5, MaxDelay: redialMax},

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"isthmus/agent/consul"
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
-// pullWait is how long one long poll waits: the longest that servers allow.
-const pullWait = "5m"
+// pullWait is how long one long poll waits: the longest that servers allow. Older ones allow five minutes.
+const pullWait = "15m"
 
 // follow pulls desired states until ctx ends, or until the server refuses this agent for good. While the server is away, the
 // agent goes on with what it has.
@@ -18,9 +21,12 @@ func (t *tether) follow(ctx context.Context) error {
 	pause := newBackoff()
 	// whole: what changed is not enough.
 	failing, whole := false, false
+	// ask: the server may have lost what was reported: another server, another store, or the datacenter was declared anew. A poll that ends
+	// without news is a good moment to make sure, every few minutes.
+	ask := true
 	epoch, _, _ := t.memory.newest()
 	for ctx.Err() == nil {
-		answer, err := t.pullOnce(ctx, whole)
+		answer, err := t.pullOnce(ctx, whole, ask)
 		if err == nil {
 			err = t.take(answer)
 			whole = err != nil && answer.GetDelta() != nil
@@ -32,29 +38,37 @@ func (t *tether) follow(ctx context.Context) error {
 			if !failing && ctx.Err() == nil {
 				t.log.Warn("the server gives no desired state; going on with the last one", "error", err)
 			}
-			failing = true
-			consul.Wait(ctx, pause.NextBackOff())
+			failing, ask = true, true
+			consul.Wait(ctx, max(pause.NextBackOff(), min(fault.RetryAfter(err), maxRetryAfter)))
 			continue
 		}
 		pause.Reset()
 		if failing {
 			t.log.Info("the server answers again")
 		}
-		if failing || answer.GetEpoch() != epoch || answer.GetState() == nil && answer.GetDelta() == nil {
-			// It may have lost what was reported: another server, another store, or the datacenter was declared anew. A poll
-			// that ends without news is a good moment to make sure, every few minutes.
+		ask = answer.GetEpoch() != epoch || answer.GetState() == nil && answer.GetDelta() == nil
+		switch {
+		case answer.GetReports() == resource.ReportsWanted:
 			t.reporter.resend()
+			ask = false
+		case answer.GetReports() == "" && (failing || ask):
+			t.reporter.resend() // it is too old to say
 		}
 		failing, epoch = false, answer.GetEpoch()
 	}
 	return nil
 }
 
-func (t *tether) pullOnce(ctx context.Context, whole bool) (*isthmusv1.PullResponse, error) {
+func (t *tether) pullOnce(ctx context.Context, whole, ask bool) (*isthmusv1.PullResponse, error) {
 	epoch, minIndex, have := t.memory.newest()
-	return t.link.pull(ctx, &isthmusv1.PullRequest{
+	r := &isthmusv1.PullRequest{
 		Epoch: epoch, MinIndex: minIndex, Have: have, Wait: pullWait, Version: t.config.Version, Features: t.features, Deltas: !whole,
-	})
+		Clock: timestamppb.New(t.link.now()),
+	}
+	if ask {
+		r.Reported = t.reporter.told()
+	}
+	return t.link.pull(ctx, r)
 }
 
 // take keeps an answer and has it worked on.

@@ -75,6 +75,13 @@ func (r *reporter) resend() {
 	r.signal()
 }
 
+// told is a digest of what the server has taken, as the server makes it, too; empty: nothing.
+func (r *reporter) told() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return resource.ReportDigest(r.sent)
+}
+
 func (r *reporter) signal() {
 	select {
 	case r.wake <- struct{}{}:

@@ -53,25 +53,31 @@ func (t *tether) live(ctx context.Context, life func(ctx context.Context) error)
 	}
 }
 
-// clockEvery is how often the server is told how late it is here, when there is nothing else to tell.
-const clockEvery = time.Minute
+// The server is told how late it is here with each poll, and in the beginning clockTimes apart, every clockEvery: one look at a clock over a
+// network proves little.
+const (
+	clockEvery = time.Minute
+	clockTimes = 3
+)
 
 // report sends what is news until ctx ends.
 func (t *tether) report(ctx context.Context) error {
 	pause := newBackoff()
 	clock := time.NewTicker(clockEvery)
 	defer clock.Stop()
-	for ctx.Err() == nil {
+	for told := 0; ctx.Err() == nil; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-clock.C:
+			if told++; told == clockTimes {
+				clock.Stop()
+			}
 			if err := t.link.report(ctx, &isthmusv1.ReportRequest{}); err != nil {
 				t.log.Debug("the server was not told the time", "error", err)
 			}
 			continue
 		case <-t.reporter.wake:
-			clock.Reset(clockEvery)
 		}
 		for ctx.Err() == nil {
 			err := t.reporter.flush(ctx)
@@ -80,7 +86,7 @@ func (t *tether) report(ctx context.Context) error {
 				break
 			}
 			t.log.Debug("the server does not take the report now", "error", err)
-			consul.Wait(ctx, pause.NextBackOff())
+			consul.Wait(ctx, max(pause.NextBackOff(), min(fault.RetryAfter(err), maxRetryAfter)))
 		}
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"isthmus/identity"
 	"isthmus/plan"
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
 )
 
 const (
@@ -46,8 +47,11 @@ type agent struct {
 	index         uint64
 	held          holding
 	todo          *todo
-	// sent are the digests of the parts that the server has.
+	// sent are the digests of the parts that the server has, in this process's form; told are those in the server's, by the parts' names.
 	sent [partCount]uint64
+	told map[string]string
+	// ask: the server may have lost what was reported.
+	ask bool
 }
 
 // enrol makes the agent's keys and has them certified.
@@ -101,7 +105,7 @@ func (a *agent) start(ctx context.Context) error {
 	}
 	ctx, a.stop = context.WithCancel(ctx)
 	a.link, a.done = l, make(chan struct{})
-	a.sent = [partCount]uint64{}
+	a.ask = true
 	a.fleet.lives.Go(func() {
 		defer close(a.done)
 		a.live(ctx)
@@ -136,7 +140,7 @@ func (a *agent) live(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := a.renew(ctx)
 		if err == nil {
-			err = a.pull(ctx, failing)
+			err = a.pull(ctx)
 		}
 		switch {
 		case err == nil:
@@ -151,6 +155,9 @@ func (a *agent) live(ctx context.Context) {
 			a.fleet.log.Debug("an agent gets no desired state", "agent", a.id.Agent(), "error", err)
 		}
 		failing = true
+		a.mu.Lock()
+		a.ask = true
+		a.mu.Unlock()
 		rest(ctx, pause+rand.N(pause)) //nolint:gosec // spreads load
 		pause = min(2*pause, maxPause)
 	}
@@ -180,9 +187,9 @@ func rest(ctx context.Context, d time.Duration) {
 	}
 }
 
-// pull is one long poll. After a failure, of another epoch, and when it brought nothing, everything is reported again: the server may have
-// lost it.
-func (a *agent) pull(ctx context.Context, failed bool) error {
+// pull is one long poll. After a failure, of another epoch, and when the last one brought nothing, it asks whether the server still has what
+// was reported.
+func (a *agent) pull(ctx context.Context) error {
 	l := a.connection()
 	if l == nil {
 		return nil
@@ -190,6 +197,10 @@ func (a *agent) pull(ctx context.Context, failed bool) error {
 	a.mu.Lock()
 	request := &isthmusv1.PullRequest{
 		Epoch: a.epoch, MinIndex: a.index, Have: a.digest, Wait: pullWait, Version: version, Features: a.fleet.features, Deltas: true,
+		Clock: timestamppb.New(a.fleet.now()),
+	}
+	if a.ask {
+		request.Reported = resource.ReportDigest(a.told)
 	}
 	a.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
@@ -199,8 +210,9 @@ func (a *agent) pull(ctx context.Context, failed bool) error {
 		return answered(err, "pulling the desired state")
 	}
 	a.mu.Lock()
-	if failed || answer.GetEpoch() != a.epoch || answer.GetState() == nil && answer.GetDelta() == nil {
-		a.sent = [partCount]uint64{}
+	a.ask = answer.GetEpoch() != a.epoch || answer.GetState() == nil && answer.GetDelta() == nil
+	if answer.GetReports() == resource.ReportsWanted {
+		a.sent, a.told, a.ask = [partCount]uint64{}, nil, false
 	}
 	a.epoch, a.index, a.digest = answer.GetEpoch(), answer.GetIndex(), answer.GetDigest()
 	switch {

@@ -16,8 +16,9 @@ import (
 const (
 	// retryEvery is how often agents try again what did not work.
 	retryEvery = time.Second
-	// clockEvery is how often each agent tells the server how late it is, as real ones do.
+	// clockEvery is how often each agent tells the server how late it is in the beginning, clockTimes apart from its polls, as real ones do.
 	clockEvery = time.Minute
+	clockTimes = 3
 	// workersPerCPU: a worker waits for the server most of the time.
 	workersPerCPU = 16
 )
@@ -162,11 +163,11 @@ func (f *Fleet) retry() {
 	}
 }
 
-// tellTime lets each agent tell the time once in clockEvery, one after the other.
+// tellTime lets each agent tell the time once in clockEvery, one after the other, and ends when all did so clockTimes.
 func (f *Fleet) tellTime() {
 	ticker := time.NewTicker(max(time.Millisecond, clockEvery/time.Duration(len(f.agents))))
 	defer ticker.Stop()
-	for i := 0; ; i++ {
+	for i := range clockTimes * len(f.agents) {
 		select {
 		case <-f.ctx.Done():
 			return

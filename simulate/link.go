@@ -17,13 +17,12 @@ import (
 const (
 	// callTimeout and pullTimeout bound calls as real agents do.
 	callTimeout = 15 * time.Second
-	pullTimeout = 6 * time.Minute
+	pullTimeout = 16 * time.Minute
 	// pullWait is what a long poll asks for: the longest that servers allow.
-	pullWait = "5m"
-	// buffer is what a connection reads into, and flow what it lets the server send at once without being asked to: an agent waits most of
-	// the time, and its states are a few kilobytes.
-	buffer = 4 << 10
-	flow   = 64 << 10
+	pullWait = "15m"
+	// flow is what a connection lets the server send at once without being asked to: an agent waits most of the time, and its states are a few
+	// kilobytes. It has no buffers of its own.
+	flow = 64 << 10
 	// redialMax is the longest pause between attempts to connect, as real agents'.
 	redialMax = 10 * time.Second
 )
@@ -45,8 +44,8 @@ func newLink(id *identity.Identity, certificate *tls.Certificate, now func() tim
 	// The server's keep-alive pings this side, too; pings of its own would find nothing else out.
 	conn, err := grpc.NewClient("passthrough:///"+id.Address,
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
-		grpc.WithReadBufferSize(buffer), grpc.WithWriteBufferSize(buffer),
-		grpc.WithInitialWindowSize(flow), grpc.WithInitialConnWindowSize(flow),
+		grpc.WithReadBufferSize(0), grpc.WithSharedWriteBuffer(true),
+		grpc.WithStaticStreamWindowSize(flow), grpc.WithStaticConnWindowSize(flow),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: minPause, Multiplier: 1.6, Jitter: 0.5, MaxDelay: redialMax},
 			MinConnectTimeout: callTimeout,

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"slices"
 	"strings"
 
@@ -42,21 +43,23 @@ func (a *agent) report(ctx context.Context, l *link) error {
 	a.mu.Lock()
 	before := a.sent
 	a.mu.Unlock()
+	told := map[string]string{}
 	for i, part := range []struct {
+		name    string
 		message proto.Message
 		put     func()
 	}{
-		partAgent:      {full.GetAgent(), func() { news.Agent = full.GetAgent() }},
-		partInventory:  {full.GetInventory(), func() { news.Inventory = full.GetInventory() }},
-		partServices:   {full.GetServices(), func() { news.Services = full.GetServices() }},
-		partPeerings:   {full.GetPeerings(), func() { news.Peerings = full.GetPeerings() }},
-		partExports:    {full.GetExports(), func() { news.Exports = full.GetExports() }},
-		partDelivery:   {full.GetDelivery(), func() { news.Delivery = full.GetDelivery() }},
-		partFederation: {full.GetFederation(), func() { news.Federation = full.GetFederation() }},
-		partGateway:    {full.GetGateway(), func() { news.Gateway = full.GetGateway() }},
-		partPolicy:     {full.GetPolicy(), func() { news.Policy = full.GetPolicy() }},
-		partEntries:    {full.GetEntries(), func() { news.Entries = full.GetEntries() }},
-		partRights:     {full.GetRights(), func() { news.Rights = full.GetRights() }},
+		partAgent:      {"agent", full.GetAgent(), func() { news.Agent = full.GetAgent() }},
+		partInventory:  {"inventory", full.GetInventory(), func() { news.Inventory = full.GetInventory() }},
+		partServices:   {"services", full.GetServices(), func() { news.Services = full.GetServices() }},
+		partPeerings:   {"peerings", full.GetPeerings(), func() { news.Peerings = full.GetPeerings() }},
+		partExports:    {"exports", full.GetExports(), func() { news.Exports = full.GetExports() }},
+		partDelivery:   {"delivery", full.GetDelivery(), func() { news.Delivery = full.GetDelivery() }},
+		partFederation: {"federation", full.GetFederation(), func() { news.Federation = full.GetFederation() }},
+		partGateway:    {"gateway", full.GetGateway(), func() { news.Gateway = full.GetGateway() }},
+		partPolicy:     {"policy", full.GetPolicy(), func() { news.Policy = full.GetPolicy() }},
+		partEntries:    {"entries", full.GetEntries(), func() { news.Entries = full.GetEntries() }},
+		partRights:     {"rights", full.GetRights(), func() { news.Rights = full.GetRights() }},
 	} {
 		digests[i] = before[i]
 		if !part.message.ProtoReflect().IsValid() {
@@ -68,6 +71,7 @@ func (a *agent) report(ctx context.Context, l *link) error {
 		}
 		if digests[i] = digest; digest != before[i] {
 			part.put()
+			told[part.name] = resource.Digest(part.message)
 		}
 	}
 	if digests == before {
@@ -80,6 +84,10 @@ func (a *agent) report(ctx context.Context, l *link) error {
 	defer a.mu.Unlock()
 	if a.sent == before {
 		a.sent = digests
+		if a.told == nil {
+			a.told = map[string]string{}
+		}
+		maps.Copy(a.told, told)
 	}
 	return nil
 }

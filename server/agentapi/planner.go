@@ -2,6 +2,7 @@ package agentapi
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 
@@ -24,6 +25,8 @@ type Planner struct {
 	mu       sync.Mutex
 	follower *snapshot.Follower
 	desks    map[string]*desk
+	// jobs are for the goroutines that look.
+	jobs chan func()
 }
 
 // desk is where one datacenter's agents and gateways wait. All of it is the Planner's, under its lock.
@@ -45,13 +48,16 @@ type audience struct {
 
 // NewPlanner makes a Planner, which follows the snapshot from now on; it wakes nobody until Run.
 func NewPlanner(s *snapshot.Snapshot) *Planner {
-	return &Planner{follower: s.Follow(), desks: map[string]*desk{}}
+	return &Planner{follower: s.Follow(), desks: map[string]*desk{}, jobs: make(chan func())}
 }
 
 // Run follows the snapshot until ctx ends.
 func (p *Planner) Run(ctx context.Context) error {
 	sweep := time.NewTicker(keepDesk)
 	defer sweep.Stop()
+	for range runtime.GOMAXPROCS(0) {
+		go p.workUntil(ctx)
+	}
 	for {
 		p.mu.Lock()
 		p.advance()
@@ -65,6 +71,31 @@ func (p *Planner) Run(ctx context.Context) error {
 			p.sweep(now)
 		}
 	}
+}
+
+func (p *Planner) workUntil(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case job := <-p.jobs:
+			job()
+		}
+	}
+}
+
+// work has a job done by one of the Planner's goroutines, when one is free, and waits for it; the error is of ctx, which ended before.
+func (p *Planner) work(ctx context.Context, job func()) error {
+	done := make(chan any, 1)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case p.jobs <- func() { defer func() { done <- recover() }(); job() }:
+	}
+	if failed := <-done; failed != nil {
+		panic(failed) // as if it had been done here
+	}
+	return nil
 }
 
 // sweep drops the plans that nobody has waited for in a while.

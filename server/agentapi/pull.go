@@ -12,12 +12,12 @@ import (
 	"isthmus/resource"
 	"isthmus/server/auth"
 	"isthmus/server/request"
-	"isthmus/store/snapshot"
 )
 
 const (
-	// maxPull is the longest that a Pull waits, and what it waits when it does not say.
-	maxPull = 5 * time.Minute
+	// maxPull is the longest that a Pull waits, usualPull what it waits when it does not say.
+	maxPull   = 15 * time.Minute
+	usualPull = 5 * time.Minute
 	// catchupWait is how long a replica that is behind an agent tries to catch up before it says so.
 	catchupWait = 5 * time.Second
 	// pullJitter: up to wait/16 less, so that agents that began together come back apart.
@@ -37,6 +37,10 @@ func (s *Service) Pull(ctx context.Context, r *isthmusv1.PullRequest) (*isthmusv
 	}
 	// The connection's keep-alive ends the call when the agent is gone.
 	defer s.Observations.Attend(caller.Datacenter, caller.Name)()
+	reports, err := s.reports(ctx, caller, r)
+	if err != nil {
+		return nil, err
+	}
 	timeout := time.NewTimer(wait)
 	defer timeout.Stop()
 	start := s.Now()
@@ -45,21 +49,63 @@ func (s *Service) Pull(ctx context.Context, r *isthmusv1.PullRequest) (*isthmusv
 	defer end()
 	to := audienceOf(caller, r.GetFeatures())
 	for {
-		over := !s.holdBack(ctx, s.Planner.holdBack(d, to, r), timeout.C)
-		deleted, err := s.stillThere(s.Snapshot.View(), caller)
+		over := reports == resource.ReportsWanted || !s.holdBack(ctx, s.Planner.holdBack(d, to, r), timeout.C)
+		found, err := s.look(ctx, d, caller, to, r)
 		if err != nil {
 			return nil, err
 		}
-		response, changed := s.Planner.answer(d, caller.Datacenter, to, r)
-		if response.GetState() != nil || response.GetDelta() != nil {
-			s.Log.Info("sent a desired state", "agent", caller.Name, "datacenter", caller.Datacenter, "index", response.GetIndex(),
-				"digest", response.GetDigest(), "items", len(response.GetState().GetItems())+len(response.GetDelta().GetItems()), "whole", response.GetDelta() == nil)
-			return response, nil
-		}
-		if over || !s.pause(ctx, changed, deleted, timeout.C) {
-			return response, ctx.Err()
+		found.response.Reports = reports
+		if news(found.response) || over || !s.pause(ctx, found, timeout.C) {
+			return found.response, ctx.Err()
 		}
 	}
+}
+
+// reports takes in the agent's clock, and tells whether what it has reported is known; empty: it does not ask.
+func (s *Service) reports(ctx context.Context, caller auth.Caller, r *isthmusv1.PullRequest) (string, error) {
+	if r.GetClock() != nil {
+		if err := r.GetClock().CheckValid(); err != nil {
+			return "", fault.Violated(fault.Violation{Field: "clock", Reason: "Invalid", Message: "is no time"})
+		}
+		if err := s.Observations.Report(ctx, caller.Datacenter, caller.Name, &isthmusv1.ReportRequest{Clock: r.GetClock()}); err != nil {
+			return "", err
+		}
+	}
+	switch r.GetReported() {
+	case "":
+		return "", nil
+	case s.Observations.ReportsOf(caller.Datacenter, caller.Name):
+		return resource.ReportsKnown, nil
+	}
+	return resource.ReportsWanted, nil
+}
+
+// found is what one look found: the answer as it is now, and what is closed when there may be another one.
+type found struct {
+	response         *isthmusv1.PullResponse
+	changed, deleted <-chan struct{}
+}
+
+func news(r *isthmusv1.PullResponse) bool { return r.GetState() != nil || r.GetDelta() != nil }
+
+// look finds out what to answer now. As many calls look at a time as there are processors, in goroutines of the Planner: when all of a fleet
+// has to be told something, others' calls go between, and the stacks of those who wait stay small.
+func (s *Service) look(ctx context.Context, d *desk, caller auth.Caller, to audience, r *isthmusv1.PullRequest) (out found, err error) {
+	worked := s.Planner.work(ctx, func() {
+		if out.deleted, err = s.stillThere(caller); err != nil {
+			return
+		}
+		out.response, out.changed = s.Planner.answer(d, caller.Datacenter, to, r)
+		if news(out.response) {
+			s.Log.Info("sent a desired state", "agent", caller.Name, "datacenter", caller.Datacenter, "index", out.response.GetIndex(),
+				"digest", out.response.GetDigest(), "items", len(out.response.GetState().GetItems())+len(out.response.GetDelta().GetItems()),
+				"whole", out.response.GetDelta() == nil)
+		}
+	})
+	if worked != nil {
+		return found{}, worked
+	}
+	return out, err
 }
 
 // holdBack waits for a moment; false when the wait is over.
@@ -82,7 +128,7 @@ func (s *Service) holdBack(ctx context.Context, d time.Duration, timeout <-chan 
 }
 
 // pause waits until there is a reason to look again; false when the wait is over.
-func (s *Service) pause(ctx context.Context, changed, deleted <-chan struct{}, timeout <-chan time.Time) bool {
+func (s *Service) pause(ctx context.Context, f found, timeout <-chan time.Time) bool {
 	select {
 	case <-ctx.Done():
 		return false
@@ -90,16 +136,16 @@ func (s *Service) pause(ctx context.Context, changed, deleted <-chan struct{}, t
 		return false
 	case <-timeout:
 		return false
-	case <-changed:
+	case <-f.changed:
 		return true
-	case <-deleted:
+	case <-f.deleted:
 		return true
 	}
 }
 
 func pullWait(text string) (time.Duration, error) {
 	if text == "" {
-		return maxPull - rand.N(maxPull/pullJitter), nil //nolint:gosec // spreads load; nobody gains by guessing it.
+		return usualPull - rand.N(usualPull/pullJitter), nil //nolint:gosec // spreads load; nobody gains by guessing it.
 	}
 	wait, err := time.ParseDuration(text)
 	if err != nil || wait < 0 {
@@ -122,7 +168,15 @@ func (s *Service) caughtUp(ctx context.Context, r *isthmusv1.PullRequest) error 
 }
 
 // stillThere refuses an agent that was deleted while it waited; gone is closed when that may have happened.
-func (s *Service) stillThere(v *snapshot.View, caller auth.Caller) (gone <-chan struct{}, err error) {
+func (s *Service) stillThere(caller auth.Caller) (gone <-chan struct{}, err error) {
+	select {
+	case <-caller.Standing:
+	default:
+		if caller.Standing != nil {
+			return caller.Standing, nil
+		}
+	}
+	v := s.Snapshot.View()
 	gone = v.WatchName(resource.KindAgent, caller.Name)
 	_, err = enrolledAs(v, caller)
 	return gone, err

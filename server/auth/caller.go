@@ -16,6 +16,8 @@ type Caller struct {
 	UID string
 	// Session is the id of the login in the dashboard that the call was made with; empty for who showed the API token itself.
 	Session string
+	// Standing is closed when an agent's Agent has become another than it was when the call was let in; nil for others.
+	Standing <-chan struct{}
 	// CertificateExpires is the end of an agent's certificate.
 	CertificateExpires time.Time
 }

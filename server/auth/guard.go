@@ -213,15 +213,16 @@ func (g *Guard) byCertificate(ctx context.Context, shown *Peer) (Caller, error) 
 	if err != nil {
 		return Caller{}, err
 	}
-	agent, ok := g.agent(who)
+	find := func() (*standing, bool) { return g.agent(who) }
+	agent, ok := shown.standing(find)
 	if !ok && g.lookAgain(ctx) {
-		agent, ok = g.agent(who)
+		agent, ok = shown.standing(find)
 	}
 	if !ok {
 		return Caller{}, AgentDeleted(who.Name)
 	}
 	caller := Caller{
-		Role: Agent, Name: who.Name, Datacenter: who.Datacenter, UID: agent.GetUid(), CertificateExpires: who.NotAfter,
+		Role: Agent, Name: who.Name, Datacenter: who.Datacenter, UID: agent.uid, Standing: agent.changed, CertificateExpires: who.NotAfter,
 	}
 	switch {
 	case expired:
@@ -233,12 +234,14 @@ func (g *Guard) byCertificate(ctx context.Context, shown *Peer) (Caller, error) 
 }
 
 // agent is the Agent that a certificate stands for: of that name, and with that key.
-func (g *Guard) agent(who *identity.Client) (*isthmusv1.Agent, bool) {
-	a, ok := resource.Lookup[*isthmusv1.Agent](g.snapshot.View(), resource.KindAgent, who.Name)
+func (g *Guard) agent(who *identity.Client) (*standing, bool) {
+	v := g.snapshot.View()
+	changed := v.WatchName(resource.KindAgent, who.Name)
+	a, ok := resource.Lookup[*isthmusv1.Agent](v, resource.KindAgent, who.Name)
 	if !ok || a.GetDeleteTime() != nil || a.GetSpec().GetDatacenter() != who.Datacenter || a.GetSpec().GetKind() != who.Kind {
 		return nil, false
 	}
-	return a, bytes.Equal(who.Key, a.GetSpec().GetAttestation().GetIdentityKey())
+	return &standing{uid: a.GetUid(), changed: changed}, bytes.Equal(who.Key, a.GetSpec().GetAttestation().GetIdentityKey())
 }
 
 // lookAgain lets the snapshot catch up; false when that is not worth it.

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"crypto/x509"
+	"sync/atomic"
 
 	"google.golang.org/grpc/credentials"
 
@@ -15,6 +16,31 @@ type Peer struct {
 	// client is what its certificate says; refused is why that is not believed. Neither is set: it showed none.
 	client  *identity.Client
 	refused error
+
+	// agent is the Agent that it stood for when that was looked up last.
+	agent atomic.Pointer[standing]
+}
+
+// standing is an Agent's place in the fleet, as it is until changed is closed.
+type standing struct {
+	uid     string
+	changed <-chan struct{}
+}
+
+// standing finds the Agent that a certificate stands for, anew when it may have become another.
+func (p *Peer) standing(find func() (*standing, bool)) (*standing, bool) {
+	if known := p.agent.Load(); known != nil {
+		select {
+		case <-known.changed:
+		default:
+			return known, true
+		}
+	}
+	found, ok := find()
+	if ok {
+		p.agent.Store(found)
+	}
+	return found, ok
 }
 
 // Meet verifies the certificate that the other end of a connection showed and proved the key of: none, or several of which the first counts.

@@ -126,6 +126,31 @@ func parts(datacenter, agent string, r *isthmusv1.ReportRequest, now time.Time) 
 	return out, nil
 }
 
+// ReportsOf is a digest of all parts that an agent has reported, as resource.ReportDigest makes it; empty: nothing.
+func (t *Table) ReportsOf(datacenter, agent string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	digests := map[string]string{}
+	for _, p := range []struct{ name, field string }{
+		{AgentPart(agent), "agent"},
+		{PartInventory, "inventory"},
+		{PartPeerings, "peerings"},
+		{PartExports, "exports"},
+		{PartServices, "services"},
+		{PartFederation, "federation"},
+		{DeliveryPart(agent), "delivery"},
+		{GatewayPart(agent), "gateway"},
+		{PartPolicy, "policy"},
+		{PartEntries, "entries"},
+		{PartRights, "rights"},
+	} {
+		if s, ok := t.rows[key{datacenter, p.name}]; ok && s.Agent == agent && s.Digest != "" {
+			digests[p.field] = s.Digest
+		}
+	}
+	return resource.ReportDigest(digests)
+}
+
 // newSaid is one part with the form that it has in the store.
 func newSaid(of key, agent string, body proto.Message, now time.Time) (said, error) {
 	form, err := resource.CanonicalJSON(body)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -67,15 +69,23 @@ func (a eventPage) read(ctx context.Context, v *snapshot.View) (events, <-chan s
 		return events{}, changed, err
 	}
 	var page events
-	left := newRoom(a.query.Limit)
-	if over := slices.IndexFunc(found, func(e *isthmusv1.Event) bool { return !left.take(e) }); over > 0 {
-		found = found[:over]
-		page.next = found[over-1].GetName()
-	} else if len(found) == a.query.Limit {
-		page.next = found[len(found)-1].GetName()
+	if n := fitting(found); n < len(found) || n == a.query.Limit {
+		found = found[:n]
+		page.next = found[n-1].GetName()
 	}
 	page.events = slices.DeleteFunc(found, func(e *isthmusv1.Event) bool { return e.GetIndex() > v.Revision().Index })
 	return page, changed, nil
+}
+
+// fitting is how many of some entries a page has room for; the first always fits.
+func fitting(entries []*isthmusv1.Event) int {
+	bytes := 0
+	for i, e := range entries {
+		if bytes += proto.Size(e); bytes > maxListBytes && i > 0 {
+			return i
+		}
+	}
+	return len(entries)
 }
 
 func (a eventPage) newer(v *snapshot.View, _ events, index uint64) bool {

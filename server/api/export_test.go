@@ -1,6 +1,6 @@
 package api
 
-import "google.golang.org/protobuf/proto"
+import isthmusv1 "isthmus/proto/isthmus/v1"
 
-// NewRoom is the take of a new room.
-func NewRoom(entries int) func(proto.Message) bool { return newRoom(entries).take }
+// Fitting is fitting.
+func Fitting(entries []*isthmusv1.Event) int { return fitting(entries) }

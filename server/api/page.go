@@ -5,28 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"google.golang.org/protobuf/proto"
-
 	"isthmus/fault"
 )
-
-// maxPageBytes is how large a page gets, unless its first entry alone is larger: half of what gRPC sends to anybody on the network.
-const maxPageBytes = 8 << 20
-
-// room is what is left of a page.
-type room struct {
-	entries, bytes int
-}
-
-func newRoom(entries int) *room { return &room{entries, maxPageBytes} }
-
-// take makes room for one entry more; false when the page is full. The first one always has a place.
-func (r *room) take(m proto.Message) bool {
-	first := r.bytes == maxPageBytes
-	r.entries--
-	r.bytes -= proto.Size(m)
-	return r.entries >= 0 && (first || r.bytes >= 0)
-}
 
 // listScope is the list that a page token belongs to. A token of another one would silently skip, so it is refused.
 type listScope struct {

@@ -8,21 +8,21 @@ import (
 	"isthmus/server/api"
 )
 
-// A page ends where it is full, by number or by size; its first entry is in it in any case, so that readers get on.
+// A page of the audit log ends where it is full; its first entry is in it in any case, so that readers get on.
 func TestRoomOfPages(t *testing.T) {
 	t.Parallel()
-	of := func(size int) *isthmusv1.Datacenter { return &isthmusv1.Datacenter{Name: strings.Repeat("x", size)} }
 	for name, test := range map[string]struct{ entries, size, want int }{
-		"by number":      {3, 10, 3},
-		"by size":        {1000, 1 << 20, 7}, // each is a little more than its name
+		"of small ones":  {1000, 100, 1000},
+		"of large ones":  {1000, 1 << 20, 3}, // each is a little more than its message
 		"one, too large": {1000, 9 << 20, 1},
-		"one at a time":  {1, 10, 1},
+		"none":           {0, 0, 0},
 	} {
-		n := 0
-		for left := api.NewRoom(test.entries); left(of(test.size)); {
-			n++
+		entry := &isthmusv1.Event{Spec: &isthmusv1.EventSpec{Message: strings.Repeat("x", test.size)}}
+		entries := make([]*isthmusv1.Event, test.entries)
+		for i := range entries {
+			entries[i] = entry
 		}
-		if n != test.want {
+		if n := api.Fitting(entries); n != test.want {
 			t.Errorf("%s: %d entries; want %d", name, n, test.want)
 		}
 	}

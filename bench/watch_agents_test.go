@@ -110,7 +110,7 @@ func patiently(ctx context.Context, call func(ctx context.Context) error) error 
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(10*time.Millisecond + rand.N(10*time.Millisecond)): //nolint:gosec // spreads load
+		case <-time.After(10*time.Millisecond + rand.N(10*time.Millisecond)):
 		}
 	}
 }

@@ -173,7 +173,7 @@ func (w *watchers) watch(i int, ready func()) {
 			default:
 			}
 		}
-		<-time.After(pause + rand.N(pause)) //nolint:gosec // spreads load
+		<-time.After(pause + rand.N(pause))
 		pause = min(2*pause, mostPause)
 	}
 }

@@ -99,7 +99,7 @@ func (p *grpcPoll) call(method string, message []byte, more bool) error {
 // send sends one message of the call.
 func (p *grpcPoll) send(message []byte, more bool) error {
 	n := len(message)
-	framed := append([]byte{0, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, message...) //nolint:gosec // some hundred bytes
+	framed := append([]byte{0, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, message...)
 	return errors.Join(p.framer.WriteData(p.stream, !more, framed), p.out.Flush())
 }
 

@@ -31,14 +31,10 @@ func exactTime(b *testing.B, pids ...int) time.Duration {
 	return sum
 }
 
-// residentBytes is how much memory a process has of its own and shares, and proportionalBytes the same with what is shared divided by those
-// who share it.
-func residentBytes(b *testing.B, pid int) float64     { return rollup(b, pid, "Rss") }
-func proportionalBytes(b *testing.B, pid int) float64 { return rollup(b, pid, "Pss") }
-
-func rollup(b *testing.B, pid int, what string) float64 {
+// residentBytes is how much memory a process has in RAM.
+func residentBytes(b *testing.B, pid int) float64 {
 	b.Helper()
-	text := field(fmt.Sprintf("/proc/%d/smaps_rollup", pid), what)
+	text := field(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Rss")
 	var kib float64
 	_, err := fmt.Sscan(strings.TrimSuffix(text, "kB"), &kib)
 	must(b, err)

@@ -6,9 +6,8 @@ import (
 	"testing"
 	"time"
 
-	isthmusv1 "isthmus/proto/isthmus/v1"
-
 	"isthmus/client"
+	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
 // operatorEvery is between the calls of an operator while all agents come back.

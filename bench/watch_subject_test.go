@@ -195,7 +195,6 @@ type isthmusSubject struct {
 	args                    []string
 	cmd                     *exec.Cmd
 	otherClient             *client.Client
-	enrolled                bool
 }
 
 func startIsthmus(b *testing.B, c *comparison, name string, agents int) *watchSubject {

@@ -77,7 +77,7 @@ func (s *shape) add(t *transcoder, d protoreflect.FieldDescriptor) {
 	case !d.HasPresence():
 		f.absent = absent(d.Kind())
 	}
-	s.rare = s.rare || f.entry != nil && f.entry.rare || f.message == nil && absent(f.kind) == nil
+	s.rare = s.rare || f.entry != nil && (f.entry.rare || f.entry.fields[0].kind != protoreflect.StringKind) || f.message == nil && absent(f.kind) == nil
 	for len(s.byNumber) <= int(f.number) {
 		s.byNumber = append(s.byNumber, -1)
 	}
@@ -253,15 +253,15 @@ func (t *transcoder) appendMap(out []byte, s *shape, f *field, raw []byte) ([]by
 		if err := f.entry.find(entry, spots[:]); err != nil {
 			return err
 		}
-		key, err := t.appendField(nil, f.entry, &f.entry.fields[0], spots[0], entry)
-		if err != nil {
-			return err
-		}
-		if key[0] != '"' {
-			key = append(append([]byte{'"'}, key...), '"')
+		var key []byte
+		if spots[0].end > 0 {
+			if key, _ = protowire.ConsumeBytes(entry[spots[0].value:spots[0].end]); !utf8.Valid(key) {
+				return errWire(s)
+			}
 		}
 		text := t.absentValue(&f.entry.fields[1], spots[1])
 		if text == nil {
+			var err error
 			if text, err = t.appendField(nil, f.entry, &f.entry.fields[1], spots[1], entry); err != nil {
 				return err
 			}
@@ -283,7 +283,7 @@ func (t *transcoder) appendMap(out []byte, s *shape, f *field, raw []byte) ([]by
 			out = append(out, ',')
 		}
 		empty = false
-		out = append(append(append(out, p.key...), ':'), p.value...)
+		out = append(append(appendText(out, p.key), ':'), p.value...)
 	}
 	return append(out, '}'), nil
 }

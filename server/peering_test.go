@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -172,7 +173,7 @@ func TestUpdateKeepsWhatRotationsAskedFor(t *testing.T) {
 // An end that never answers holds up a deletion, but not one by force, of the peering or of all that its datacenter has.
 func TestDeletionByForce(t *testing.T) {
 	t.Parallel()
-	n, _, _, a2 := pair(t)
+	n, w, _, a2 := pair(t)
 	for _, c := range []struct{ path, other string }{
 		{"/v1/peerings/dc1-dc2", "/v1/peerings/dc1-dc2"},
 		{"/v1/datacenters/dc2", "/v1/peerings/dc1-dc2"},
@@ -187,6 +188,12 @@ func TestDeletionByForce(t *testing.T) {
 		if got := outcome("/v1/peerings/dc1-dc2") + " " + outcome(c.path); got != "deleting deleting" {
 			t.Errorf("%s: %s", c.path, got)
 		}
+		// What force leaves behind is an orphan, whose name is taken: dc1, which answers, has to have removed its end.
+		eventually(t, "no end in dc1", func() (bool, string) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return len(w.of("dc1")) == 0, fmt.Sprint(w.of("dc1"))
+		})
 		if got := outcome(c.path + "?force=true"); got != "deleted" {
 			t.Errorf("%s by force: %s", c.path, got)
 		}

@@ -15,10 +15,12 @@ import (
 	"isthmus/fault"
 )
 
-// bodyTimeout is how long a body may take to arrive; loginTimeout is that of a stranger's.
+// bodyTimeout is how long a body may take to arrive; loginTimeout is that of a stranger's; answerTimeout is how long an answer may take to be
+// read.
 const (
-	bodyTimeout  = time.Minute
-	loginTimeout = 10 * time.Second
+	bodyTimeout   = time.Minute
+	loginTimeout  = 10 * time.Second
+	answerTimeout = 2 * time.Minute
 )
 
 // Of how large a body each route reads. The largest is that of manifests: some ten thousand resources.
@@ -86,8 +88,38 @@ func working(o Options, next http.Handler) http.Handler {
 			writeError(w, err)
 			return
 		}
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(&answer{ResponseWriter: w}, r)
 	})
+}
+
+// answer is what a request that has a place writes to: from its first byte on it has to be taken in time, since the place is held for as long.
+type answer struct {
+	http.ResponseWriter
+	begun bool
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answer) WriteHeader(code int) {
+	a.begin()
+	a.ResponseWriter.WriteHeader(code)
+}
+
+// Write implements http.ResponseWriter.
+func (a *answer) Write(data []byte) (int, error) {
+	a.begin()
+	return a.ResponseWriter.Write(data)
+}
+
+func (a *answer) begin() {
+	if a.begun {
+		return
+	}
+	a.begun = true
+	// A connection without deadlines (a test's recorder) has nothing to wait for.
+	_ = http.NewResponseController(a.ResponseWriter).SetWriteDeadline(time.Now().Add(answerTimeout))
 }
 
 // limitBody reads the whole body, so that what is too large or too slow is refused before anything looks at it. The

@@ -39,11 +39,17 @@ func Next(p *isthmusv1.Peering, e Evidence, now time.Time) *isthmusv1.PeeringSta
 // Settled tells whether a status that Next gave changes only by what agents say, or when they say nothing: no time is running.
 func Settled(p *isthmusv1.Peering, e Evidence, now time.Time) bool {
 	status := p.GetStatus()
+	if e.Acceptor.unheard() && e.Dialer.unheard() && status.GetToken() == nil && status.GetHeal() == nil && p.GetDeleteTime() == nil {
+		return true
+	}
 	if status.GetVerdict() != VerdictHealthy || status.GetToken().GetRaises() > 0 || status.GetHeal() != nil || e.Acceptor.Blind != "" || e.Dialer.Blind != "" {
 		return false
 	}
 	return !slices.ContainsFunc(look(p, e, now).ways(), way.differs)
 }
+
+// unheard: nobody ever told anything of it, nor can yet.
+func (e End) unheard() bool { return e.HeardTime.IsZero() && e.Report == nil && len(e.Recipients) == 0 && !e.Lost }
 
 // unchanged compares what Next works out; all else in a status follows from it. Parts that did not change are the same
 // pointers: the controller asks for thousands of peerings, and most of the time this is the answer.

@@ -24,6 +24,7 @@ func (l *leader) datacenter(v *snapshot.View, name string) []edit {
 	d, ok := resource.Lookup[*isthmusv1.Datacenter](v, resource.KindDatacenter, name)
 	if !ok {
 		delete(l.departing, name)
+		delete(l.told, name)
 		return out
 	}
 	departing := d.GetStatus().GetRemoval() != nil

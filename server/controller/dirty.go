@@ -18,7 +18,10 @@ type dirty struct {
 	counted map[string]bool
 	exports map[string]bool
 	// exporters are datacenters whose exports have to be looked at.
-	exporters   map[string]bool
+	exporters map[string]bool
+	// reexported are exports, repoliced policies, that reports ask for, and that were looked at just before.
+	reexported  map[string]bool
+	repoliced   map[store.Key]bool
 	federations map[string]bool
 	// federated are datacenters whose federations have to be looked at.
 	federated map[string]bool
@@ -30,7 +33,7 @@ type dirty struct {
 func newDirty() *dirty {
 	return &dirty{
 		datacenters: map[string]bool{}, peerings: map[string]bool{}, groups: map[string]bool{}, counted: map[string]bool{},
-		exports: map[string]bool{}, exporters: map[string]bool{},
+		exports: map[string]bool{}, exporters: map[string]bool{}, reexported: map[string]bool{}, repoliced: map[store.Key]bool{},
 		federations: map[string]bool{}, federated: map[string]bool{},
 		policies: map[store.Key]bool{}, policed: map[string]bool{},
 	}

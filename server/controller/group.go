@@ -7,7 +7,6 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/change"
-	"isthmus/server/evidence"
 	"isthmus/store"
 	"isthmus/store/snapshot"
 )
@@ -24,7 +23,7 @@ func (l *leader) group(v *snapshot.View, name string) []edit {
 	}
 	var out []edit
 	for _, p := range x.Create {
-		out = append(out, l.created(v, g, p))
+		out = append(out, l.created(g, p))
 	}
 	for _, p := range x.Update {
 		out = append(out, l.revised(v, p, "follows PeeringGroup "+name))
@@ -43,9 +42,9 @@ func (l *leader) group(v *snapshot.View, name string) []edit {
 }
 
 // created is a new peering of a group, with the status that it would get a moment later.
-func (l *leader) created(v *snapshot.View, g *isthmusv1.PeeringGroup, p *isthmusv1.Peering) edit {
+func (l *leader) created(g *isthmusv1.PeeringGroup, p *isthmusv1.Peering) edit {
 	change.Fresh(p, l.now())
-	seen, _ := evidence.Peering(v, l.Observations, p)
+	seen, _ := l.seen.Of(p)
 	p.Status = peering.Next(p, seen, l.now())
 	created := author().SpecEvent(resource.ActionCreate, nil, p, "wanted by PeeringGroup "+g.GetName(), l.now())
 	return edit{

@@ -12,6 +12,7 @@ import (
 	"isthmus/policy"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
+	"isthmus/server/evidence"
 	"isthmus/server/observation"
 	"isthmus/store"
 	"isthmus/store/snapshot"
@@ -20,11 +21,13 @@ import (
 const (
 	// tick is how often what depends on the time alone is looked at: liveness, graces, expiries.
 	tick = time.Second
-	// sweep is how often everything is looked at: what is marked by changes comes about at once, and what no mark was made
-	// for, or was left out of a write, then.
-	sweep = time.Minute
-	// sweptPolicies is how many policies are looked at with each sweep.
-	sweptPolicies = 20
+	// sweep is how often things are looked at that nothing asks for: what is marked by changes comes about at once, and what no mark was made
+	// for, or was left out of a write, then. A large fleet is looked at in turns, so that it costs no more.
+	sweep            = time.Minute
+	sweptDatacenters = 500
+	sweptPeerings    = 2000
+	// sweptChoosers are of each kind that chooses datacenters: one of them may concern all of the fleet.
+	sweptChoosers = 10
 	// compactEvery is how often the feed and expired secrets are compacted.
 	compactEvery = time.Hour
 	// lively is how long a peering that is not settled is looked at with every tick; after that, with every tenth. Graces
@@ -50,10 +53,15 @@ type leader struct {
 	unfederated map[string]time.Time
 	// departing are the datacenters that are being removed.
 	departing vigils
+	// told is what was said of each datacenter's peerings; seen is what is known of their ends in this round.
+	told map[string]*told
+	seen *evidence.Peerings
+	// paces bound what is looked at because of reports.
+	paces paces
 	// policed is which report of its config entries each datacenter's policies were looked at with.
 	policed map[string]string
-	// swept counts the policies that sweeps have looked at.
-	swept int
+	// swept counts by kind what sweeps have looked at.
+	swept map[string]int
 	ticks int
 	// quota bounds what agents bring into the audit log, and heals what they bring about by streams that hang.
 	quota *quota
@@ -64,7 +72,7 @@ func newLeader(c *Controller, lease store.Lease) *leader {
 	return &leader{
 		Controller: c, lease: lease, log: c.Log, now: c.Now, began: c.Now(),
 		dirty: newDirty(), unsettled: map[string]time.Time{}, unfederated: map[string]time.Time{},
-		policed: map[string]string{}, departing: vigils{}, quota: newQuota(), heals: peering.NewHeals(),
+		policed: map[string]string{}, told: map[string]*told{}, paces: paces{}, swept: map[string]int{}, departing: vigils{}, quota: newQuota(), heals: peering.NewHeals(),
 	}
 }
 
@@ -110,21 +118,38 @@ func (l *leader) run(ctx context.Context) error {
 			l.sweep(l.Snapshot.View())
 		case <-compactor.C:
 			l.heals.Forget(l.now())
+			clear(l.paces)
 			l.compact(ctx)
 		}
 	}
 	return nil
 }
 
-// sweep marks everything, but of policies, each of which may concern the whole fleet, only the next few.
+// sweep marks the next few of everything, and everything of a small fleet.
 func (l *leader) sweep(v *snapshot.View) {
-	mark(l.dirty.datacenters, v, resource.KindDatacenter)
-	mark(l.dirty.peerings, v, resource.KindPeering)
-	l.dirty.selectors(v)
-	policies := policiesOf(v)
-	for range min(sweptPolicies, len(policies)) {
-		l.dirty.policies[policies[l.swept%len(policies)]] = true
-		l.swept++
+	l.sweepSome(v, resource.KindDatacenter, sweptDatacenters, l.dirty.datacenters)
+	l.sweepSome(v, resource.KindPeering, sweptPeerings, l.dirty.peerings)
+	l.sweepSome(v, resource.KindPeeringGroup, sweptChoosers, l.dirty.groups)
+	l.sweepSome(v, resource.KindServiceExport, sweptChoosers, l.dirty.exports)
+	mark(l.dirty.federations, v, resource.KindFederation)
+	for _, kind := range []string{resource.KindIntention, resource.KindTrafficPolicy} {
+		names := map[string]bool{}
+		l.sweepSome(v, kind, sweptChoosers, names)
+		for name := range names {
+			l.dirty.policies[store.Key{Kind: kind, Name: name}] = true
+		}
+	}
+}
+
+// sweepSome marks the next ones of a kind.
+func (l *leader) sweepSome(v *snapshot.View, kind string, most int, set map[string]bool) {
+	var names []string
+	for o := range v.List(kind) {
+		names = append(names, o.GetName())
+	}
+	for range min(most, len(names)) {
+		set[names[l.swept[kind]%len(names)]] = true
+		l.swept[kind]++
 	}
 }
 
@@ -163,12 +188,14 @@ func (l *leader) round(ctx context.Context, v *snapshot.View, ticked bool) error
 		if more := l.quota.due(l.now()); len(more) > 0 {
 			edits = append(edits, edit{events: more})
 		}
+		l.later(resource.KindPeeringGroup, d.counted, l.dirty.counted)
 		maps.Copy(d.groups, d.counted)
 	} else {
 		maps.Copy(l.dirty.counted, d.counted)
 	}
+	l.seen = evidence.PeeringsOf(v, l.Observations)
 	for name := range d.groups {
-		edits = append(edits, l.group(v, name)...)
+		edits = append(edits, l.looking(store.Key{Kind: resource.KindPeeringGroup, Name: name}, func() []edit { return l.group(v, name) })...)
 	}
 	for name := range d.peerings {
 		edits = append(edits, l.peering(v, name)...)
@@ -182,20 +209,37 @@ func (l *leader) round(ctx context.Context, v *snapshot.View, ticked bool) error
 	for name := range d.federations {
 		edits = append(edits, l.federation(v, name)...)
 	}
-	maps.Copy(d.exports, exportsOf(v, d.exporters))
-	for name := range d.exports {
-		edits = append(edits, l.export(v, name)...)
-	}
-	for o := range policy.Touching(v, d.policed) {
-		d.policies[keyOf(o)] = true
-	}
-	for key := range d.policies {
-		edits = append(edits, l.policy(v, key)...)
-	}
+	edits = append(edits, l.choosers(v, d)...)
 	if len(edits) == 0 {
 		return nil
 	}
 	return l.write(ctx, edits)
+}
+
+// choosers looks at the exports and policies that are dirty. Those that only reports ask for have to be due.
+func (l *leader) choosers(v *snapshot.View, d *dirty) []edit {
+	var edits []edit
+	exports := exportsOf(v, d.exporters)
+	maps.Copy(exports, d.reexported)
+	l.later(resource.KindServiceExport, exports, l.dirty.reexported)
+	maps.Copy(d.exports, exports)
+	for name := range d.exports {
+		edits = append(edits, l.looking(store.Key{Kind: resource.KindServiceExport, Name: name}, func() []edit { return l.export(v, name) })...)
+	}
+	for o := range policy.Touching(v, d.policed) {
+		d.repoliced[keyOf(o)] = true
+	}
+	for key := range d.repoliced {
+		if l.paces.due(key) {
+			d.policies[key] = true
+		} else {
+			l.dirty.repoliced[key] = true
+		}
+	}
+	for key := range d.policies {
+		edits = append(edits, l.looking(key, func() []edit { return l.policy(v, key) })...)
+	}
+	return edits
 }
 
 // changed marks what a change of the store may have consequences for.
@@ -309,7 +353,7 @@ func (l *leader) observed(v *snapshot.View, datacenter string) {
 	l.dirty.exporters[datacenter] = true
 	l.dirty.federated[datacenter] = true
 	l.departing.reported(datacenter)
-	l.dirty.touch(v, datacenter)
+	l.reportedPeerings(v, datacenter)
 	if l.reportedAnew(datacenter) || l.livenessMoved(v, datacenter) {
 		l.dirty.policed[datacenter] = true
 	}

@@ -10,7 +10,6 @@ import (
 	"isthmus/peering"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
-	"isthmus/server/evidence"
 	"isthmus/store/snapshot"
 )
 
@@ -21,7 +20,7 @@ func (l *leader) peering(v *snapshot.View, name string) []edit {
 		delete(l.unsettled, name)
 		return nil
 	}
-	seen, dialer := evidence.Peering(v, l.Observations, p)
+	seen, dialer := l.seen.Of(p)
 	if peering.Gone(p, seen) {
 		delete(l.unsettled, name)
 		c := removal(p, l.gone(p, "both ends are gone"))

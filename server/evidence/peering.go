@@ -15,6 +15,25 @@ func Peering(r resource.Reader, table *observation.Table, p *isthmusv1.Peering) 
 	return (&sides{r: r, table: table}).peering(p)
 }
 
+// Peerings is what is known of the ends of many peerings, each datacenter found out once: for one look at them, in one goroutine.
+type Peerings struct{ sides sides }
+
+// PeeringsOf looks at a view and a table.
+func PeeringsOf(r resource.Reader, table *observation.Table) *Peerings {
+	return &Peerings{sides{r: r, table: table, known: map[string]*side{}}}
+}
+
+// Of is Peering for one of them.
+func (s *Peerings) Of(p *isthmusv1.Peering) (_ peering.Evidence, dialer string) {
+	return s.sides.peering(p)
+}
+
+// Blind is why the agent that speaks of a datacenter's peerings does not see them; empty: it does.
+func Blind(table *observation.Table, seen observation.Seen) string {
+	reason, _, _ := blind(table, seen)
+	return reason
+}
+
 // sides are what is known of datacenters as ends of peerings. For many peerings each is found out once.
 type sides struct {
 	r     resource.Reader

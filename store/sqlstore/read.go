@@ -46,16 +46,6 @@ func (s *Store) List(ctx context.Context, kind, after string, limit int) (store.
 	return page, nil
 }
 
-// Load implements store.Store.
-func (s *Store) Load(ctx context.Context, visit func(resource.Object) error) (store.Revision, error) {
-	var revision store.Revision
-	err := s.read(ctx, s.readRevision(&revision, nil), Statement{SQL: s.sql.load, Row: s.visit(visit)})
-	if err != nil {
-		return store.Revision{}, err
-	}
-	return revision, nil
-}
-
 // Revision implements store.Store.
 func (s *Store) Revision(ctx context.Context) (store.Revision, error) {
 	var revision store.Revision

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 	grpcbackoff "google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/connectivity"
 	grpccredentials "google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -29,8 +30,8 @@ const (
 	window = 256 << 10
 	// maxMessage is the largest state that is taken.
 	maxMessage = 16 << 20
-	// redialMax is the longest pause between attempts to connect.
-	redialMax = 10 * time.Second
+	// redialMax is the longest mean pause between attempts to connect: a fleet is back some seconds after its server is.
+	redialMax = 5 * time.Second
 )
 
 // link is the connection to the server: TLS with the CA that the join token pinned, and the agent's own certificate. All
@@ -91,6 +92,23 @@ func (l *link) reconnect() error {
 		before.Close() // what was in flight on it is asked again
 	}
 	return nil
+}
+
+// rest waits for a while; while there is no connection, until there is one.
+func (l *link) rest(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	l.mu.Lock()
+	conn := l.conn
+	l.mu.Unlock()
+	state := conn.GetState()
+	if state == connectivity.Ready {
+		<-ctx.Done() // it answers, but not as it should
+		return
+	}
+	for conn.Connect(); state != connectivity.Ready && state != connectivity.Shutdown && conn.WaitForStateChange(ctx, state); {
+		state = conn.GetState()
+	}
 }
 
 func (l *link) close() {

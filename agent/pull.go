@@ -6,7 +6,6 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"isthmus/agent/consul"
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -39,7 +38,7 @@ func (t *tether) follow(ctx context.Context) error {
 				t.log.Warn("the server gives no desired state; going on with the last one", "error", err)
 			}
 			failing, ask = true, true
-			consul.Wait(ctx, max(pause.NextBackOff(), min(fault.RetryAfter(err), maxRetryAfter)))
+			t.link.rest(ctx, max(pause.NextBackOff(), min(fault.RetryAfter(err), maxRetryAfter)))
 			continue
 		}
 		pause.Reset()

@@ -215,3 +215,43 @@ func TestPullOfWhatChanged(t *testing.T) {
 		t.Errorf("from another epoch: %v", answer)
 	}
 }
+
+// An agent asks whether what it has reported is known, and is told at once when it is not: it need not send it again to be sure.
+func TestPullTellsWhetherReportsAreKnown(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.apply(datacenters("dc1"))
+	a := n.enrol(newWorld(), fleetKey(t), "dc1")
+	report := &isthmusv1.ReportRequest{Agent: &isthmusv1.AgentReport{Leader: true, Version: "1"}, Inventory: &isthmusv1.InventoryReport{ConsulVersion: "1.20.6"}}
+	if _, err := a.sync.Report(t.Context(), report); err != nil {
+		t.Fatal(err)
+	}
+	whole := map[string]string{"agent": resource.Digest(report.GetAgent()), "inventory": resource.Digest(report.GetInventory())}
+	first, err := a.sync.Pull(t.Context(), &isthmusv1.PullRequest{Features: plan.Features()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pull := func(reported, wait string) string {
+		t.Helper()
+		answer, err := a.sync.Pull(t.Context(), &isthmusv1.PullRequest{
+			Epoch: first.GetEpoch(), MinIndex: first.GetIndex(), Have: first.GetDigest(), Features: plan.Features(), Reported: reported, Wait: wait,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.GetDigest() != first.GetDigest() || answer.GetState() != nil {
+			t.Errorf("the answer tells more than about reports: %v", answer)
+		}
+		return answer.GetReports()
+	}
+	if got := pull(resource.ReportDigest(whole), "0s"); got != resource.ReportsKnown {
+		t.Errorf("what was reported is %q", got)
+	}
+	whole["inventory"] = "another"
+	if got := pull(resource.ReportDigest(whole), "5m"); got != resource.ReportsWanted {
+		t.Errorf("what was not reported is %q", got)
+	}
+	if got := pull("", "0s"); got != "" {
+		t.Errorf("who does not ask is told %q", got)
+	}
+}

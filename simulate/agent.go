@@ -158,7 +158,9 @@ func (a *agent) live(ctx context.Context) {
 		a.mu.Lock()
 		a.ask = true
 		a.mu.Unlock()
-		rest(ctx, pause+rand.N(pause)) //nolint:gosec // spreads load
+		if l := a.connection(); l != nil {
+			l.rest(ctx, pause+rand.N(pause)) //nolint:gosec // spreads load
+		}
 		pause = min(2*pause, maxPause)
 	}
 }

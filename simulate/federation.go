@@ -241,7 +241,7 @@ func (w *world) revoke(s *site, secondary string, revoked bool) {
 
 // delivery is what the agent says of its host: it may write and restart, and joins what it is asked to.
 func (a *agent) delivery() *isthmusv1.DeliveryReport {
-	host := &isthmusv1.FederationHost{Host: a.site.host(), State: resource.DeliveryNone}
+	host := &isthmusv1.FederationHost{Agent: a.id.Agent(), Host: a.site.host(), State: resource.DeliveryNone}
 	d := &isthmusv1.DeliveryReport{Host: host}
 	if a.site.federation == "" {
 		return d

@@ -1,12 +1,14 @@
 package simulate
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 
 	"isthmus/fault"
@@ -24,7 +26,7 @@ const (
 	// kilobytes. It has no buffers of its own.
 	flow = 64 << 10
 	// redialMax is the longest pause between attempts to connect, as real agents'.
-	redialMax = 10 * time.Second
+	redialMax = 5 * time.Second
 )
 
 // link is an agent's connection: TLS with the CA that its join token pinned, and its own certificate. No session is shared between agents,
@@ -56,6 +58,20 @@ func newLink(id *identity.Identity, certificate *tls.Certificate, now func() tim
 		return nil, fault.Wrap(fault.Internal, err, "connecting to %s", id.Address)
 	}
 	return &link{conn: conn, sync: isthmusv1.NewSyncServiceClient(conn)}, nil
+}
+
+// rest waits for a while; while there is no connection, until there is one.
+func (l *link) rest(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	state := l.conn.GetState()
+	if state == connectivity.Ready {
+		<-ctx.Done() // the server answers, but not as it should
+		return
+	}
+	for l.conn.Connect(); state != connectivity.Ready && state != connectivity.Shutdown && l.conn.WaitForStateChange(ctx, state); {
+		state = l.conn.GetState()
+	}
 }
 
 func (l *link) close() { _ = l.conn.Close() } // what was on its way is asked again

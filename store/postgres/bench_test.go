@@ -9,16 +9,17 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"isthmus/store/postgres"
 	"isthmus/store/storetest"
 	"isthmus/test/pgtest"
 )
 
 func BenchmarkStore(b *testing.B) {
 	server := pgtest.Start(b)
-	storetest.Bench(b, func(b *testing.B) storetest.Subject {
+	storetest.Bench(b, func(b *testing.B, through storetest.Through) storetest.Subject {
 		b.Helper()
 		url := server.Database(b)
-		s, err := openStore(b.Context(), url)
+		s, err := postgres.OpenThrough(b.Context(), url, through)
 		if err != nil {
 			b.Fatal(err)
 		}

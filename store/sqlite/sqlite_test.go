@@ -167,9 +167,9 @@ func TestFilesAreForTheirOwnerOnly(t *testing.T) {
 }
 
 func BenchmarkStore(b *testing.B) {
-	storetest.Bench(b, func(b *testing.B) storetest.Subject {
+	storetest.Bench(b, func(b *testing.B, through storetest.Through) storetest.Subject {
 		b.Helper()
-		s, err := openStore(b.Context(), b.TempDir())
+		s, err := sqlite.OpenThrough(b.Context(), b.TempDir(), through)
 		if err != nil {
 			b.Fatal(err)
 		}

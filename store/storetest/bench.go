@@ -12,6 +12,7 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/store"
+	"isthmus/store/sqlstore"
 )
 
 // benchPeerings is a full mesh of 100 datacenters, and a bit.
@@ -24,11 +25,16 @@ type Subject struct {
 	Processor func() time.Duration
 }
 
-// Bench measures a store that open makes, a fresh one each time.
-func Bench(b *testing.B, open func(b *testing.B) Subject) {
+// Bench measures a store that openThrough makes, a fresh one each time.
+func Bench(b *testing.B, openThrough func(b *testing.B, through Through) Subject) {
 	b.Helper()
+	open := func(b *testing.B) Subject {
+		b.Helper()
+		return openThrough(b, func(db sqlstore.Database) sqlstore.Database { return db })
+	}
 	for _, writers := range []int{1, 8, 64} {
 		b.Run(fmt.Sprintf("Create/writers=%d", writers), func(b *testing.B) { benchCreate(b, open(b), writers) })
+		b.Run(fmt.Sprintf("Floor/writers=%d", writers), func(b *testing.B) { benchFloor(b, openThrough, writers) })
 	}
 	for _, writers := range []int{1, 8, 64} {
 		b.Run(fmt.Sprintf("Write/writers=%d", writers), func(b *testing.B) { benchWrite(b, open(b), writers) })
@@ -50,8 +56,18 @@ func Bench(b *testing.B, open func(b *testing.B) Subject) {
 // benchCreate counts small creates as operators' calls make them: a resource that must not be there yet, with an event.
 func benchCreate(b *testing.B, st Subject, writers int) {
 	b.Helper()
+	own, database := processorTimes(b, st)
+	b.ResetTimer()
+	createMany(b, st, writers)
+	b.StopTimer()
+	report(b, st, own, database)
+}
+
+// createMany has b.N creates made by writers.
+func createMany(b *testing.B, st Subject, writers int) {
+	b.Helper()
 	st.Announce(func(store.Commit) {})
-	measured(b, st, writers, func(writer, n int) error {
+	shared(b, writers, func(writer, n int) error {
 		name := fmt.Sprintf("dc-%d-%d", writer, n)
 		_, err := st.Write(context.Background(), store.Write{
 			Requires: []store.Require{{Key: datacenterKey(name), Absent: true}},
@@ -62,13 +78,11 @@ func benchCreate(b *testing.B, st Subject, writers int) {
 	})
 }
 
-// measured has b.N writes made by writers, and reports their rate and what one costs in processor time.
-func measured(b *testing.B, st Subject, writers int, write func(writer, n int) error) {
+// shared has b.N writes made by writers, all at the same time.
+func shared(b *testing.B, writers int, write func(writer, n int) error) {
 	b.Helper()
 	var left atomic.Int64
 	left.Store(int64(b.N))
-	own, database := processorTimes(b, st)
-	b.ResetTimer()
 	concurrently(writers, func(writer int) {
 		for n := 0; left.Add(-1) >= 0; n++ {
 			if err := write(writer, n); err != nil {
@@ -77,7 +91,11 @@ func measured(b *testing.B, st Subject, writers int, write func(writer, n int) e
 			}
 		}
 	})
-	b.StopTimer()
+}
+
+// report tells the rate of b.N writes, and what one cost in processor time since own and database.
+func report(b *testing.B, st Subject, own, database time.Duration) {
+	b.Helper()
 	ownAfter, databaseAfter := processorTimes(b, st)
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
 	b.ReportMetric(float64((ownAfter-own).Microseconds())/float64(b.N), "own-µs/write")
@@ -143,7 +161,9 @@ func benchWrite(b *testing.B, st Subject, writers int) {
 		}
 		indexes[i] = r.Index
 	}
-	measured(b, st, writers, func(i, _ int) error {
+	own, database := processorTimes(b, st)
+	b.ResetTimer()
+	shared(b, writers, func(i, _ int) error {
 		dc := datacenter(number("dc", i))
 		dc.Status = &isthmusv1.DatacenterStatus{Agent: "online", Agents: int32(indexes[i])}
 		r, err := st.Write(context.Background(), store.Write{
@@ -153,6 +173,8 @@ func benchWrite(b *testing.B, st Subject, writers int) {
 		indexes[i] = r.Index
 		return err
 	})
+	b.StopTimer()
+	report(b, st, own, database)
 }
 
 // Mesh is about that many peerings in a full mesh, with statuses such as healthy ones have, after their datacenters.

@@ -91,7 +91,7 @@ func listOverREST(ctx context.Context, client *http.Client, f *fleet) (n int, er
 		if !more {
 			return n, nil
 		}
-		if err := json.NewDecoder(bytes.NewReader(after)).Decode(&token); err != nil {
+		if err := json.NewDecoder(bytes.NewReader(after)).Decode(&token); err != nil || token == "" {
 			return n, err
 		}
 	}

@@ -6,5 +6,6 @@
 //
 //	Write ─encode─▶ group ─▶ round trip 1: lock revision, read what preconditions name
 //	                         state.apply: each write checked and applied in memory, or undone
-//	                         round trip 2: rows, relations, events, changes, revision; commit
+//	                         round trip 2: rows, relations, events, one row of the feed, revision; commit
+//	                         announce: this process's snapshot has it; then the writers are acknowledged
 package sqlstore

@@ -188,21 +188,37 @@ func TestAnAgentThatAsksTooOften(t *testing.T) {
 	// The clock stands still, so that a slow machine does not make it ask slowly enough.
 	moment := time.Now()
 	n, a, _, wanted := quiet(t, func(c *server.Config) { c.Now = func() time.Time { return moment } })
+	asked := 0
 	var err error
-	for range 400 {
-		if _, err = a.sync.ClaimToken(t.Context(), &isthmusv1.ClaimTokenRequest{Uid: wanted.GetUid(), Generation: wanted.GetGeneration()}); err != nil {
-			break
-		}
+	for ; asked < 2_000 && status.Code(err) != codes.ResourceExhausted; asked++ {
+		_, err = a.sync.TakeTurn(t.Context(), &isthmusv1.TakeTurnRequest{Uid: "none"})
 	}
-	if status.Code(err) != codes.ResourceExhausted {
-		t.Errorf("400 claims in a row: %v", err)
+	exhausted(t, err, "agent dc1-", "asks too often", "100 times a second")
+	if asked != 1_001 {
+		t.Errorf("it may ask %d times at once", asked-1)
 	}
-	if events := n.call("GET", "/v1/events?kind=Peering&pageSize=1000", "").body; strings.Count(events, `"claim"`) > 300 {
-		t.Errorf("%d claims are in the audit log", strings.Count(events, `"claim"`))
+	_, err = a.sync.ClaimToken(t.Context(), &isthmusv1.ClaimTokenRequest{Uid: wanted.GetUid(), Generation: wanted.GetGeneration()})
+	exhausted(t, err, "asks too often")
+	if events := n.call("GET", "/v1/events?kind=Peering&pageSize=1000", "").body; strings.Contains(events, `"claim"`) {
+		t.Errorf("a claim that was refused is in the audit log: %s", events)
+	}
+	if err := status.Convert(reportsUntil(t, a, 1_000)); !strings.Contains(err.Message(), "reports too often: at most 20 times a second") {
+		t.Errorf("a thousand reports in a row: %v", err)
 	}
 	if _, err := a.sync.Pull(t.Context(), &isthmusv1.PullRequest{Wait: "0s"}); err != nil {
 		t.Errorf("it cannot ask for its state: %v", err)
 	}
+}
+
+// reportsUntil reports as often as it may, most times at most, and gives why it may no more.
+func reportsUntil(t *testing.T, a *agent, most int) (err error) {
+	t.Helper()
+	for range most {
+		if _, err = a.sync.Report(t.Context(), &isthmusv1.ReportRequest{}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // A token is read once, as far as the audit log goes, however often an agent asks for it.

@@ -6,3 +6,13 @@ func (l *Limiter) Accounts() int {
 	defer l.mu.Unlock()
 	return len(l.accounts)
 }
+
+// Counts are how many calls work, stand in line and wait, by class: viewers, agents, operators.
+func (l *Limiter) Counts() (working, line, waiting [3]int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c, queue := range l.line {
+		line[c] = queue.Len()
+	}
+	return l.working, line, l.waiting
+}

@@ -27,8 +27,9 @@ const (
 )
 
 const (
-	// DefaultTime is how long the processor's time is watched, and LongestTime the most.
+	// DefaultTime is how long the processor's time is watched unless it is said.
 	DefaultTime = 30 * time.Second
+	// LongestTime is the longest.
 	LongestTime = 2 * time.Minute
 )
 

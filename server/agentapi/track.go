@@ -15,10 +15,11 @@ const (
 	// within moments.
 	maxPast        = 32
 	maxPastChanges = 4096
-	// A plan that becomes another for the first time in a while is told at once. One that does so again and again is told after pauses, from
-	// minPace to maxPace, so that many changes are one answer.
-	calm             = 500 * time.Millisecond
-	minPace, maxPace = 10 * time.Millisecond, 200 * time.Millisecond
+	// A plan that becomes another is told at once. One that does so again and again, more than atOnce times with no more than calm between them,
+	// is told after pauses, from minPace to maxPace, so that many changes are one answer.
+	atOnce           = 10
+	calm             = 250 * time.Millisecond
+	minPace, maxPace = 10 * time.Millisecond, 160 * time.Millisecond
 )
 
 // track is one datacenter's plan for one audience, and how it came about.
@@ -33,9 +34,10 @@ type track struct {
 	plan *plan.Plan
 	// past are the former states, the last one at the end, each with the changes that led on from it.
 	past []past
-	// last is when the plan became another, pace the pause until it may again.
-	last time.Time
-	pace time.Duration
+	// last is when the plan became another, steps how often it did without a calm, pace the pause until it is told again.
+	last  time.Time
+	steps int
+	pace  time.Duration
 	// made is the last delta, which the other agents of the datacenter are told as well.
 	made madeDelta
 }
@@ -83,13 +85,11 @@ func (t *track) forget() {
 
 // step notes that the plan became another.
 func (t *track) step(now time.Time) {
-	switch {
-	case now.Sub(t.last) > calm:
-		t.pace = 0
-	case t.pace == 0:
-		t.pace = minPace
-	default:
-		t.pace = min(2*t.pace, maxPace)
+	if now.Sub(t.last) > calm+t.pace {
+		t.steps, t.pace = 0, 0
+	}
+	if t.steps++; t.steps > atOnce {
+		t.pace = min(max(minPace, 2*t.pace), maxPace)
 	}
 	t.last = now
 }

@@ -91,7 +91,7 @@ func storeGroup(ctx context.Context, conn *pgx.Conn, names []string) error {
 
 // byIndex keeps a connection from plans that were made while the tables were small, as isthmus's store does.
 func byIndex(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, `SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off`)
+	_, err := conn.Exec(ctx, `SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off`)
 	return err
 }
 

@@ -61,12 +61,14 @@ func (s *Service) retry(ctx context.Context, attempt func(v *snapshot.View) erro
 	return change.Retry(ctx, s.Snapshot, change.Raced, attempt)
 }
 
-// write stores what an agent caused, and lets the snapshot catch up, so that its next call finds it.
+// write stores what an agent caused, and sees to it that the snapshot has it, so that its next call finds it.
 func (s *Service) write(ctx context.Context, w store.Write) error {
-	if _, err := s.Store.Write(ctx, w); err != nil {
+	written, err := s.Store.Write(ctx, w)
+	if err != nil {
 		return err
 	}
-	return s.Snapshot.Catchup(ctx)
+	_, err = s.Snapshot.Reach(ctx, written)
+	return err
 }
 
 // peeringOf finds the peering of a uid among those of the caller's datacenter. Of others it says what it says of none.

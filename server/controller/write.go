@@ -88,7 +88,7 @@ func (l *leader) write(ctx context.Context, edits []edit) error {
 		}
 		edits = edits[n:]
 	}
-	return l.Snapshot.Catchup(ctx)
+	return nil
 }
 
 func (l *leader) writeSome(ctx context.Context, edits []edit, spoiled *int) error {
@@ -104,10 +104,11 @@ func (l *leader) writeSome(ctx context.Context, edits []edit, spoiled *int) erro
 		w.Events = append(w.Events, e.events...)
 		w.DeleteSecrets = append(w.DeleteSecrets, e.secrets...)
 	}
-	err := l.transact(ctx, w)
+	written, err := l.transact(ctx, w)
 	switch {
 	case err == nil:
-		return nil
+		_, err := l.Snapshot.Reach(ctx, written)
+		return err
 	case !outdated(err) && (fault.CodeOf(err) != fault.Internal || *spoiled >= maxSpoiled):
 		return err
 	case len(edits) == 1:
@@ -115,7 +116,7 @@ func (l *leader) writeSome(ctx context.Context, edits []edit, spoiled *int) erro
 			*spoiled++
 		}
 		l.leftOut(edits[0], err)
-		return nil
+		return l.Snapshot.Catchup(ctx)
 	}
 	half := len(edits) / 2
 	if err := l.writeSome(ctx, edits[:half], spoiled); err != nil {
@@ -125,11 +126,10 @@ func (l *leader) writeSome(ctx context.Context, edits []edit, spoiled *int) erro
 }
 
 // transact writes, and gives up when the lease could not outlive it.
-func (l *leader) transact(ctx context.Context, w store.Write) error {
+func (l *leader) transact(ctx context.Context, w store.Write) (store.Revision, error) {
 	ctx, cancel := context.WithTimeout(ctx, leaseTTL)
 	defer cancel()
-	_, err := l.Store.Write(ctx, w)
-	return err
+	return l.Store.Write(ctx, w)
 }
 
 // leftOut tells of a change that the store refused. Being late is normal; what is Invalid was wrong already here.

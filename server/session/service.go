@@ -97,12 +97,14 @@ func (s *Service) refused(ctx context.Context, secret string, why error) error {
 	return why
 }
 
-// record writes to the audit log, and lets the snapshot catch up, so that whoever reads it here next finds it.
+// record writes to the audit log, and sees to it that the snapshot has it, so that whoever reads it here next finds it.
 func (s *Service) record(ctx context.Context, events ...*isthmusv1.Event) error {
-	if _, err := s.Store.Write(ctx, store.Write{Events: events}); err != nil {
+	written, err := s.Store.Write(ctx, store.Write{Events: events})
+	if err != nil {
 		return err
 	}
-	return s.Snapshot.Catchup(ctx)
+	_, err = s.Snapshot.Reach(ctx, written)
+	return err
 }
 
 // recordRefused does it with what is refused in any case; false when it could not be written.

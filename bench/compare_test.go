@@ -114,10 +114,11 @@ func (c *comparison) judge(a aim) {
 
 // verdict is an aim's line: what was aimed at, what is, and whether that is met.
 func (c *comparison) verdict(a aim) string {
-	sign, wanted := "≤", ""
+	sign := "≤"
 	if a.least {
 		sign = "≥"
 	}
+	var wanted string
 	switch {
 	case a.limit != 0:
 		wanted = fmt.Sprintf("%s %g", sign, a.limit)
@@ -204,7 +205,7 @@ func placed(text, name, table string) (string, error) {
 // replaceFile writes a file whole or not at all.
 func replaceFile(path, text string) error {
 	next := path + ".next"
-	if err := os.WriteFile(next, []byte(text), 0o644); err != nil { //nolint:gosec // a document for everybody
+	if err := os.WriteFile(next, []byte(text), 0o644); err != nil {
 		return err
 	}
 	return os.Rename(next, path)

@@ -76,7 +76,7 @@ func startEtcd(b *testing.B) *etcd {
 	must(b, err)
 	binary, keys := strings.TrimSpace(string(path)), newPair(b)
 	client, peer := freeAddr(b), freeAddr(b)
-	cmd := exec.CommandContext(context.Background(), binary, //nolint:gosec // the pinned one; the cleanup ends it
+	cmd := exec.CommandContext(context.Background(), binary, // the cleanup ends it
 		"--data-dir", filepath.Join(b.TempDir(), "etcd"), "--log-level", "fatal",
 		"--listen-client-urls", "https://"+client, "--advertise-client-urls", "https://"+client, "--cert-file", keys.certFile, "--key-file", keys.keyFile,
 		"--listen-peer-urls", "http://"+peer, "--initial-advertise-peer-urls", "http://"+peer, "--initial-cluster", "default=http://"+peer)
@@ -87,7 +87,7 @@ func startEtcd(b *testing.B) *etcd {
 		_ = cmd.Wait() // it ends by the signal
 	})
 	listening(b, client)
-	said, err := exec.CommandContext(b.Context(), binary, "--version").Output() //nolint:gosec // as above
+	said, err := exec.CommandContext(b.Context(), binary, "--version").Output()
 	must(b, err)
 	first, _, _ := bytes.Cut(said, []byte("\n"))
 	return &etcd{addr: client, caFile: keys.certFile, version: "etcd " + strings.TrimPrefix(string(first), "etcd Version: "), cmd: cmd}

@@ -86,7 +86,7 @@ func (w *writers) run(task writing) (written, error) {
 			return out, err
 		}
 	}
-	all := times(slices.Concat(latencies...))
+	all := slices.Concat(latencies...)
 	out.Writes, out.P50, out.P99, out.Max = len(all), all.at(0.5), all.at(0.99), all.at(1)
 	return out, nil
 }

@@ -68,3 +68,32 @@ func TestDrawIsXMLWithTheFigures(t *testing.T) {
 		t.Error("a figure has no place")
 	}
 }
+
+func TestFiguresGoOnInAStraightLine(t *testing.T) {
+	t.Parallel()
+	l := line{"memory", []point{{100, 50}, {1000, 140}}}
+	for n, want := range map[float64]float64{10: 5, 100: 50, 550: 95, 1000: 140, 2000: 240} {
+		if got := l.at(n); got != want {
+			t.Errorf("at %g datacenters: %g, expected %g", n, got, want)
+		}
+	}
+}
+
+func TestSizesStandInTheirPlace(t *testing.T) {
+	t.Parallel()
+	connected := []point{{100, 50}, {1000, 200}, {10000, 1500}}
+	var lines []line
+	for _, work := range []string{memory, starting, startingStore, resting, restingStore, database} {
+		lines = append(lines, line{work + ", of a unit", connected})
+	}
+	page, err := withSizes("# Page\n\n<!-- sizes -->\nold\n<!-- /sizes -->\n\nEnd.\n", lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(page, "old") || !strings.Contains(page, "| 10,000 | 2 |") || !strings.HasSuffix(page, "<!-- /sizes -->\n\nEnd.\n") {
+		t.Errorf("unexpected page:\n%s", page)
+	}
+	if _, err := withSizes(page, lines[1:]); err == nil {
+		t.Error("sizes were worked out without the server's memory")
+	}
+}

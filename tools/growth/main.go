@@ -1,8 +1,10 @@
-// Command growth draws how what a fleet costs grows with it, out of the table that the benchmark of growth has written:
+// Command growth draws how what a fleet costs grows with it, and works out what fleets need, from the table that the benchmark of
+// growth has written:
 //
-//	go run ./tools/growth docs/benchmarks.md docs/images/growth.svg
+//	go run ./tools/growth docs/benchmarks.md docs/images/growth.svg docs/sizing.md
 //
-// Owns: the picture. Does not own: the figures (bench/growth_test.go). Start reading at main; picture.go draws.
+// Owns: the picture, and the table of sizes. Does not own: the figures (bench/growth_test.go). Start reading at main; picture.go draws,
+// sizing.go works out.
 package main
 
 import (
@@ -21,8 +23,8 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) != 2 {
-		return errors.New("usage: growth DOCUMENT PICTURE")
+	if len(args) != 3 {
+		return errors.New("usage: growth FIGURES PICTURE SIZING")
 	}
 	text, err := os.ReadFile(args[0])
 	if err != nil {
@@ -32,7 +34,18 @@ func run(args []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", args[0], err)
 	}
-	return os.WriteFile(args[1], []byte(draw(lines)), 0o644) //nolint:gosec // a picture for everybody
+	if err := os.WriteFile(args[1], []byte(draw(lines)), 0o644); err != nil {
+		return err
+	}
+	page, err := os.ReadFile(args[2])
+	if err != nil {
+		return err
+	}
+	sized, err := withSizes(string(page), lines)
+	if err != nil {
+		return fmt.Errorf("%s: %w", args[2], err)
+	}
+	return os.WriteFile(args[2], []byte(sized), 0o644)
 }
 
 // line is one row of the table: what was measured, for each size of fleet that has a figure.

@@ -205,9 +205,12 @@ func (t *Table) learnPresence(o store.Observation) bool {
 		t.log.Error("skipped what cannot be read", "error", err)
 		return true
 	}
-	p, _ := t.presence(o.Datacenter, agent)
+	p, known := t.presence(o.Datacenter, agent)
 	p.at = at.GetValue()
 	t.heardAt(p, o.HeardTime)
+	if !known {
+		t.notify(o.Datacenter)
+	}
 	if p.open > 0 && p.at != t.self {
 		t.moved[p] = true
 	}

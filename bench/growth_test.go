@@ -26,7 +26,7 @@ const (
 	// simulatedHealthy bounds how long a simulated fleet takes to be healthy.
 	simulatedHealthy = 5 * time.Minute
 	// settled is how long a fleet is left alone before it counts as at rest; restFor, how long it is looked at then.
-	settled = 5 * time.Second
+	settled = 15 * time.Second
 	restFor = 20 * time.Second
 	// How often a label is changed, and how many peerings are added one after the other.
 	labelChanges  = 100
@@ -101,9 +101,9 @@ func growConnected(b *testing.B, c *comparison, n int, subject string) {
 	g.record(grownServer, (processorTime(b, g.server.Process.Pid) - before).Seconds(), "%.1f")
 	g.record(grownPostgres, (processorTime(b, pid) - kept).Seconds(), "%.1f")
 	<-time.After(settled)
-	bytesEachSecond := g.atRest(b, n)
+	anyway := g.atRest(b, n)
 	g.changeLabels(b)
-	g.addPeerings(b, bytesEachSecond)
+	g.addPeerings(b, anyway)
 	g.sizeOfDatabase(b)
 	g.startAgain(b)
 }
@@ -137,18 +137,24 @@ func (g *grown) startSimulator(b *testing.B, n int) float64 {
 	}
 }
 
-// atRest looks at a fleet in which nothing changes, and gives the bytes that go over the wire each second.
-func (g *grown) atRest(b *testing.B, n int) float64 {
+// standing is what a fleet takes each second in which nothing changes: bytes on the wire, and seconds of the server's processor time.
+type standing struct{ bytes, server float64 }
+
+// atRest looks at a fleet in which nothing changes.
+func (g *grown) atRest(b *testing.B, n int) standing {
 	b.Helper()
 	server, database, wire, began := processorTime(b, g.server.Process.Pid), processorTime(b, g.database), transferred(b, g.simulator), time.Now()
 	<-time.After(restFor)
 	seconds := time.Since(began).Seconds()
-	bytesEachSecond := float64(transferred(b, g.simulator)-wire) / seconds
+	each := standing{
+		bytes:  float64(transferred(b, g.simulator)-wire) / seconds,
+		server: (processorTime(b, g.server.Process.Pid) - server).Seconds() / seconds,
+	}
 	g.record(grownMemory, resident(b, g.server), "%.0f")
-	g.record(grownRest, 100*(processorTime(b, g.server.Process.Pid)-server).Seconds()/seconds, "%.1f")
+	g.record(grownRest, 100*each.server, "%.1f")
 	g.record(grownRestStore, 100*(processorTime(b, g.database)-database).Seconds()/seconds, "%.1f")
-	g.record(grownRestWire, bytesEachSecond*60/float64(n), "%.0f")
-	return bytesEachSecond
+	g.record(grownRestWire, each.bytes*60/float64(n), "%.0f")
+	return each
 }
 
 // transferred is how many bytes a process has read and written; those of the simulator go over its connections to the server.
@@ -186,8 +192,8 @@ func (g *grown) changeLabels(b *testing.B) {
 	g.record(grownWrite, took.at(0.5).Seconds()*1000, "%.1f")
 }
 
-// addPeerings adds one peering after the other, each once the one before is healthy. At rest, so many bytes go over the wire each second anyway.
-func (g *grown) addPeerings(b *testing.B, atRest float64) {
+// addPeerings adds one peering after the other, each once the one before is healthy. What the fleet takes anyway is not counted.
+func (g *grown) addPeerings(b *testing.B, anyway standing) {
 	b.Helper()
 	names := []string{}
 	for o, err := range g.client.List(b.Context(), kind(b, resource.KindDatacenter), client.ListOptions{}) {
@@ -208,9 +214,11 @@ func (g *grown) addPeerings(b *testing.B, atRest float64) {
 		}
 	}
 	each := float64(len(took))
-	out := float64(transferred(b, g.simulator)-wire) - atRest*time.Since(began).Seconds()
+	seconds := time.Since(began).Seconds()
+	out := float64(transferred(b, g.simulator)-wire) - anyway.bytes*seconds
+	used := (processorTime(b, g.server.Process.Pid) - server).Seconds() - anyway.server*seconds
 	g.record(grownChange, took.at(0.5).Seconds()*1000, "%.0f")
-	g.record(grownChangeCPU, (processorTime(b, g.server.Process.Pid)-server).Seconds()*1000/each, "%.1f")
+	g.record(grownChangeCPU, max(0, used)*1000/each, "%.1f")
 	g.record(grownChangeOut, max(0, out)/1024/each, "%.1f")
 }
 

@@ -73,6 +73,7 @@ func BenchmarkWrites(b *testing.B) {
 
 // The works of the table.
 func perSecond(clients int) string { return fmt.Sprintf("creates per second, %s", people(clients)) }
+
 func median(clients int) string {
 	return fmt.Sprintf("… until acknowledged, %s, p50, ms", people(clients))
 }

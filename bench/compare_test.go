@@ -144,10 +144,10 @@ func (c *comparison) verdict(a aim) string {
 }
 
 // markdown is what stands between the markers.
-func (c *comparison) markdown(machine, date string) string {
+func (c *comparison) markdown(where []string, date string) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "`make bench ARGS=\"-bench %s\"`, %s: %s.\n\n", strings.TrimPrefix(c.by.Name(), "Benchmark"), date,
-		strings.Join(append([]string{machine}, c.beside...), "; "))
+		strings.Join(slices.Concat(where, c.beside), "; "))
 	fmt.Fprintf(&out, "| | %s |\n|---%s|\n", strings.Join(c.subjects, " | "), strings.Repeat("|---", len(c.subjects)))
 	for _, work := range c.works {
 		fmt.Fprintf(&out, "| %s |", work)
@@ -167,18 +167,20 @@ func (c *comparison) markdown(machine, date string) string {
 
 // publish prints the tables of this run, and with write puts each in its place in the document. Tables that this run did not make
 // stay as they are.
-func publish(ctx context.Context, write bool) error {
+//
+// busy is how busy the machine was before the run.
+func publish(ctx context.Context, busy string, write bool) error {
 	document, err := os.ReadFile(benchmarks)
 	if err != nil {
 		return err
 	}
 	text, errs := string(document), []error(nil)
-	machine, date := machine(ctx), time.Now().Format("2 January 2006")
+	where, date := []string{machine(ctx), busy}, time.Now().Format("2 January 2006")
 	for _, c := range comparisons.tables {
 		if c.by.Failed() || len(c.works) == 0 {
 			continue
 		}
-		table := c.markdown(machine, date)
+		table := c.markdown(where, date)
 		fmt.Printf("\n%s: %s\n", c.name, table)
 		var err error
 		if text, err = placed(text, c.name, table); err != nil {

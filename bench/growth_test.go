@@ -27,7 +27,7 @@ const (
 	simulatedHealthy = 5 * time.Minute
 	// settled is how long a fleet is left alone before it counts as at rest; restFor, how long it is looked at then.
 	settled = 15 * time.Second
-	restFor = 20 * time.Second
+	restFor = 15 * time.Second
 	// How often a label is changed, and how many peerings are added one after the other.
 	labelChanges  = 100
 	addedPeerings = 20

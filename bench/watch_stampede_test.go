@@ -21,7 +21,7 @@ func (w *watching) stampede(b *testing.B, s *watchSubject, n int) {
 	do[watchResult](b, s.watchers, watchTask{Do: workArm, N: n, Mark: mark})
 	began := time.Now()
 	s.restart(b)
-	w.record(serving, s.name, time.Since(began).Seconds(), "%.2f")
+	w.figure(b, serving, s, time.Since(began).Seconds(), "%.2f")
 	must(b, s.all(b.Context(), mark))
 	ctx, cancel := context.WithCancel(b.Context())
 	calls := make(chan times)
@@ -30,10 +30,10 @@ func (w *watching) stampede(b *testing.B, s *watchSubject, n int) {
 	back := do[watchResult](b, s.watchers, watchTask{Do: workAwait})
 	cancel()
 	took := <-calls
-	w.record(fmt.Sprintf(allBack, n), s.name, time.Unix(0, back.Last).Sub(began).Seconds(), "%.1f")
-	w.record(backServer, s.name, (exactTime(b, s.pid) - before).Seconds(), "%.1f")
-	w.record(operated, s.name, millis(took.at(0.5)), "%.1f")
-	w.record(operatedMax, s.name, millis(took.at(0.99)), "%.1f")
+	w.figure(b, fmt.Sprintf(allBack, n), s, time.Unix(0, back.Last).Sub(began).Seconds(), "%.1f")
+	w.figure(b, backServer, s, (exactTime(b, s.pid) - before).Seconds(), "%.1f")
+	w.figure(b, operated, s, millis(took.at(0.5)), "%.1f")
+	w.figure(b, operatedMax, s, millis(took.at(0.99)), "%.1f")
 }
 
 // operate looks at a datacenter again and again, as somebody would who wants to know what goes on.

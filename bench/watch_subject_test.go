@@ -76,8 +76,7 @@ func startFloor(b *testing.B, c *comparison) *watchSubject {
 	c.ran(do[floorServing](b, server, floorTask{Addr: addr, CertFile: keys.certFile, KeyFile: keys.keyFile}).Version)
 	config, err := trusting(keys.certFile)
 	must(b, err)
-	post := poster(config, addr)
-	otherPost := poster(config, addr)
+	post, otherPost := writer(config, http.MethodPost, "https://"+addr, ""), writer(config, http.MethodPost, "https://"+addr, "")
 	own := func(i int) string { return fmt.Sprintf("/own/%d", i) }
 	return &watchSubject{
 		name: subjectFloor, pid: server.cmd.Process.Pid, watchers: startWatchers(b, watched{Protocol: "floor", Addr: addr, CAFile: keys.certFile}),
@@ -88,21 +87,24 @@ func startFloor(b *testing.B, c *comparison) *watchSubject {
 	}
 }
 
-// poster writes to the floor, over a connection of its own.
-func poster(config *tls.Config, addr string) func(ctx context.Context, path, mark string) error {
+// writer writes to the floor, or to Consul with a token, over a connection of its own.
+func writer(config *tls.Config, method, base, token string) func(ctx context.Context, path, mark string) error {
 	c := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
 	return func(ctx context.Context, path, mark string) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+addr+path, strings.NewReader(mark))
+		request, err := http.NewRequestWithContext(ctx, method, base+path, strings.NewReader(mark))
 		if err != nil {
 			return err
+		}
+		if token != "" {
+			request.Header.Set("X-Consul-Token", token)
 		}
 		answer, err := c.Do(request)
 		if err != nil {
 			return err
 		}
 		defer answer.Body.Close()
-		if answer.StatusCode != http.StatusOK {
-			return fmt.Errorf("the floor answered %s", answer.Status)
+		if _, err := io.Copy(io.Discard, answer.Body); err != nil || answer.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s answered %s: %w", base, answer.Status, err)
 		}
 		return nil
 	}
@@ -140,16 +142,18 @@ func startConsulSubject(b *testing.B, c *comparison) *watchSubject {
 	}})
 	must(b, err)
 	b.Cleanup(func() { must(b, server.Stop()) })
-	put := func(ctx context.Context, key, mark string) error {
-		return server.Call(ctx, http.MethodPut, "/v1/kv/"+key, mark, nil)
-	}
+	config, err := trusting(server.CAFile)
+	must(b, err)
+	first := writer(config, http.MethodPut, server.HTTPAddr, server.ManagementToken)
+	put := func(ctx context.Context, key, mark string) error { return first(ctx, "/v1/kv/"+key, mark) }
+	second := writer(config, http.MethodPut, server.HTTPAddr, server.ManagementToken)
 	s := &watchSubject{
 		name: subjectConsul, pid: server.PID(),
 		watchers: startWatchers(b, watched{
 			Protocol: "consul", Addr: strings.TrimPrefix(server.HTTPAddr, "https://"), CAFile: server.CAFile, Token: server.ManagementToken,
 		}),
 		one:   func(ctx context.Context, i int, mark string) error { return put(ctx, ownKey(i), mark) },
-		other: func(ctx context.Context, i int, mark string) error { return put(ctx, ownKey(i), mark) },
+		other: func(ctx context.Context, i int, mark string) error { return second(ctx, "/v1/kv/"+ownKey(i), mark) },
 		all:   func(ctx context.Context, mark string) error { return put(ctx, keyOfAll, mark) },
 	}
 	write := func(b *testing.B, from, to int, value string) {

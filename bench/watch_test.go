@@ -16,7 +16,8 @@ import (
 
 // Of each round of each subject.
 const (
-	watchRounds = 5
+	// Those of changes for all alternate: with another writer, and without.
+	watchRounds, allRounds = 5, 7
 	// ones is how many changes of one watcher a round has, one after the other.
 	ones = 40
 	// aftermath is what a change may cost after the last one saw it.
@@ -162,6 +163,13 @@ func (w *watching) mark() string {
 	return fmt.Sprintf("mark-%07d-end", w.marks)
 }
 
+// figure records one, and says it at once: what has been measured is known also when something fails later.
+func (w *watching) figure(b *testing.B, work string, s *watchSubject, value float64, format string) {
+	b.Helper()
+	b.Logf("%s: %s: "+format, s.name, work, value)
+	w.record(work, s.name, value, format)
+}
+
 func (w *watching) connect(b *testing.B, n int) {
 	b.Helper()
 	for _, s := range w.subjects {
@@ -190,9 +198,9 @@ func (w *watching) atRest(b *testing.B, n int, whole bool) {
 		w.idle[s.name] = float64(exactTime(b, s.pids(b)...)-before[s.name]) / float64(time.Since(began))
 		if whole {
 			resident := residentBytes(b, s.pid)
-			w.record(fmt.Sprintf(memory, n), s.name, (resident-w.empty[s.name])/(1<<20), "%.0f")
-			w.record(perWatcher, s.name, (resident-w.empty[s.name])/float64(n)/1024, "%.1f")
-			w.record(fmt.Sprintf(atRest, n), s.name, 100*w.idle[s.name], "%.2f")
+			w.figure(b, fmt.Sprintf(memory, n), s, (resident-w.empty[s.name])/(1<<20), "%.0f")
+			w.figure(b, perWatcher, s, (resident-w.empty[s.name])/float64(n)/1024, "%.1f")
+			w.figure(b, fmt.Sprintf(atRest, n), s, 100*w.idle[s.name], "%.2f")
 		}
 	}
 }
@@ -230,17 +238,17 @@ func (w *watching) oneOf(b *testing.B, n int) {
 		}
 	}
 	for _, s := range w.subjects {
-		w.record(fmt.Sprintf(oneSeen, n), s.name, millis(seen[s.name].at(0.5)), "%.2f")
+		w.figure(b, fmt.Sprintf(oneSeen, n), s, millis(seen[s.name].at(0.5)), "%.2f")
 	}
 	for _, s := range w.subjects {
-		w.record(fmt.Sprintf(oneSeenLate, n), s.name, millis(seen[s.name].at(0.99)), "%.2f")
+		w.figure(b, fmt.Sprintf(oneSeenLate, n), s, millis(seen[s.name].at(0.99)), "%.2f")
 	}
 	for _, s := range w.subjects {
-		w.record(fmt.Sprintf(oneServer, n), s.name, millis(own[s.name].at(0.5)), "%.2f")
+		w.figure(b, fmt.Sprintf(oneServer, n), s, millis(own[s.name].at(0.5)), "%.2f")
 	}
 	for _, s := range w.subjects {
 		if s.database != 0 {
-			w.record(fmt.Sprintf(oneDatabase, n), s.name, millis(database[s.name].at(0.5)), "%.2f")
+			w.figure(b, fmt.Sprintf(oneDatabase, n), s, millis(database[s.name].at(0.5)), "%.2f")
 		}
 	}
 }
@@ -263,7 +271,7 @@ func (w *watching) allOf(b *testing.B, n int) {
 			s.toAll(b, n, true)
 		}
 	}
-	for round := range watchRounds {
+	for round := range allRounds {
 		for _, s := range w.subjects {
 			idle[s.name] = append(idle[s.name], w.acknowledged(b, s, func() { pass(ackQuiet) })...)
 			before := exactTime(b, s.pids(b)...)
@@ -288,19 +296,19 @@ func (w *watching) allOf(b *testing.B, n int) {
 		if s.toAll != nil {
 			s.toAll(b, n, false)
 		}
-		w.record(fmt.Sprintf(allSeen, n), s.name, millis(last[s.name].at(0.5)), "%.0f")
+		w.figure(b, fmt.Sprintf(allSeen, n), s, millis(last[s.name].at(0.5)), "%.0f")
 	}
 	for _, s := range w.subjects {
-		w.record(fmt.Sprintf(allServer, n), s.name, millis(cpu[s.name].at(0.5)), "%.0f")
+		w.figure(b, fmt.Sprintf(allServer, n), s, millis(cpu[s.name].at(0.5)), "%.0f")
 	}
 	for _, s := range w.subjects {
-		w.record(fmt.Sprintf(ackIdle, n), s.name, millis(idle[s.name].at(0.5)), "%.2f")
+		w.figure(b, fmt.Sprintf(ackIdle, n), s, millis(idle[s.name].at(0.5)), "%.2f")
 	}
 	for _, s := range w.subjects {
-		w.record(fmt.Sprintf(ackBusy, n), s.name, millis(busy[s.name].at(0.5)), "%.2f")
+		w.figure(b, fmt.Sprintf(ackBusy, n), s, millis(busy[s.name].at(0.5)), "%.2f")
 	}
 	for _, s := range w.subjects {
-		w.record(fmt.Sprintf(ackBusyLate, n), s.name, millis(busy[s.name].at(0.99)), "%.2f")
+		w.figure(b, fmt.Sprintf(ackBusyLate, n), s, millis(busy[s.name].at(0.99)), "%.2f")
 	}
 }
 

@@ -25,7 +25,7 @@ func drawn() []struct{ begins, title string } {
 	return []struct{ begins, title string }{
 		{memory, "memory of the server, MiB"},
 		{resting, "server at rest, % of a core"},
-		{"bytes on the wire at rest", "wire at rest, bytes per agent and minute"},
+		{"bytes on the wire at rest", "wire at rest, bytes/agent and minute"},
 		{"a label changed", "a change → acknowledged, p50, ms"},
 		{"a peering added", "a peering added → healthy, p50, ms"},
 		{database, "database, MiB"},

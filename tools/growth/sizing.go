@@ -23,8 +23,8 @@ const (
 	largest = 10_000
 	// readySeconds is how long a whole fleet may take to enrol and be healthy.
 	readySeconds = 300.0
-	// spare is how many times the measured memory and disk are to be there: for a garbage collector's next round, for all agents that come back at
-	// once, for a database that has not been vacuumed yet.
+	// spare is how many times what was measured is to be there: for changes, for a garbage collector's next round, for all agents that come
+	// back at once, for a database that has not been vacuumed yet.
 	spare = 2.0
 	// leastDisk, in GiB, is PostgreSQL's own: the write-ahead log (max_wal_size is 1 GiB unless set).
 	leastDisk = 2.0
@@ -88,8 +88,8 @@ func sized(n float64, rows map[string]line) string {
 	if points := rows[memory].points; n > points[len(points)-1].datacenters {
 		how = "extrapolated"
 	}
-	return fmt.Sprintf("| %s | %g | %g | %s | %g | %s | %s | %s |", thousands(n), carrying+1, max(1, math.Ceil(server)), gibibytes(spare*rows[memory].at(n)/1024),
-		max(1, math.Ceil(store)), gibibytes(max(0.5, kept)), gibibytes(leastDisk+kept), how)
+	return fmt.Sprintf("| %s | %g | %g | %s | %g | %s | %s | %s |", thousands(n), carrying+1, max(1, math.Ceil(spare*server)), gibibytes(spare*rows[memory].at(n)/1024),
+		max(1, math.Ceil(spare*store)), gibibytes(max(0.5, kept)), gibibytes(leastDisk+kept), how)
 }
 
 // gibibytes rounds up to halves, and to whole ones where there are some.

@@ -95,8 +95,8 @@ func (s *Server) assemble(ctx context.Context) error {
 		grpc.ChainStreamInterceptor(observer.Stream, guard.Stream),
 		grpc.MaxRecvMsgSize(maxReceived), grpc.MaxSendMsgSize(maxSent), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeader), grpc.ConnectionTimeout(handshakeTime),
-		// Of ten thousand connections nearly all are idle: they read from TLS's own buffer, write by one that all share, and remember no headers.
-		grpc.ReadBufferSize(0), grpc.SharedWriteBuffer(true), grpc.HeaderTableSize(0),
+		// Of ten thousand connections nearly all are idle: they read from TLS's own buffer, and remember no headers.
+		grpc.ReadBufferSize(0), grpc.HeaderTableSize(0),
 		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window),
 		grpc.InTapHandle(func(ctx context.Context, info *tap.Info) (context.Context, error) {
 			next, err := tapped(ctx, guard, limiter, info.FullMethodName)

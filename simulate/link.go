@@ -46,7 +46,7 @@ func newLink(id *identity.Identity, certificate *tls.Certificate, now func() tim
 	// The server's keep-alive pings this side, too; pings of its own would find nothing else out.
 	conn, err := grpc.NewClient("passthrough:///"+id.Address,
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
-		grpc.WithReadBufferSize(0), grpc.WithSharedWriteBuffer(true),
+		grpc.WithReadBufferSize(0),
 		grpc.WithStaticStreamWindowSize(flow), grpc.WithStaticConnWindowSize(flow),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: minPause, Multiplier: 1.6, Jitter: 0.5, MaxDelay: redialMax},

@@ -116,9 +116,9 @@ func (t *track) delta(v *snapshot.View, base string) *isthmusv1.StateDelta {
 		return t.made.delta
 	}
 	var changes []plan.Change
-	for i := len(t.past) - 1; i >= 0; i-- {
-		changes = append(changes, t.past[i].changes...)
-		if t.past[i].digest != base {
+	for _, p := range slices.Backward(t.past) {
+		changes = append(changes, p.changes...)
+		if p.digest != base {
 			continue
 		}
 		if len(changes) > t.plan.Size() {

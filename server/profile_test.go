@@ -41,7 +41,7 @@ func TestProfiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, secret := range []string{n.token, strings.Split(n.token, "_")[2], n.dir, b.cookie, b.csrf} {
+		for _, secret := range []string{n.token, strings.SplitN(n.token, "_", 3)[2], n.dir, b.cookie, b.csrf} {
 			if bytes.Contains(data, []byte(secret)) {
 				t.Errorf("%s holds a secret", name)
 			}

@@ -21,6 +21,11 @@ func (d *demo) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if d.Healthy != nil {
+		if err := d.Healthy(result); err != nil {
+			return err
+		}
+	}
 	if d.Break != "" {
 		if result.Broken, err = d.breakOne(ctx); err != nil {
 			return err

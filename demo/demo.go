@@ -56,6 +56,8 @@ type Config struct {
 	Exit bool
 	// Progress is told how each step comes along. Calls may come from several goroutines.
 	Progress func(step, state, message string, done bool)
+	// Healthy gets the result when everything is healthy, before anything is broken: nothing is until it returns. nil: nobody wants to know.
+	Healthy func(Result) error
 	// Ready gets the result when everything is healthy, and then broken if that was asked for.
 	Ready func(Result) error
 	// Log gets what happens to the Consul servers.

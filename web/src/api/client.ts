@@ -23,6 +23,11 @@ export function setCsrfToken(token: string): void {
   else localStorage.setItem(stored, token);
 }
 
+/** Whether a change of the storage's key means that a session began or ended; null: all of it was emptied. */
+export function tellsOfSession(key: string | null): boolean {
+  return key === null || key === stored;
+}
+
 /** Says what to do when the server no longer knows the session. */
 export function whenUnauthenticated(then: () => void): void {
   onUnauthenticated = then;

@@ -2,7 +2,7 @@ import { Center, Loader } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { useQueryClient } from '@tanstack/react-query';
 import { type ReactNode, useCallback, useEffect, useState } from 'react';
-import { setCsrfToken, whenUnauthenticated } from '../api/client';
+import { setCsrfToken, tellsOfSession, whenUnauthenticated } from '../api/client';
 import { ApiError } from '../api/error';
 import { type FeedState, follow } from '../api/feed';
 import { currentSession, logOut } from '../api/session';
@@ -49,7 +49,11 @@ export function Root({ children }: { children: ReactNode }) {
     let retry: ReturnType<typeof setTimeout> | undefined;
     const look = () => {
       currentSession().then(
-        (session) => setWho({ known: true, session, notice: '' }),
+        (session) => {
+          // What somebody else was shown is not for this one.
+          client.clear();
+          setWho({ known: true, session, notice: '' });
+        },
         (cause: unknown) => {
           setWho({ known: false, error: cause instanceof Error ? cause.message : String(cause) });
           retry = setTimeout(look, 1000);
@@ -57,11 +61,17 @@ export function Root({ children }: { children: ReactNode }) {
       );
     };
     look();
+    // All tabs have one session: a login or logout in another one is this one's, too.
+    const elsewhere = (event: StorageEvent) => {
+      if (event.storageArea === localStorage && tellsOfSession(event.key)) look();
+    };
+    window.addEventListener('storage', elsewhere);
     return () => {
       clearTimeout(retry);
+      window.removeEventListener('storage', elsewhere);
       whenUnauthenticated(() => undefined);
     };
-  }, [end]);
+  }, [end, client]);
 
   if (!who.known) {
     return (
@@ -75,7 +85,9 @@ export function Root({ children }: { children: ReactNode }) {
   }
   return (
     <SessionProvider value={who.session}>
-      <LiveShell onLogout={() => void leave('You are logged out.')}>{children}</LiveShell>
+      <LiveShell key={who.session.actor} onLogout={() => void leave('You are logged out.')}>
+        {children}
+      </LiveShell>
       <SessionClock
         session={who.session}
         onRenew={(session) => setWho({ known: true, session, notice: '' })}

@@ -79,9 +79,7 @@ export default function FederationPage() {
             <Summary query={query} />
             <Panel title="Manifest" query={query}>
               {(f) => (
-                // Somebody else's change makes another text: an edit begins from that one.
                 <Editor
-                  key={f.generation}
                   text={toYAML([{ kind: 'Federation', name: f.name, labels: f.labels, spec: f.spec ?? {} }])}
                   readOnly={!mayOperate}
                 />

@@ -1,26 +1,42 @@
 import { Button, Group, Stack, Textarea } from '@mantine/core';
 import { useState } from 'react';
 import type { ApplyResponse } from '../../api/types';
+import { Notice } from '../../kit/Notice';
 import { Preview } from '../../kit/Preview';
 
 interface Props {
+  /** As it is stored. It may become another one while somebody edits it. */
   text: string;
   readOnly?: boolean;
   action?: string;
   onApplied?: (response: ApplyResponse) => void;
 }
 
-/** Manifests as text; what they would change is shown before they are applied. */
-export function Editor({ text: original, readOnly = false, action = 'Apply', onApplied }: Props) {
-  const [text, setText] = useState(original);
+/** An edit that is not what is stored. */
+interface Edit {
+  text: string;
+  /** The text that it began from. */
+  base: string;
+  /** It was stored: the text that comes next is its own. */
+  applied: boolean;
+}
+
+/** Manifests as text; what they would change is shown before they are applied. An edit outlives others' changes, and says so. */
+export function Editor({ text: stored, readOnly = false, action = 'Apply', onApplied }: Props) {
+  const [edit, setEdit] = useState<Edit>();
   const [previewed, setPreviewed] = useState('');
+  const changed = edit !== undefined && stored !== edit.base;
+  if (changed && (edit.applied || edit.text === stored)) setEdit(undefined);
+  const conflict = changed && !edit.applied;
+  const text = edit?.text ?? stored;
   return (
     <Stack gap="sm">
       <Textarea
         aria-label="Manifest in YAML"
         value={text}
         onChange={(e) => {
-          setText(e.currentTarget.value);
+          const base = edit === undefined || edit.applied ? stored : edit.base;
+          setEdit({ text: e.currentTarget.value, base, applied: false });
           setPreviewed('');
         }}
         readOnly={readOnly}
@@ -30,9 +46,21 @@ export function Editor({ text: original, readOnly = false, action = 'Apply', onA
         spellCheck={false}
         styles={{ input: { fontFamily: 'var(--mantine-font-family-monospace)' } }}
       />
-      {!readOnly && previewed === '' && (
+      {conflict && (
+        <Conflict
+          onTheirs={() => {
+            setEdit(undefined);
+            setPreviewed('');
+          }}
+          onMine={() => {
+            setEdit({ ...edit, base: stored });
+            setPreviewed('');
+          }}
+        />
+      )}
+      {!readOnly && !conflict && previewed === '' && (
         <Group justify="flex-end">
-          <Button variant="default" onClick={() => setText(original)} disabled={text === original}>
+          <Button variant="default" onClick={() => setEdit(undefined)} disabled={text === stored}>
             Undo
           </Button>
           <Button onClick={() => setPreviewed(text)} disabled={text.trim() === ''}>
@@ -40,16 +68,35 @@ export function Editor({ text: original, readOnly = false, action = 'Apply', onA
           </Button>
         </Group>
       )}
-      {previewed !== '' && (
+      {!conflict && previewed !== '' && (
         <Preview
           manifests={previewed}
           action={action}
           onApplied={(response) => {
             setPreviewed('');
+            setEdit((e) => e && { ...e, applied: true });
             onApplied?.(response);
           }}
         />
       )}
     </Stack>
+  );
+}
+
+function Conflict({ onTheirs, onMine }: { onTheirs: () => void; onMine: () => void }) {
+  return (
+    <div role="alert">
+      <Notice title="Somebody else changed it meanwhile" warning>
+        What you typed is still here, and is not what they made of it: applied as it is, it takes their change back.
+        <Group mt="sm" gap="xs">
+          <Button variant="default" size="xs" onClick={onTheirs}>
+            Begin from theirs
+          </Button>
+          <Button variant="default" size="xs" onClick={onMine}>
+            Keep mine
+          </Button>
+        </Group>
+      </Notice>
+    </div>
   );
 }

@@ -59,8 +59,7 @@ function Known({ kind, name }: { kind: PolicyKind; name: string }) {
 
 function Manifest({ kind, policy, editable }: { kind: PolicyKind; policy: Policy; editable: boolean }) {
   const text = toYAML([{ kind, name: policy.name, labels: policy.labels, spec: policy.spec ?? {} }]);
-  // Somebody else's change of the policy makes another text: an edit begins from that one.
-  return <Editor key={policy.generation} text={text} readOnly={!editable} />;
+  return <Editor text={text} readOnly={!editable} />;
 }
 
 function DeletePolicy({ kind, name }: { kind: PolicyKind; name: string }) {

@@ -139,6 +139,7 @@ func TestChangesOverARestart(t *testing.T) {
 	n.apply(datacenters("dc1", "dc2"))
 	old := n.changes("", "1ms").GetCursor()
 	n.apply(datacenters("dc3"))
+	n.settle("/v1/datacenters") // what is written after the last answer, the next server does not know apart from what came before
 	cursor := n.tells(old, "Datacenter dc3")
 	ask := func() <-chan answer { return n.later("/v1/changes?wait=5m&cursor=" + cursor) }
 	waiting := ask()

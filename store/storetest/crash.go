@@ -132,6 +132,7 @@ func testCrash(f *fixture) {
 	for crashed(f, steps, acknowledged) {
 		steps++
 	}
+	t.Logf("%d steps", steps)
 	if steps < 20 || len(acknowledged) < crashWrites {
 		t.Fatalf("after %d steps %d writes are acknowledged: the test does not test much", steps, len(acknowledged))
 	}

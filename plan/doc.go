@@ -4,6 +4,6 @@
 // Does not own: what the items mean (peering, policy), how they reach the agent (server), how they are done (agent).
 // Pure: the same view gives the same plan, and so the same digest. Start reading at For.
 //
-//	view ──▶ For(datacenter) ──▶ DesiredState ──▶ Digest ──▶ long poll
-//	change ──▶ Affected ──▶ the datacenters that are planned again; nobody else is touched
+//	view ──▶ For(datacenter) ──▶ DesiredState ──▶ Digest
+//	change ──▶ Touched ──▶ Plan.Update of the datacenters that it touches, at the cost of what changed ──▶ Delta ──▶ long poll
 package plan

@@ -402,8 +402,8 @@ func anyObject(names []string) *rapid.Generator[resource.Object] {
 	})
 }
 
-// Affected names every datacenter whose plan a change alters: property, over random fleets and changes.
-func TestAffectedMissesNobody(t *testing.T) {
+// Touched names every datacenter whose plan a change alters: property, over random fleets and changes.
+func TestTouchedMissesNobody(t *testing.T) {
 	t.Parallel()
 	names := []string{"dc1", "dc2", "dc3", "dc4"}
 	object := anyObject(names)
@@ -429,12 +429,12 @@ func TestAffectedMissesNobody(t *testing.T) {
 				f.Put(after)
 			}
 			affected := map[string]bool{}
-			for _, name := range plan.Affected(f, before, after) {
+			for name := range plan.Touched(f, before, after) {
 				affected[name] = true
 			}
 			for name, digest := range digests(f) {
 				if digest != old[name] && !affected[name] {
-					t.Fatalf("the plan of %s changed, but %v → %v affects only %v", name, before, after, affected)
+					t.Fatalf("the plan of %s changed, but %v → %v touches only %v", name, before, after, affected)
 				}
 			}
 		}

@@ -45,15 +45,6 @@ func Touched(r resource.Reader, before, after resource.Object) iter.Seq2[string,
 	}
 }
 
-// Affected are the datacenters that are Touched, sorted.
-func Affected(r resource.Reader, before, after resource.Object) []string {
-	set := map[string]bool{}
-	for datacenter := range Touched(r, before, after) {
-		set[datacenter] = true
-	}
-	return slices.Sorted(maps.Keys(set))
-}
-
 // touching finds what is Touched.
 type touching struct {
 	r     resource.Reader

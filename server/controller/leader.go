@@ -47,6 +47,8 @@ type leader struct {
 	// began is when the term did: what was not heard of since is not known to be silent.
 	began time.Time
 	dirty *dirty
+	// expiry is when tokens have to be looked at.
+	expiry expiry
 	// unsettled are the peerings whose status may change by time alone, and when each last did something.
 	unsettled map[string]time.Time
 	// unfederated are the federations of which that is true.

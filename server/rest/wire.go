@@ -87,7 +87,7 @@ func (s *shape) add(t *transcoder, d protoreflect.FieldDescriptor) {
 
 // absent is the default of a scalar; nil for a kind that our messages do not have.
 func absent(kind protoreflect.Kind) []byte {
-	switch kind { //nolint:exhaustive // the others are rare.
+	switch kind {
 	case protoreflect.StringKind, protoreflect.BytesKind:
 		return []byte(`""`)
 	case protoreflect.BoolKind:
@@ -332,11 +332,11 @@ func (t *transcoder) appendValue(out []byte, s *shape, f *field, kind protowire.
 }
 
 func appendVarint(out []byte, f *field, v uint64) []byte {
-	switch f.kind { //nolint:exhaustive // the others are rare.
+	switch f.kind {
 	case protoreflect.BoolKind:
 		return strconv.AppendBool(out, protowire.DecodeBool(v))
 	case protoreflect.Int32Kind:
-		return strconv.AppendInt(out, int64(int32(v)), 10) //nolint:gosec // as the type says.
+		return strconv.AppendInt(out, int64(int32(v)), 10)
 	default: // 64 bits, which JSON has as text
 		return append(strconv.AppendUint(append(out, '"'), v, 10), '"')
 	}
@@ -399,11 +399,10 @@ func appendTime(out, raw []byte) ([]byte, bool) {
 		if size < 0 {
 			return nil, false
 		}
-		switch number {
-		case 1:
-			seconds = int64(v) //nolint:gosec // as the type says.
-		case 2:
-			nanos = int64(int32(v)) //nolint:gosec // as the type says.
+		if number == 1 {
+			seconds = int64(v)
+		} else if number == 2 {
+			nanos = int64(int32(v))
 		}
 		raw = raw[n+size:]
 	}

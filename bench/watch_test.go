@@ -17,7 +17,7 @@ import (
 // Of each round of each subject.
 const (
 	// Those of changes for all alternate: with another writer, and without.
-	watchRounds, allRounds = 5, 7
+	watchRounds, allRounds = 5, 5
 	// ones is how many changes of one watcher a round has, one after the other.
 	ones = 40
 	// aftermath is what a change may cost after the last one saw it.

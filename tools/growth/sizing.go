@@ -31,7 +31,7 @@ const (
 )
 
 // sizes of fleets for which it is worked out.
-var sizes = []float64{100, 1_000, 10_000, 30_000, 100_000}
+func sizes() []float64 { return []float64{100, 1_000, 10_000, 30_000, 100_000} }
 
 // at is the figure for a number of datacenters: on the straight line between the two measured ones around it, and beyond the
 // last two on the line through them; below the first, in proportion.
@@ -71,7 +71,7 @@ func withSizes(page string, lines []line) (string, error) {
 	}
 	var out strings.Builder
 	out.WriteString("| connected datacenters | replicas | processors of each | memory of each | PostgreSQL: processors | memory | disk | |\n|---|---|---|---|---|---|---|---|\n")
-	for _, n := range sizes {
+	for _, n := range sizes() {
 		fmt.Fprintln(&out, sized(n, rows))
 	}
 	return before + begin + out.String() + end + after, nil

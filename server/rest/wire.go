@@ -399,9 +399,10 @@ func appendTime(out, raw []byte) ([]byte, bool) {
 		if size < 0 {
 			return nil, false
 		}
-		if number == 1 {
+		switch number { //nolint:exhaustive // two fields, of all numbers that there may be.
+		case 1:
 			seconds = int64(v)
-		} else if number == 2 {
+		case 2:
 			nanos = int64(int32(v))
 		}
 		raw = raw[n+size:]

@@ -41,3 +41,19 @@ func (p *Page) Drag(tb testing.TB, l Locator, dx, dy float64, moves int) {
 	}
 	p.do(tb, "letting go of "+l.String(), chromedp.MouseEvent(input.DispatchMouseEventTypeMouseReleased, at.X, at.Y, chromedp.ButtonLeft))
 }
+
+// Hide has the page believe that its tab is hidden, or seen again: what Chromium tells a page whose tab is not looked at. Its timers and its
+// network go on as before, so that whatever it asks meanwhile is its own doing.
+func (p *Page) Hide(tb testing.TB, hidden bool) {
+	tb.Helper()
+	state := "visible"
+	if hidden {
+		state = "hidden"
+	}
+	Evaluate[bool](tb, p, `(() => {
+		Object.defineProperty(document, 'hidden', { configurable: true, get: () => '`+state+`' === 'hidden' });
+		Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => '`+state+`' });
+		document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
+		return true;
+	})()`)
+}

@@ -29,6 +29,9 @@ var chromium browser.Browser
 // fleet is the demo that tests look at.
 var fleet shared
 
+// program is isthmus, for tests that run it.
+var program executable
+
 func TestMain(m *testing.M) {
 	flag.Parse()
 	code := m.Run()
@@ -39,7 +42,46 @@ func TestMain(m *testing.M) {
 			code = 1
 		}
 	}
+	if err := os.RemoveAll(program.dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
 	os.Exit(code)
+}
+
+// executable is isthmus as it is released: without the race detector, which would make a fleet's work many times as long.
+type executable struct {
+	once sync.Once
+	dir  string
+	path string
+	err  error
+}
+
+// build builds it, once.
+func (e *executable) build() (string, error) {
+	e.once.Do(func() {
+		if e.dir, e.err = os.MkdirTemp("", "isthmus-dashboard-"); e.err != nil {
+			return
+		}
+		e.path = filepath.Join(e.dir, "isthmus")
+		build := exec.CommandContext(context.Background(), "go", "build", "-buildvcs=false", "-o", e.path, "isthmus/cmd/isthmus")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			e.err = fmt.Errorf("building isthmus: %w\n%s", err, out)
+		}
+	})
+	return e.path, e.err
+}
+
+// needsDashboard skips the test without a built dashboard, and fails it in CI.
+func needsDashboard(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("../../web/dist/app/index.html"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("the dashboard is needed in CI: make web")
+		}
+		t.Skip("the dashboard is not built: make web")
+	}
 }
 
 // demoPatience is how long a demo may take to become healthy on a machine that does other things as well.
@@ -49,29 +91,25 @@ const demoPatience = 5 * time.Minute
 type shared struct {
 	// datacenters is how many it has; 0: as many as a demo has by itself.
 	datacenters int
-	// way is how one of them is broken when all was healthy; empty: none is.
+	// way is how one of them is broken when breakNow is closed; empty: none is.
 	way string
 
 	once   sync.Once
 	cancel context.CancelFunc
 	done   chan error
-	dir    string
+	// breakNow is closed when it shall be broken.
+	breakNow chan struct{}
 
 	result demo.Result
 	token  string
 	err    error
 }
 
-// get gives the demo, healthy. Without Consul or a built dashboard the test is skipped, in CI it fails.
+// get gives the demo, healthy, and nothing of it broken yet. Without Consul or a built dashboard the test is skipped, in CI it fails.
 func (s *shared) get(t *testing.T) (demo.Result, string) {
 	t.Helper()
 	consultest.Binary(t)
-	if _, err := os.Stat("../../web/dist/app/index.html"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("the dashboard is needed in CI: make web")
-		}
-		t.Skip("the dashboard is not built: make web")
-	}
+	needsDashboard(t)
 	s.once.Do(s.start)
 	if s.err != nil {
 		t.Fatal(s.err)
@@ -80,16 +118,11 @@ func (s *shared) get(t *testing.T) (demo.Result, string) {
 }
 
 func (s *shared) start() {
-	if s.dir, s.err = os.MkdirTemp("", "isthmus-dashboard-"); s.err != nil {
+	var binary string
+	if binary, s.err = program.build(); s.err != nil {
 		return
 	}
-	binary := filepath.Join(s.dir, "isthmus")
-	build := exec.CommandContext(context.Background(), "go", "build", "-buildvcs=false", "-o", binary, "isthmus/cmd/isthmus")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		s.err = fmt.Errorf("building isthmus: %w\n%s", err, out)
-		return
-	}
+	s.breakNow = make(chan struct{})
 	var ctx context.Context
 	ctx, s.cancel = context.WithCancel(context.Background())
 	ready := make(chan demo.Result, 1)
@@ -98,8 +131,19 @@ func (s *shared) start() {
 		s.done <- demo.Run(ctx, demo.Config{
 			Executable: binary, HTTPAddr: "127.0.0.1:0", GRPCAddr: "127.0.0.1:0", Datacenters: cmp.Or(s.datacenters, demo.DefaultDatacenters), Break: s.way,
 			Progress: func(string, string, string, bool) {},
-			Ready:    func(r demo.Result) error { ready <- r; return nil },
-			Log:      hclog.NewNullLogger(), Now: time.Now,
+			Healthy: func(r demo.Result) error {
+				ready <- r
+				if s.way == "" {
+					return nil
+				}
+				select {
+				case <-s.breakNow:
+				case <-ctx.Done():
+				}
+				return nil
+			},
+			Ready: func(demo.Result) error { return nil },
+			Log:   hclog.NewNullLogger(), Now: time.Now,
 		})
 	}()
 	timer := time.NewTimer(demoPatience)
@@ -118,15 +162,13 @@ func (s *shared) start() {
 	s.token, s.err = strings.TrimSpace(string(token)), err
 }
 
-// end ends the demo and removes what it was built from.
+// end ends the demo.
 func (s *shared) end() error {
 	if s.cancel != nil {
 		s.cancel()
-		if err := <-s.done; err != nil {
-			return err
-		}
+		return <-s.done
 	}
-	return os.RemoveAll(s.dir)
+	return nil
 }
 
 // logIn opens the dashboard, and logs in with an API token.

@@ -19,12 +19,7 @@ const silencePatience = 3 * time.Minute
 // simulated is a server with a simulated fleet that is healthy: this many datacenters, each peered with the hub of its region, and the hubs.
 func simulated(t *testing.T, datacenters, regions int) (*simulate.Fleet, client.Config) {
 	t.Helper()
-	if _, err := os.Stat("../../web/dist/app/index.html"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("the dashboard is needed in CI: make web")
-		}
-		t.Skip("the dashboard is not built: make web")
-	}
+	needsDashboard(t)
 	s, err := server.New(t.Context(), server.Config{DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", GRPCAddr: "127.0.0.1:0", Version: "test", Now: time.Now})
 	if err != nil {
 		t.Fatalf("starting a server: %v", err)

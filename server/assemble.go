@@ -43,8 +43,8 @@ const (
 	handshakeTime = 20 * time.Second
 	// A connection that is cut is found by the kernel's probes, see listen. keepaliveTime is how long nothing may come over one before the
 	// agent itself has to answer, within keepaliveTimeout: it may have stopped, or a proxy in between may hide that it is gone.
-	keepaliveTime    = 75 * time.Second
-	keepaliveTimeout = 20 * time.Second
+	keepaliveTime    = 20 * time.Second
+	keepaliveTimeout = 10 * time.Second
 	// idleConnection is how long a connection without calls is kept: an agent always has one open.
 	idleConnection = 15 * time.Minute
 	// minPing is the least time between an agent's own pings.

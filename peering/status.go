@@ -49,7 +49,9 @@ func Settled(p *isthmusv1.Peering, e Evidence, now time.Time) bool {
 }
 
 // unheard: nobody ever told anything of it, nor can yet.
-func (e End) unheard() bool { return e.HeardTime.IsZero() && e.Report == nil && len(e.Recipients) == 0 && !e.Lost }
+func (e End) unheard() bool {
+	return e.HeardTime.IsZero() && e.Report == nil && len(e.Recipients) == 0 && !e.Lost
+}
 
 // unchanged compares what Next works out; all else in a status follows from it. Parts that did not change are the same
 // pointers: the controller asks for thousands of peerings, and most of the time this is the answer.

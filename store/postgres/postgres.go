@@ -96,7 +96,8 @@ func (d *database) dialect() sqlstore.Dialect {
 		Elements:     `jsonb_array_elements(p.changes::jsonb)`,
 		ByIndex: `SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
 			set_config('enable_mergejoin', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)`,
-		Notify: `SELECT pg_notify('` + channel + `', $1 || '` + d.origin() + `')`,
+		Unhurried: `SELECT set_config('statement_timeout', '0', true)`,
+		Notify:    `SELECT pg_notify('` + channel + `', $1 || '` + d.origin() + `')`,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"isthmus/resource"
 	"isthmus/store"
 	"isthmus/store/postgres"
+	"isthmus/store/sqlstore"
 	"isthmus/store/storetest"
 	"isthmus/test/pgtest"
 )
@@ -150,5 +152,38 @@ func TestAddressIsNotQuoted(t *testing.T) {
 		if strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("the error quotes the password")
 		}
+	}
+}
+
+// sleepy has the database take its time before the last statement of each reading.
+type sleepy struct{ sqlstore.Database }
+
+func (d sleepy) Read(ctx context.Context, statements ...sqlstore.Statement) error {
+	last := len(statements) - 1
+	return d.Database.Read(ctx, slices.Insert(slices.Clone(statements), last, sqlstore.Statement{SQL: `SELECT pg_sleep(0.5)`})...)
+}
+
+// A server that cannot load its fleet does not start: on a busy machine that takes the time that it takes.
+func TestLoadTakesItsTime(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Start(t).Database(t)
+	sign := "?"
+	if strings.Contains(url, sign) {
+		sign = "&"
+	}
+	s, err := postgres.OpenThrough(t.Context(), url+sign+"statement_timeout=200", func(d sqlstore.Database) sqlstore.Database { return sleepy{d} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := s.Load(t.Context(), func(resource.Object) error { return nil }); err != nil {
+		t.Errorf("Load: %v", err)
+	}
+	if _, err := s.Changes(t.Context(), store.Revision{}, 1); err == nil {
+		t.Error("another reading has no limit")
 	}
 }

@@ -52,6 +52,9 @@ type Dialect struct {
 	// ByIndex, when set, has the statements after it in a transaction find rows by their indexes, whatever the database
 	// thinks of its tables' sizes.
 	ByIndex string
+	// Unhurried, when set, lifts the limit of time from the statements after it in a transaction: what they read is decoded while they run,
+	// on a machine that may be busy.
+	Unhurried string
 	// Notify, when set, is a statement with one parameter, the new index, that wakes other processes at commit.
 	Notify string
 }

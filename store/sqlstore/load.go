@@ -63,7 +63,11 @@ func (s *Store) Load(ctx context.Context, visit func(resource.Object) error) (st
 // readAll reads the rows of all resources.
 func (s *Store) readAll(ctx context.Context, revision *store.Revision, rows chan<- []record) error {
 	var batch []record
-	err := s.read(ctx, s.readRevision(revision, nil), Statement{SQL: s.sql.load, Row: func(scan func(...any) error) error {
+	statements := []Statement{s.readRevision(revision, nil)}
+	if s.sql.unhurried != "" {
+		statements = append(statements, Statement{SQL: s.sql.unhurried})
+	}
+	err := s.read(ctx, append(statements, Statement{SQL: s.sql.load, Row: func(scan func(...any) error) error {
 		if batch == nil {
 			batch = make([]record, 0, loadBatch)
 		}
@@ -77,7 +81,7 @@ func (s *Store) readAll(ctx context.Context, revision *store.Revision, rows chan
 		full := batch
 		batch = nil
 		return hand(ctx, rows, full)
-	}})
+	}})...)
 	if err != nil {
 		return err
 	}

@@ -126,7 +126,8 @@ func (b *bulk) source(size int) string {
 // queries are all of the store's SQL.
 type queries struct {
 	lock, shareLease, putCommit, bump, notify                   string
-	revision, get, list, load, feed, byIndex, feedObjects       string
+	revision, get, list, load, feed, feedObjects                string
+	byIndex, unhurried                                          string
 	secret, observations, forget, forgetPart                    string
 	acquire, held, release                                      string
 	compactAt, compacted, compactChanges, compactSecrets, renew string
@@ -223,7 +224,7 @@ func (q *queries) reads(d Dialect) {
 	part := ` FROM commits c WHERE c.last_index > ? AND c.preceding <= ? +
 		(SELECT f.preceding FROM commits f WHERE f.last_index > ? ORDER BY f.last_index LIMIT 1)`
 	q.feed = d.numbered(`SELECT c.changes` + part + ` ORDER BY c.last_index`)
-	q.byIndex = d.ByIndex
+	q.byIndex, q.unhurried = d.ByIndex, d.Unhurried
 	q.feedObjects = d.numbered(`SELECT ` + resourceColumns + ` FROM (SELECT DISTINCT e.value ->> 1 AS kind, e.value ->> 2 AS name FROM
 		(SELECT c.changes` + part + `) AS p, ` + d.Elements + ` AS e) AS changed
 		JOIN resources r ON r.kind = changed.kind AND r.name = changed.name`)

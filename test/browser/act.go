@@ -129,6 +129,8 @@ const pointer = `async function() {
 	await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
 	const r = box(target);
 	if (!r || r.x !== before.x || r.y !== before.y) return { why: 'it moves' };
+	window.isthmusMissed = true;
+	target.addEventListener('pointerdown', () => (window.isthmusMissed = false), { capture: true, once: true });
 	const x = r.x + r.width / 2, y = r.y + r.height / 2;
 	const hit = document.elementFromPoint(x, y);
 	if (!hit) return { why: 'it is outside of the window' };
@@ -137,11 +139,21 @@ const pointer = `async function() {
 	return { x, y };
 }`
 
-// Click waits until the one such element can be clicked, and clicks it.
+// maxMisses is how often an element may move away from under the mouse.
+const maxMisses = 5
+
+// Click waits until the one such element can be clicked, and clicks it; again, when it moved away in that moment, as on a page that is
+// still being filled.
 func (p *Page) Click(tb testing.TB, l Locator) {
 	tb.Helper()
-	at := p.reach(tb, "clicking", l)
-	p.do(tb, "clicking "+l.String(), move(at), chromedp.MouseClickXY(at.X, at.Y))
+	for range maxMisses {
+		at := p.reach(tb, "clicking", l)
+		p.do(tb, "clicking "+l.String(), move(at), chromedp.MouseClickXY(at.X, at.Y))
+		if !Evaluate[bool](tb, p, `window.isthmusMissed === true`) { // undefined: the click led to another document
+			return
+		}
+	}
+	tb.Fatalf("clicked %s %d times, and it moved away each time", l, maxMisses)
 }
 
 // Hover waits until the one such element can be pointed at, and does so.

@@ -87,9 +87,9 @@ func (l Locator) String() string {
 // squeeze makes one space of each white space.
 func squeeze(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// fields are the roles that a label names.
+// fields are the roles that a label names. The list that opens below a combobox has its name as well, and is no field.
 func fields() []string {
-	return []string{"textbox", "searchbox", "combobox", "listbox", "checkbox", "switch", "radio", "radiogroup", "slider", "spinbutton"}
+	return []string{"textbox", "searchbox", "combobox", "checkbox", "switch", "radio", "radiogroup", "slider", "spinbutton"}
 }
 
 // find gives all elements that a locator means.

@@ -55,11 +55,8 @@ func (b *budgets) spend(agent string, n int, now time.Time) error {
 	return nil
 }
 
-// claim takes one write from an agent's budget, and one claim from a peering's, or says Busy.
+// claim takes one claim from the budget of an agent's peering, one that there is, or says Busy.
 func (b *budgets) claim(agent, uid string, now time.Time) error {
-	if err := b.spend(agent, 1, now); err != nil {
-		return err
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	one := b.of(agent, now)

@@ -134,7 +134,10 @@ func (p *Planner) track(d *desk, to audience) *track {
 	t, ok := d.tracks[to]
 	if !ok {
 		if len(d.tracks) >= maxAudiences {
-			clear(d.tracks)
+			for other := range d.tracks { // any one
+				delete(d.tracks, other)
+				break
+			}
 		}
 		t = &track{anew: true}
 		d.tracks[to] = t
@@ -205,18 +208,30 @@ func (d *desk) mark(note func(t *track)) {
 // something else.
 func (p *Planner) answer(d *desk, datacenter string, to audience, r *isthmusv1.PullRequest) (*isthmusv1.PullResponse, <-chan struct{}) {
 	for {
-		t := p.track(d, to)
-		t.mu.Lock()
-		v, touch, anew, changed, ok := p.look(d, to, t)
-		if !ok {
-			t.mu.Unlock()
-			continue
+		if response, changed, ok := p.told(p.track(d, to), d, datacenter, to, r); ok {
+			return response, changed
 		}
-		t.bring(v, datacenter, to, touch, anew)
-		response := t.response(v, r)
-		t.mu.Unlock()
-		return response, changed
 	}
+}
+
+// told is answer by one track; ok is false when it is no longer the desk's.
+func (p *Planner) told(t *track, d *desk, datacenter string, to audience, r *isthmusv1.PullRequest) (response *isthmusv1.PullResponse, changed <-chan struct{}, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	v, touch, anew, changed, ok := p.look(d, to, t)
+	if !ok {
+		return nil, nil, false
+	}
+	planned := false
+	defer func() {
+		if !planned { // it panicked, and what was to be looked at is lost: the next one begins from nothing
+			t.plan = nil
+		}
+	}()
+	t.bring(v, datacenter, to, touch, anew)
+	response = t.response(v, r)
+	planned = true
+	return response, changed, true
 }
 
 // holdBack is how long whoever has the newest state waits before there is another one: no time, but when there was another one again and again.

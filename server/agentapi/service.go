@@ -77,7 +77,7 @@ func (s *Service) peeringOf(v *snapshot.View, caller auth.Caller, uid string) (*
 	if p, ok := s.hints.find(v, caller, uid, right, (*isthmusv1.Peering).GetUid); ok {
 		return p, nil
 	}
-	return nil, fault.New(fault.NotFound, "datacenter %s has no peering with uid %q", caller.Datacenter, uid)
+	return nil, fault.New(fault.NotFound, "datacenter %s has no peering with uid %q", caller.Datacenter, plainText(uid, maxText))
 }
 
 // Report implements the RPC. An agent that nobody has approved may say how it is, and nothing of its datacenter; a gateway speaks of

@@ -21,10 +21,11 @@ const maxFetch = 64
 // ClaimToken implements the RPC.
 func (s *Service) ClaimToken(ctx context.Context, r *isthmusv1.ClaimTokenRequest) (*isthmusv1.ClaimTokenResponse, error) {
 	caller := auth.CallerOf(ctx)
-	if err := s.budgets.claim(caller.Name, r.GetUid(), s.Now()); err != nil {
+	if err := s.budgets.spend(caller.Name, 1, s.Now()); err != nil {
 		return nil, err
 	}
 	var attempt int32
+	counted := false
 	err := s.retry(ctx, func(v *snapshot.View) error {
 		p, err := s.acceptedBy(v, caller, r.GetUid())
 		if err != nil {
@@ -32,6 +33,12 @@ func (s *Service) ClaimToken(ctx context.Context, r *isthmusv1.ClaimTokenRequest
 		}
 		if err := checkHandOut(p, r); err != nil {
 			return err
+		}
+		if !counted {
+			if err := s.budgets.claim(caller.Name, p.GetUid(), s.Now()); err != nil {
+				return err
+			}
+			counted = true
 		}
 		next, n, err := peering.Claimed(p.GetStatus().GetToken(), peering.Claim{Generation: r.GetGeneration(), Agent: caller.Name}, s.Now())
 		if err != nil {

@@ -128,15 +128,16 @@ func (t *Table) presence(datacenter, agent string) (_ *presence, known bool) {
 	return p, false
 }
 
-// hush tells subscribers of the agents that have just been silent for long enough to count as gone.
+// hush tells subscribers of the agents that have just been silent for long enough to count as gone, and of those that are heard of again
+// because their replica is.
 func (t *Table) hush() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
 	t.looked = now
 	for _, p := range t.agents {
-		if !p.silent && p.open == 0 && now.Sub(t.heardOf(p, now)) > resource.Silence {
-			p.silent = true
+		if silent := p.open == 0 && now.Sub(t.heardOf(p, now)) > resource.Silence; silent != p.silent {
+			p.silent = silent
 			t.notify(p.datacenter)
 		}
 	}
@@ -191,8 +192,12 @@ func (t *Table) here() bool {
 // learnPresence takes in a row of the store about who is where; false for another row.
 func (t *Table) learnPresence(o store.Observation) bool {
 	if replica, ok := strings.CutPrefix(o.Part, replicaPrefix); ok && o.Datacenter == "" {
-		if o.HeardTime.After(t.replicas[replica]) {
-			t.replicas[replica] = o.HeardTime
+		alive := o.HeardTime
+		if now := t.now(); alive.After(now) {
+			alive = now // by another clock
+		}
+		if alive.After(t.replicas[replica]) {
+			t.replicas[replica] = alive
 		}
 		return true
 	}

@@ -148,8 +148,15 @@ func (p *Page) Click(tb testing.TB, l Locator) {
 	tb.Helper()
 	for range maxMisses {
 		at := p.reach(tb, "clicking", l)
-		p.do(tb, "clicking "+l.String(), move(at), chromedp.MouseClickXY(at.X, at.Y))
-		if !Evaluate[bool](tb, p, `window.isthmusMissed === true`) { // undefined: the click led to another document
+		missed := false
+		p.do(tb, "clicking "+l.String(), move(at), chromedp.MouseClickXY(at.X, at.Y), func(ctx context.Context, t *chromedp.Target) (v chromedp.Void, err error) {
+			var failed error
+			if missed, failed = eval[bool](ctx, t, `window.isthmusMissed === true`); failed != nil {
+				missed = false // the click leads to another document
+			}
+			return v, nil
+		})
+		if !missed {
 			return
 		}
 	}

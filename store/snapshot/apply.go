@@ -25,7 +25,9 @@ func (s *Snapshot) readFeed(ctx context.Context) error {
 	since := began
 	var pages []store.Feed
 	for {
-		feed, err := s.store.Changes(ctx, since, pageSize)
+		page, cancel := context.WithTimeout(ctx, readTimeout)
+		feed, err := s.store.Changes(page, since, pageSize)
+		cancel()
 		if err != nil {
 			return err
 		}

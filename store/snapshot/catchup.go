@@ -9,7 +9,8 @@ import (
 	"isthmus/fault"
 )
 
-// readTimeout bounds one reading of the feed, or of the whole store, for callers that have no deadline of their own.
+// readTimeout bounds one reading of a page of the feed, for callers that have no deadline of their own. Loading all of the store takes the time
+// that it takes: another try would take it as well.
 const readTimeout = time.Minute
 
 // catchups are the readings of the feed. One is on its way at a time; who asks meanwhile waits for the next one, which
@@ -91,9 +92,7 @@ func (c *catchups) leave(f *flight) {
 // fly reads for f, and then for those who came meanwhile.
 func (c *catchups) fly(f *flight) {
 	for f != nil {
-		ctx, cancel := context.WithTimeout(f.ctx, readTimeout)
-		f.err = c.read(ctx)
-		cancel()
+		f.err = c.read(f.ctx)
 		f.cancel()
 		close(f.done)
 		c.mu.Lock()

@@ -232,7 +232,7 @@ func (q *queries) reads(d Dialect) {
 	q.secret = d.numbered(`SELECT digest, kind, body, expire_time FROM secrets WHERE digest = ?`)
 	q.observations = d.numbered(`SELECT datacenter, part, agent, digest, body, receive_time, heard_time FROM observations
 		WHERE receive_time >= ? OR heard_time >= ? ORDER BY datacenter, part`)
-	q.compactAt = d.numbered(`SELECT last_index FROM commits WHERE preceding + ? <
+	q.compactAt = d.numbered(`SELECT last_index FROM commits WHERE preceding + number + ? <=
 		(SELECT preceding + number FROM commits ORDER BY last_index DESC LIMIT 1) ORDER BY last_index DESC LIMIT 1`)
 }
 

@@ -226,7 +226,8 @@ type Vault interface {
 // Observation is the last report of one part by one reporter.
 type Observation struct {
 	Datacenter string
-	// Part is inventory, services, peerings, exports, federation, policy, entries, rights, or agent/NAME, delivery/NAME, gateway/NAME, clock/NAME.
+	// Part is inventory, services, peerings, exports, federation, policy, entries, rights, or agent/NAME, delivery/NAME, gateway/NAME, clock/NAME,
+	// presence/NAME; replica/NAME, without a datacenter, is a server's own.
 	Part string
 	// Agent that reported.
 	Agent  string

@@ -188,30 +188,37 @@ func TestRatesOfAgents(t *testing.T) {
 
 func TestWaits(t *testing.T) {
 	t.Parallel()
-	n := start(t, limited(limit.Limits{Waits: 8, WaitsPerToken: 2}))
+	n := start(t, limited(limit.Limits{Waits: 16, WaitsPerToken: 3}))
 	const path = "/v1/intentions?index=1&wait=1m" // there are none, and come none
-	n.apply(datacenters("dc1"))
-	one, other, third := n.apiToken("viewer"), n.apiToken("viewer"), n.apiToken("operator")
+	short := strings.Replace(path, "1m", "10ms", 1)
+	n.apply(datacenters("dc1", "dc2"))
+	one, other, third, operator := n.apiToken("viewer"), n.apiToken("viewer"), n.apiToken("viewer"), n.apiToken("operator")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	held := n.holds(ctx, one, path, 2, `isthmus_requests_waiting{class="viewer"} 2`)
-	n.busy(n.callAs(one, http.MethodGet, path, ""), "waits for changes in 2 calls", "--max-waits-per-token")
+	held := n.holds(ctx, one, path, 3, `isthmus_requests_waiting{class="viewer"} 3`)
+	n.busy(n.callAs(one, http.MethodGet, path, ""), "waits for changes in 3 calls", "--max-waits-per-token")
+	n.busy(n.browse(one).call(http.MethodGet, path, ""), "--max-waits-per-token")
 	cursor := n.changesAs(one, "", "0s").GetCursor()
 	n.busy(n.callAs(one, http.MethodGet, "/v1/changes?wait=1m&cursor="+cursor, ""), "--max-waits-per-token")
 	n.want(http.StatusOK, n.callAs(one, http.MethodGet, "/v1/datacenters", ""))
-	n.refused("token-waits", 2)
-	// People have half of all, agents the rest.
-	more := n.holds(ctx, other, path, 2, `isthmus_requests_waiting{class="viewer"} 4`)
-	n.busy(n.callAs(third, http.MethodGet, path, ""), "as many calls wait for changes as may", "--max-waits of the server, 8")
-	a := n.enrol(newWorld(), fleetKey(t), "dc1")
-	for i := range 4 {
-		held.Go(func() { a.polls(ctx) })
-		n.shows(fmt.Sprintf(`isthmus_requests_waiting{class="agent"} %d`, i+1))
+	n.refused("token-waits", 3)
+	// People have half of all, agents the rest, without what is operators' and admins'.
+	more := n.holds(ctx, other, path, 3, `isthmus_requests_waiting{class="viewer"} 6`)
+	n.busy(n.callAs(third, http.MethodGet, path, ""), "as many calls wait for changes as may", "--max-waits of the server, 16")
+	fleet := fleetKey(t)
+	for i, a := range []*agent{n.enrol(newWorld(), fleet, "dc1"), n.enrol(newWorld(), fleet, "dc2")} {
+		for j := range 4 {
+			held.Go(func() { a.polls(ctx) })
+			n.shows(fmt.Sprintf(`isthmus_requests_waiting{class="agent"} %d`, 4*i+j+1))
+		}
 	}
+	last := n.enrol(newWorld(), fleet, "dc1")
 	eventually(t, "no room for another poll", func() (bool, string) {
-		_, err := a.sync.Pull(t.Context(), &isthmusv1.PullRequest{Version: "test"})
+		_, err := last.sync.Pull(t.Context(), &isthmusv1.PullRequest{Version: "test"})
 		return strings.Contains(status.Convert(err).Message(), "--max-waits of the server"), fmt.Sprint(err)
 	})
+	n.want(http.StatusOK, n.callAs(operator, http.MethodGet, short, ""))
+	n.want(http.StatusOK, n.call(http.MethodGet, short, ""))
 	n.want(http.StatusOK, n.callAs(third, http.MethodGet, "/v1/datacenters", ""))
 	cancel()
 	held.Wait()
@@ -219,7 +226,7 @@ func TestWaits(t *testing.T) {
 	n.shows(`isthmus_requests_waiting{class="viewer"} 0`)
 	n.shows(`isthmus_requests_waiting{class="agent"} 0`)
 	n.shows(`isthmus_requests_working{class="viewer"} 0`)
-	n.want(http.StatusOK, n.callAs(third, http.MethodGet, strings.Replace(path, "1m", "10ms", 1), ""))
+	n.want(http.StatusOK, n.callAs(third, http.MethodGet, short, ""))
 }
 
 // polls keeps one Pull open until the context ends.
@@ -405,7 +412,7 @@ func TestAbuse(t *testing.T) {
 	}
 	cancel()
 	abuse.Wait()
-	for _, class := range []string{"viewer", "agent", "operator"} {
+	for _, class := range []string{"viewer", "agent", "operator", "admin"} {
 		for _, what := range []string{"working", "in_line", "waiting"} {
 			n.shows(fmt.Sprintf("isthmus_requests_%s{class=%q} 0\n", what, class))
 		}

@@ -15,12 +15,15 @@ const (
 	viewers class = iota
 	agents
 	operators
+	admins
 	classes
 )
 
 func classOf(role auth.Role) class {
 	switch role { //nolint:exhaustive // the others are people or strangers.
-	case auth.Admin, auth.Operator:
+	case auth.Admin:
+		return admins
+	case auth.Operator:
 		return operators
 	case auth.Agent, auth.Gateway, auth.ExpiredAgent:
 		return agents
@@ -31,29 +34,20 @@ func classOf(role auth.Role) class {
 // identity is one caller: an API token, one login with it, or an agent.
 type identity struct{ uid, session string }
 
-// account is what one caller has under way.
+// account is what one caller may ask for in a second.
 type account struct {
-	role          auth.Role
 	class         class
 	reads, writes *rate.Limiter
-	// requests and waits are how many it may have.
-	requests, waits int
-	// arriving calls are those whose message has not been read yet.
-	arriving, working, waiting int
-	// body is how much memory the bodies take that it sent.
-	body int64
 }
 
 // newAccount is an account of a caller with these limits.
 func newAccount(c auth.Caller, l Limits) *account {
-	a := &account{role: c.Role, class: classOf(c.Role), requests: l.RequestsPerToken, waits: l.WaitsPerToken}
+	a := &account{class: classOf(c.Role)}
 	reads, writes := l.Reads, l.Writes
-	switch {
-	case c.Role == auth.Admin:
-		a.requests, a.waits = times(a.requests, adminRequests), times(a.waits, adminWaits)
+	switch a.class {
+	case admins:
 		reads, writes = times(reads, adminRates), times(writes, adminRates)
-	case a.class == agents:
-		a.requests, a.waits = agentRequests, agentWaits
+	case agents:
 		reads = l.AgentCalls
 	}
 	a.reads = bucket(reads)
@@ -62,6 +56,40 @@ func newAccount(c auth.Caller, l Limits) *account {
 		a.writes = bucket(writes)
 	}
 	return a
+}
+
+// holder is who has calls under way: an API token with all its logins, or an agent with all its certificates.
+type holder struct {
+	uid   string
+	class class
+}
+
+// holding is what a holder has under way.
+type holding struct {
+	holder
+	// requests and waits are how many it may have.
+	requests, waits int
+	// arriving calls are those whose message has not been read yet.
+	arriving, inLine, working, waiting int
+	// body is how much memory the bodies take that it sent.
+	body int64
+}
+
+// newHolding is a holder's, with these limits.
+func newHolding(h holder, l Limits) *holding {
+	out := &holding{holder: h, requests: l.RequestsPerToken, waits: l.WaitsPerToken}
+	switch h.class {
+	case admins:
+		out.requests, out.waits = times(out.requests, adminRequests), times(out.waits, adminWaits)
+	case agents:
+		out.requests, out.waits = agentRequests, agentWaits
+	}
+	return out
+}
+
+// empty tells that nothing is lost when the holding is forgotten.
+func (h *holding) empty() bool {
+	return h.arriving+h.inLine+h.working+h.waiting == 0 && h.body == 0
 }
 
 func times(n, by int) int { return min(n, unlimited/by) * by }
@@ -76,5 +104,5 @@ func bucket(perSecond int) *rate.Limiter {
 // idle tells that nothing is lost when the account is forgotten.
 func (a *account) idle(now time.Time) bool {
 	full := func(l *rate.Limiter) bool { return l.Limit() == rate.Inf || l.TokensAt(now) >= float64(l.Burst()) }
-	return a.arriving == 0 && a.working == 0 && a.waiting == 0 && a.body == 0 && full(a.reads) && full(a.writes)
+	return full(a.reads) && full(a.writes)
 }

@@ -24,9 +24,9 @@ const (
 
 // Call is one call of a known caller on its way through the server. Its methods may be called concurrently.
 type Call struct {
-	l       *Limiter
-	caller  auth.Caller
-	account *account
+	l      *Limiter
+	caller auth.Caller
+	held   *holding
 	// name is that of a call of REST; empty for one from the network.
 	name string
 	// unhook stops what ends the call with its context; nil for one of REST.
@@ -44,22 +44,33 @@ type Call struct {
 func (l *Limiter) Arrive(c auth.Caller, write bool) (*Call, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	a := l.of(c)
-	if err := l.spend(c, a, write); err != nil {
+	if err := l.spend(c, l.of(c), write); err != nil {
 		return nil, err
 	}
-	if a.arriving >= a.requests {
-		return nil, l.tooMany(c, a)
+	h := l.holdingOf(c)
+	if h.arriving >= h.requests {
+		return nil, l.tooMany(c, h)
 	}
-	a.arriving++
-	return &Call{l: l, caller: c, account: a}, nil
+	h.arriving++
+	return &Call{l: l, caller: c, held: h}, nil
 }
 
-func (l *Limiter) tooMany(c auth.Caller, a *account) error {
-	if a.class == agents {
-		return l.refuse("agent-requests", soon, "%s has %d calls under way, which no flag changes", c.Actor(), a.requests)
+// holdingOf is what the caller has under way; it is forgotten when that is nothing.
+func (l *Limiter) holdingOf(c auth.Caller) *holding {
+	key := holder{c.UID, classOf(c.Role)}
+	h, ok := l.holdings[key]
+	if !ok {
+		h = newHolding(key, l.limits)
+		l.holdings[key] = h
 	}
-	return l.refuse("token-requests", soon, "%s has %d calls under way, which is all that it may (--max-requests-per-token of the server)", c.Actor(), a.requests)
+	return h
+}
+
+func (l *Limiter) tooMany(c auth.Caller, h *holding) error {
+	if h.class == agents {
+		return l.refuse("agent-requests", soon, "%s has %d calls under way, which no flag changes", c.Actor(), h.requests)
+	}
+	return l.refuse("token-requests", soon, "%s has %d calls under way, which is all that it may (--max-requests-per-token of the server)", c.Actor(), h.requests)
 }
 
 // Begin takes a place to work, in line if need be.
@@ -70,37 +81,38 @@ func (c *Call) Begin(ctx context.Context) error {
 		l.mu.Unlock()
 		return nil
 	}
-	a := c.account
-	if a.working >= a.requests {
+	h := c.held
+	if h.inLine+h.working >= h.requests {
 		defer l.mu.Unlock()
-		return l.tooMany(c.caller, a)
+		return l.tooMany(c.caller, h)
 	}
-	if l.line[a.class].Len() == 0 && l.free(a.class) {
-		a.arriving--
+	if l.line[h.class].Len() == 0 && l.free(h.class) {
+		h.arriving--
 		c.work()
 		l.mu.Unlock()
 		return nil
 	}
-	if l.line[a.class].Len() >= linePart*l.limits.Requests {
+	if l.line[h.class].Len() >= linePart*l.limits.Requests {
 		defer l.mu.Unlock()
 		return l.refuse("requests", putOff(), "the server works on all the calls that it may, and more wait in line (--max-requests of the server, %d)", l.limits.Requests)
 	}
-	a.arriving--
+	h.arriving--
 	return c.standInLine(ctx, lineTime)
 }
 
 // work gives the call a place. l.mu is held.
 func (c *Call) work() {
 	c.state = working
-	c.account.working++
-	c.l.working[c.account.class]++
+	c.held.working++
+	c.l.working[c.held.class]++
 }
 
 // standInLine waits for a place; not longer than most, unless that is 0. It is called with l.mu held and gives it back.
 func (c *Call) standInLine(ctx context.Context, most time.Duration) error {
 	l := c.l
 	c.state, c.come = inLine, make(chan struct{})
-	c.at = l.line[c.account.class].PushBack(c)
+	c.held.inLine++
+	c.at = l.line[c.held.class].PushBack(c)
 	l.mu.Unlock()
 	var timeout <-chan time.Time
 	if most > 0 {
@@ -129,7 +141,8 @@ func (c *Call) standInLine(ctx context.Context, most time.Duration) error {
 
 // step takes the call out of its line. l.mu is held.
 func (c *Call) step() {
-	c.l.line[c.account.class].Remove(c.at)
+	c.held.inLine--
+	c.l.line[c.held.class].Remove(c.at)
 	close(c.come)
 }
 
@@ -153,9 +166,9 @@ func (l *Limiter) free(c class) bool {
 // leave gives the call's place to the next in line. l.mu is held.
 func (c *Call) leave() {
 	l := c.l
-	c.account.working--
-	l.working[c.account.class]--
-	for class := operators; class >= viewers; class-- {
+	c.held.working--
+	l.working[c.held.class]--
+	for class := admins; class >= viewers; class-- {
 		for line := l.line[class]; line.Len() > 0 && l.free(class); {
 			next, _ := line.Front().Value.(*Call)
 			next.step()
@@ -178,20 +191,23 @@ func (c *Call) end() {
 	defer l.mu.Unlock()
 	switch c.state {
 	case arriving:
-		c.account.arriving--
+		c.held.arriving--
 	case working:
 		c.leave()
 	case waiting:
-		c.account.waiting--
-		l.waiting[c.account.class]--
+		c.held.waiting--
+		l.waiting[c.held.class]--
 	case inLine:
 		c.step()
 	case idle, over:
 	}
 	c.state = over
 	l.body -= c.body
-	c.account.body -= c.body
+	c.held.body -= c.body
 	c.body = 0
+	if h := c.held; h.empty() && l.holdings[h.holder] == h {
+		delete(l.holdings, h.holder)
+	}
 	delete(l.calls, c.name)
 }
 
@@ -200,11 +216,15 @@ func (c *Call) Body(size int64) error {
 	l := c.l
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.body+size > bodies || c.account.body+size > bodies/2 {
-		return l.refuse("bodies", soon, "%d MiB of large requests are under way, half of them at most of one caller, which no flag changes: send this one again in a moment", bodies>>20)
+	room := int64(bodies)
+	if c.held.class != admins {
+		room -= adminBodies
+	}
+	if l.body+size > room || c.held.body+size > bodies/2 {
+		return l.refuse("bodies", soon, "%d MiB of large requests are under way, half of them at most of one caller and a quarter for admins alone, which no flag changes: send this one again in a moment", bodies>>20)
 	}
 	l.body += size
-	c.account.body += size
+	c.held.body += size
 	c.body += size
 	return nil
 }
@@ -249,7 +269,7 @@ func (c *Call) poll() error {
 	if err := c.mayWait(); err != nil {
 		return err
 	}
-	c.account.arriving--
+	c.held.arriving--
 	c.count()
 	return nil
 }
@@ -257,24 +277,39 @@ func (c *Call) poll() error {
 // count counts the call among those that wait. l.mu is held.
 func (c *Call) count() {
 	c.state = waiting
-	c.account.waiting++
-	c.l.waiting[c.account.class]++
+	c.held.waiting++
+	c.l.waiting[c.held.class]++
 }
 
 // mayWait refuses to let one more call wait, if need be. l.mu is held.
 func (c *Call) mayWait() error {
-	l, a := c.l, c.account
-	people := l.waiting[viewers] + l.waiting[operators]
+	l, h := c.l, c.held
 	switch {
-	case a.waiting >= a.waits && a.class == agents:
-		return l.refuse("agent-waits", soon, "%s waits in %d calls, which no flag changes", c.caller.Actor(), a.waits)
-	case a.waiting >= a.waits:
+	case h.waiting >= h.waits && h.class == agents:
+		return l.refuse("agent-waits", soon, "%s waits in %d calls, which no flag changes", c.caller.Actor(), h.waits)
+	case h.waiting >= h.waits:
 		return l.refuse("token-waits", putOff(), "%s waits for changes in %d calls, which is all that it may (--max-waits-per-token of the server)",
-			c.caller.Actor(), a.waits)
-	case people+l.waiting[agents] >= l.limits.Waits, a.class != agents && people >= l.limits.Waits/2:
+			c.caller.Actor(), h.waits)
+	case !l.roomToWait(h.class):
 		return l.refuse("waits", putOff(), "as many calls wait for changes as may (--max-waits of the server, %d)", l.limits.Waits)
 	}
 	return nil
+}
+
+// roomToWait tells whether one more call of a class may wait. People take no more than half of all; operators and admins have a part each that
+// no other takes.
+func (l *Limiter) roomToWait(c class) bool {
+	all, people := 0, 0
+	for other, waiting := range l.waiting {
+		if other := class(other); other != c && (other == operators || other == admins) {
+			waiting = max(waiting, l.limits.Waits/waitsPart)
+		}
+		all += waiting
+		if class(other) != agents {
+			people += waiting
+		}
+	}
+	return all < l.limits.Waits && (c == agents || people < l.limits.Waits/2)
 }
 
 // resume ends the wait. What people waited for is put into JSON, and compressed: with a place, as it were asked for now. The
@@ -286,10 +321,10 @@ func (c *Call) resume(ctx context.Context) {
 		l.mu.Unlock()
 		return
 	}
-	c.account.waiting--
-	l.waiting[c.account.class]--
+	c.held.waiting--
+	l.waiting[c.held.class]--
 	c.state = idle
-	switch class := c.account.class; {
+	switch class := c.held.class; {
 	case class == agents:
 	case l.free(class):
 		c.work()

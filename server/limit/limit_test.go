@@ -177,7 +177,8 @@ func TestShares(t *testing.T) {
 		"viewers first":   {auth.Viewer, auth.Agent, auth.Operator},
 		"agents first":    {auth.Agent, auth.Viewer, auth.Operator},
 		"operators first": {auth.Operator, auth.Agent, auth.Viewer},
-		"admins first":    {auth.Admin, auth.Viewer, auth.Gateway},
+		"admins first":    {auth.Admin, auth.Viewer, auth.Gateway, auth.Operator},
+		"admins last":     {auth.Operator, auth.Agent, auth.Viewer, auth.Admin},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			l, _ := newLimiter(t, limit.Limits{Requests: 32, RequestsPerToken: 1})
@@ -211,7 +212,7 @@ func TestShares(t *testing.T) {
 func TestCallsOfAllKinds(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		limits := limit.Limits{Requests: 8, RequestsPerToken: 3, Waits: 8, WaitsPerToken: 2, Reads: -1, AgentCalls: -1}
+		limits := limit.Limits{Requests: 8, RequestsPerToken: 3, Waits: 16, WaitsPerToken: 8, Reads: -1, AgentCalls: -1}
 		l, _ := newLimiter(t, limits)
 		callers := []auth.Caller{
 			caller(auth.Viewer, "v1"), caller(auth.Viewer, "v2"), caller(auth.Agent, "a1"), caller(auth.Operator, "o1"), caller(auth.Operator, "o2"), caller(auth.Admin, "ad"),
@@ -269,10 +270,10 @@ func TestCallsOfAllKinds(t *testing.T) {
 						t.Fatalf("working: %v, in line: %v, waiting: %v", working, line, waiting)
 					}
 				}
-				if viewers, agents, operators := working[0], working[1], working[2]; viewers > 4 || agents > 6 || operators > 6 || viewers+agents+operators > 8 {
+				if viewers, agents, operators, admins := working[0], working[1], working[2], working[3]; viewers > 4 || agents > 5 || operators > 5 || admins > 5 || viewers+agents+operators+admins > 8 {
 					t.Fatalf("working: %v", working)
 				}
-				if viewers, agents, operators := waiting[0], waiting[1], waiting[2]; viewers+operators > 4 || viewers+agents+operators > 8 {
+				if viewers, agents, operators, admins := waiting[0], waiting[1], waiting[2], waiting[3]; viewers > 6 || agents > 14 || viewers+operators+admins > 8 || viewers+agents+operators+admins > 16 {
 					t.Fatalf("waiting: %v", waiting)
 				}
 			},
@@ -283,7 +284,7 @@ func TestCallsOfAllKinds(t *testing.T) {
 				c.done()
 			}
 		}
-		if working, line, waiting := l.Counts(); working != [3]int{} || line != [3]int{} || waiting != [3]int{} {
+		if working, line, waiting := l.Counts(); working != [4]int{} || line != [4]int{} || waiting != [4]int{} {
 			t.Fatalf("in the end %v work, %v are in line, %v wait", working, line, waiting)
 		}
 		for _, who := range callers {
@@ -293,7 +294,136 @@ func TestCallsOfAllKinds(t *testing.T) {
 			}
 			c.End()
 		}
+		if n := l.Holders(); n != 0 {
+			t.Fatalf("%d callers are remembered to have calls under way", n)
+		}
 	})
+}
+
+// logged is a caller in one of its logins.
+func logged(role auth.Role, name, session string) auth.Caller {
+	return auth.Caller{Role: role, Name: name, UID: name, Session: session}
+}
+
+// However often a token logs in: it has the places of one, in line too, and an admin finds one.
+func TestLoginsShareThePlacesOfTheirToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := newLimiter(t, limit.Limits{})
+		ctx, cancel := context.WithCancel(t.Context())
+		for token := range 4 {
+			refused := 0
+			for login := range 3 {
+				for range 64 {
+					c := arrive(t, l, logged(auth.Operator, fmt.Sprint("o", token), fmt.Sprint(login)))
+					go func() {
+						defer c.End()
+						if err := c.Begin(ctx); fault.CodeOf(err) == fault.Busy {
+							refused++
+							return
+						}
+						<-ctx.Done()
+					}()
+					synctest.Wait()
+				}
+			}
+			if refused != 128 {
+				t.Errorf("of 192 calls of a token %d are refused", refused)
+			}
+		}
+		// Three tokens have 160 places and 32 in line, the fourth has 64 there: an eighth each is left for the others.
+		if working, line, _ := l.Counts(); working[2] != 160 || line[2] != 96 {
+			t.Errorf("operators have %d places, and %d stand in line", working[2], line[2])
+		}
+		start := time.Now()
+		begin(t, l, caller(auth.Admin, "admin")).End()
+		if time.Since(start) != 0 {
+			t.Errorf("the admin stood in line for %s", time.Since(start))
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
+// An agent's certificates of now and of before share its places.
+func TestCertificatesShareThePlacesOfTheirAgent(t *testing.T) {
+	t.Parallel()
+	l, _ := newLimiter(t, limit.Limits{AgentCalls: -1})
+	got := 0
+	for range 50 {
+		for _, role := range []auth.Role{auth.ExpiredAgent, auth.Agent} {
+			if _, err := l.Arrive(caller(role, "agent"), true); err == nil {
+				got++
+			}
+		}
+	}
+	if got != 32 {
+		t.Errorf("%d calls of one agent arrive at a time", got)
+	}
+}
+
+// A quarter of the room for large bodies is for admins, and a token's logins share what it may take of the rest.
+func TestRoomForBodiesOfAdmins(t *testing.T) {
+	t.Parallel()
+	l, _ := newLimiter(t, limit.Limits{})
+	taken := 0
+	for _, token := range []string{"one", "other"} {
+		for login := range 2 {
+			for range 4 {
+				if arrive(t, l, logged(auth.Operator, token, fmt.Sprint(login))).Body(8<<20) == nil {
+					taken += 8
+				}
+			}
+		}
+		if want := map[string]int{"one": 32, "other": 48}[token]; taken != want {
+			t.Errorf("with those of %s, %d MiB are taken", token, taken)
+		}
+	}
+	for range 2 {
+		if err := arrive(t, l, caller(auth.Admin, "admin")).Body(8 << 20); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := arrive(t, l, caller(auth.Admin, "admin")).Body(8 << 20); fault.CodeOf(err) != fault.Busy {
+		t.Errorf("more than there is room for: %v", err)
+	}
+}
+
+// Viewers and agents leave waits to operators and admins, and a token's logins share what it may have.
+func TestSharesOfWaits(t *testing.T) {
+	t.Parallel()
+	l, _ := newLimiter(t, limit.Limits{Waits: 32, WaitsPerToken: 8})
+	waits := func(c auth.Caller) (ok bool) {
+		within(t, l, begin(t, l, c), func(ctx context.Context) {
+			_, err := limit.Wait(ctx)
+			ok = err == nil
+		})
+		return ok
+	}
+	count := func(role auth.Role, names, logins int) (n int) {
+		for name := range names {
+			for i := range 10 {
+				if waits(logged(role, fmt.Sprint(role, name), fmt.Sprint(i%logins))) {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	if n := count(auth.Viewer, 1, 3); n != 8 {
+		t.Errorf("one viewer waits in %d calls", n)
+	}
+	if n := count(auth.Viewer, 3, 1); n != 4 {
+		t.Errorf("viewers wait in %d calls more", n)
+	}
+	if n := count(auth.Agent, 3, 1); n != 16 {
+		t.Errorf("agents wait in %d calls", n)
+	}
+	for _, role := range []auth.Role{auth.Operator, auth.Admin} {
+		if n := count(role, 1, 1); n != 2 {
+			t.Errorf("%s waits in %d calls", role, n)
+		}
+	}
 }
 
 // Those who waited take a place again to hand over what they got, as many at a time as may; a call that was ended meanwhile does not.

@@ -22,6 +22,8 @@ const (
 	// bodies is how much of large bodies is in memory at a time, one caller's part half of it. What it is decoded to takes several
 	// times as much.
 	bodies = 64 << 20
+	// adminBodies is what of that only admins take.
+	adminBodies = bodies / 4
 	// logins is how many are looked at at a time; each is 4 KiB.
 	logins = 256
 	// sweepFrom is the least number of accounts that is worth looking through for idle ones.
@@ -39,12 +41,14 @@ type Limiter struct {
 
 	mu       sync.Mutex
 	accounts map[identity]*account
+	// holdings are of those who have calls under way.
+	holdings map[holder]*holding
 	// sweepAt is how many accounts there are when the idle ones are dropped.
 	sweepAt int
 	// working and line are by class: calls that have a place, and those that want one, the first in front.
 	working [classes]int
 	line    [classes]*list.List
-	// waiting are the calls of people and of agents that wait for a change.
+	// waiting are the calls that wait for a change, by class.
 	waiting [classes]int
 	body    int64
 	logins  int
@@ -56,7 +60,7 @@ type Limiter struct {
 // New makes a Limiter whose metrics are in registry.
 func New(l Limits, now func() time.Time, registry prometheus.Registerer) *Limiter {
 	out := &Limiter{
-		limits: l.effective(), now: now, writes: map[string]bool{}, accounts: map[identity]*account{}, sweepAt: sweepFrom, calls: map[string]*Call{},
+		limits: l.effective(), now: now, writes: map[string]bool{}, accounts: map[identity]*account{}, holdings: map[holder]*holding{}, sweepAt: sweepFrom, calls: map[string]*Call{},
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "isthmus_limit_refused_total",
 			Help: "Calls and connections refused because a limit was reached, by limit.",

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Limits are what one server process takes on. Of each, 0 is the default, and less is no limit. What is per token is per API
-// token, and per login in the dashboard.
+// Limits are what one server process takes on. Of each, 0 is the default, and less is no limit. Calls and waits are per API
+// token, all logins in the dashboard with it included; rates are per API token, and per login.
 type Limits struct {
 	// Requests are calls that are worked on at a time; those that wait for a change are none.
 	Requests int `yaml:"maxRequests"`
@@ -37,6 +37,8 @@ const (
 	agentWaits, agentRequests = 8, 32
 	// fewest places in all: below, there are no shares.
 	fewest = 8
+	// waitsPart: operators have a waitsPart-th of all waits that no other takes, and so have admins.
+	waitsPart = 16
 	// linePart is how long the line for places is, in places.
 	linePart = 16
 )
@@ -62,9 +64,9 @@ type Flag struct {
 func (l *Limits) Flags() []Flag {
 	return []Flag{
 		{"max-requests", "calls that are worked on at a time, those that wait for a change aside", &l.Requests, fewest},
-		{"max-requests-per-token", "of these, calls of one API token or login; an admin's has twice as many", &l.RequestsPerToken, 1},
-		{"max-waits", "calls that wait for a change at a time: blocking queries, and the long polls of agents", &l.Waits, fewest},
-		{"max-waits-per-token", "of these, calls of one API token or login; an admin's has ten times as many", &l.WaitsPerToken, 1},
+		{"max-requests-per-token", "of these, calls of one API token, its logins included; an admin's has twice as many", &l.RequestsPerToken, 1},
+		{"max-waits", "calls that wait for a change at a time: blocking queries, and the long polls of agents", &l.Waits, waitsPart},
+		{"max-waits-per-token", "of these, calls of one API token, its logins included; an admin's has ten times as many", &l.WaitsPerToken, 1},
 		{"reads-per-second", "reads of one API token or login; an admin's has fifty times as many", &l.Reads, 1},
 		{"writes-per-second", "writes of one API token or login; an admin's has fifty times as many", &l.Writes, 1},
 		{"agent-calls-per-second", "calls of one agent or gateway", &l.AgentCalls, 1},

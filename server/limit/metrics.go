@@ -2,7 +2,7 @@ package limit
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// collector tells how much room is taken. By class: viewer, agent, operator.
+// collector tells how much room is taken. By class: viewer, agent, operator, admin.
 type collector struct{ l *Limiter }
 
 func bodyDescription() *prometheus.Desc {
@@ -38,7 +38,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	c.l.mu.Unlock()
 	out <- prometheus.MustNewConstMetric(bodyDescription(), prometheus.GaugeValue, float64(body))
-	for i, name := range [classes]string{viewers: "viewer", agents: "agent", operators: "operator"} {
+	for i, name := range [classes]string{viewers: "viewer", agents: "agent", operators: "operator", admins: "admin"} {
 		out <- prometheus.MustNewConstMetric(workingDesc, prometheus.GaugeValue, float64(at[i]), name)
 		out <- prometheus.MustNewConstMetric(lineDesc, prometheus.GaugeValue, float64(line[i]), name)
 		out <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(waits[i]), name)

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -8,11 +9,15 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/desired"
+	"isthmus/identity"
 	"isthmus/plan"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
+	"isthmus/server"
+	"isthmus/server/limit"
 )
 
 // pull asks once for what the agent does not have.
@@ -254,4 +259,39 @@ func TestPullTellsWhetherReportsAreKnown(t *testing.T) {
 	if got := pull("", "0s"); got != "" {
 		t.Errorf("who does not ask is told %q", got)
 	}
+}
+
+// A poll says little, and as much of its clock as an agent may report.
+func TestPullsAreBounded(t *testing.T) {
+	t.Parallel()
+	clock := &frozen{at: time.Now()}
+	n := start(t, limited(limit.Limits{AgentCalls: -1}), func(c *server.Config) { c.Now = clock.now })
+	n.apply(datacenters("dc1"))
+	a := n.enrolAt(clock.now(), fleetKey(t), "dc1", identity.KindAgent)
+	_, err := a.sync.Pull(t.Context(), &isthmusv1.PullRequest{Version: strings.Repeat("x", 64<<10), Wait: "0s"})
+	if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "at most 64 KiB") {
+		t.Errorf("a large one: %v", err)
+	}
+	for range 600 {
+		if _, err := a.sync.Report(t.Context(), &isthmusv1.ReportRequest{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ahead := func(d time.Duration) {
+		t.Helper()
+		if _, err := a.sync.Pull(t.Context(), &isthmusv1.PullRequest{Wait: "0s", Clock: timestamppb.New(clock.now().Add(d))}); err != nil {
+			t.Errorf("a poll whose clock is %s ahead: %v", d, err)
+		}
+	}
+	skew := func() string {
+		got, err := isthmusv1.NewAgentServiceClient(n.shared()).ListAgents(n.as(n.token), &isthmusv1.ListRequest{})
+		if err != nil || len(got.GetAgents()) != 1 {
+			t.Fatal(got, err)
+		}
+		return fmt.Sprint(got.GetAgents()[0].GetStatus().GetClockSkewSeconds())
+	}
+	ahead(2 * time.Hour) // it may not report now
+	clock.advance(time.Second)
+	ahead(time.Hour)
+	eventually(t, "a clock that is an hour ahead", func() (bool, string) { return skew() == "3600", skew() })
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"isthmus/fault"
 	"isthmus/plan"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -22,12 +24,17 @@ const (
 	catchupWait = 5 * time.Second
 	// pullJitter: up to wait/16 less, so that agents that began together come back apart.
 	pullJitter = 16
+	// maxPullRequest is far above what an agent has to say that asks what there is.
+	maxPullRequest = 64 << 10
 )
 
 // Pull implements the RPC: it answers when the digest of the datacenter's plan is not the one that the agent has, with the changes alone where
 // the agent can merge them, and this server knows what it has.
 func (s *Service) Pull(ctx context.Context, r *isthmusv1.PullRequest) (*isthmusv1.PullResponse, error) {
 	caller := auth.CallerOf(ctx)
+	if n := proto.Size(r); n > maxPullRequest {
+		return nil, fault.New(fault.TooLarge, "a poll of %d bytes; at most %d KiB are taken", n, maxPullRequest>>10)
+	}
 	wait, err := pullWait(r.GetWait())
 	if err != nil {
 		return nil, err
@@ -48,6 +55,8 @@ func (s *Service) Pull(ctx context.Context, r *isthmusv1.PullRequest) (*isthmusv
 	d, end := s.Planner.wait(caller.Datacenter)
 	defer end()
 	to := audienceOf(caller, r.GetFeatures())
+	// There are thousands that wait: each keeps what it still needs.
+	r = &isthmusv1.PullRequest{Epoch: r.GetEpoch(), Have: r.GetHave(), Deltas: r.GetDeltas()}
 	for {
 		over := reports == resource.ReportsWanted || !s.holdBack(ctx, s.Planner.holdBack(d, to, r), timeout.C)
 		found, err := s.look(ctx, d, caller, to, r)
@@ -61,14 +70,16 @@ func (s *Service) Pull(ctx context.Context, r *isthmusv1.PullRequest) (*isthmusv
 	}
 }
 
-// reports takes in the agent's clock, and tells whether what it has reported is known; empty: it does not ask.
+// reports takes in the agent's clock, as far as it may report now (the next poll tells it again), and tells whether what it has reported is known; empty: it does not ask.
 func (s *Service) reports(ctx context.Context, caller auth.Caller, r *isthmusv1.PullRequest) (string, error) {
 	if r.GetClock() != nil {
 		if err := r.GetClock().CheckValid(); err != nil {
 			return "", fault.Violated(fault.Violation{Field: "clock", Reason: "Invalid", Message: "is no time"})
 		}
-		if err := s.Observations.Report(ctx, caller.Datacenter, caller.Name, &isthmusv1.ReportRequest{Clock: r.GetClock()}); err != nil {
-			return "", err
+		if s.budgets.report(caller.Name, s.Now()) == nil {
+			if err := s.Observations.Report(ctx, caller.Datacenter, caller.Name, &isthmusv1.ReportRequest{Clock: r.GetClock()}); err != nil {
+				return "", err
+			}
 		}
 	}
 	switch r.GetReported() {

@@ -3,11 +3,14 @@ package server_test
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +25,7 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/server"
 	"isthmus/server/limit"
+	"isthmus/store/sqlite"
 )
 
 // busy expects that a limit was reached: which one, what changes it, and when to come again.
@@ -85,28 +89,72 @@ func (n *node) shows(line string) {
 	})
 }
 
-// holds opens calls as somebody, which end with the context; path is one that blocks. It returns when all of them count as they shall.
+// holds opens reads as somebody, which end with the context; path is one that blocks. It returns when all of them count as they shall.
 func (n *node) holds(ctx context.Context, token, path string, count int, line string) (over *sync.WaitGroup) {
+	n.t.Helper()
+	return n.opens(ctx, count, line, func() (*http.Request, error) {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL()+path, http.NoBody)
+		if err == nil {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		return r, err
+	})
+}
+
+// writes is holds for calls that work until the store is free; a store that is busy for long refuses them, and they are made again.
+func (n *node) writes(ctx context.Context, token string, count int, line string) (over *sync.WaitGroup) {
+	n.t.Helper()
+	return n.opens(ctx, count, line, func() (*http.Request, error) {
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, n.URL()+"/v1/datacenters", strings.NewReader(`{"name":"held","spec":{"runtime":"vm"}}`))
+		if err == nil {
+			r.Header.Set("Authorization", "Bearer "+token)
+			r.Header.Set("Content-Type", jsonType)
+		}
+		return r, err
+	})
+}
+
+func (n *node) opens(ctx context.Context, count int, line string, request func() (*http.Request, error)) (over *sync.WaitGroup) {
 	n.t.Helper()
 	over = &sync.WaitGroup{}
 	for range count {
 		over.Go(func() {
-			r, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL()+path, http.NoBody)
-			if err != nil {
-				n.t.Error(err)
-				return
+			r, err := request()
+			for ; err == nil; r, err = request() {
+				resp, err := http.DefaultClient.Do(r)
+				if err == nil {
+					_ = resp.Body.Close()
+				}
+				if ctx.Err() != nil || r.Method == http.MethodGet {
+					return
+				}
 			}
-			r.Header.Set("Authorization", "Bearer "+token)
-			if resp, err := http.DefaultClient.Do(r); err == nil {
-				_ = resp.Body.Close()
-			}
+			n.t.Error(err)
 		})
 	}
 	n.shows(line)
 	return over
 }
 
-// far is a read that works for some seconds: it waits for a write that does not come.
+// occupied keeps everybody from writing to the store until free is called.
+func (n *node) occupied() (free func()) {
+	n.t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(n.dir, sqlite.File)+"?_pragma=busy_timeout(5000)&_txlock=immediate")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	tx, err := db.BeginTx(n.t.Context(), nil)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return func() {
+		if err := errors.Join(tx.Rollback(), db.Close()); err != nil {
+			n.t.Error(err)
+		}
+	}
+}
+
+// far is a read of what this replica does not know yet: it waits some seconds for a write that does not come.
 const far = "/v1/datacenters?min-index=1000000"
 
 // frozen is a clock that stands still until it is moved.
@@ -244,26 +292,47 @@ func (a *agent) polls(ctx context.Context) {
 func TestPlacesToWork(t *testing.T) {
 	t.Parallel()
 	n := start(t, limited(limit.Limits{Requests: 8, RequestsPerToken: 2}))
-	one, other, third, operator := n.apiToken("viewer"), n.apiToken("viewer"), n.apiToken("viewer"), n.apiToken("operator")
+	one, other, third, viewer := n.apiToken("operator"), n.apiToken("operator"), n.apiToken("operator"), n.apiToken("viewer")
+	login := n.browse(one)
+	a := n.enrol(newWorld(), fleetKey(t), "dc1")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	n.holds(ctx, one, far, 2, `isthmus_requests_working{class="viewer"} 2`)
+	free := n.occupied()
+	n.writes(ctx, one, 2, `isthmus_requests_working{class="operator"} 2`)
 	n.busy(n.callAs(one, http.MethodGet, "/v1/datacenters", ""), "has 2 calls under way", "--max-requests-per-token")
-	n.refused("token-requests", 1)
-	n.holds(ctx, other, far, 2, `isthmus_requests_working{class="viewer"} 4`)
-	// The places of those who only look are taken: one more stands in line, and operators and health checks do not.
-	n.holds(ctx, third, "/v1/datacenters", 1, `isthmus_requests_in_line{class="viewer"} 1`)
-	n.want(http.StatusOK, n.callAs(operator, http.MethodGet, "/v1/datacenters", ""))
+	n.busy(login.call(http.MethodGet, "/v1/datacenters", ""), "has 2 calls under way", "--max-requests-per-token")
+	n.refused("token-requests", 2)
+	n.writes(ctx, other, 2, `isthmus_requests_working{class="operator"} 4`)
+	// The places that operators may take are taken: one more stands in line, and admins, viewers, agents and health checks do not.
+	n.writes(ctx, third, 2, `isthmus_requests_in_line{class="operator"} 1`)
+	n.want(http.StatusOK, n.call(http.MethodGet, "/v1/datacenters", ""))
+	n.want(http.StatusOK, n.callAs(viewer, http.MethodGet, "/v1/datacenters", ""))
 	n.want(http.StatusOK, n.callAs("", http.MethodGet, "/readyz", ""))
 	n.want(http.StatusOK, n.callAs("", http.MethodGet, "/healthz", ""))
-	a := n.enrol(newWorld(), fleetKey(t), "dc1")
-	if _, err := a.sync.Report(t.Context(), &isthmusv1.ReportRequest{}); err != nil {
-		t.Errorf("an agent's report: %v", err)
+	if _, err := a.sync.Pull(t.Context(), &isthmusv1.PullRequest{Version: "test"}); err != nil {
+		t.Errorf("an agent's poll: %v", err)
 	}
 	cancel()
-	n.shows(`isthmus_requests_in_line{class="viewer"} 0`)
-	n.shows(`isthmus_requests_working{class="viewer"} 0`)
+	free()
+	n.shows(`isthmus_requests_in_line{class="operator"} 0`)
+	n.shows(`isthmus_requests_working{class="operator"} 0`)
 	n.want(http.StatusOK, n.callAs(third, http.MethodGet, "/v1/datacenters", ""))
+}
+
+// Who reads what this replica does not know yet waits, and works on nothing.
+func TestReadsAheadTakeNoPlace(t *testing.T) {
+	t.Parallel()
+	n := start(t, limited(limit.Limits{Requests: 8, RequestsPerToken: 1}))
+	viewer := n.apiToken("viewer")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for i := range 3 {
+		n.holds(ctx, viewer, far, 1, fmt.Sprintf(`isthmus_requests_waiting{class="viewer"} %d`, i+1))
+	}
+	n.want(http.StatusOK, n.callAs(viewer, http.MethodGet, "/v1/datacenters", ""))
+	cancel()
+	n.shows(`isthmus_requests_waiting{class="viewer"} 0`)
+	n.shows(`isthmus_requests_working{class="viewer"} 0`)
 }
 
 // sends opens a request whose body does not come.

@@ -125,6 +125,11 @@ func (c *Core) viewAt(ctx context.Context, index, must uint64) (*snapshot.View, 
 	if v.Revision().Index >= must {
 		return v, nil
 	}
+	done, err := limit.Wait(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	ctx, cancel := context.WithTimeout(ctx, minIndexWait)
 	defer cancel()
 	return c.Snapshot.WaitIndex(ctx, must)

@@ -95,17 +95,26 @@ func (g *Guard) admit(ctx context.Context, method string) (context.Context, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := g.May(caller, method); err != nil {
+		return nil, err
+	}
+	return g.watched(WithCaller(ctx, caller), caller), nil
+}
+
+// May refuses a caller who may not call a method: Unauthenticated or Denied.
+func (g *Guard) May(caller Caller, method string) error {
+	rule := g.rules[method]
 	if rule.Allows(caller.Role) {
-		return g.watched(WithCaller(ctx, caller), caller), nil
+		return nil
 	}
 	switch caller.Role { //nolint:exhaustive // the others have nothing special to be told.
 	case Anonymous:
-		return nil, nobody()
+		return nobody()
 	case ExpiredAgent:
-		return nil, refuse(fault.Unauthenticated, identity.ReasonCertificateExpired, "the certificate of %s ended at %s: renew it",
+		return refuse(fault.Unauthenticated, identity.ReasonCertificateExpired, "the certificate of %s ended at %s: renew it",
 			caller.Name, caller.CertificateExpires.Format(time.RFC3339))
 	}
-	return nil, fault.New(fault.Denied, "role %s may not call %s; it takes %s", caller.Role, strings.TrimPrefix(method, "/isthmus.v1."), rule.needed())
+	return fault.New(fault.Denied, "role %s may not call %s; it takes %s", caller.Role, strings.TrimPrefix(method, "/isthmus.v1."), rule.needed())
 }
 
 func (r Rule) needed() string {

@@ -389,15 +389,53 @@ func TestRoomForBodies(t *testing.T) {
 	})
 }
 
-func TestLoginsAtATime(t *testing.T) {
+// Who may not apply takes no room for it, and bodies that operators send slowly leave some to admins.
+func TestRoomForBodiesIsTakenByWhoMay(t *testing.T) {
 	t.Parallel()
 	n := start(t)
-	const head = "POST /v1/session HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
-	for range 256 {
-		n.sends(head)
+	viewer, one, other := n.apiToken("viewer"), n.apiToken("operator"), n.apiToken("operator")
+	announced := func(token, path string, size int) net.Conn {
+		return n.sends(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: test\r\nContent-Type: application/yaml\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n", path, token, size))
 	}
-	n.refusedAtLast("logins", func() { _ = n.sends(head) })
-	n.want(http.StatusOK, n.call(http.MethodGet, "/v1/datacenters", ""))
+	for _, path := range []string{"/v1/apply", "/v1/peerings/dc1-dc2:import"} {
+		if body := n.want(http.StatusForbidden, n.hears(announced(viewer, path, 1<<20))).body; !strings.Contains(body, "role viewer may not call") {
+			t.Errorf("%s: %s", path, body)
+		}
+	}
+	n.shows("isthmus_request_bodies_bytes 0\n")
+	for range 4 {
+		announced(one, "/v1/apply", 8<<20)
+	}
+	for range 2 {
+		announced(other, "/v1/apply", 8<<20)
+	}
+	n.shows("isthmus_request_bodies_bytes 5.0331648e+07\n")
+	n.busy(n.hears(announced(other, "/v1/apply", 1<<20)), "large requests", "a quarter for admins")
+	n.want(http.StatusOK, n.call(http.MethodPost, "/v1/apply", datacenters("dc1")+strings.Repeat("# comment\n", 50_000), "Content-Type", "application/yaml"))
+}
+
+// What only reads or deletes has no body that could be kept while it waits.
+func TestNoBodies(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.apply(datacenters("dc1"))
+	for _, method := range []string{http.MethodGet, http.MethodDelete} {
+		for _, length := range []string{"Content-Length: 2\r\n\r\n{}", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"} {
+			got := n.hears(n.sends(fmt.Sprintf("%s /v1/datacenters/dc1 HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer %s\r\n%s", method, n.token, length)))
+			n.want(http.StatusRequestEntityTooLarge, got)
+		}
+	}
+	n.want(http.StatusOK, n.call(http.MethodGet, "/v1/datacenters/dc1", ""))
+}
+
+// Logins that come slowly keep nobody from logging in.
+func TestSlowLogins(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	for range 300 {
+		n.sends("POST /v1/session HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+	}
+	n.want(http.StatusOK, n.login(n.token))
 }
 
 // refusedAtLast does something until a limit has been reached.

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"isthmus/fault"
+	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
 // bodyTimeout is how long a body may take to arrive; loginTimeout is that of a stranger's; answerTimeout is how long an answer may take to be
@@ -33,21 +34,32 @@ const (
 	maxLogin = 4 << 10
 )
 
-// bodyLimit is how large a body may be that is sent to a path, and how long it may take.
-func bodyLimit(path string) (int64, time.Duration) {
+// expected is what body a request may have: how large, and how long it may take. call is the method that takes it, for those who may call that
+// alone; empty when whoever is let in may send it.
+type expected struct {
+	limit int64
+	time  time.Duration
+	call  string
+}
+
+func bodyOf(r *http.Request) expected {
+	path := r.URL.Path
 	switch {
+	case r.Method == http.MethodGet, r.Method == http.MethodHead, r.Method == http.MethodDelete:
+		// A blocking query would keep it for as long as it waits.
+		return expected{time: bodyTimeout}
 	case path == "/v1/apply":
-		return maxManifests, bodyTimeout
+		return expected{limit: maxManifests, time: bodyTimeout, call: isthmusv1.ServerService_Apply_FullMethodName}
 	case path == loginPath:
-		return maxLogin, loginTimeout
+		return expected{limit: maxLogin, time: loginTimeout}
 	case strings.HasPrefix(path, "/v1/peerings/") && strings.HasSuffix(path, ":import"):
-		return maxPayload, bodyTimeout
+		return expected{limit: maxPayload, time: bodyTimeout, call: isthmusv1.PeeringService_ImportPeering_FullMethodName}
 	}
-	return maxBody, bodyTimeout
+	return expected{limit: maxBody, time: bodyTimeout}
 }
 
 // authenticated lets nobody on who does not show a good API token or session, or asks for more than they may: no byte of such a
-// body is read. Whether the caller may do what is asked, the interceptors say.
+// body is read. Whether the caller may do what is asked, the interceptors say, but for what takes large bodies.
 func authenticated(o Options, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		admitted, caller, err := o.admit(r)
@@ -61,6 +73,12 @@ func authenticated(o Options, next http.Handler) http.Handler {
 			return
 		}
 		defer call.End()
+		if method := bodyOf(r).call; method != "" {
+			if err := o.Guard.May(caller, method); err != nil {
+				refuse(o, w, r, err)
+				return
+			}
+		}
 		v := visitOf(admitted.Context())
 		v.call = call
 		next.ServeHTTP(w, withVisit(admitted, v))
@@ -127,23 +145,23 @@ func (a *answer) begin() {
 func limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		connection := http.NewResponseController(w)
-		limit, timeout := bodyLimit(r.URL.Path)
-		if r.ContentLength > limit {
+		expected := bodyOf(r)
+		if r.ContentLength > expected.limit {
 			w.Header().Set("Connection", "close")
-			writeError(w, tooLargeBody(limit))
+			writeError(w, tooLargeBody(expected.limit))
 			return
 		}
-		if err := makeRoom(r, limit); err != nil {
+		if err := makeRoom(r, expected.limit); err != nil {
 			w.Header().Set("Connection", "close")
 			writeError(w, err)
 			return
 		}
 		// A connection without deadlines (a test's recorder) has nothing to wait for.
-		_ = connection.SetReadDeadline(time.Now().Add(timeout))
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+		_ = connection.SetReadDeadline(time.Now().Add(expected.time))
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, expected.limit))
 		if err != nil {
 			if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-				writeError(w, tooLargeBody(limit))
+				writeError(w, tooLargeBody(expected.limit))
 				return
 			}
 			writeError(w, fault.Wrap(fault.Invalid, err, "the body could not be read to its end"))
@@ -169,14 +187,20 @@ func makeRoom(r *http.Request, limit int64) error {
 }
 
 func tooLargeBody(limit int64) error {
-	if limit == maxManifests {
+	switch limit {
+	case 0:
+		return fault.New(fault.TooLarge, "there is a body; a request that only reads or deletes has none")
+	case maxManifests:
 		return fault.New(fault.TooLarge, "the body is larger than %d MiB; apply the manifests in parts", limit>>20)
 	}
 	return fault.New(fault.TooLarge, "the body is larger than the %d KiB that are read here", limit>>10)
 }
 
 func replaceBody(r *http.Request, body []byte) {
-	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.Body = http.NoBody
+	if len(body) > 0 {
+		r.Body = io.NopCloser(bytes.NewReader(body))
+	}
 	r.ContentLength = int64(len(body))
 }
 

@@ -76,7 +76,7 @@ func New(ctx context.Context, o Options) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", authenticated(o, limitBody(working(o, calls))))
 	mux.Handle("POST /v1/apply", authenticated(o, limitBody(working(o, manifests(calls)))))
-	mux.Handle("POST "+loginPath, login(o, limitBody(calls)))
+	mux.Handle("POST "+loginPath, login(o, limitBody(entering(o, calls))))
 	mux.Handle("GET "+profilePath+"{name}", profiles(o))
 	mux.Handle("GET /v1/openapi.json", smaller(document(o.OpenAPI)))
 	mux.Handle("GET /healthz", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -131,24 +131,28 @@ func refuseForged(header, why string) error {
 // form can send.
 func login(o Options, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		leave, err := o.enter(r)
-		if err != nil {
+		if err := checkLogin(r); err != nil {
 			refuse(o, w, r, err)
 			return
 		}
-		defer leave()
 		// Whatever else the request shows, the token in its body counts.
 		r.Header.Del("Authorization")
 		next.ServeHTTP(w, withVisit(r, visit{secure: secured(r)}))
 	})
 }
 
-// enter lets a login in, if it is one, and as long as there are not too many.
-func (o Options) enter(r *http.Request) (leave func(), err error) {
-	if err := checkLogin(r); err != nil {
-		return nil, err
-	}
-	return o.Limiter.Login()
+// entering lets a login of which everything is there in, as long as there are not too many: whoever sends it slowly takes nobody's place.
+func entering(o Options, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		leave, err := o.Limiter.Login()
+		if err != nil {
+			o.Refused(r.Context(), err)
+			writeError(w, err)
+			return
+		}
+		defer leave()
+		next.ServeHTTP(w, r)
+	})
 }
 
 func checkLogin(r *http.Request) error {

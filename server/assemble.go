@@ -105,7 +105,7 @@ func (s *Server) assemble(ctx context.Context) error {
 			}
 			return next, nil
 		}),
-		grpc.Creds(newHandshaker(serverTLS(own, tls.RequestClientCert), guard.Meet)),
+		grpc.Creds(newHandshaker(serverTLS(own, tls.RequestClientCert), guard.Meet, limiter.Guest)),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, MaxConnectionIdle: idleConnection}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 	)

@@ -23,13 +23,15 @@ var errNoALPN = errors.New("the other end did not choose HTTP/2 in its TLS hands
 type handshaker struct {
 	config *tls.Config
 	meet   func(shown []*x509.Certificate) *auth.Peer
-	turns  chan struct{}
+	// guest takes in who shows no good certificate.
+	guest func(net.Conn) (net.Conn, error)
+	turns chan struct{}
 }
 
-func newHandshaker(config *tls.Config, meet func([]*x509.Certificate) *auth.Peer) *handshaker {
+func newHandshaker(config *tls.Config, meet func([]*x509.Certificate) *auth.Peer, guest func(net.Conn) (net.Conn, error)) *handshaker {
 	config = config.Clone()
 	config.NextProtos = []string{"h2"}
-	return &handshaker{config: config, meet: meet, turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	return &handshaker{config: config, meet: meet, guest: guest, turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
@@ -40,7 +42,14 @@ func (h *handshaker) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthIn
 	if err != nil {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
-	return conn, who, nil
+	if who.Verified() {
+		return conn, who, nil
+	}
+	guest, err := h.guest(conn)
+	if err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	return guest, who, nil
 }
 
 func (h *handshaker) shake(turn *turnConn, conn *tls.Conn) (*auth.Peer, error) {

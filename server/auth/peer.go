@@ -55,4 +55,7 @@ func (g *Guard) Meet(shown []*x509.Certificate) *Peer {
 // AuthType implements credentials.AuthInfo.
 func (p *Peer) AuthType() string { return "tls" }
 
+// Verified tells that it showed a good certificate.
+func (p *Peer) Verified() bool { return p.client != nil && p.refused == nil }
+
 func (p *Peer) any() bool { return p.client != nil || p.refused != nil }

@@ -44,7 +44,7 @@ type account struct {
 func newAccount(c auth.Caller, l Limits) *account {
 	a := &account{class: classOf(c.Role)}
 	reads, writes := l.Reads, l.Writes
-	switch a.class {
+	switch a.class { //nolint:exhaustive // the others have what the flags say.
 	case admins:
 		reads, writes = times(reads, adminRates), times(writes, adminRates)
 	case agents:
@@ -78,7 +78,7 @@ type holding struct {
 // newHolding is a holder's, with these limits.
 func newHolding(h holder, l Limits) *holding {
 	out := &holding{holder: h, requests: l.RequestsPerToken, waits: l.WaitsPerToken}
-	switch h.class {
+	switch h.class { //nolint:exhaustive // as above.
 	case admins:
 		out.requests, out.waits = times(out.requests, adminRequests), times(out.waits, adminWaits)
 	case agents:

@@ -52,6 +52,7 @@ type Limiter struct {
 	waiting [classes]int
 	body    int64
 	logins  int
+	guests  int
 	// calls are those of REST, by the name under which the services find them.
 	calls    map[string]*Call
 	nextCall uint64

@@ -19,8 +19,15 @@ type callKey struct{}
 // Strangers have places of their own there.
 func (l *Limiter) Tap(ctx context.Context, method string) (context.Context, error) {
 	caller := auth.CallerOf(ctx)
+	g := guestOf(ctx)
 	if caller.Role == auth.Anonymous {
+		if g != nil {
+			g.calling(ctx)
+		}
 		return ctx, nil
+	}
+	if g != nil {
+		g.known()
 	}
 	c, err := l.Arrive(caller, l.writes[method])
 	if err != nil {

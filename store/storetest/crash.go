@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
-	"strconv"
 	"sync/atomic"
 	"testing"
 
@@ -165,16 +163,7 @@ func testCrash(f *fixture) {
 // crashed runs the child that dies at step k, and notes what it acknowledged. False: it had fewer steps.
 func crashed(f *fixture, k int, acknowledged map[string]uint64) bool {
 	t := f.t
-	cmd := exec.CommandContext(f.ctx, os.Args[0], "-test.run=^"+f.options.ChildTest+"$", "-test.v")
-	cmd.Env = append(os.Environ(), childTarget+"="+f.db.Target, childTarget+"_STEP="+strconv.Itoa(k))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	cmd, out := f.child("_STEP", k)
 	var said []string
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		var name string
@@ -184,7 +173,7 @@ func crashed(f *fixture, k int, acknowledged map[string]uint64) bool {
 			acknowledged[name] = index
 		}
 	}
-	err = cmd.Wait()
+	err := cmd.Wait()
 	if err == nil {
 		return false
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -76,19 +77,26 @@ func testKill(f *fixture) {
 	checkChain(again, names)
 }
 
-// killed starts a writer, reads what is acknowledged to it, and kills it in the middle.
-func killed(f *fixture, round int, acknowledged map[string]uint64) {
-	t := f.t
+// child starts the child process, with a number that says what it is to do, and gives what it says.
+func (f *fixture) child(asked string, number int) (*exec.Cmd, io.Reader) {
+	f.t.Helper()
 	cmd := exec.CommandContext(f.ctx, os.Args[0], "-test.run=^"+f.options.ChildTest+"$", "-test.v")
-	cmd.Env = append(os.Environ(), childTarget+"="+f.db.Target, childTarget+"_ROUND="+strconv.Itoa(round))
+	cmd.Env = append(os.Environ(), childTarget+"="+f.db.Target, childTarget+asked+"="+strconv.Itoa(number))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
+	return cmd, out
+}
+
+// killed starts a writer, reads what is acknowledged to it, and kills it in the middle.
+func killed(f *fixture, round int, acknowledged map[string]uint64) {
+	t := f.t
+	cmd, out := f.child("_ROUND", round)
 	lines := bufio.NewScanner(out)
 	for n := 0; n < 150*(round+1) && lines.Scan(); {
 		var name string

@@ -23,7 +23,6 @@ func whileCut(t *testing.T, page *browser.Page) {
 	page.Click(t, browser.Text("Curves"))
 	page.Click(t, browser.Text("Hour"))
 	page.At(t, "/")
-	page.Screenshot(t, "/tmp/d1-light.png")
 	for _, dark := range []bool{true, false} {
 		page.Scheme(t, dark)
 		page.See(t, curves)

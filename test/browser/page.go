@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -147,13 +148,33 @@ func (p *Page) do(tb testing.TB, what string, actions ...chromedp.Action[chromed
 // Goto opens a path of the same server, with query, as if it were typed into the address bar, and waits until it is loaded.
 func (p *Page) Goto(tb testing.TB, path string) {
 	tb.Helper()
-	p.do(tb, "opening "+path, chromedp.Navigate(p.origin+path))
+	p.load(tb, "opening "+path, chromedp.Navigate(p.origin+path))
 }
 
 // Reload loads the page again, and waits until it is loaded.
 func (p *Page) Reload(tb testing.TB) {
 	tb.Helper()
-	p.do(tb, "loading the page again", chromedp.Reload())
+	p.load(tb, "loading the page again", chromedp.Reload())
+}
+
+// load loads a document; again, when the machine broke off a part of it: a document whose first script is missing stays empty.
+func (p *Page) load(tb testing.TB, what string, action chromedp.Action[chromedp.Void]) {
+	tb.Helper()
+	ctx, cancel := p.bounded()
+	defer cancel()
+	for {
+		before := p.watch.brokenOff()
+		err := chromedp.Do(ctx, action)
+		if failed := (*chromedp.LoadError)(nil); errors.As(err, &failed) && failed.ErrorText == errNetworkChanged {
+			continue
+		}
+		if err != nil {
+			tb.Fatalf("%s: %v", what, err)
+		}
+		if p.watch.brokenOff() == before {
+			return
+		}
+	}
 }
 
 // Back goes to where the person was before.

@@ -25,12 +25,22 @@ import (
 // maxResponses is how much of different responses a page may get, in bytes: all of them are kept, to look for secrets.
 const maxResponses = 128 << 20
 
+const (
+	// errNetworkChanged is why Chromium breaks a load off by itself: the machine got or lost a network interface meanwhile. It does so with
+	// connections to 127.0.0.1, too. Other tests make such interfaces while this one runs, therefore it is nothing that the page did.
+	errNetworkChanged = "net::ERR_NETWORK_CHANGED"
+	// networkChanged is what the console says then.
+	networkChanged = "Failed to load resource: " + errNetworkChanged
+)
+
 // watch collects what a page must not do, and all that it was sent.
 type watch struct {
 	origin string
 
 	mu       sync.Mutex
 	findings []finding
+	// networkChanges is how many loads the machine has broken off; see errNetworkChanged.
+	networkChanges int
 	forgiven []string
 	// urls are what was asked for, responses what came, each once.
 	urls      []string
@@ -65,7 +75,9 @@ func (w *watch) see(ctx context.Context, event any) {
 	case *runtime.EventExceptionThrown:
 		w.find("uncaught exception", thrown(e.ExceptionDetails))
 	case *log.EventEntryAdded:
-		if e.Entry.Level == log.EntryLevelError {
+		if e.Entry.Text == networkChanged {
+			w.changed()
+		} else if e.Entry.Level == log.EntryLevelError {
 			w.find("console error", strings.TrimSpace(e.Entry.Text+" "+e.Entry.URL))
 		}
 	case *audits.EventIssueAdded:
@@ -105,6 +117,19 @@ func thrown(details *runtime.ExceptionDetails) string {
 		return details.Exception.Description
 	}
 	return details.Text
+}
+
+func (w *watch) changed() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.networkChanges++
+}
+
+// brokenOff is how many loads the machine has broken off until now.
+func (w *watch) brokenOff() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.networkChanges
 }
 
 func (w *watch) find(kind, text string) {

@@ -13,6 +13,8 @@ export default defineConfig({
     target: 'es2023',
     // Assets as data: URLs would need a wider Content-Security-Policy.
     assetsInlineLimit: 0,
+    // One stylesheet for all: a page whose own did not come would be shown without it, when its code is asked for again (see src/api/code.ts).
+    cssCodeSplit: false,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 700,
   },

@@ -9,7 +9,9 @@ export function PageError() {
       <Title order={1} size="h2">
         This page cannot be shown
       </Title>
-      <Text>It was perhaps made for another version of the server. Loading it again helps then.</Text>
+      <Text>
+        Its code did not come, or was perhaps made for another version of the server. Loading it again helps then.
+      </Text>
       <Code block>{error instanceof Error ? error.message : String(error)}</Code>
       <Button w="fit-content" onClick={() => window.location.reload()}>
         Load again

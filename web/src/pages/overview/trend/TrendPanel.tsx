@@ -2,6 +2,7 @@ import { Group, SegmentedControl, SimpleGrid, Stack, Text, Title } from '@mantin
 import { useQuery } from '@tanstack/react-query';
 import { parseAsStringLiteral, useQueryStates } from 'nuqs';
 import { lazy, Suspense, useCallback, useMemo, useState } from 'react';
+import { part } from '../../../api/code';
 import { trend } from '../../../api/queries';
 import type { Trend } from '../../../api/types';
 import { Ago } from '../../../kit/Ago';
@@ -13,7 +14,7 @@ import { lineOf, shadeOf } from './look';
 import classes from './trend.module.css';
 import { TrendTable } from './TrendTable';
 
-const Chart = lazy(() => import('./Chart'));
+const Chart = lazy(() => part(() => import('./Chart')));
 
 const windows = { '1h': 3600, '24h': 86_400 } as const;
 const choices = {

@@ -41,7 +41,7 @@ type watch struct {
 	findings []finding
 	// networkChanges is how many loads the machine has broken off; see errNetworkChanged.
 	networkChanges int
-	forgiven []string
+	forgiven       []string
 	// urls are what was asked for, responses what came, each once.
 	urls      []string
 	responses []response

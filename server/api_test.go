@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -31,4 +32,26 @@ func TestDatacenterFromApplyToDelete(t *testing.T) {
 	n.want(http.StatusOK, n.call(http.MethodDelete, "/v1/datacenters/dc1", ""))
 	n.want(http.StatusNotFound, n.call(http.MethodGet, "/v1/datacenters/dc1", ""))
 	n.want(http.StatusNotFound, n.call(http.MethodDelete, "/v1/datacenters/dc1", ""))
+}
+
+// A new datacenter has the status of one whose agent nobody has heard of yet; the controller, which looks at it before it says anything of a
+// peering, does not write it once more.
+func TestDatacenterIsBornWithItsStatus(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.apply(datacenters("dc1", "dc2"))
+	born := n.want(http.StatusOK, n.call(http.MethodGet, "/v1/datacenters/dc1", "")).body
+	for _, words := range []string{`"agent":"unknown"`, `"reason":"NoAgent"`, `"type":"DefaultDeny"`, `"observedGeneration":1`} {
+		if !strings.Contains(strings.ReplaceAll(born, `": `, `":`), words) {
+			t.Errorf("no %s in %s", words, born)
+		}
+	}
+	n.apply("kind: Peering\nname: dc1-dc2\nspec: {acceptor: dc1, dialer: dc2}\n")
+	eventually(t, "a peering with a verdict", func() (bool, string) {
+		s := n.peering("dc1-dc2").GetStatus()
+		return s.GetVerdict() != "", s.String()
+	})
+	if later := n.want(http.StatusOK, n.call(http.MethodGet, "/v1/datacenters/dc1", "")).body; later != born {
+		t.Errorf("was written again: %s, at first %s", later, born)
+	}
 }

@@ -9,10 +9,12 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/fault"
+	"isthmus/inventory"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/auth"
 	"isthmus/server/change"
+	"isthmus/server/evidence"
 	"isthmus/store"
 	"isthmus/store/snapshot"
 )
@@ -161,7 +163,7 @@ func (c *Core) write(ctx context.Context, b *batch) (*snapshot.View, error) {
 			w.Deletes = append(w.Deletes, e.key())
 			continue
 		case e.before == nil:
-			change.Fresh(e.after, c.Now())
+			c.born(e.after)
 			w.Puts = append(w.Puts, store.Put{Object: e.after, Part: store.PartAll})
 			continue
 		}
@@ -179,10 +181,18 @@ func (c *Core) write(ctx context.Context, b *batch) (*snapshot.View, error) {
 	}
 	v, err := c.commit(ctx, w)
 	if err == nil {
-		c.Log.Info("wrote", "actor", by.Actor, "puts", len(w.Puts), "deletes", len(w.Deletes),
+		c.Log.Debug("wrote", "actor", by.Actor, "puts", len(w.Puts), "deletes", len(w.Deletes),
 			"index", v.Revision().Index, "request", by.Request)
 	}
 	return v, err
+}
+
+// born gives a new resource its metadata, and a datacenter the status that the controller would give it next: another write of each.
+func (c *Core) born(o resource.Object) {
+	change.Fresh(o, c.Now())
+	if d, ok := o.(*isthmusv1.Datacenter); ok {
+		d.Status = evidence.Datacenter(d, inventory.Evidence{}, nil, c.Now())
+	}
 }
 
 // requires is what the check of an edit has read: the resource itself and what it refers to, but for what is edited along with it.

@@ -9,7 +9,6 @@ import (
 
 	"isthmus/inventory"
 	"isthmus/plan"
-	"isthmus/policy"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/evidence"
@@ -40,10 +39,8 @@ func (l *leader) datacenter(v *snapshot.View, name string) []edit {
 		}
 		events = steps.events
 	}
-	next.Status = inventory.Datacenter(next, l.inventory(v, d, acting), l.now())
 	seen, _ := l.Observations.Get(name, observation.PartEntries)
-	posture := policy.Posture(next.GetStatus().GetDefaultIntentionPolicy(), seen.Entries)
-	next.Status.Conditions = resource.SetCondition(d, next.GetStatus().GetConditions(), posture, l.now())
+	next.Status = evidence.Datacenter(next, l.inventory(v, d, acting), seen.Entries, l.now())
 	events = append(events, l.settingEvents(next)...)
 	if !proto.Equal(d.GetStatus(), next.GetStatus()) {
 		if was, is := d.GetStatus().GetAgent(), next.GetStatus().GetAgent(); was != is && was != "" {

@@ -28,16 +28,10 @@ func Entries(r resource.Reader, datacenter string) *isthmusv1.ConfigEntries {
 	return compiled(r, m).config
 }
 
-// rememberer is a resource.Reader that never changes, and so may find things once.
-type rememberer interface {
-	// Remember gives what find gave when it was called for the first time with this key.
-	Remember(key string, find func() any) any
-}
-
 // compiled is what the policies of a realm, as it is now, come to; shared, and never changed. All policies of a realm are compiled together,
 // so it is found once in each view, however many of them somebody looks at.
 func compiled(r resource.Reader, m realm) *compilation {
-	known, ok := r.(rememberer)
+	known, ok := r.(resource.Rememberer)
 	if !ok {
 		return compile(r, m)
 	}

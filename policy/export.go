@@ -21,8 +21,8 @@ func Exports(r resource.Reader, datacenter string) *isthmusv1.ExportedServices {
 	}
 	peers := neighbours(r, datacenter)
 	services := map[serviceKey]*merged{}
-	for export := range resource.All[*isthmusv1.ServiceExport](r, resource.KindServiceExport) {
-		names := consumers(export, dc, peers)
+	for _, export := range resource.Choosing[*isthmusv1.ServiceExport](r, resource.KindServiceExport, dc) {
+		names := consumers(r, export, dc, peers)
 		if len(names) == 0 {
 			continue
 		}
@@ -65,6 +65,13 @@ func chosen(r resource.Reader, export *isthmusv1.ServiceExport) iter.Seq[*isthmu
 
 // secondaries are the datacenters that are, or are about to be, secondaries of a federation, with its name.
 func secondaries(r resource.Reader) map[string]string {
+	if known, ok := r.(resource.Rememberer); ok {
+		return known.Remember("secondaries", func() any { return findSecondaries(r) }).(map[string]string)
+	}
+	return findSecondaries(r)
+}
+
+func findSecondaries(r resource.Reader) map[string]string {
 	out := map[string]string{}
 	for dc, m := range resource.Memberships(r) {
 		if m.Role == resource.RoleSecondary && resource.Engaged(m.Member) {
@@ -113,13 +120,13 @@ func neighbours(r resource.Reader, datacenter string) []neighbour {
 
 // consumers are the peers' names that an export goes to from a datacenter, sorted, each once; none when it does not choose the
 // datacenter. External peers are taken as they are named: isthmus cannot see whether the other operator is there.
-func consumers(export *isthmusv1.ServiceExport, from *isthmusv1.Datacenter, peers []neighbour) []string {
+func consumers(r resource.Reader, export *isthmusv1.ServiceExport, from *isthmusv1.Datacenter, peers []neighbour) []string {
 	spec := export.GetSpec()
-	if export.GetDeleteTime() != nil || !resource.Chooses(spec.GetDatacenters(), spec.GetSelector())(from) {
+	if export.GetDeleteTime() != nil || !resource.ChoosesIn(r, spec.GetDatacenters(), spec.GetSelector())(from) {
 		return nil
 	}
 	names := slices.Clone(spec.GetConsumers().GetPeers())
-	chooses := resource.Chooses(spec.GetConsumers().GetDatacenters(), spec.GetConsumers().GetSelector())
+	chooses := resource.ChoosesIn(r, spec.GetConsumers().GetDatacenters(), spec.GetConsumers().GetSelector())
 	for _, peer := range peers {
 		if chooses(peer.datacenter) {
 			names = append(names, peer.peerName)

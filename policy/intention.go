@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 
@@ -15,19 +14,19 @@ import (
 
 // intentions compiles the Intentions of the realm.
 func (c *compilation) intentions() {
-	c.intentionsOf(resource.All[*isthmusv1.Intention](c.r, resource.KindIntention))
+	c.intentionsOf(resource.Choosing[*isthmusv1.Intention](c.r, resource.KindIntention, slices.Concat(c.realm.members, c.realm.leaving)...))
 }
 
-// intentionsOf compiles some Intentions: all that are about a destination, or none of them.
-func (c *compilation) intentionsOf(all iter.Seq[*isthmusv1.Intention]) {
+// intentionsOf compiles some Intentions, in order of their names: all in the realm that are about a destination, or none of them.
+func (c *compilation) intentionsOf(all []*isthmusv1.Intention) {
 	var wants []want
-	for i := range all {
+	for _, i := range all {
 		if i.GetDeleteTime() != nil {
 			continue
 		}
 		if destination := c.destinationOf(i); len(destination) > 0 {
 			wants = append(wants, c.wantsOf(i, destination)...)
-		} else if leaving := choose(c.realm.leaving, i.GetSpec().GetDestination().GetDatacenters(), i.GetSpec().GetDestination().GetSelector()); len(leaving) > 0 {
+		} else if leaving := c.choose(c.realm.leaving, i.GetSpec().GetDestination().GetDatacenters(), i.GetSpec().GetDestination().GetSelector()); len(leaving) > 0 {
 			wants = append(wants, slices.DeleteFunc(c.wantsOf(i, leaving), func(w want) bool { return w.source.Action == resource.ActionAllow })...)
 		}
 	}
@@ -41,36 +40,33 @@ func (c *compilation) intentionsOf(all iter.Seq[*isthmusv1.Intention]) {
 // checkIntention finds what stands against an Intention in the fleet as it is wanted.
 func checkIntention(r resource.Reader, i *isthmusv1.Intention) []fault.Violation {
 	var problems []*isthmusv1.PolicyProblem
+	same := sameDestination(r, i)
 	for _, m := range realmsOf(r, i, wantedRealm) {
 		c := newCompilation(r, m)
 		c.quiet = true
-		c.intentionsOf(sameDestination(r, i))
+		c.intentionsOf(same)
 		problems = append(problems, c.problems[policyName(i)]...)
 	}
 	return refused(problems)
 }
 
 // sameDestination are the Intentions whose parts are in the same config entry: Consul tells names of entries apart without regard to case.
-func sameDestination(r resource.Reader, of *isthmusv1.Intention) iter.Seq[*isthmusv1.Intention] {
-	destination := of.GetSpec().GetDestination()
-	return func(yield func(*isthmusv1.Intention) bool) {
-		for i := range resource.All[*isthmusv1.Intention](r, resource.KindIntention) {
-			d := i.GetSpec().GetDestination()
-			if strings.EqualFold(d.GetService(), destination.GetService()) && d.GetNamespace() == destination.GetNamespace() && !yield(i) {
-				return
-			}
-		}
-	}
+func sameDestination(r resource.Reader, of *isthmusv1.Intention) []*isthmusv1.Intention {
+	d := of.GetSpec().GetDestination()
+	return slices.Collect(resource.Having[*isthmusv1.Intention](r, resource.KindIntention, resource.TermService(d.GetNamespace(), d.GetService())))
 }
 
 // destinationOf are the members of the realm that an Intention chooses for its destination.
 func (c *compilation) destinationOf(i *isthmusv1.Intention) []*isthmusv1.Datacenter {
 	d := i.GetSpec().GetDestination()
-	return choose(c.realm.members, d.GetDatacenters(), d.GetSelector())
+	return c.choose(c.realm.members, d.GetDatacenters(), d.GetSelector())
 }
 
-func choose(from []*isthmusv1.Datacenter, names []string, selector string) []*isthmusv1.Datacenter {
-	chooses := resource.Chooses(names, selector)
+func (c *compilation) choose(from []*isthmusv1.Datacenter, names []string, selector string) []*isthmusv1.Datacenter {
+	if len(from) == 0 {
+		return nil
+	}
+	chooses := resource.ChoosesIn(c.r, names, selector)
 	var out []*isthmusv1.Datacenter
 	for _, dc := range from {
 		if chooses(dc) {

@@ -59,12 +59,12 @@ func (f *finder) source(at string, s *isthmusv1.IntentionSource) {
 		f.plain(at, s, members)
 		return
 	}
-	members := choose(f.c.realm.members, s.GetDatacenters(), s.GetSelector())
+	members := f.c.choose(f.c.realm.members, s.GetDatacenters(), s.GetSelector())
 	if keepsOut(s) {
-		members = append(members, choose(f.c.realm.leaving, s.GetDatacenters(), s.GetSelector())...)
+		members = append(members, f.c.choose(f.c.realm.leaving, s.GetDatacenters(), s.GetSelector())...)
 	}
 	f.plain(at, s, members)
-	chooses := resource.Chooses(s.GetDatacenters(), s.GetSelector())
+	chooses := resource.ChoosesIn(f.c.r, s.GetDatacenters(), s.GetSelector())
 	reached := map[string]map[string]bool{}
 	for _, member := range f.destination {
 		peers := map[string]peer{}

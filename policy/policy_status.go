@@ -69,10 +69,10 @@ func maker(r resource.Reader, o resource.Object) func(m realm) ([]*isthmusv1.Con
 	switch o := o.(type) {
 	case *isthmusv1.Intention:
 		// All that has parts of its entry, and nothing else: there may be many realms, and many Intentions in each.
-		same := slices.Collect(sameDestination(r, o))
+		same := sameDestination(r, o)
 		return func(m realm) ([]*isthmusv1.ConfigEntry, []*isthmusv1.PolicyProblem) {
 			c := newCompilation(r, m)
-			c.intentionsOf(slices.Values(same))
+			c.intentionsOf(same)
 			return entriesOf(c.entries(), o), c.problems[policyName(o)]
 		}
 	case *isthmusv1.TrafficPolicy:

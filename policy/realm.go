@@ -38,7 +38,7 @@ type peer struct {
 // realmOf is the realm that a datacenter is in as it stands: a secondary belongs to its federation once its Consul does. False for a
 // datacenter that is not declared. It is found once in each view, shared, and never changed.
 func realmOf(r resource.Reader, datacenter string) (realm, bool) {
-	known, ok := r.(rememberer)
+	known, ok := r.(resource.Rememberer)
 	if !ok {
 		out := findRealm(r, datacenter)
 		return out, out.has(datacenter)

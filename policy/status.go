@@ -37,7 +37,7 @@ func ExportStatus(
 		report, online := reported(dc.GetName())
 		w := wish{
 			service: keyOf(export.GetSpec()), datacenter: dc.GetName(),
-			own: consumers(export, dc, peers), all: allConsumers(same, dc, peers),
+			own: consumers(r, export, dc, peers), all: allConsumers(r, same, dc, peers),
 		}
 		p := w.place(report, online)
 		p.Drift = w.drift(report, driftIn(export.GetStatus(), dc.GetName()))
@@ -59,7 +59,8 @@ func ExportStatus(
 // sameService are the exports of the service that an export is of: Consul has one list of consumers for all of them.
 func sameService(r resource.Reader, export *isthmusv1.ServiceExport) []*isthmusv1.ServiceExport {
 	var out []*isthmusv1.ServiceExport
-	for other := range resource.All[*isthmusv1.ServiceExport](r, resource.KindServiceExport) {
+	spec := export.GetSpec()
+	for other := range resource.Having[*isthmusv1.ServiceExport](r, resource.KindServiceExport, resource.TermService(spec.GetNamespace(), spec.GetService())) {
 		if keyOf(other.GetSpec()) == keyOf(export.GetSpec()) {
 			out = append(out, other)
 		}
@@ -67,10 +68,10 @@ func sameService(r resource.Reader, export *isthmusv1.ServiceExport) []*isthmusv
 	return out
 }
 
-func allConsumers(exports []*isthmusv1.ServiceExport, from *isthmusv1.Datacenter, peers []neighbour) []string {
+func allConsumers(r resource.Reader, exports []*isthmusv1.ServiceExport, from *isthmusv1.Datacenter, peers []neighbour) []string {
 	var out []string
 	for _, e := range exports {
-		out = append(out, consumers(e, from, peers)...)
+		out = append(out, consumers(r, e, from, peers)...)
 	}
 	return out
 }
@@ -159,7 +160,7 @@ func ExportDrifts(r resource.Reader, export *isthmusv1.ServiceExport, datacenter
 	if !ok || len(drifts) == 0 {
 		return nil
 	}
-	return wish{service: keyOf(export.GetSpec()), own: consumers(export, dc, neighbours(r, datacenter))}.drifts(drifts)
+	return wish{service: keyOf(export.GetSpec()), own: consumers(r, export, dc, neighbours(r, datacenter))}.drifts(drifts)
 }
 
 func driftIn(s *isthmusv1.ServiceExportStatus, datacenter string) *isthmusv1.Drift {

@@ -48,7 +48,10 @@ type way struct {
 
 // traffic compiles the TrafficPolicies of the realm.
 func (c *compilation) traffic() {
-	c.trafficOf(allTraffic(c.r), newGraph(c.r, c.realm.home, ""), "")
+	own := resource.Choosing[*isthmusv1.TrafficPolicy](c.r, resource.KindTrafficPolicy, c.realm.members...)
+	if len(own) > 0 {
+		c.trafficOf(slices.Values(own), newGraph(c.r, c.realm.home, ""), "")
+	}
 }
 
 // trafficOf compiles TrafficPolicies. Where one of them stands against another, who was there first has it; last names one that comes after

@@ -174,7 +174,7 @@ func (w waysOf) exported(field, service, namespace string, dc *isthmusv1.Datacen
 		exports := func(e *isthmusv1.ServiceExport) bool {
 			spec := e.GetSpec()
 			of := (spec.GetService() == service || spec.GetService() == resource.AnyService) && cmp.Or(spec.GetNamespace(), defaultNamespace) == namespace
-			return of && slices.Contains(consumers(e, dc, []neighbour{{datacenter: member, peerName: theirs}}), theirs)
+			return of && slices.Contains(consumers(w.c.r, e, dc, []neighbour{{datacenter: member, peerName: theirs}}), theirs)
 		}
 		if !slices.ContainsFunc(w.exports, exports) {
 			out = append(out, member.GetName())

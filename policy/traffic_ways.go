@@ -83,7 +83,7 @@ type waysOf struct {
 
 // waysOf are the ways that a policy comes to in the realm; none when nobody in it is chosen.
 func (f *wayfinder) waysOf(p *isthmusv1.TrafficPolicy) []way {
-	w := waysOf{wayfinder: f, p: p, callers: choose(f.c.realm.members, p.GetSpec().GetDatacenters(), p.GetSpec().GetSelector())}
+	w := waysOf{wayfinder: f, p: p, callers: f.c.choose(f.c.realm.members, p.GetSpec().GetDatacenters(), p.GetSpec().GetSelector())}
 	if len(w.callers) == 0 || w.lacksNamespace("spec.namespace", p.GetSpec().GetNamespace()) || f.c.narrow(p, w.callers) {
 		return nil
 	}

@@ -33,11 +33,20 @@ func Select(r Reader, names []string, selector string) iter.Seq[*isthmusv1.Datac
 			}
 			return
 		}
-		chooses := Chooses(names, selector)
+		chooses := ChoosesIn(r, names, selector)
 		for dc := range All[*isthmusv1.Datacenter](r, KindDatacenter) {
 			if chooses(dc) && !yield(dc) {
 				return
 			}
 		}
 	}
+}
+
+// ChoosesIn is Chooses, which reads a selector once for all who ask in a fleet that can remember it.
+func ChoosesIn(r Reader, names []string, selector string) func(*isthmusv1.Datacenter) bool {
+	known, ok := r.(Rememberer)
+	if !ok || len(names) > 0 {
+		return Chooses(names, selector)
+	}
+	return known.Remember("selector "+selector, func() any { return Chooses(nil, selector) }).(func(*isthmusv1.Datacenter) bool) //nolint:forcetypeassert // it is what Chooses gives
 }

@@ -58,6 +58,10 @@ func intentionKind() Kind {
 		Datacenters: func(o Object) []string {
 			return slices.Clone(o.(*isthmusv1.Intention).GetSpec().GetDestination().GetDatacenters())
 		},
+		Terms: func(o Object) []string {
+			d := o.(*isthmusv1.Intention).GetSpec().GetDestination()
+			return termsOf(d.GetNamespace(), d.GetService(), d.GetDatacenters(), d.GetSelector())
+		},
 		Columns: []Column{
 			column("DESTINATION", func(i *isthmusv1.Intention) string { return i.GetSpec().GetDestination().GetService() }),
 			column("IN", func(i *isthmusv1.Intention) string {

@@ -57,6 +57,10 @@ func serviceExportKind() Kind {
 		Datacenters: func(o Object) []string {
 			return slices.Clone(o.(*isthmusv1.ServiceExport).GetSpec().GetDatacenters())
 		},
+		Terms: func(o Object) []string {
+			spec := o.(*isthmusv1.ServiceExport).GetSpec()
+			return termsOf(spec.GetNamespace(), spec.GetService(), spec.GetDatacenters(), spec.GetSelector())
+		},
 		Columns: []Column{
 			column("SERVICE", func(e *isthmusv1.ServiceExport) string { return e.GetSpec().GetService() }),
 			column("FROM", func(e *isthmusv1.ServiceExport) string {

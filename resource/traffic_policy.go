@@ -43,6 +43,10 @@ func trafficPolicyKind() Kind {
 		Datacenters: func(o Object) []string {
 			return slices.Clone(o.(*isthmusv1.TrafficPolicy).GetSpec().GetDatacenters())
 		},
+		Terms: func(o Object) []string {
+			spec := o.(*isthmusv1.TrafficPolicy).GetSpec()
+			return termsOf(spec.GetNamespace(), spec.GetService(), spec.GetDatacenters(), spec.GetSelector())
+		},
 		Columns: []Column{
 			column("SERVICE", func(p *isthmusv1.TrafficPolicy) string { return p.GetSpec().GetService() }),
 			column("IN", func(p *isthmusv1.TrafficPolicy) string {

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 
 	"isthmus/resource"
 	"isthmus/store/snapshot"
@@ -14,22 +15,31 @@ type prospect struct {
 	view *snapshot.View
 	// edited are the resources that the edits leave, by kind and name; nil where one goes.
 	edited map[string]map[string]resource.Object
-	// left are the resources that the edits leave, in order of their names, by kind (all of them), and by kind and datacenter.
-	left map[place][]resource.Object
+	// left are the resources that the edits leave, in order of their names, by kind (all of them), and by kind and datacenter; termed are the
+	// same by kind and term.
+	left, termed map[place][]resource.Object
 	// holders of claims, by what touches the holder, once somebody has asked for them.
 	holders map[place]map[resource.Claim][]string
 	// memberships of all datacenters, once somebody has asked for them.
 	memberships map[string]resource.Membership
 	found       bool
+	// remembered is what was found once.
+	remembered map[string]any
 }
 
-// place is a kind's resources, all of them or those that touch a datacenter.
-type place struct{ kind, datacenter string }
+var (
+	_ resource.MembershipReader = (*prospect)(nil)
+	_ resource.TermReader       = (*prospect)(nil)
+	_ resource.Rememberer       = (*prospect)(nil)
+)
+
+// place is a kind's resources, all of them or those that touch a datacenter or have a term.
+type place struct{ kind, word string }
 
 func newProspect(v *snapshot.View, edits []*edit) *prospect {
 	p := &prospect{
-		view: v, edited: map[string]map[string]resource.Object{}, left: map[place][]resource.Object{},
-		holders: map[place]map[resource.Claim][]string{},
+		view: v, edited: map[string]map[string]resource.Object{}, left: map[place][]resource.Object{}, termed: map[place][]resource.Object{},
+		holders: map[place]map[resource.Claim][]string{}, remembered: map[string]any{},
 	}
 	for _, e := range edits {
 		if p.edited[e.kind.Name] == nil {
@@ -44,9 +54,16 @@ func newProspect(v *snapshot.View, edits []*edit) *prospect {
 				continue
 			}
 			p.left[place{kind: kind}] = append(p.left[place{kind: kind}], o)
-			for _, datacenter := range slices.Compact(slices.Sorted(slices.Values(resource.KindOf(o).Datacenters(o)))) {
+			k := resource.KindOf(o)
+			for _, datacenter := range slices.Compact(slices.Sorted(slices.Values(k.Datacenters(o)))) {
 				at := place{kind, datacenter}
 				p.left[at] = append(p.left[at], o)
+			}
+			if k.Terms != nil {
+				for _, term := range slices.Compact(slices.Sorted(slices.Values(k.Terms(o)))) {
+					at := place{kind, term}
+					p.termed[at] = append(p.termed[at], o)
+				}
 			}
 		}
 	}
@@ -77,6 +94,16 @@ func (p *prospect) Memberships(find func() map[string]resource.Membership) map[s
 	return p.memberships
 }
 
+// Remember implements resource.Rememberer, for the one request whose prospect it is.
+func (p *prospect) Remember(key string, find func() any) any {
+	found, ok := p.remembered[key]
+	if !ok {
+		found = find()
+		p.remembered[key] = found
+	}
+	return found
+}
+
 // Get implements resource.Reader.
 func (p *prospect) Get(kind, name string) (resource.Object, bool) {
 	if o, ok := p.edited[kind][name]; ok {
@@ -93,6 +120,28 @@ func (p *prospect) List(kind string) iter.Seq[resource.Object] {
 // Touching implements resource.Reader.
 func (p *prospect) Touching(kind, datacenter string) iter.Seq[resource.Object] {
 	return p.merge(kind, p.view.Touching(kind, datacenter), p.left[place{kind, datacenter}])
+}
+
+// Having implements resource.TermReader.
+func (p *prospect) Having(kind, term string) iter.Seq[resource.Object] {
+	return p.merge(kind, p.view.Having(kind, term), p.termed[place{kind, term}])
+}
+
+// Terms implements resource.TermReader. Those that only what is edited had are among them.
+func (p *prospect) Terms(kind, prefix string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		known := map[string]bool{}
+		for term := range p.view.Terms(kind, prefix) {
+			if known[term] = true; !yield(term) {
+				return
+			}
+		}
+		for at := range p.termed {
+			if at.kind == kind && strings.HasPrefix(at.word, prefix) && !known[at.word] && !yield(at.word) {
+				return
+			}
+		}
+	}
 }
 
 // merge is the view's resources without those that the edits touch, and those that the edits leave, by name.

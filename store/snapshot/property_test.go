@@ -3,8 +3,10 @@ package snapshot_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
@@ -66,14 +68,25 @@ func drawDatacenter(t *rapid.T) string {
 	return rapid.SampledFrom([]string{"a", "b", "c", "a-b"}).Draw(t, "datacenter")
 }
 
+func drawnSelectors() []string { return []string{"env=a", "env=b", "env"} }
+
 func (m *machine) object(t *rapid.T) resource.Object {
 	m.uids++
 	var o resource.Object
-	if rapid.Bool().Draw(t, "peering") {
+	switch rapid.IntRange(0, 4).Draw(t, "kind") {
+	case 0:
+		d := &isthmusv1.IntentionDestination{Namespace: "default", Service: rapid.SampledFrom([]string{"api", "API", "web"}).Draw(t, "service")}
+		if rapid.Bool().Draw(t, "by name") {
+			d.Datacenters = []string{drawDatacenter(t)}
+		} else {
+			d.Selector = rapid.SampledFrom(drawnSelectors()).Draw(t, "selector")
+		}
+		o = &isthmusv1.Intention{Name: rapid.SampledFrom([]string{"i", "j", "k"}).Draw(t, "intention"), Spec: &isthmusv1.IntentionSpec{Destination: d}}
+	case 1, 2:
 		p := peering(drawDatacenter(t), drawDatacenter(t))
 		p.Status = &isthmusv1.PeeringStatus{State: rapid.SampledFrom([]string{"", "ACTIVE"}).Draw(t, "state")}
 		o = p
-	} else {
+	default:
 		o = datacenter(drawDatacenter(t))
 	}
 	resource.SetMetadata(o, resource.Metadata{UID: fmt.Sprint(m.uids), Generation: 1})
@@ -184,7 +197,7 @@ type looking struct {
 
 func look(v *snapshot.View) *looking {
 	l := &looking{v, map[string]<-chan struct{}{}, map[string]<-chan struct{}{}, map[store.Key]<-chan struct{}{}}
-	for _, kind := range []string{resource.KindDatacenter, resource.KindPeering} {
+	for _, kind := range []string{resource.KindDatacenter, resource.KindPeering, resource.KindIntention} {
 		l.kinds[kind] = v.Watch(kind)
 		for _, name := range []string{"a", "b", "c", "a-b", "b-a", "a-c", "b-c", "a-b-c"} {
 			l.names[store.Key{Kind: kind, Name: name}] = v.WatchName(kind, name)
@@ -235,6 +248,24 @@ func (m *machine) compare(t *rapid.T, v *snapshot.View, kind string, stored []re
 		}
 		equal(t, kind+" touching "+dc, slices.Collect(v.Touching(kind, dc)), touching)
 	}
+	if kind != resource.KindIntention {
+		return
+	}
+	terms := map[string][]resource.Object{}
+	for _, o := range stored {
+		for _, term := range resource.KindOf(o).Terms(o) {
+			terms[term] = append(terms[term], o)
+		}
+	}
+	for _, prefix := range []string{"", "selector ", "service "} {
+		want := slices.DeleteFunc(slices.Sorted(maps.Keys(terms)), func(term string) bool { return !strings.HasPrefix(term, prefix) })
+		if got := slices.Collect(v.Terms(kind, prefix)); !slices.Equal(got, want) {
+			t.Fatalf("terms that begin with %q: %q, want %q", prefix, got, want)
+		}
+	}
+	for _, term := range append(slices.Collect(maps.Keys(terms)), "selector env=c") {
+		equal(t, kind+" having "+term, slices.Collect(v.Having(kind, term)), terms[term])
+	}
 }
 
 // Told lets the follower catch up: its changes, applied to what it knew, are the view.
@@ -257,7 +288,7 @@ func (m *machine) Told(t *rapid.T) {
 		}
 	}
 	n := 0
-	for _, kind := range []string{resource.KindDatacenter, resource.KindPeering} {
+	for _, kind := range []string{resource.KindDatacenter, resource.KindPeering, resource.KindIntention} {
 		for o := range b.View.List(kind) {
 			n++
 			if !proto.Equal(m.told[store.Key{Kind: kind, Name: o.GetName()}], o) {

@@ -20,6 +20,8 @@ type state struct {
 	resources tree.Tree[*entry]
 	// places are the datacenters that any resource has in its Kind.Datacenters.
 	places tree.Tree[*place]
+	// terms are where resources are found by their Kind.Terms.
+	terms tree.Tree[*term]
 	// kinds has those of which anything is known.
 	kinds map[string]*kindState
 	// recent is what was decoded last.
@@ -51,8 +53,8 @@ type entry struct {
 	// encoded is the resource's protobuf: the same for equal resources.
 	encoded []byte
 	decoded atomic.Pointer[resource.Recall]
-	// places are those of its Kind.Datacenters, each once.
-	places []string
+	// places are those of its Kind.Datacenters, terms those of its Kind.Terms, each once.
+	places, terms []string
 	// superseded is given when the newest state has another entry in place of this one, or none.
 	superseded tree.Signal
 }
@@ -88,14 +90,31 @@ func newEntry(kind *resource.Kind, o resource.Object) *entry {
 	}
 	e := &entry{kind: kind, name: o.GetName(), encoded: encoded}
 	if kind.Datacenters != nil {
-		for _, datacenter := range kind.Datacenters(o) {
-			if !slices.Contains(e.places, datacenter) {
-				e.places = append(e.places, datacenter)
-			}
-		}
+		e.places = once(kind.Datacenters(o))
+	}
+	if kind.Terms != nil {
+		e.terms = once(kind.Terms(o))
 	}
 	return e
 }
+
+// once are words, each once.
+func once(words []string) (out []string) {
+	for _, word := range words {
+		if !slices.Contains(out, word) {
+			out = append(out, word)
+		}
+	}
+	return out
+}
+
+// term is a word by which resources of a kind are found.
+type term struct {
+	kind, word string
+	resources  tree.Tree[*entry]
+}
+
+func (t *term) Key() store.Key { return store.Key{Kind: t.kind, Name: t.word} }
 
 // place is a datacenter, with the resources that touch it.
 type place struct {
@@ -126,7 +145,9 @@ type draft struct {
 
 // draftOf begins with what a state has.
 func draftOf(from *state) *draft {
-	next := &state{revision: from.revision, resources: from.resources, places: from.places, kinds: map[string]*kindState{}, recent: from.recent}
+	next := &state{
+		revision: from.revision, resources: from.resources, places: from.places, terms: from.terms, kinds: map[string]*kindState{}, recent: from.recent,
+	}
 	maps.Copy(next.kinds, from.kinds)
 	return &draft{Edit: &tree.Edit{}, state: next, own: map[string]*place{}}
 }
@@ -148,6 +169,10 @@ func (d *draft) put(e *entry) {
 				d.leave(datacenter, e.Key())
 			}
 		}
+		d.forget(before, e.terms)
+	}
+	for _, word := range e.terms {
+		d.term(e, word)
 	}
 	for i, datacenter := range e.places {
 		p := d.place(datacenter)
@@ -166,6 +191,34 @@ func (d *draft) remove(k store.Key) {
 	d.Superseded = append(d.Superseded, &before.superseded)
 	for _, datacenter := range before.places {
 		d.leave(datacenter, k)
+	}
+	d.forget(before, nil)
+}
+
+// term has a resource found by a word, in place of the one that had its key.
+func (d *draft) term(e *entry, word string) {
+	t := &term{kind: e.kind.Name, word: word}
+	if before, had := d.state.terms.Get(t.Key()); had {
+		t.word, t.resources = before.word, before.resources
+	}
+	t.resources = t.resources.With(d.Edit, e)
+	d.state.terms = d.state.terms.With(d.Edit, t)
+}
+
+// forget has a resource no longer found by its words, but for some.
+func (d *draft) forget(e *entry, but []string) {
+	for _, word := range e.terms {
+		if slices.Contains(but, word) {
+			continue
+		}
+		t := &term{kind: e.kind.Name, word: word}
+		before, _ := d.state.terms.Get(t.Key())
+		t.word, t.resources = before.word, before.resources.Without(d.Edit, e.Key())
+		if t.resources.Empty() {
+			d.state.terms = d.state.terms.Without(d.Edit, t.Key())
+		} else {
+			d.state.terms = d.state.terms.With(d.Edit, t)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"iter"
+	"strings"
 	"sync"
 
 	"isthmus/resource"
@@ -18,7 +19,11 @@ type View struct {
 	remembered sync.Map
 }
 
-var _ resource.MembershipReader = (*View)(nil)
+var (
+	_ resource.MembershipReader = (*View)(nil)
+	_ resource.TermReader       = (*View)(nil)
+	_ resource.Rememberer       = (*View)(nil)
+)
 
 // Revision is the view's place in the store's history.
 func (v *View) Revision() store.Revision { return v.state.revision }
@@ -44,6 +49,24 @@ func (v *View) Touching(kind, datacenter string) iter.Seq[resource.Object] {
 		return func(func(resource.Object) bool) {}
 	}
 	return v.objects(p.resources, store.Key{Kind: kind})
+}
+
+// Having implements resource.TermReader.
+func (v *View) Having(kind, word string) iter.Seq[resource.Object] {
+	t, ok := v.state.terms.Get(store.Key{Kind: kind, Name: word})
+	if !ok {
+		return func(func(resource.Object) bool) {}
+	}
+	return v.objects(t.resources, store.Key{Kind: kind})
+}
+
+// Terms implements resource.TermReader.
+func (v *View) Terms(kind, prefix string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		v.state.terms.From(store.Key{Kind: kind, Name: prefix}, func(t *term) bool {
+			return t.kind == kind && strings.HasPrefix(t.word, prefix) && yield(t.word)
+		})
+	}
 }
 
 // Kept is one resource of a view, decoded when it is asked for. Two that are equal are the same version of the same resource, and two of the
@@ -88,7 +111,10 @@ func (v *View) Memberships(find func() map[string]resource.Membership) map[strin
 
 // Remember gives what find gave when it was called for the first time with this key. Callers with other keys do not wait for it.
 func (v *View) Remember(key string, find func() any) any {
-	found, _ := v.remembered.LoadOrStore(key, sync.OnceValue(find))
+	found, ok := v.remembered.Load(key)
+	if !ok {
+		found, _ = v.remembered.LoadOrStore(key, sync.OnceValue(find))
+	}
 	return found.(func() any)()
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 )
@@ -30,6 +32,21 @@ func BenchmarkParseManifests(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if manifests, err := resource.ParseManifests("", text.Bytes()); err != nil || len(manifests) != 1000 {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkCanonicalJSON writes the status of a new datacenter, as is done for each that is stored.
+func BenchmarkCanonicalJSON(b *testing.B) {
+	at := timestamppb.Now()
+	condition := func(kind string) *isthmusv1.Condition {
+		return &isthmusv1.Condition{Type: kind, Status: "False", Reason: "NoAgent", Message: "no agent is enrolled", LastTransitionTime: at, ObservedGeneration: 1}
+	}
+	m := &isthmusv1.DatacenterStatus{Agent: "unknown", AgentSince: at, Conditions: []*isthmusv1.Condition{condition("Ready"), condition("AgentCurrent"), condition("DefaultDeny")}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := resource.CanonicalJSON(m); err != nil {
 			b.Fatal(err)
 		}
 	}

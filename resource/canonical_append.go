@@ -1,40 +1,70 @@
 package resource
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/base64"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
+// canonical is what there is to know of a message type to write its canonical JSON.
+type canonical struct {
+	// wellKnown: it is one of protobuf's own, which JSON has forms of their own for.
+	wellKnown bool
+	// fields in the order in which canonical JSON has them.
+	fields []canonicalField
+}
+
+// canonicalField is a field; key is its JSON name, with quotes and colon.
+type canonicalField struct {
+	protoreflect.FieldDescriptor
+	key []byte
+}
+
+// canonicals are of the message types that were met, by their descriptors.
+//
+//nolint:gochecknoglobals // it follows from the types alone: what is found once stays so, for everybody
+var canonicals sync.Map
+
+func canonicalOf(d protoreflect.MessageDescriptor) *canonical {
+	if known, ok := canonicals.Load(d); ok {
+		return known.(*canonical) //nolint:forcetypeassert // nothing else is stored
+	}
+	c := &canonical{wellKnown: strings.HasPrefix(string(d.FullName()), "google.")}
+	for i := range d.Fields().Len() {
+		f := d.Fields().Get(i)
+		c.fields = append(c.fields, canonicalField{f, append(strconv.AppendQuote(nil, f.JSONName()), ':')})
+	}
+	slices.SortFunc(c.fields, func(a, b canonicalField) int { return cmp.Compare(a.JSONName(), b.JSONName()) })
+	known, _ := canonicals.LoadOrStore(d, c)
+	return known.(*canonical) //nolint:forcetypeassert // as above
+}
+
 // appendMessage appends a message's canonical JSON without building anything else: plans and reports have one made all the time. It does what
 // our messages are made of; false: this one has something else in it, or has no form, and out is worth nothing.
 func appendMessage(out []byte, m protoreflect.Message) ([]byte, bool) {
-	if strings.HasPrefix(string(m.Descriptor().FullName()), "google.") {
+	c := canonicalOf(m.Descriptor())
+	if c.wellKnown {
 		return appendWellKnown(out, m)
 	}
-	var fields []protoreflect.FieldDescriptor
-	m.Range(func(f protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
-		fields = append(fields, f)
-		return true
-	})
-	slices.SortFunc(fields, func(a, b protoreflect.FieldDescriptor) int { return cmp.Compare(a.JSONName(), b.JSONName()) })
 	out = append(out, '{')
-	for i, f := range fields {
-		if i > 0 {
+	before := len(out)
+	for _, f := range c.fields {
+		if !m.Has(f.FieldDescriptor) {
+			continue
+		}
+		if len(out) > before {
 			out = append(out, ',')
 		}
 		var ok bool
-		if out, ok = appendText(out, f.JSONName()); !ok {
-			return nil, false
-		}
-		out = append(out, ':')
-		if out, ok = appendField(out, f, m.Get(f)); !ok {
+		if out, ok = appendField(append(out, f.key...), f.FieldDescriptor, m.Get(f.FieldDescriptor)); !ok {
 			return nil, false
 		}
 	}
@@ -47,10 +77,11 @@ func appendWellKnown(out []byte, m protoreflect.Message) ([]byte, bool) {
 	if !ok || !t.IsValid() {
 		return nil, false
 	}
-	text := t.AsTime().Format("2006-01-02T15:04:05.000000000")
-	text = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(text, "000"), "000"), ".000")
-	out = append(append(out, '"'), text...)
-	return append(out, 'Z', '"'), true
+	out = t.AsTime().AppendFormat(append(out, '"'), "2006-01-02T15:04:05.000000000")
+	for range 3 {
+		out = bytes.TrimSuffix(out, []byte("000"))
+	}
+	return append(bytes.TrimSuffix(out, []byte{'.'}), 'Z', '"'), true
 }
 
 func appendField(out []byte, f protoreflect.FieldDescriptor, value protoreflect.Value) ([]byte, bool) {

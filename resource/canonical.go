@@ -20,10 +20,19 @@ import (
 // columns of the store and golden files use it, because protojson's own spacing differs between builds. It fails for what
 // CheckMessage refuses, strings that are not UTF-8 and times that are none, and for nothing else.
 func CanonicalJSON(m proto.Message) ([]byte, error) {
-	if form, ok := appendMessage(nil, m.ProtoReflect()); ok {
+	return AppendCanonicalJSON(nil, m)
+}
+
+// AppendCanonicalJSON appends a message's CanonicalJSON.
+func AppendCanonicalJSON(out []byte, m proto.Message) ([]byte, error) {
+	if form, ok := appendMessage(out, m.ProtoReflect()); ok {
 		return form, nil
 	}
-	return canonicalise(m)
+	form, err := canonicalise(m)
+	if err != nil {
+		return nil, err
+	}
+	return append(out, form...), nil
 }
 
 // canonicalise is CanonicalJSON by way of protojson: of what appendMessage does not do, and why there is none.

@@ -3,6 +3,7 @@ package postgres
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -42,10 +43,29 @@ func (c columnCodec) PlanEncode(m *pgtype.Map, oid uint32, format int16, value a
 // arrayHeader is how many dimensions, whether there may be nulls, the elements' type, how many, from which number on.
 const arrayHeader = 5 * 4
 
+// size is how long the elements are at most, with their own lengths.
+func size(column sqlstore.Column) int {
+	const length, version = 4, 1
+	sum := 0
+	for i := range column.Len() {
+		sum += length + version
+		switch v := column.At(i).(type) {
+		case int64:
+			sum += 8
+		case []byte:
+			sum += len(v)
+		case string:
+			sum += len(v)
+		}
+	}
+	return sum
+}
+
 // Encode implements pgtype.EncodePlan: PostgreSQL's binary form of an array.
 func (c columnCodec) Encode(value any, buf []byte) ([]byte, error) {
 	column := value.(sqlstore.Column)
 	n := column.Len()
+	buf = slices.Grow(buf, arrayHeader+size(column))
 	header := [arrayHeader]byte{3: 1, 7: 1, 19: 1}
 	binary.BigEndian.PutUint32(header[8:], c.element)
 	binary.BigEndian.PutUint32(header[12:], uint32(n))

@@ -101,9 +101,11 @@ func (d *database) dialect() sqlstore.Dialect {
 	}
 }
 
-// migrate runs on a connection without the timeouts: a migration takes the time that it takes.
+// migrate runs on a connection without the timeouts, whatever the address says: a migration takes the time that it takes.
 func migrate(ctx context.Context, config *pgx.ConnConfig) (err error) {
-	db := stdlib.OpenDB(*config.Copy())
+	config = config.Copy()
+	config.RuntimeParams["statement_timeout"] = "0"
+	db := stdlib.OpenDB(*config)
 	defer func() {
 		if closing := db.Close(); err == nil && closing != nil {
 			err = mapped(ctx, closing)

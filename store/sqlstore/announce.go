@@ -79,42 +79,37 @@ func (k *kind) at(o resource.Object, index uint64) resource.Object {
 }
 
 // copied is what a load will give of an object once part of it is written; it shares nothing that its writer may change.
-// Parts that are not written are left out.
-func (k *kind) copied(o resource.Object, part store.Part) (resource.Object, error) {
-	out := k.New()
-	resource.SetName(out, o.GetName())
+// Parts that are not written are left out. It goes by way of the wire: fields that this binary does not know are not stored either.
+func (c *codec) copied(k *kind, o resource.Object, part store.Part) (resource.Object, error) {
+	from, whole := o.ProtoReflect(), k.New()
+	resource.SetName(whole, o.GetName())
 	m := resource.MetadataOf(o)
 	m.Index = 0
-	m.CreateTime, m.UpdateTime, m.DeleteTime = copyTime(m.CreateTime), copyTime(m.UpdateTime), copyTime(m.DeleteTime)
-	resource.SetMetadata(out, m)
-	if part != store.PartStatus {
-		resource.SetLabels(out, o.GetLabels())
-		if err := copyPart(out, o, k.spec); err != nil {
-			return nil, err
+	m.CreateTime, m.UpdateTime, m.DeleteTime = columnTime(m.CreateTime), columnTime(m.UpdateTime), columnTime(m.DeleteTime)
+	resource.SetMetadata(whole, m)
+	shared := []protoreflect.FieldDescriptor{k.labels, k.spec, k.status}
+	switch part {
+	case store.PartAll:
+	case store.PartSpec:
+		shared = shared[:2]
+	case store.PartStatus:
+		shared = shared[2:]
+	}
+	for _, field := range shared {
+		if from.Has(field) {
+			whole.ProtoReflect().Set(field, from.Get(field))
 		}
 	}
-	if part != store.PartSpec {
-		if err := copyPart(out, o, k.status); err != nil {
+	out := k.New()
+	err := c.use(func(room []byte) ([]byte, error) {
+		wire, err := proto.MarshalOptions{}.MarshalAppend(room, whole)
+		if err != nil {
 			return nil, err
 		}
+		return wire, proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(wire, out)
+	})
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "copying %s %s", k.Name, o.GetName())
 	}
 	return out, nil
-}
-
-// copyPart goes by way of the wire: fields that this binary does not know are not stored either.
-func copyPart(to, from resource.Object, field protoreflect.FieldDescriptor) error {
-	r := from.ProtoReflect()
-	if !r.Has(field) {
-		return nil
-	}
-	wire, err := proto.Marshal(r.Get(field).Message().Interface())
-	if err == nil {
-		value := to.ProtoReflect().NewField(field)
-		to.ProtoReflect().Set(field, value)
-		err = proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(wire, value.Message().Interface())
-	}
-	if err != nil {
-		return fault.Wrap(fault.Internal, err, "copying the %s of %s %s", field.Name(), r.Descriptor().Name(), from.GetName())
-	}
-	return nil
 }

@@ -156,8 +156,7 @@ func (s *state) append(e *event, index uint64) {
 	sum := sha256.Sum256(s.canonical)
 	s.chainHead = hex.EncodeToString(sum[:])
 	s.output.events = append(s.output.events,
-		int64(s.events), int64(index), formatTime(e.time), e.spec.GetActor(), e.spec.GetAction(),
-		e.spec.GetKind(), e.spec.GetTarget(), e.text, previous, s.chainHead)
+		int64(s.events), int64(index), formatTime(e.time), e.actor, e.action, e.kind, e.target, e.text, previous, s.chainHead)
 }
 
 // dirty tells whether there is anything to write.

@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -9,10 +8,12 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -27,7 +28,7 @@ const timeFormat = "2006-01-02T15:04:05.000000000Z"
 // kind is a row of the registry, with what the codec needs of it.
 type kind struct {
 	resource.Kind
-	spec, status, index protoreflect.FieldDescriptor
+	labels, spec, status, index protoreflect.FieldDescriptor
 	// shape is a digest of all fields that this binary knows of spec and status. A row with the same shape was written
 	// by a binary that knows the same fields.
 	shape string
@@ -36,13 +37,15 @@ type kind struct {
 // codec turns resources into rows and back.
 type codec struct {
 	kinds map[string]*kind
+	// room for what is written and read again at once: buffers as *[]byte.
+	room sync.Pool
 }
 
 func newCodec() *codec {
-	c := &codec{kinds: map[string]*kind{}}
+	c := &codec{kinds: map[string]*kind{}, room: sync.Pool{New: func() any { return new([]byte) }}}
 	for _, k := range resource.Kinds() {
 		fields := k.New().ProtoReflect().Descriptor().Fields()
-		entry := &kind{Kind: k, spec: fields.ByName("spec"), status: fields.ByName("status"), index: fields.ByName("index")}
+		entry := &kind{Kind: k, labels: fields.ByName("labels"), spec: fields.ByName("spec"), status: fields.ByName("status"), index: fields.ByName("index")}
 		entry.shape = shapeOf(entry.spec.Message(), entry.status.Message())
 		c.kinds[k.Name] = entry
 	}
@@ -127,25 +130,20 @@ func (c *codec) encode(p store.Put) (*put, error) {
 		create: timeText(o.GetCreateTime()), update: timeText(o.GetUpdateTime()), delete: timeText(o.GetDeleteTime()),
 	}
 	var err error
-	if out.object, err = k.copied(o, p.Part); err != nil {
+	if out.object, err = c.copied(k, o, p.Part); err != nil {
 		return nil, err
 	}
 	if p.Part != store.PartStatus {
-		if err = encodePart(o, k.spec, &out.spec); err != nil {
+		if err = c.encodePart(o, k.spec, &out.spec); err != nil {
 			return nil, err
 		}
-		labels, err := json.Marshal(o.GetLabels())
-		if err != nil {
+		if out.labels, err = labelsText(o.GetLabels()); err != nil {
 			return nil, fault.Wrap(fault.Internal, err, "encoding the labels of %s %s", name, o.GetName())
-		}
-		out.labels = "{}"
-		if len(o.GetLabels()) > 0 {
-			out.labels = string(labels)
 		}
 		out.scope(k, o)
 	}
 	if p.Part != store.PartSpec {
-		if err = encodePart(o, k.status, &out.status); err != nil {
+		if err = c.encodePart(o, k.status, &out.status); err != nil {
 			return nil, err
 		}
 	}
@@ -160,13 +158,46 @@ func (p *put) scope(k *kind, o resource.Object) {
 	p.relations = k.relationsOf(o)
 }
 
+// labelsText is the column's.
+func labelsText(labels map[string]string) (string, error) {
+	if len(labels) == 0 {
+		return "{}", nil
+	}
+	text, err := json.Marshal(labels)
+	return string(text), err
+}
+
+// maxRoom is how large a buffer may be that is kept: most messages are far smaller.
+const maxRoom = 64 << 10
+
+// use has do write into a buffer, which nobody keeps anything of.
+func (c *codec) use(do func(room []byte) ([]byte, error)) error {
+	room := c.room.Get().(*[]byte) //nolint:forcetypeassert // nothing else is put there
+	used, err := do((*room)[:0])
+	if cap(used) <= maxRoom {
+		*room = used
+	}
+	c.room.Put(room)
+	return err
+}
+
+// text is a message's canonical JSON.
+func (c *codec) text(m proto.Message) (text string, err error) {
+	err = c.use(func(room []byte) ([]byte, error) {
+		form, err := resource.AppendCanonicalJSON(room, m)
+		text = string(form)
+		return form, err
+	})
+	return text, err
+}
+
 // encodePart sets a column to spec or status as JSON, if the object has it.
-func encodePart(o resource.Object, field protoreflect.FieldDescriptor, into *any) error {
+func (c *codec) encodePart(o resource.Object, field protoreflect.FieldDescriptor, into *any) error {
 	r := o.ProtoReflect()
 	if !r.Has(field) {
 		return nil
 	}
-	text, err := resource.CanonicalJSON(r.Get(field).Message().Interface())
+	text, err := c.text(r.Get(field).Message().Interface())
 	if err != nil {
 		return fault.Wrap(fault.Internal, err, "encoding the %s of %s %s", field.Name(), r.Descriptor().Name(), o.GetName())
 	}
@@ -175,22 +206,22 @@ func encodePart(o resource.Object, field protoreflect.FieldDescriptor, into *any
 			Field: string(field.Name()), Reason: "NulCharacter", Message: "text with a NUL character (U+0000) cannot be stored",
 		})
 	}
-	*into = string(text)
+	*into = text
 	return nil
 }
 
 // hasNUL tells whether a string in the JSON has U+0000, which PostgreSQL's jsonb refuses.
-func hasNUL(text []byte) bool {
-	for i := 0; i < len(text); i++ {
-		if text[i] != '\\' {
-			continue
+func hasNUL(text string) bool {
+	for {
+		at := strings.IndexByte(text, '\\')
+		if at < 0 {
+			return false
 		}
-		if bytes.HasPrefix(text[i:], []byte(`\u0000`)) {
+		if text = text[at:]; strings.HasPrefix(text, `\u0000`) {
 			return true
 		}
-		i++ // what is escaped is not looked at: it may be a backslash
+		text = text[min(2, len(text)):] // what is escaped is not looked at: it may be a backslash
 	}
-	return false
 }
 
 // record is one row of resources as the database gives it.
@@ -306,10 +337,10 @@ func namesJSON(names []string) string {
 	return string(appendTexts(nil, names...))
 }
 
-// copyTime is a time as its column gives it back.
-func copyTime(t *timestamppb.Timestamp) *timestamppb.Timestamp {
-	if t == nil {
-		return nil
+// columnTime is a time as its column gives it back.
+func columnTime(t *timestamppb.Timestamp) *timestamppb.Timestamp {
+	if t == nil || t.IsValid() {
+		return t
 	}
 	return timestamppb.New(t.AsTime())
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/fault"
@@ -30,7 +29,9 @@ type write struct {
 
 // event is an entry of the audit log that is not numbered yet.
 type event struct {
-	spec *isthmusv1.EventSpec
+	// What it is searched by.
+	actor, action, kind, target string
+	// text is its spec as canonical JSON.
 	text string
 	time time.Time
 	// created is time as canonical JSON.
@@ -84,18 +85,18 @@ func (s *Store) encode(w store.Write) (*write, error) {
 }
 
 func (s *Store) encodeEvent(e *isthmusv1.Event) (*event, error) {
-	out := &event{spec: &isthmusv1.EventSpec{}, time: s.now()}
-	if e.GetSpec() != nil {
-		out.spec = proto.CloneOf(e.GetSpec())
+	spec := e.GetSpec()
+	if spec == nil {
+		spec = &isthmusv1.EventSpec{}
 	}
+	out := &event{actor: spec.GetActor(), action: spec.GetAction(), kind: spec.GetKind(), target: spec.GetTarget(), time: s.now()}
 	if e.GetCreateTime() != nil {
 		out.time = e.GetCreateTime().AsTime()
 	}
-	text, err := resource.CanonicalJSON(out.spec)
-	if err != nil || hasNUL(text) {
+	var err error
+	if out.text, err = s.codec.text(spec); err != nil || hasNUL(out.text) {
 		return nil, fault.Wrap(fault.Internal, err, "an event has text that cannot be stored")
 	}
-	out.text = string(text)
 	if out.created, err = resource.CanonicalJSON(timestamppb.New(out.time)); err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "an event has a time that cannot be stored")
 	}

@@ -190,7 +190,7 @@ func (r *reconciler) reconcileItem(ctx context.Context, it item, all []consul.Pe
 		}
 	}
 	if at != nil && at.Deleting {
-		return result{} // Consul is at it, and has dropped its Meta
+		return result{err: failure(r.finish(ctx, *at))} // Consul has dropped its Meta
 	}
 	if at != nil && uidOf(*at) != it.uid {
 		if it.remove {
@@ -245,6 +245,20 @@ func (r *reconciler) remove(ctx context.Context, it item, p consul.Peering) erro
 		return err
 	}
 	r.log.Info("deleted an end of a peering", "peering", it.peering, "peer", p.Name, "state", p.State, "wanted", !it.remove)
+	return nil
+}
+
+// finish has Consul go on with a deletion that it gave up. A deleted end whose other end says TERMINATED while it waits for its turn becomes
+// TERMINATED as well, and its leader leaves those alone for ever (Server.removePeeringAndData and Store.PeeringTerminateByID, up to 1.20);
+// deleting it once more puts that right, and changes nothing otherwise.
+func (r *reconciler) finish(ctx context.Context, p consul.Peering) error {
+	if p.State != consul.StateTerminated {
+		return nil
+	}
+	if err := r.consul.DeletePeering(ctx, p.Name); err != nil {
+		return err
+	}
+	r.log.Info("deleted an end of a peering once more: its Consul had given up", "peer", p.Name)
 	return nil
 }
 

@@ -10,8 +10,9 @@ import (
 // deletionTakes is how long Consul may delete a peering, with what it imported, until that is said to hang: mostly it takes seconds.
 const deletionTakes = time.Minute
 
-// StuckDeletion says that Consul seems to hang in the deletion of an end of a peering, and what helps; empty: it does not. Consul (seen with
-// 1.20) deletes deferred, by its leader, which now and then never comes to its end; the next leader begins anew.
+// StuckDeletion says that Consul seems to hang in the deletion of an end of a peering, and what may help; empty: it does not. Consul deletes
+// deferred, by its leader, a few ends each second. The one way known in which it gives up (1.20) is put right by the agent; of any other the next
+// leader begins anew.
 func StuckDeletion(datacenter string, e *isthmusv1.PeeringEnd, now time.Time) string {
 	since := e.GetSince()
 	if e.GetState() != "DELETING" || since == nil || now.Sub(since.AsTime()) <= deletionTakes {

@@ -1,12 +1,8 @@
 package policy
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
-	"time"
-
-	"google.golang.org/protobuf/proto"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -18,42 +14,6 @@ const (
 	maxEntries   = 20
 	maxConflicts = 20
 )
-
-// StatusOf is the next status of an Intention or a TrafficPolicy: where it is applied according to the agents' reports, and what of it is
-// left out. It is the present one when nothing but the time has moved. reported gives the last report of a datacenter's leading agent, nil
-// when there is none, and whether that agent is heard of.
-func StatusOf(
-	r resource.Reader, o resource.Object, reported func(datacenter string) (report *isthmusv1.PolicyReport, online bool), now time.Time,
-) *isthmusv1.PolicyStatus {
-	before, _ := resource.Status(o).(*isthmusv1.PolicyStatus)
-	next := &isthmusv1.PolicyStatus{}
-	made := maker(r, o)
-	for _, m := range realmsOf(r, o, realmOf) {
-		entries, problems := made(m)
-		next.Problems = append(next.Problems, problems...)
-		p := placing{r: r, policy: o, realm: m, entries: entries, problems: problems, before: placementIn(before, m.home)}
-		placement := p.place(reported(m.home))
-		next.Datacenters++
-		if placement.GetState() == resource.PolicyApplied {
-			next.Applied++
-		}
-		next.Placements = append(next.Placements, placement)
-	}
-	slices.SortStableFunc(next.Placements, func(a, b *isthmusv1.PolicyPlacement) int {
-		// What somebody changed last would go unsaid if it were cut off.
-		return cmp.Or(cmp.Compare(policyRank(a.GetState()), policyRank(b.GetState())), b.GetDrift().GetTime().AsTime().Compare(a.GetDrift().GetTime().AsTime()))
-	})
-	slices.SortStableFunc(next.Problems, func(a, b *isthmusv1.PolicyProblem) int {
-		return cmp.Compare(weight(a), weight(b))
-	})
-	next.Placements = next.GetPlacements()[:min(len(next.GetPlacements()), maxPlacements)]
-	next.Problems = next.GetProblems()[:min(len(next.GetProblems()), maxProblems)]
-	next.Conditions = resource.SetCondition(o, before.GetConditions(), policyReady(o, next), now)
-	if proto.Equal(before, next) {
-		return before
-	}
-	return next
-}
 
 // weight puts what stands against a policy before what is only worth a warning.
 func weight(p *isthmusv1.PolicyProblem) int {

@@ -3,52 +3,178 @@ package policy
 import (
 	"iter"
 	"slices"
-	"strings"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 )
 
-// Touching are the Intentions and TrafficPolicies whose config entries count for one of some datacenters, or for one that is in a federation
-// with it: those whose status may be another when something of it changes. Each once.
-func Touching(r resource.Reader, datacenters map[string]bool) iter.Seq[resource.Object] {
-	return func(yield func(resource.Object) bool) {
-		if len(datacenters) == 0 {
-			return
+// Look is in which homes of a policy its status may be another. The zero value is nowhere.
+type Look struct {
+	All   bool
+	Homes map[string]bool
+}
+
+// Add adds what Affected and Near give: a home, or nothing for all of them.
+func (l *Look) Add(home string) {
+	switch {
+	case l.All:
+	case home == "":
+		l.All, l.Homes = true, nil
+	case l.Homes == nil:
+		l.Homes = map[string]bool{home: true}
+	default:
+		l.Homes[home] = true
+	}
+}
+
+// AddAll adds another one.
+func (l *Look) AddAll(other Look) {
+	if other.All {
+		l.Add("")
+	}
+	for home := range other.Homes {
+		l.Add(home)
+	}
+}
+
+// Near are the Intentions and TrafficPolicies whose config entries count for a datacenter, each with the home of the realm that it is in: those whose
+// status may be another when its agent, or a peering of it, does something else. Of a datacenter that is not declared (any more) they are those
+// that name it.
+func Near(r resource.Reader, datacenter string) iter.Seq2[resource.Object, string] {
+	return func(yield func(policy resource.Object, home string) bool) {
+		m, ok := realmOf(r, datacenter)
+		members := slices.Concat(m.members, m.leaving)
+		if !ok {
+			members = append(members, &isthmusv1.Datacenter{Name: datacenter})
 		}
-		members := map[string]*isthmusv1.Datacenter{}
-		for name := range datacenters {
-			m, _ := realmOf(r, name)
-			for _, dc := range m.members {
-				members[dc.GetName()] = dc
+		for _, i := range resource.Choosing[*isthmusv1.Intention](r, resource.KindIntention, members...) {
+			if !yield(i, m.home) {
+				return
 			}
 		}
-		for _, kind := range []string{resource.KindIntention, resource.KindTrafficPolicy} {
-			for o := range r.List(kind) {
-				if choosesOne(o, datacenters, members) && !yield(o) {
-					return
-				}
+		for _, p := range resource.Choosing[*isthmusv1.TrafficPolicy](r, resource.KindTrafficPolicy, members...) {
+			if !yield(p, m.home) {
+				return
 			}
 		}
 	}
 }
 
-// choosesOne tells whether a policy chooses one of some datacenters; by name also one that is not declared (any more).
-func choosesOne(o resource.Object, names map[string]bool, declared map[string]*isthmusv1.Datacenter) bool {
-	by, selector := choiceOf(o)
-	if slices.ContainsFunc(by, func(name string) bool { return names[name] || declared[name] != nil }) {
-		return true
+// Affected are the Intentions and TrafficPolicies whose status a change may make another one, and the home where it may, or nothing for all of
+// them; some of it twice. before and after are the fleet, and was and is what has changed in it: nil where it is not there. It may name too much,
+// also what is no longer there, and never too little, but for what agents report (Near), and for what is seen of a federation's members.
+//
+//	Intention      itself; those about the same service, in its homes
+//	TrafficPolicy  itself; those by which calls come to or from the same services
+//	ServiceExport  TrafficPolicies by which calls come to or from the service
+//	Datacenter     those that choose it for another side than their own; those of its realm, and of those that it is connected with
+//	Peering        those of both ends' realms
+//	Federation     all
+func Affected(before, after resource.Reader, was, is resource.Object) iter.Seq2[resource.Object, string] {
+	return func(yield func(resource.Object, string) bool) {
+		a := affecting{yield: yield, before: before, after: after}
+		a.side(before, was)
+		a.side(after, is)
 	}
-	if len(by) > 0 {
-		return false
+}
+
+// affecting finds what is Affected.
+type affecting struct {
+	yield         func(resource.Object, string) bool
+	before, after resource.Reader
+	done          bool
+}
+
+func (a *affecting) tell(policy resource.Object, home string) {
+	a.done = a.done || !a.yield(policy, home)
+}
+
+// near tells of the policies of a datacenter's realm.
+func (a *affecting) near(r resource.Reader, datacenter string) {
+	if datacenter == "" {
+		return
 	}
-	chooses := resource.Chooses(nil, selector)
-	for _, dc := range declared {
-		if chooses(dc) {
-			return true
+	for o, home := range Near(r, datacenter) {
+		a.tell(o, home)
+	}
+}
+
+// side is what one side of a change affects in the fleet that it is of.
+func (a *affecting) side(r resource.Reader, o resource.Object) {
+	if o == nil || !o.ProtoReflect().IsValid() {
+		return
+	}
+	switch o := o.(type) {
+	case *isthmusv1.Intention:
+		a.tell(o, "")
+		a.sharers(r, o)
+	case *isthmusv1.TrafficPolicy:
+		a.tell(o, "")
+		a.traffic(o)
+	case *isthmusv1.ServiceExport:
+		a.traffic(o)
+	case *isthmusv1.Datacenter:
+		a.datacenter(r, o)
+	case *isthmusv1.Peering:
+		a.near(r, o.GetSpec().GetAcceptor())
+		a.near(r, o.GetSpec().GetDialer())
+	case *isthmusv1.Federation:
+		for _, kind := range []string{resource.KindIntention, resource.KindTrafficPolicy} {
+			for policy := range r.List(kind) {
+				a.tell(policy, "")
+			}
 		}
 	}
-	return false
+}
+
+// sharers are the other Intentions that have parts of the same config entry in the same homes.
+func (a *affecting) sharers(r resource.Reader, i *isthmusv1.Intention) {
+	same := slices.DeleteFunc(sameDestination(a.after, i), func(other *isthmusv1.Intention) bool { return other.GetName() == i.GetName() })
+	if len(same) == 0 {
+		return
+	}
+	sharer := make(map[string]bool, len(same))
+	for _, other := range same {
+		sharer[other.GetName()] = true
+	}
+	for home := range Homes(r, i) {
+		for o, home := range Near(a.after, home) {
+			if other, ok := o.(*isthmusv1.Intention); ok && sharer[other.GetName()] {
+				a.tell(other, home)
+			}
+		}
+	}
+}
+
+// traffic are the TrafficPolicies that have to do with a service.
+func (a *affecting) traffic(o resource.Object) {
+	for _, r := range []resource.Reader{a.before, a.after} {
+		for p := range trafficNear(r, o) {
+			a.tell(p, "")
+		}
+	}
+}
+
+// datacenter is what a datacenter affects that comes, goes or has changed.
+func (a *affecting) datacenter(r resource.Reader, dc *isthmusv1.Datacenter) {
+	concerned := map[string]bool{dc.GetName(): true}
+	m, _ := realmOf(r, dc.GetName())
+	for _, member := range append(slices.Concat(m.members, m.leaving), dc) {
+		for p := range resource.AllTouching[*isthmusv1.Peering](r, resource.KindPeering, member.GetName()) {
+			concerned[p.GetSpec().GetAcceptor()] = true
+			concerned[p.GetSpec().GetDialer()] = true
+		}
+	}
+	for name := range concerned {
+		a.near(r, name)
+	}
+	for _, kind := range []string{resource.KindIntention, resource.KindTrafficPolicy} {
+		for o := range r.List(kind) {
+			if slices.ContainsFunc(otherSides(o), func(c choice) bool { return resource.ChoosesIn(r, c.datacenters, c.selector)(dc) }) {
+				a.tell(o, "")
+			}
+		}
+	}
 }
 
 // choiceOf is how a policy chooses its own datacenters.
@@ -63,31 +189,15 @@ func choiceOf(o resource.Object) (datacenters []string, selector string) {
 	return nil, ""
 }
 
-// Choosing are the Intentions and TrafficPolicies that choose a datacenter, by name or by selector, as their own or as another side of calls: those
-// whose status may be another when it comes or goes. When its labels change, those are concerned that choose it as it was, and as it is.
-func Choosing(r resource.Reader, dc *isthmusv1.Datacenter) iter.Seq[resource.Object] {
-	return func(yield func(resource.Object) bool) {
-		for _, kind := range []string{resource.KindIntention, resource.KindTrafficPolicy} {
-			for o := range r.List(kind) {
-				chosen := func(c choice) bool { return resource.Chooses(c.datacenters, c.selector)(dc) }
-				if slices.ContainsFunc(choicesOf(o), chosen) && !yield(o) {
-					return
-				}
-			}
-		}
-	}
-}
-
 // choice is how datacenters are chosen: by one of both, or not at all.
 type choice struct {
 	datacenters []string
 	selector    string
 }
 
-// choicesOf are all choices of datacenters in a policy.
-func choicesOf(o resource.Object) []choice {
-	names, selector := choiceOf(o)
-	out := []choice{{names, selector}}
+// otherSides are all choices of datacenters in a policy but for its own.
+func otherSides(o resource.Object) []choice {
+	var out []choice
 	named := func(name string) {
 		if name != "" {
 			out = append(out, choice{datacenters: []string{name}})
@@ -114,25 +224,6 @@ func choicesOf(o resource.Object) []choice {
 	return slices.DeleteFunc(out, func(c choice) bool { return len(c.datacenters) == 0 && c.selector == "" })
 }
 
-// Related are the Intentions and TrafficPolicies whose status depends on another policy's spec, or on a ServiceExport's, since they are
-// about the same service: they share config entries, may contradict each other, or need the export. The policy itself is among them.
-func Related(r resource.Reader, o resource.Object) iter.Seq[resource.Object] {
-	return func(yield func(resource.Object) bool) {
-		services := servicesOf(o)
-		kinds := []string{resource.KindTrafficPolicy}
-		if _, ok := o.(*isthmusv1.Intention); ok {
-			kinds = []string{resource.KindIntention}
-		}
-		for _, kind := range kinds {
-			for other := range r.List(kind) {
-				if meet(services, servicesOf(other)) && !yield(other) {
-					return
-				}
-			}
-		}
-	}
-}
-
 // servicesOf are the services that a policy or an export is about.
 func servicesOf(o resource.Object) []string {
 	switch o := o.(type) {
@@ -155,12 +246,4 @@ func servicesOf(o resource.Object) []string {
 		return slices.DeleteFunc(out, func(name string) bool { return name == "" })
 	}
 	return nil
-}
-
-// meet tells whether two lists of services have one in common; * is every service. Consul has one config entry for names that differ in
-// capitals only.
-func meet(a, b []string) bool {
-	return slices.ContainsFunc(a, func(name string) bool {
-		return name == resource.AnyService || slices.ContainsFunc(b, func(other string) bool { return strings.EqualFold(name, other) })
-	})
 }

@@ -21,21 +21,38 @@ type dirty struct {
 	exporters map[string]bool
 	// reexported are exports, repoliced policies, that reports ask for, and that were looked at just before.
 	reexported  map[string]bool
-	repoliced   map[store.Key]bool
+	repoliced   looks
 	federations map[string]bool
 	// federated are datacenters whose federations have to be looked at.
 	federated map[string]bool
 	// policies are Intentions and TrafficPolicies; policed are datacenters whose policies have to be looked at.
-	policies map[store.Key]bool
+	policies looks
 	policed  map[string]bool
+}
+
+// looks are in which homes each policy has to be looked at.
+type looks map[store.Key]policy.Look
+
+// add marks a home of a policy; with none, all of them.
+func (l looks) add(of store.Key, home string) {
+	look := l[of]
+	look.Add(home)
+	l[of] = look
+}
+
+// addAll marks all that somebody else has marked of a policy.
+func (l looks) addAll(of store.Key, marked policy.Look) {
+	look := l[of]
+	look.AddAll(marked)
+	l[of] = look
 }
 
 func newDirty() *dirty {
 	return &dirty{
 		datacenters: map[string]bool{}, peerings: map[string]bool{}, groups: map[string]bool{}, counted: map[string]bool{},
-		exports: map[string]bool{}, exporters: map[string]bool{}, reexported: map[string]bool{}, repoliced: map[store.Key]bool{},
+		exports: map[string]bool{}, exporters: map[string]bool{}, reexported: map[string]bool{}, repoliced: looks{},
 		federations: map[string]bool{}, federated: map[string]bool{},
-		policies: map[store.Key]bool{}, policed: map[string]bool{},
+		policies: looks{}, policed: map[string]bool{},
 	}
 }
 
@@ -61,35 +78,23 @@ func (d *dirty) selectors(v *snapshot.View) {
 	mark(d.federations, v, resource.KindFederation)
 }
 
-// choosing marks the exports and policies that choose a datacenter, which is given as it was and as it is.
+// choosing marks the exports that choose a datacenter, which is given as it was and as it is.
 func (d *dirty) choosing(v *snapshot.View, dc *isthmusv1.Datacenter) {
 	for e := range resource.All[*isthmusv1.ServiceExport](v, resource.KindServiceExport) {
 		spec := e.GetSpec()
-		if resource.Chooses(spec.GetDatacenters(), spec.GetSelector())(dc) || resource.Chooses(spec.GetConsumers().GetDatacenters(), spec.GetConsumers().GetSelector())(dc) {
+		if resource.ChoosesIn(v, spec.GetDatacenters(), spec.GetSelector())(dc) || resource.ChoosesIn(v, spec.GetConsumers().GetDatacenters(), spec.GetConsumers().GetSelector())(dc) {
 			d.exports[e.GetName()] = true
 		}
-	}
-	for o := range policy.Choosing(v, dc) {
-		d.policies[keyOf(o)] = true
 	}
 }
 
 // everyPolicy marks all Intentions and TrafficPolicies.
 func (d *dirty) everyPolicy(v *snapshot.View) {
-	for _, key := range policiesOf(v) {
-		d.policies[key] = true
-	}
-}
-
-// policiesOf are all Intentions and TrafficPolicies, always in the same order.
-func policiesOf(v *snapshot.View) []store.Key {
-	var out []store.Key
 	for _, kind := range []string{resource.KindIntention, resource.KindTrafficPolicy} {
 		for o := range v.List(kind) {
-			out = append(out, keyOf(o))
+			d.policies.add(keyOf(o), "")
 		}
 	}
-	return out
 }
 
 // touch marks the peerings of a datacenter.

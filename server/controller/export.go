@@ -48,15 +48,10 @@ func (l *leader) exportEvents(v *snapshot.View, before, after *isthmusv1.Service
 // exportsOf are the exports that choose one of some datacenters.
 func exportsOf(v *snapshot.View, datacenters map[string]bool) map[string]bool {
 	out := map[string]bool{}
-	if len(datacenters) == 0 {
-		return out
-	}
-	for e := range resource.All[*isthmusv1.ServiceExport](v, resource.KindServiceExport) {
-		chooses := resource.Chooses(e.GetSpec().GetDatacenters(), e.GetSpec().GetSelector())
-		for name := range datacenters {
-			if d, ok := resource.Lookup[*isthmusv1.Datacenter](v, resource.KindDatacenter, name); ok && chooses(d) {
+	for name := range datacenters {
+		if d, ok := resource.Lookup[*isthmusv1.Datacenter](v, resource.KindDatacenter, name); ok {
+			for _, e := range resource.Choosing[*isthmusv1.ServiceExport](v, resource.KindServiceExport, d) {
 				out[e.GetName()] = true
-				break
 			}
 		}
 	}

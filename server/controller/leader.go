@@ -60,8 +60,9 @@ type leader struct {
 	seen *evidence.Peerings
 	// paces bound what is looked at because of reports.
 	paces paces
-	// policed is which report of its config entries each datacenter's policies were looked at with.
-	policed map[string]string
+	// policed is which report of its config entries each datacenter's policies were looked at with, standings how each policy stands.
+	policed   map[string]string
+	standings *standings
 	// swept counts by kind what sweeps have looked at.
 	swept map[string]int
 	ticks int
@@ -74,7 +75,7 @@ func newLeader(c *Controller, lease store.Lease) *leader {
 	return &leader{
 		Controller: c, lease: lease, log: c.Log, now: c.Now, began: c.Now(),
 		dirty: newDirty(), unsettled: map[string]time.Time{}, unfederated: map[string]time.Time{},
-		policed: map[string]string{}, told: map[string]*told{}, paces: paces{}, swept: map[string]int{}, departing: vigils{}, quota: newQuota(), heals: peering.NewHeals(),
+		policed: map[string]string{}, standings: newStandings(), told: map[string]*told{}, paces: paces{}, swept: map[string]int{}, departing: vigils{}, quota: newQuota(), heals: peering.NewHeals(),
 	}
 }
 
@@ -138,7 +139,7 @@ func (l *leader) sweep(v *snapshot.View) {
 		names := map[string]bool{}
 		l.sweepSome(v, kind, sweptChoosers, names)
 		for name := range names {
-			l.dirty.policies[store.Key{Kind: kind, Name: name}] = true
+			l.dirty.policies.add(store.Key{Kind: kind, Name: name}, "")
 		}
 	}
 }
@@ -228,18 +229,20 @@ func (l *leader) choosers(v *snapshot.View, d *dirty) []edit {
 	for name := range d.exports {
 		edits = append(edits, l.looking(store.Key{Kind: resource.KindServiceExport, Name: name}, func() []edit { return l.export(v, name) })...)
 	}
-	for o := range policy.Touching(v, d.policed) {
-		d.repoliced[keyOf(o)] = true
-	}
-	for key := range d.repoliced {
-		if l.paces.due(key) {
-			d.policies[key] = true
-		} else {
-			l.dirty.repoliced[key] = true
+	for datacenter := range d.policed {
+		for o, home := range policy.Near(v, datacenter) {
+			d.repoliced.add(keyOf(o), home)
 		}
 	}
-	for key := range d.policies {
-		edits = append(edits, l.looking(key, func() []edit { return l.policy(v, key) })...)
+	for key, at := range d.repoliced {
+		if l.paces.due(key) {
+			d.policies.addAll(key, at)
+		} else {
+			l.dirty.repoliced.addAll(key, at)
+		}
+	}
+	for key, at := range d.policies {
+		edits = append(edits, l.looking(key, func() []edit { return l.policy(v, key, at) })...)
 	}
 	return edits
 }
@@ -273,11 +276,9 @@ func (l *leader) changed(batch *snapshot.Batch) {
 				if c.Part != store.PartStatus {
 					l.dirty.exports[o.GetName()] = true
 				}
-				l.policyChanged(batch.View, c, o)
-			case *isthmusv1.Intention, *isthmusv1.TrafficPolicy:
-				l.policyChanged(batch.View, c, o)
 			}
 		}
+		l.policiesChanged(batch, c)
 	}
 }
 

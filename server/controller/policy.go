@@ -14,13 +14,14 @@ import (
 )
 
 // policy brings one Intention's or TrafficPolicy's status up to date.
-func (l *leader) policy(v *snapshot.View, of store.Key) []edit {
+func (l *leader) policy(v *snapshot.View, of store.Key, at policy.Look) []edit {
 	o, ok := v.Get(of.Kind, of.Name)
 	if !ok {
+		l.standings.drop(of)
 		return nil
 	}
 	before, _ := resource.Status(o).(*isthmusv1.PolicyStatus)
-	after := policy.StatusOf(v, o, func(datacenter string) (*isthmusv1.PolicyReport, bool) {
+	after := l.standings.status(v, o, at, func(datacenter string) (*isthmusv1.PolicyReport, bool) {
 		seen, heard := l.observe(datacenter, observation.PartPolicy)
 		return seen.Policy, l.now().Sub(heard) <= resource.Silence
 	}, l.now())
@@ -44,14 +45,30 @@ func (l *leader) reportedAnew(datacenter string) bool {
 	return true
 }
 
-// policyChanged marks the policies that a change of another one, or of a ServiceExport, may have consequences for: itself, too.
-func (l *leader) policyChanged(v *snapshot.View, c snapshot.Change, o resource.Object) {
-	if c.Part == store.PartStatus {
+// policiesChanged marks the policies that a change may have consequences for. Those of a Peering's ends are marked with the ends, of which a mesh has
+// far fewer; a Federation's change marks all.
+func (l *leader) policiesChanged(batch *snapshot.Batch, c snapshot.Change) {
+	if c.Part == store.PartStatus && !tellsOfPolicies(c) {
 		return
 	}
-	for related := range policy.Related(v, o) {
-		l.dirty.policies[keyOf(related)] = true
+	switch c.Key.Kind {
+	case resource.KindIntention, resource.KindTrafficPolicy, resource.KindServiceExport, resource.KindDatacenter:
+		for o, home := range policy.Affected(batch.Before, batch.View, c.Before, c.After) {
+			l.dirty.policies.add(keyOf(o), home)
+		}
 	}
+}
+
+// tellsOfPolicies tells whether a change of what is seen of a datacenter has consequences for policies: it is on its way out, or its Consul is
+// another one.
+func tellsOfPolicies(c snapshot.Change) bool {
+	before, _ := c.Before.(*isthmusv1.Datacenter)
+	after, _ := c.After.(*isthmusv1.Datacenter)
+	if before == nil && after == nil {
+		return false
+	}
+	return before.GetStatus().GetRemoval() != nil || after.GetStatus().GetRemoval() != nil ||
+		before.GetStatus().GetConsulVersion() != after.GetStatus().GetConsulVersion()
 }
 
 // policyEvents tell the audit log of what stands against a policy, and of what was done to it, for the first time, as far as quota allows.

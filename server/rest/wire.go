@@ -21,19 +21,19 @@ import (
 // transcoder makes JSON of encoded messages without decoding them, as protojson does with EmitDefaultValues: most of what a list costs would be
 // building messages that nobody looks into.
 type transcoder struct {
-	// shapes by the full names of messages.
+	// shapes by the descriptors of messages.
 	shapes sync.Map
 }
 
 // shape is what there is to know of a message type.
 type shape struct {
-	name protoreflect.FullName
+	descriptor protoreflect.MessageDescriptor
 	// fields in the order in which JSON has them.
 	fields []field
 	// byNumber is where in fields each number is; -1 for none.
 	byNumber []int
-	// rare: it has fields of a kind that is left to protojson.
-	rare bool
+	// rare: it has fields of a kind that is left to protojson; time: it is a time.
+	rare, time bool
 }
 
 // field is one field of a message, or the key or value of a map.
@@ -52,14 +52,16 @@ type field struct {
 }
 
 func (t *transcoder) shapeOf(d protoreflect.MessageDescriptor) *shape {
-	if known, ok := t.shapes.Load(d.FullName()); ok {
+	if known, ok := t.shapes.Load(d); ok {
 		return known.(*shape) //nolint:forcetypeassert // nothing else is stored.
 	}
-	s := &shape{name: d.FullName(), rare: strings.HasPrefix(string(d.FullName()), "google.")}
+	s := &shape{
+		descriptor: d, rare: strings.HasPrefix(string(d.FullName()), "google."), time: d.FullName() == "google.protobuf.Timestamp",
+	}
 	for i := range d.Fields().Len() {
 		s.add(t, d.Fields().Get(i))
 	}
-	known, _ := t.shapes.LoadOrStore(d.FullName(), s)
+	known, _ := t.shapes.LoadOrStore(d, s)
 	return known.(*shape) //nolint:forcetypeassert // nothing else is stored.
 }
 
@@ -107,30 +109,46 @@ type spot struct {
 	kind              protowire.Type
 }
 
-// mostSpots is how many fields are looked for without asking for memory.
-const mostSpots = 32
+// writer makes the JSON of one message and all that is in it.
+type writer struct {
+	*transcoder
+	// spots is room for those of the messages that are being written, the outermost first.
+	spots []spot
+}
+
+// room gives a message room for its spots, until leave.
+func (w *writer) room(n int) []spot {
+	at := len(w.spots)
+	w.spots = slices.Grow(w.spots, n)[:at+n]
+	spots := w.spots[at:]
+	clear(spots)
+	return spots
+}
+
+func (w *writer) leave(n int) { w.spots = w.spots[:len(w.spots)-n] }
 
 // errWire: what was encoded in this process is not what its type says.
 func errWire(s *shape) error {
-	return fault.New(fault.Internal, "an encoded %s cannot be read", s.name)
+	return fault.New(fault.Internal, "an encoded %s cannot be read", s.descriptor.FullName())
 }
 
 // appendMessage appends the JSON of an encoded message.
 func (t *transcoder) appendMessage(out []byte, d protoreflect.MessageDescriptor, raw []byte) ([]byte, error) {
-	if d.FullName() == "google.protobuf.Timestamp" {
+	w := &writer{transcoder: t}
+	return w.appendMessage(out, t.shapeOf(d), raw)
+}
+
+func (w *writer) appendMessage(out []byte, s *shape, raw []byte) ([]byte, error) {
+	if s.time {
 		if out, ok := appendTime(out, raw); ok {
 			return out, nil
 		}
 	}
-	s := t.shapeOf(d)
 	if s.rare {
-		return appendRare(out, d, raw)
+		return appendRare(out, s.descriptor, raw)
 	}
-	var room [mostSpots]spot
-	spots := room[:]
-	if len(s.fields) > mostSpots {
-		spots = make([]spot, len(s.fields))
-	}
+	spots := w.room(len(s.fields))
+	defer w.leave(len(s.fields))
 	if err := s.find(raw, spots); err != nil {
 		return nil, err
 	}
@@ -147,7 +165,7 @@ func (t *transcoder) appendMessage(out []byte, d protoreflect.MessageDescriptor,
 		empty = false
 		out = append(out, f.name...)
 		var err error
-		if out, err = t.appendField(out, s, f, at, raw); err != nil {
+		if out, err = w.appendField(out, s, f, at, raw); err != nil {
 			return nil, err
 		}
 	}
@@ -177,16 +195,16 @@ func (s *shape) find(raw []byte, spots []spot) error {
 	return nil
 }
 
-func (t *transcoder) appendField(out []byte, s *shape, f *field, at spot, raw []byte) ([]byte, error) {
+func (w *writer) appendField(out []byte, s *shape, f *field, at spot, raw []byte) ([]byte, error) {
 	switch {
 	case at.end == 0:
 		return append(out, f.absent...), nil
 	case f.entry != nil:
-		return t.appendMap(out, s, f, raw[at.first:at.end])
+		return w.appendMap(out, s, f, raw[at.first:at.end])
 	case f.list:
-		return t.appendList(out, s, f, raw[at.first:at.end])
+		return w.appendList(out, s, f, raw[at.first:at.end])
 	}
-	out, _, err := t.appendValue(out, s, f, at.kind, raw[at.value:at.end])
+	out, _, err := w.appendValue(out, s, f, at.kind, raw[at.value:at.end])
 	return out, err
 }
 
@@ -211,7 +229,7 @@ func (s *shape) each(f *field, raw []byte, visit func(kind protowire.Type, value
 	return nil
 }
 
-func (t *transcoder) appendList(out []byte, s *shape, f *field, raw []byte) ([]byte, error) {
+func (w *writer) appendList(out []byte, s *shape, f *field, raw []byte) ([]byte, error) {
 	out = append(out, '[')
 	empty := true
 	err := s.each(f, raw, func(kind protowire.Type, value []byte) error {
@@ -230,7 +248,7 @@ func (t *transcoder) appendList(out []byte, s *shape, f *field, raw []byte) ([]b
 			empty = false
 			var err error
 			var n int
-			if out, n, err = t.appendValue(out, s, f, kind, value); err != nil {
+			if out, n, err = w.appendValue(out, s, f, kind, value); err != nil {
 				return err
 			}
 			value = value[n:]
@@ -241,7 +259,7 @@ func (t *transcoder) appendList(out []byte, s *shape, f *field, raw []byte) ([]b
 }
 
 // appendMap appends a map in the order of its keys. When one comes twice, the last counts.
-func (t *transcoder) appendMap(out []byte, s *shape, f *field, raw []byte) ([]byte, error) {
+func (w *writer) appendMap(out []byte, s *shape, f *field, raw []byte) ([]byte, error) {
 	type pair struct {
 		key   string
 		value []byte
@@ -259,10 +277,10 @@ func (t *transcoder) appendMap(out []byte, s *shape, f *field, raw []byte) ([]by
 				return errWire(s)
 			}
 		}
-		text := t.absentValue(&f.entry.fields[1], spots[1])
+		text := w.absentValue(&f.entry.fields[1], spots[1])
 		if text == nil {
 			var err error
-			if text, err = t.appendField(nil, f.entry, &f.entry.fields[1], spots[1], entry); err != nil {
+			if text, err = w.appendField(nil, f.entry, &f.entry.fields[1], spots[1], entry); err != nil {
 				return err
 			}
 		}
@@ -289,11 +307,11 @@ func (t *transcoder) appendMap(out []byte, s *shape, f *field, raw []byte) ([]by
 }
 
 // absentValue is an empty message, for a map's value that is not there; nil for what is there, or has a default.
-func (t *transcoder) absentValue(f *field, at spot) []byte {
+func (w *writer) absentValue(f *field, at spot) []byte {
 	if at.end != 0 || f.message == nil {
 		return nil
 	}
-	text, err := t.appendMessage(nil, f.message, nil)
+	text, err := w.appendMessage(nil, w.shapeOf(f.message), nil)
 	if err != nil {
 		return nil
 	}
@@ -301,7 +319,7 @@ func (t *transcoder) absentValue(f *field, at spot) []byte {
 }
 
 // appendValue appends one value, and tells how long it was.
-func (t *transcoder) appendValue(out []byte, s *shape, f *field, kind protowire.Type, value []byte) ([]byte, int, error) {
+func (w *writer) appendValue(out []byte, s *shape, f *field, kind protowire.Type, value []byte) ([]byte, int, error) {
 	switch kind { //nolint:exhaustive // groups are not in our messages.
 	case protowire.VarintType:
 		v, n := protowire.ConsumeVarint(value)
@@ -319,12 +337,12 @@ func (t *transcoder) appendValue(out []byte, s *shape, f *field, kind protowire.
 			if !utf8.Valid(v) {
 				return nil, 0, errWire(s)
 			}
-			return appendText(out, string(v)), n, nil
+			return appendText(out, v), n, nil
 		case protoreflect.BytesKind:
 			out = append(out, '"')
 			return append(base64.StdEncoding.AppendEncode(out, v), '"'), n, nil
 		case protoreflect.MessageKind:
-			out, err := t.appendMessage(out, f.message, v)
+			out, err := w.appendMessage(out, w.shapeOf(f.message), v)
 			return out, n, err
 		}
 	}
@@ -343,7 +361,7 @@ func appendVarint(out []byte, f *field, v uint64) []byte {
 }
 
 // appendText appends a string as JSON.
-func appendText(out []byte, text string) []byte {
+func appendText[T string | []byte](out []byte, text T) []byte {
 	const digits = "0123456789abcdef"
 	out = append(out, '"')
 	plain := 0
@@ -407,18 +425,41 @@ func appendTime(out, raw []byte) ([]byte, bool) {
 		}
 		raw = raw[n+size:]
 	}
-	at := time.Unix(seconds, nanos).UTC()
-	if nanos < 0 || nanos > 999_999_999 || at.Year() < 1 || at.Year() > 9999 {
+	if nanos < 0 || nanos > 999_999_999 || seconds < firstSecond || seconds > lastSecond {
 		return nil, false
 	}
-	format := "2006-01-02T15:04:05.000000000Z"
+	year, month, day := time.Unix(seconds, 0).UTC().Date()
+	ofDay := (seconds - firstSecond) % secondsPerDay
+	out = appendDigits(append(out, '"'), int64(year), 4)
+	out = appendDigits(append(out, '-'), int64(month), 2)
+	out = appendDigits(append(out, '-'), int64(day), 2)
+	out = appendDigits(append(out, 'T'), ofDay/3600, 2)
+	out = appendDigits(append(out, ':'), ofDay/60%60, 2)
+	out = appendDigits(append(out, ':'), ofDay%60, 2)
 	switch {
 	case nanos == 0:
-		format = "2006-01-02T15:04:05Z"
 	case nanos%1_000_000 == 0:
-		format = "2006-01-02T15:04:05.000Z"
+		out = appendDigits(append(out, '.'), nanos/1_000_000, 3)
 	case nanos%1_000 == 0:
-		format = "2006-01-02T15:04:05.000000Z"
+		out = appendDigits(append(out, '.'), nanos/1_000, 6)
+	default:
+		out = appendDigits(append(out, '.'), nanos, 9)
 	}
-	return append(at.AppendFormat(append(out, '"'), format), '"'), true
+	return append(out, 'Z', '"'), true
+}
+
+// JSON has times from the year 1 to 9999: their first and last seconds, since 1970. The first is midnight.
+const (
+	firstSecond, lastSecond = -62_135_596_800, 253_402_300_799
+	secondsPerDay           = 24 * 3600
+)
+
+// appendDigits appends a number with as many digits as are asked for.
+func appendDigits(out []byte, number int64, digits int) []byte {
+	out = append(out, "000000000"[:digits]...)
+	for i := len(out) - 1; number > 0; i-- {
+		out[i] = byte('0' + number%10)
+		number /= 10
+	}
+	return out
 }

@@ -2,7 +2,7 @@ package observation
 
 import (
 	"context"
-	"errors"
+	"strings"
 	"time"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -14,13 +14,15 @@ import (
 // way when its agent was deleted, or what was there when the server was down.
 const leftoversEvery = 10 * time.Minute
 
-// ForgetAgent drops everything that one agent said of itself and its host.
+// ForgetAgent drops everything that one agent said of itself and its host, and where it was. What tells that there is something to drop goes
+// last.
 func (t *Table) ForgetAgent(ctx context.Context, datacenter, agent string) error {
-	var errs []error
-	for _, part := range []string{AgentPart(agent), DeliveryPart(agent), GatewayPart(agent), ClockPart(agent), PresencePart(agent)} {
-		errs = append(errs, t.Forget(ctx, datacenter, part))
+	for _, part := range []string{PresencePart(agent), DeliveryPart(agent), GatewayPart(agent), ClockPart(agent), AgentPart(agent)} {
+		if err := t.Forget(ctx, datacenter, part); err != nil {
+			return err
+		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // Forget drops one part of a datacenter's reports, or all of them when part is empty.
@@ -111,10 +113,18 @@ func (t *Table) tidy(ctx context.Context, s *snapshot.Snapshot, places map[strin
 		if spokenFor(v, k) {
 			continue
 		}
-		if err := t.Forget(ctx, k.datacenter, k.part); err != nil && ctx.Err() == nil {
+		if err := t.abandon(ctx, k); err != nil && ctx.Err() == nil {
 			t.log.Warn("cannot forget what was reported; it is tried again", "datacenter", k.datacenter, "part", k.part, "error", err)
 		}
 	}
+}
+
+// abandon forgets a row that nobody speaks for; with what an agent said of itself all that is the agent's.
+func (t *Table) abandon(ctx context.Context, k key) error {
+	if agent, own := strings.CutPrefix(k.part, agentPrefix); own {
+		return t.ForgetAgent(ctx, k.datacenter, agent)
+	}
+	return t.Forget(ctx, k.datacenter, k.part)
 }
 
 // keys are the rows of some datacenters, or of all.

@@ -149,7 +149,7 @@ func (t *tether) enrolAt(ctx context.Context, self *credentials, l *link) error 
 			return ended(ExitTokenExpired, fault.Denied, err, "the join token expired at %s before the server at %s could be reached", expires.Format(time.RFC3339), l.address)
 		}
 		t.log.Warn("cannot enrol yet; trying again", "server", l.address, "error", err)
-		consul.Wait(ctx, pause.NextBackOff())
+		consul.Wait(ctx, max(pause.NextBackOff(), min(fault.RetryAfter(err), maxRetryAfter)))
 		if ctx.Err() != nil {
 			return ended(ExitUnreachable, fault.Unavailable, err, "the server at %s could not be reached", l.address)
 		}

@@ -67,6 +67,11 @@ type hub struct {
 	pulled func()
 	fetch  func(digest string) *isthmusv1.SealedPayload
 	server *grpc.Server
+	// old: it has no Follow. follows is how often it was asked for that.
+	old     bool
+	follows int
+	// mute is how many calls to Follow end without an answer.
+	mute int
 }
 
 func newHub(t *testing.T) *hub {
@@ -219,6 +224,31 @@ func (h *hub) Pull(ctx context.Context, r *isthmusv1.PullRequest) (*isthmusv1.Pu
 			return nil, ctx.Err()
 		case <-changed:
 		}
+	}
+}
+
+// Follow implements the RPC, unless the hub is old.
+func (h *hub) Follow(r *isthmusv1.PullRequest, stream isthmusv1.SyncService_FollowServer) error {
+	h.mu.Lock()
+	old, mute := h.old, h.mute > 0
+	h.follows++
+	h.mute--
+	h.mu.Unlock()
+	switch {
+	case old:
+		return h.UnimplementedSyncServiceServer.Follow(r, stream)
+	case mute:
+		return nil
+	}
+	for r = proto.CloneOf(r); ; {
+		answer, err := h.Pull(stream.Context(), r)
+		if err == nil {
+			err = stream.Send(answer)
+		}
+		if err != nil {
+			return err
+		}
+		r.Epoch, r.Have = answer.GetEpoch(), answer.GetDigest()
 	}
 }
 

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"crypto/tls"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"isthmus/agent/consul"
 	"isthmus/fault"
 	"isthmus/identity"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -94,13 +96,11 @@ func (l *link) reconnect() error {
 	return nil
 }
 
-// rest waits for a while; while there is no connection, until there is one.
+// rest waits for a while; while there is no connection, until there is one, and a moment longer: it may be one that ends with the next call.
 func (l *link) rest(ctx context.Context, d time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	l.mu.Lock()
-	conn := l.conn
-	l.mu.Unlock()
+	conn := l.current()
 	state := conn.GetState()
 	if state == connectivity.Ready {
 		<-ctx.Done() // it answers, but not as it should
@@ -109,6 +109,7 @@ func (l *link) rest(ctx context.Context, d time.Duration) {
 	for conn.Connect(); state != connectivity.Ready && state != connectivity.Shutdown && conn.WaitForStateChange(ctx, state); {
 		state = conn.GetState()
 	}
+	consul.Wait(ctx, minPause/2+rand.N(minPause/2)) //nolint:gosec // spreads load; nobody gains by guessing it.
 }
 
 func (l *link) close() {
@@ -117,25 +118,38 @@ func (l *link) close() {
 	l.conn.Close() // nothing was left to write
 }
 
+// current is the connection of now.
+func (l *link) current() *grpc.ClientConn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.conn
+}
+
+// replaced tells that there is another connection than this one: what was under way on it is asked again.
+func (l *link) replaced(conn *grpc.ClientConn) bool { return l.current() != conn }
+
+// failed is the error of a call.
+func (l *link) failed(err error, doing string) error {
+	l.mu.Lock()
+	refused := l.refused
+	l.mu.Unlock()
+	return fromServer(err, refused, doing)
+}
+
 // call runs one RPC on the connection of now.
 func (l *link) call(ctx context.Context, timeout time.Duration, doing string, rpc func(ctx context.Context, c isthmusv1.SyncServiceClient) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for {
-		l.mu.Lock()
-		conn := l.conn
-		l.mu.Unlock()
+		conn := l.current()
 		err := rpc(ctx, isthmusv1.NewSyncServiceClient(conn))
-		if err == nil {
+		switch {
+		case err == nil:
 			return nil
+		case l.replaced(conn) && ctx.Err() == nil:
+			continue
 		}
-		l.mu.Lock()
-		again, refused := l.conn != conn, l.refused
-		l.mu.Unlock()
-		if again && ctx.Err() == nil {
-			continue // the connection was replaced under it
-		}
-		return fromServer(err, refused, doing)
+		return l.failed(err, doing)
 	}
 }
 

@@ -14,10 +14,12 @@ import (
 // pullWait is how long one long poll waits: the longest that servers allow. Older ones allow five minutes.
 const pullWait = "15m"
 
-// follow pulls desired states until ctx ends, or until the server refuses this agent for good. While the server is away, the
+// follow asks for desired states until ctx ends, or until the server refuses this agent for good. While the server is away, the
 // agent goes on with what it has.
 func (t *tether) follow(ctx context.Context) error {
 	pause := newBackoff()
+	pulls := &pulls{link: t.link}
+	defer pulls.end()
 	// whole: what changed is not enough.
 	failing, whole := false, false
 	// ask: the server may have lost what was reported: another server, another store, or the datacenter was declared anew. A poll that ends
@@ -25,7 +27,10 @@ func (t *tether) follow(ctx context.Context) error {
 	ask := true
 	epoch, _, _ := t.memory.newest()
 	for ctx.Err() == nil {
-		answer, err := t.pullOnce(ctx, whole, ask)
+		if ask || whole {
+			pulls.end()
+		}
+		answer, err := pulls.next(ctx, func() *isthmusv1.PullRequest { return t.request(whole, ask) })
 		if err == nil {
 			err = t.take(answer)
 			whole = err != nil && answer.GetDelta() != nil
@@ -45,12 +50,13 @@ func (t *tether) follow(ctx context.Context) error {
 		if failing {
 			t.log.Info("the server answers again")
 		}
+		asked := ask
 		ask = answer.GetEpoch() != epoch || answer.GetState() == nil && answer.GetDelta() == nil
 		switch {
 		case answer.GetReports() == resource.ReportsWanted:
 			t.reporter.resend()
 			ask = false
-		case answer.GetReports() == "" && (failing || ask):
+		case answer.GetReports() == "" && asked:
 			t.reporter.resend() // it is too old to say
 		}
 		failing, epoch = false, answer.GetEpoch()
@@ -58,7 +64,8 @@ func (t *tether) follow(ctx context.Context) error {
 	return nil
 }
 
-func (t *tether) pullOnce(ctx context.Context, whole, ask bool) (*isthmusv1.PullResponse, error) {
+// request is what the agent asks the server.
+func (t *tether) request(whole, ask bool) *isthmusv1.PullRequest {
 	epoch, minIndex, have := t.memory.newest()
 	r := &isthmusv1.PullRequest{
 		Epoch: epoch, MinIndex: minIndex, Have: have, Wait: pullWait, Version: t.config.Version, Features: t.features, Deltas: !whole,
@@ -67,7 +74,7 @@ func (t *tether) pullOnce(ctx context.Context, whole, ask bool) (*isthmusv1.Pull
 	if ask {
 		r.Reported = t.reporter.told()
 	}
-	return t.link.pull(ctx, r)
+	return r
 }
 
 // take keeps an answer and has it worked on.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"isthmus/agent/consul"
+	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
@@ -34,7 +35,7 @@ func (t *tether) renewals(ctx context.Context) error {
 				t.log.Warn("cannot renew the certificate yet; trying again", "expires", t.self.get().Leaf().NotAfter, "error", err)
 			}
 			failing = true
-			consul.Wait(ctx, pause.NextBackOff())
+			consul.Wait(ctx, max(pause.NextBackOff(), min(fault.RetryAfter(err), maxRetryAfter)))
 		}
 	}
 	return nil

@@ -29,6 +29,8 @@ type agents struct {
 	host  string
 	each  []enrolled
 	pulls []agentPull
+	// polls: they ask anew after each answer.
+	polls bool
 }
 
 type enrolled struct{ certificate tls.Certificate }
@@ -42,7 +44,7 @@ func enrolAgents(ctx context.Context, s watched, n int) (*agents, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &agents{pin: s.Pin, host: host, each: make([]enrolled, n), pulls: make([]agentPull, n)}
+	a := &agents{pin: s.Pin, host: host, polls: s.Polls, each: make([]enrolled, n), pulls: make([]agentPull, n)}
 	conn, err := grpc.NewClient(s.Addr, grpc.WithTransportCredentials(credentials.NewTLS(identity.PinnedTLS(s.Pin, host, time.Now))))
 	if err != nil {
 		return nil, err
@@ -124,6 +126,6 @@ func (a *agents) config(i int) *tls.Config {
 
 // pull is an agent's long poll over a connection, with the state that it has.
 func (a *agents) pull(i int, conn *grpcPoll) *agentPull {
-	a.pulls[i].grpcPoll = conn
+	a.pulls[i].grpcPoll, a.pulls[i].polls, a.pulls[i].open = conn, a.polls, false
 	return &a.pulls[i]
 }

@@ -54,6 +54,8 @@ type watched struct {
 	Addr, CAFile, Pin string
 	// Token is a client's.
 	Token string
+	// Polls: agents of isthmus pull again after each answer, as older ones do, in place of following.
+	Polls bool
 }
 
 // watchResult is what came of a task.

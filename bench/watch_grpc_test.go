@@ -207,22 +207,36 @@ func (p *etcdWatch) await() ([]byte, error) {
 
 func (p *etcdWatch) settled() bool { return p.created == 2 }
 
-// agentPull is an agent's long poll.
+// agentPull is an agent's long poll: one stream of answers, or, as older agents do it, one call for each.
 type agentPull struct {
 	*grpcPoll
+	polls       bool
 	epoch, have string
 	index       uint64
+	open        bool
 }
 
 func (p *agentPull) ask() error {
+	if p.open {
+		return nil // the stream goes on
+	}
 	request, err := proto.Marshal(&isthmusv1.PullRequest{
 		Epoch: p.epoch, MinIndex: p.index, Have: p.have, Wait: longPoll.String(), Version: "bench", Features: plan.Features(), Deltas: true,
 	})
-	return errors.Join(err, p.call(isthmusv1.SyncService_Pull_FullMethodName, request, false))
+	method := isthmusv1.SyncService_Follow_FullMethodName
+	if p.polls {
+		method = isthmusv1.SyncService_Pull_FullMethodName
+	}
+	p.open = true
+	return errors.Join(err, p.call(method, request, false))
 }
 
 func (p *agentPull) await() ([]byte, error) {
 	message, err := p.next()
+	if errors.Is(err, io.EOF) && !p.polls {
+		p.open = false // its time was over
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -231,6 +245,10 @@ func (p *agentPull) await() ([]byte, error) {
 		return nil, err
 	}
 	p.epoch, p.index, p.have = answer.GetEpoch(), answer.GetIndex(), answer.GetDigest()
+	if !p.polls {
+		return message, nil
+	}
+	p.open = false
 	if _, err := p.next(); !errors.Is(err, io.EOF) {
 		return nil, errors.Join(err, errors.New("a Pull has one answer"))
 	}

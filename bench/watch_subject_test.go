@@ -225,7 +225,7 @@ func startIsthmus(b *testing.B, c *comparison, name string, agents int) *watchSu
 	info, err := s.client.Server(b.Context())
 	must(b, err)
 	s.name = name
-	s.watchers = startWatchers(b, watched{Protocol: "isthmus", Addr: s.grpcAddr, Pin: info.GetCaFingerprint(), Token: config.Token})
+	s.watchers = startWatchers(b, watched{Protocol: "isthmus", Addr: s.grpcAddr, Pin: info.GetCaFingerprint(), Token: config.Token, Polls: *watchPolls})
 	s.prepare = func(*testing.B, int) {}
 	s.one = func(ctx context.Context, i int, mark string) error {
 		return intend(ctx, s.client, fmt.Sprintf("only-%05d", i), mark)

@@ -37,6 +37,7 @@ var (
 	watchSizes    = flag.String("watchers", "100,1000,5000,10000", "how many watchers BenchmarkWatch has, in turn")
 	watchSubjects = flag.String("watched", "floor,etcd,consul,postgres,sqlite", "what BenchmarkWatch measures")
 	watchParts    = flag.String("parts", "rest,one,all,stampede", "which parts of BenchmarkWatch are measured")
+	watchPolls    = flag.Bool("polls", false, "agents of isthmus pull again after each answer, as older ones do, in place of following")
 	watchProfiles = flag.String("profiles", "", "a directory for processor profiles of isthmus, one of each part of BenchmarkWatch, and of its heap")
 )
 

@@ -92,7 +92,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	}
 	s.grpcServer = grpc.NewServer(
 		grpc.ChainUnaryInterceptor(observer.Unary, guard.Unary, limiter.Unary),
-		grpc.ChainStreamInterceptor(observer.Stream, guard.Stream),
+		grpc.ChainStreamInterceptor(observer.Stream, guard.Stream, limiter.Stream),
 		grpc.MaxRecvMsgSize(maxReceived), grpc.MaxSendMsgSize(maxSent), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeader), grpc.ConnectionTimeout(handshakeTime),
 		// Of ten thousand connections nearly all are idle: they read from TLS's own buffer, and remember no headers.

@@ -3,6 +3,7 @@ package simulate
 import (
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -134,13 +135,13 @@ func (a *agent) connection() *link {
 	return a.link
 }
 
-// live keeps one Pull open until ctx ends, or the server will not have the agent any more.
+// live keeps one call to Follow open until ctx ends, or the server will not have the agent any more.
 func (a *agent) live(ctx context.Context) {
 	pause, failing := minPause, false
 	for ctx.Err() == nil {
 		err := a.renew(ctx)
 		if err == nil {
-			err = a.pull(ctx)
+			err = a.listen(ctx)
 		}
 		switch {
 		case err == nil:
@@ -189,9 +190,9 @@ func rest(ctx context.Context, d time.Duration) {
 	}
 }
 
-// pull is one long poll. After a failure, of another epoch, and when the last one brought nothing, it asks whether the server still has what
-// was reported.
-func (a *agent) pull(ctx context.Context) error {
+// listen takes desired states until the server ends the call, or has to be asked whether it still has what was reported: after a failure, of
+// another epoch, and when an answer brought nothing.
+func (a *agent) listen(ctx context.Context) error {
 	l := a.connection()
 	if l == nil {
 		return nil
@@ -207,11 +208,24 @@ func (a *agent) pull(ctx context.Context) error {
 	a.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
 	defer cancel()
-	answer, err := l.sync.Pull(ctx, request)
-	if err != nil {
-		return answered(err, "pulling the desired state")
+	answers, err := l.sync.Follow(ctx, request)
+	for again := true; again && err == nil; {
+		var answer *isthmusv1.PullResponse
+		if answer, err = answers.Recv(); err == nil {
+			again = a.take(answer)
+			a.fleet.queue.put(a)
+		}
 	}
+	if err == nil || errors.Is(err, io.EOF) {
+		return nil
+	}
+	return answered(err, "following the desired state")
+}
+
+// take notes an answer; false when the next one has to be asked for.
+func (a *agent) take(answer *isthmusv1.PullResponse) bool {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.ask = answer.GetEpoch() != a.epoch || answer.GetState() == nil && answer.GetDelta() == nil
 	if answer.GetReports() == resource.ReportsWanted {
 		a.sent, a.told, a.ask = [partCount]uint64{}, nil, false
@@ -226,9 +240,7 @@ func (a *agent) pull(ctx context.Context) error {
 			a.digest = "" // it was led astray: it needs the whole
 		}
 	}
-	a.mu.Unlock()
-	a.fleet.queue.put(a)
-	return nil
+	return !a.ask && a.digest != ""
 }
 
 // renew gets another certificate when it is time, and connects with it.

@@ -7,7 +7,7 @@
 // what a real agent does with a real Consul (agent): nothing that is shown with a simulated fleet proves how isthmus behaves.
 // Start reading at Start.
 //
-//	layout ─▶ apply, join tokens, Enrol ─▶ agent: one goroutine with a Pull open
+//	layout ─▶ apply, join tokens, Enrol ─▶ agent: one goroutine with a call to Follow open
 //	                                         │ desired state            ▲ what another one did to its end
 //	                                         ▼                          │
 //	                                       queue ─▶ a few workers: ClaimToken, StoreToken, FetchSecrets ⇄ world ─▶ Report

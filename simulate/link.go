@@ -20,7 +20,7 @@ const (
 	// callTimeout and pullTimeout bound calls as real agents do.
 	callTimeout = 15 * time.Second
 	pullTimeout = 16 * time.Minute
-	// pullWait is what a long poll asks for: the longest that servers allow.
+	// pullWait is what a call to Follow asks for: the longest that servers allow.
 	pullWait = "15m"
 	// flow is what a connection lets the server send at once without being asked to: an agent waits most of the time, and its states are a few
 	// kilobytes. It has no buffers of its own.

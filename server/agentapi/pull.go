@@ -31,6 +31,51 @@ const (
 // Pull implements the RPC: it answers when the digest of the datacenter's plan is not the one that the agent has, with the changes alone where
 // the agent can merge them, and this server knows what it has.
 func (s *Service) Pull(ctx context.Context, r *isthmusv1.PullRequest) (*isthmusv1.PullResponse, error) {
+	p, err := s.poll(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer p.end()
+	answer, _, err := p.next(ctx)
+	return answer, err
+}
+
+// Follow implements the RPC: one Pull after the other, each with what the one before answered, over one call.
+func (s *Service) Follow(r *isthmusv1.PullRequest, stream isthmusv1.SyncService_FollowServer) error {
+	ctx := stream.Context()
+	p, err := s.poll(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer p.end()
+	for {
+		answer, over, err := p.next(ctx)
+		if err != nil {
+			return err
+		}
+		if err := stream.Send(answer); err != nil || over {
+			return err //nolint:wrapcheck // gRPC's own, to gRPC
+		}
+		p.has.Epoch, p.has.Have, p.reports = answer.GetEpoch(), answer.GetDigest(), ""
+	}
+}
+
+// poll is a caller that waits for another state than it has.
+type poll struct {
+	*Service
+	caller auth.Caller
+	desk   *desk
+	to     audience
+	// has is what there still is to know of its request.
+	has *isthmusv1.PullRequest
+	// reports is what it is told of its reports.
+	reports string
+	timeout *time.Timer
+	end     func()
+}
+
+// poll begins one; its end has to be called.
+func (s *Service) poll(ctx context.Context, r *isthmusv1.PullRequest) (*poll, error) {
 	caller := auth.CallerOf(ctx)
 	if n := proto.Size(r); n > maxPullRequest {
 		return nil, fault.New(fault.TooLarge, "a poll of %d bytes; at most %d KiB are taken", n, maxPullRequest>>10)
@@ -43,41 +88,56 @@ func (s *Service) Pull(ctx context.Context, r *isthmusv1.PullRequest) (*isthmusv
 		return nil, err
 	}
 	// The connection's keep-alive ends the call when the agent is gone.
-	defer s.Observations.Attend(caller.Datacenter, caller.Name)()
-	reports, err := s.reports(ctx, caller, r)
+	leave := s.Observations.Attend(caller.Datacenter, caller.Name)
+	reports, err := s.reports(caller, r)
 	if err != nil {
+		leave()
 		return nil, err
 	}
-	timeout := time.NewTimer(wait)
-	defer timeout.Stop()
-	start := s.Now()
-	defer func() { request.Waited(ctx, s.Now().Sub(start)) }()
 	d, end := s.Planner.wait(caller.Datacenter)
-	defer end()
-	to := audienceOf(caller, r.GetFeatures())
 	// There are thousands that wait: each keeps what it still needs.
-	r = &isthmusv1.PullRequest{Epoch: r.GetEpoch(), Have: r.GetHave(), Deltas: r.GetDeltas()}
+	p := &poll{
+		Service: s, caller: caller, desk: d, to: audienceOf(caller, r.GetFeatures()), reports: reports, timeout: time.NewTimer(wait),
+		has: &isthmusv1.PullRequest{Epoch: r.GetEpoch(), Have: r.GetHave(), Deltas: r.GetDeltas()},
+	}
+	start := s.Now()
+	p.end = func() {
+		request.Waited(ctx, s.Now().Sub(start))
+		p.timeout.Stop()
+		end()
+		leave()
+	}
+	return p, nil
+}
+
+// next waits for an answer; over: the time to wait is.
+func (p *poll) next(ctx context.Context) (answer *isthmusv1.PullResponse, over bool, err error) {
+	atOnce := p.reports == resource.ReportsWanted
 	for {
-		over := reports == resource.ReportsWanted || !s.holdBack(ctx, s.Planner.holdBack(d, to, r), timeout.C)
-		found, err := s.look(ctx, d, caller, to, r)
+		over = !atOnce && !p.holdBack(ctx, p.Planner.holdBack(p.desk, p.to, p.has), p.timeout.C)
+		found, err := p.look(ctx, p.desk, p.caller, p.to, p.has)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		found.response.Reports = reports
-		if news(found.response) || over || !s.pause(ctx, found, timeout.C) {
-			return found.response, ctx.Err()
+		found.response.Reports = p.reports
+		if !news(found.response) && !over && !atOnce {
+			if p.pause(ctx, found, p.timeout.C) {
+				continue
+			}
+			over = true
 		}
+		return found.response, over, ctx.Err()
 	}
 }
 
 // reports takes in the agent's clock, as far as it may report now (the next poll tells it again), and tells whether what it has reported is known; empty: it does not ask.
-func (s *Service) reports(ctx context.Context, caller auth.Caller, r *isthmusv1.PullRequest) (string, error) {
+func (s *Service) reports(caller auth.Caller, r *isthmusv1.PullRequest) (string, error) {
 	if r.GetClock() != nil {
 		if err := r.GetClock().CheckValid(); err != nil {
 			return "", fault.Violated(fault.Violation{Field: "clock", Reason: "Invalid", Message: "is no time"})
 		}
 		if s.budgets.report(caller.Name, s.Now()) == nil {
-			if err := s.Observations.Report(ctx, caller.Datacenter, caller.Name, &isthmusv1.ReportRequest{Clock: r.GetClock()}); err != nil {
+			if err := s.Observations.Clock(caller.Datacenter, caller.Name, r.GetClock()); err != nil {
 				return "", err
 			}
 		}

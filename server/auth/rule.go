@@ -186,6 +186,7 @@ func agentRules() []Rule {
 		{isthmusv1.SyncService_Enrol_FullMethodName, everybody()},
 		{isthmusv1.SyncService_Renew_FullMethodName, renewers},
 		{isthmusv1.SyncService_Pull_FullMethodName, members},
+		{isthmusv1.SyncService_Follow_FullMethodName, members},
 		{isthmusv1.SyncService_FetchSecrets_FullMethodName, agents},
 		{isthmusv1.SyncService_ClaimToken_FullMethodName, agents},
 		{isthmusv1.SyncService_StoreToken_FullMethodName, agents},

@@ -55,6 +55,21 @@ func (l *Limiter) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 	return next(ctx, req)
 }
 
+// Stream is Unary for streams. That of an agent is a long poll with many answers; of others it knows nothing that they work.
+func (l *Limiter) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	c, ok := stream.Context().Value(callKey{}).(*Call)
+	if !ok {
+		return next(srv, stream)
+	}
+	defer c.End()
+	if info.FullMethod == isthmusv1.SyncService_Follow_FullMethodName {
+		if err := c.poll(); err != nil {
+			return err
+		}
+	}
+	return next(srv, stream)
+}
+
 // Inside is Unary for calls that come from REST in this process, which has let them begin, and ends them.
 func (l *Limiter) Inside(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	md, _ := metadata.FromIncomingContext(ctx)

@@ -50,6 +50,16 @@ func (c *clock) look(ahead time.Duration) time.Duration {
 	return c.told
 }
 
+// Clock takes in what an agent's clock said when it asked for something, and does not wait until the store has it.
+func (t *Table) Clock(datacenter, agent string, sent *timestamppb.Timestamp) error {
+	now := t.now()
+	news, err := t.skew(datacenter, agent, sent, now)
+	if err == nil && t.take(datacenter, agent, news, now) != nil {
+		t.poke()
+	}
+	return err
+}
+
 // skew is what an agent's clock tells in a report that came now, when it is news; nothing for a report without one.
 func (t *Table) skew(datacenter, agent string, sent *timestamppb.Timestamp, now time.Time) ([]said, error) {
 	if sent == nil {

@@ -381,7 +381,7 @@ type PullResponse struct {
 	State *DesiredState `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
 	Delta *StateDelta   `protobuf:"bytes,5,opt,name=delta,proto3" json:"delta,omitempty"`
 	// known or wanted: whether the server has what the agent has reported, or wants it once more. Empty: the agent did not ask, or the server is
-	// too old to say.
+	// too old to say. Of a stream, the first answer says it.
 	Reports       string `protobuf:"bytes,6,opt,name=reports,proto3" json:"reports,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5761,11 +5761,12 @@ const file_isthmus_v1_sync_proto_rawDesc = "" +
 	"\x06routes\x18\x04 \x01(\x05R\x06routes\x121\n" +
 	"\x06probes\x18\x05 \x03(\v2\x19.isthmus.v1.ObservedProbeR\x06probes\x12!\n" +
 	"\ferror_reason\x18\x06 \x01(\tR\verrorReason\x12\x14\n" +
-	"\x05error\x18\a \x01(\tR\x05error2\xcd\x05\n" +
+	"\x05error\x18\a \x01(\tR\x05error2\x8c\x06\n" +
 	"\vSyncService\x12<\n" +
 	"\x05Enrol\x12\x18.isthmus.v1.EnrolRequest\x1a\x19.isthmus.v1.EnrolResponse\x12<\n" +
 	"\x05Renew\x12\x18.isthmus.v1.RenewRequest\x1a\x19.isthmus.v1.RenewResponse\x129\n" +
-	"\x04Pull\x12\x17.isthmus.v1.PullRequest\x1a\x18.isthmus.v1.PullResponse\x12Q\n" +
+	"\x04Pull\x12\x17.isthmus.v1.PullRequest\x1a\x18.isthmus.v1.PullResponse\x12=\n" +
+	"\x06Follow\x12\x17.isthmus.v1.PullRequest\x1a\x18.isthmus.v1.PullResponse0\x01\x12Q\n" +
 	"\fFetchSecrets\x12\x1f.isthmus.v1.FetchSecretsRequest\x1a .isthmus.v1.FetchSecretsResponse\x12K\n" +
 	"\n" +
 	"ClaimToken\x12\x1d.isthmus.v1.ClaimTokenRequest\x1a\x1e.isthmus.v1.ClaimTokenResponse\x12K\n" +
@@ -5954,25 +5955,27 @@ var file_isthmus_v1_sync_proto_depIdxs = []int32{
 	0,  // 81: isthmus.v1.SyncService.Enrol:input_type -> isthmus.v1.EnrolRequest
 	2,  // 82: isthmus.v1.SyncService.Renew:input_type -> isthmus.v1.RenewRequest
 	4,  // 83: isthmus.v1.SyncService.Pull:input_type -> isthmus.v1.PullRequest
-	35, // 84: isthmus.v1.SyncService.FetchSecrets:input_type -> isthmus.v1.FetchSecretsRequest
-	37, // 85: isthmus.v1.SyncService.ClaimToken:input_type -> isthmus.v1.ClaimTokenRequest
-	39, // 86: isthmus.v1.SyncService.StoreToken:input_type -> isthmus.v1.StoreTokenRequest
-	41, // 87: isthmus.v1.SyncService.Report:input_type -> isthmus.v1.ReportRequest
-	29, // 88: isthmus.v1.SyncService.StoreBundle:input_type -> isthmus.v1.StoreBundleRequest
-	31, // 89: isthmus.v1.SyncService.TakeTurn:input_type -> isthmus.v1.TakeTurnRequest
-	33, // 90: isthmus.v1.SyncService.EndTurn:input_type -> isthmus.v1.EndTurnRequest
-	1,  // 91: isthmus.v1.SyncService.Enrol:output_type -> isthmus.v1.EnrolResponse
-	3,  // 92: isthmus.v1.SyncService.Renew:output_type -> isthmus.v1.RenewResponse
-	5,  // 93: isthmus.v1.SyncService.Pull:output_type -> isthmus.v1.PullResponse
-	36, // 94: isthmus.v1.SyncService.FetchSecrets:output_type -> isthmus.v1.FetchSecretsResponse
-	38, // 95: isthmus.v1.SyncService.ClaimToken:output_type -> isthmus.v1.ClaimTokenResponse
-	40, // 96: isthmus.v1.SyncService.StoreToken:output_type -> isthmus.v1.StoreTokenResponse
-	42, // 97: isthmus.v1.SyncService.Report:output_type -> isthmus.v1.ReportResponse
-	30, // 98: isthmus.v1.SyncService.StoreBundle:output_type -> isthmus.v1.StoreBundleResponse
-	32, // 99: isthmus.v1.SyncService.TakeTurn:output_type -> isthmus.v1.TakeTurnResponse
-	34, // 100: isthmus.v1.SyncService.EndTurn:output_type -> isthmus.v1.EndTurnResponse
-	91, // [91:101] is the sub-list for method output_type
-	81, // [81:91] is the sub-list for method input_type
+	4,  // 84: isthmus.v1.SyncService.Follow:input_type -> isthmus.v1.PullRequest
+	35, // 85: isthmus.v1.SyncService.FetchSecrets:input_type -> isthmus.v1.FetchSecretsRequest
+	37, // 86: isthmus.v1.SyncService.ClaimToken:input_type -> isthmus.v1.ClaimTokenRequest
+	39, // 87: isthmus.v1.SyncService.StoreToken:input_type -> isthmus.v1.StoreTokenRequest
+	41, // 88: isthmus.v1.SyncService.Report:input_type -> isthmus.v1.ReportRequest
+	29, // 89: isthmus.v1.SyncService.StoreBundle:input_type -> isthmus.v1.StoreBundleRequest
+	31, // 90: isthmus.v1.SyncService.TakeTurn:input_type -> isthmus.v1.TakeTurnRequest
+	33, // 91: isthmus.v1.SyncService.EndTurn:input_type -> isthmus.v1.EndTurnRequest
+	1,  // 92: isthmus.v1.SyncService.Enrol:output_type -> isthmus.v1.EnrolResponse
+	3,  // 93: isthmus.v1.SyncService.Renew:output_type -> isthmus.v1.RenewResponse
+	5,  // 94: isthmus.v1.SyncService.Pull:output_type -> isthmus.v1.PullResponse
+	5,  // 95: isthmus.v1.SyncService.Follow:output_type -> isthmus.v1.PullResponse
+	36, // 96: isthmus.v1.SyncService.FetchSecrets:output_type -> isthmus.v1.FetchSecretsResponse
+	38, // 97: isthmus.v1.SyncService.ClaimToken:output_type -> isthmus.v1.ClaimTokenResponse
+	40, // 98: isthmus.v1.SyncService.StoreToken:output_type -> isthmus.v1.StoreTokenResponse
+	42, // 99: isthmus.v1.SyncService.Report:output_type -> isthmus.v1.ReportResponse
+	30, // 100: isthmus.v1.SyncService.StoreBundle:output_type -> isthmus.v1.StoreBundleResponse
+	32, // 101: isthmus.v1.SyncService.TakeTurn:output_type -> isthmus.v1.TakeTurnResponse
+	34, // 102: isthmus.v1.SyncService.EndTurn:output_type -> isthmus.v1.EndTurnResponse
+	92, // [92:103] is the sub-list for method output_type
+	81, // [81:92] is the sub-list for method input_type
 	81, // [81:81] is the sub-list for extension type_name
 	81, // [81:81] is the sub-list for extension extendee
 	0,  // [0:81] is the sub-list for field type_name

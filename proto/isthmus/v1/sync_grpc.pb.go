@@ -22,6 +22,7 @@ const (
 	SyncService_Enrol_FullMethodName        = "/isthmus.v1.SyncService/Enrol"
 	SyncService_Renew_FullMethodName        = "/isthmus.v1.SyncService/Renew"
 	SyncService_Pull_FullMethodName         = "/isthmus.v1.SyncService/Pull"
+	SyncService_Follow_FullMethodName       = "/isthmus.v1.SyncService/Follow"
 	SyncService_FetchSecrets_FullMethodName = "/isthmus.v1.SyncService/FetchSecrets"
 	SyncService_ClaimToken_FullMethodName   = "/isthmus.v1.SyncService/ClaimToken"
 	SyncService_StoreToken_FullMethodName   = "/isthmus.v1.SyncService/StoreToken"
@@ -43,6 +44,9 @@ type SyncServiceClient interface {
 	Renew(ctx context.Context, in *RenewRequest, opts ...grpc.CallOption) (*RenewResponse, error)
 	// Long poll for the desired state of the agent's datacenter.
 	Pull(ctx context.Context, in *PullRequest, opts ...grpc.CallOption) (*PullResponse, error)
+	// Pull again and again in one call: an answer for each state that the agent does not have, without its asking anew, and a last one, without a
+	// state, when the time to wait is over. Servers that are too old do not implement it; then an agent pulls.
+	Follow(ctx context.Context, in *PullRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PullResponse], error)
 	FetchSecrets(ctx context.Context, in *FetchSecretsRequest, opts ...grpc.CallOption) (*FetchSecretsResponse, error)
 	// Before an agent makes a peering token. The last claim counts; a claim is refused once a token is stored.
 	ClaimToken(ctx context.Context, in *ClaimTokenRequest, opts ...grpc.CallOption) (*ClaimTokenResponse, error)
@@ -93,6 +97,25 @@ func (c *syncServiceClient) Pull(ctx context.Context, in *PullRequest, opts ...g
 	}
 	return out, nil
 }
+
+func (c *syncServiceClient) Follow(ctx context.Context, in *PullRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PullResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &SyncService_ServiceDesc.Streams[0], SyncService_Follow_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[PullRequest, PullResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SyncService_FollowClient = grpc.ServerStreamingClient[PullResponse]
 
 func (c *syncServiceClient) FetchSecrets(ctx context.Context, in *FetchSecretsRequest, opts ...grpc.CallOption) (*FetchSecretsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -176,6 +199,9 @@ type SyncServiceServer interface {
 	Renew(context.Context, *RenewRequest) (*RenewResponse, error)
 	// Long poll for the desired state of the agent's datacenter.
 	Pull(context.Context, *PullRequest) (*PullResponse, error)
+	// Pull again and again in one call: an answer for each state that the agent does not have, without its asking anew, and a last one, without a
+	// state, when the time to wait is over. Servers that are too old do not implement it; then an agent pulls.
+	Follow(*PullRequest, grpc.ServerStreamingServer[PullResponse]) error
 	FetchSecrets(context.Context, *FetchSecretsRequest) (*FetchSecretsResponse, error)
 	// Before an agent makes a peering token. The last claim counts; a claim is refused once a token is stored.
 	ClaimToken(context.Context, *ClaimTokenRequest) (*ClaimTokenResponse, error)
@@ -205,6 +231,9 @@ func (UnimplementedSyncServiceServer) Renew(context.Context, *RenewRequest) (*Re
 }
 func (UnimplementedSyncServiceServer) Pull(context.Context, *PullRequest) (*PullResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Pull not implemented")
+}
+func (UnimplementedSyncServiceServer) Follow(*PullRequest, grpc.ServerStreamingServer[PullResponse]) error {
+	return status.Error(codes.Unimplemented, "method Follow not implemented")
 }
 func (UnimplementedSyncServiceServer) FetchSecrets(context.Context, *FetchSecretsRequest) (*FetchSecretsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method FetchSecrets not implemented")
@@ -301,6 +330,17 @@ func _SyncService_Pull_Handler(srv interface{}, ctx context.Context, dec func(in
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _SyncService_Follow_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(PullRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SyncServiceServer).Follow(m, &grpc.GenericServerStream[PullRequest, PullResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SyncService_FollowServer = grpc.ServerStreamingServer[PullResponse]
 
 func _SyncService_FetchSecrets_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(FetchSecretsRequest)
@@ -476,6 +516,12 @@ var SyncService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _SyncService_EndTurn_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Follow",
+			Handler:       _SyncService_Follow_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "isthmus/v1/sync.proto",
 }

@@ -98,7 +98,7 @@ func (t *touching) object(o, before, after resource.Object) {
 		}
 	case *isthmusv1.Intention, *isthmusv1.TrafficPolicy:
 		if reworded(before, after) {
-			t.rest(slices.Collect(policy.Homes(t.r, o))...)
+			t.rest(policy.Homes(t.r, o)...)
 		}
 	case *isthmusv1.ServiceExport:
 		if reworded(before, after) {

@@ -142,15 +142,15 @@ func consulDatacenter(dc *isthmusv1.Datacenter) string {
 }
 
 // Homes are the datacenters in whose Consul an Intention's or TrafficPolicy's entries are written, in order of their names: each chosen
-// datacenter, or the primary of its federation.
-func Homes(r resource.Reader, o resource.Object) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for _, m := range realmsOf(r, o, realmOf) {
-			if !yield(m.home) {
-				return
-			}
-		}
+// datacenter, or the primary of its federation; also of one on its way out, where what denies counts as long as somebody is connected.
+func Homes(r resource.Reader, o resource.Object) []string {
+	var out []string
+	for dc := range chosenBy(r, o) {
+		m, _ := realmOf(r, dc.GetName())
+		out = append(out, m.home)
 	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // realmsOf are the realms of the datacenters that a policy chooses for itself, in order of their homes, as one of realmOf and wantedRealm

@@ -137,7 +137,7 @@ func (a *affecting) sharers(r resource.Reader, i *isthmusv1.Intention) {
 	for _, other := range same {
 		sharer[other.GetName()] = true
 	}
-	for home := range Homes(r, i) {
+	for _, home := range Homes(r, i) {
 		for o, home := range Near(a.after, home) {
 			if other, ok := o.(*isthmusv1.Intention); ok && sharer[other.GetName()] {
 				a.tell(other, home)

@@ -65,6 +65,11 @@ func SpecDigest(o Object) string { return Digest(Spec(o)) }
 // Diff lists the fields of labels and spec that differ between two versions of an object, in order of their paths, with
 // their values as JSON. Both must have passed Validate, as for Digest. Nil stands for an object that is not there. A list is compared as a whole.
 func Diff(before, after Object) []*isthmusv1.FieldChange {
+	old, _, known := readLeaves(before)
+	now, _, knowable := readLeaves(after)
+	if known && knowable {
+		return changesOf(old, now)
+	}
 	was, is := leaves(before), leaves(after)
 	var changes []*isthmusv1.FieldChange
 	for field, value := range was {

@@ -13,7 +13,7 @@ func Masked(value any) any {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for field, inner := range v {
-			switch field {
+			switch field { // those of veiledFields
 			case "Header", "QueryParam", "VerifyClaims":
 				inner = veiled(inner, "Exact", "Prefix", "Suffix", "Contains", "Regex", "Value")
 			case "headers", "queryParams":
@@ -34,6 +34,11 @@ func Masked(value any) any {
 		return out
 	}
 	return value
+}
+
+// veiledFields are those of which Masked hides something.
+func veiledFields() []string {
+	return []string{"Header", "QueryParam", "VerifyClaims", "headers", "queryParams", "RequestHeaders", "ResponseHeaders"}
 }
 
 // MaskedJSON is Masked for text; what is no JSON is not shown at all. Empty for empty.

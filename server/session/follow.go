@@ -21,9 +21,10 @@ const (
 	lookLimit = 500
 )
 
-// Load learns which sessions were logged out before this server started, and could still be shown. It is called once, before sessions
-// are served.
+// Load learns which sessions were logged out before this server started, and could still be shown. It is called before sessions are served,
+// and by Run when the store was restored.
 func (s *Service) Load(ctx context.Context) error {
+	s.heard, s.looked = 0, store.Revision{Epoch: s.Snapshot.View().Revision().Epoch}
 	oldest := s.Now().Add(-Longest)
 	for after := uint64(0); ; {
 		events, err := s.Journal.Events(ctx, store.EventQuery{After: after, Descending: true, Action: resource.ActionLogout, Limit: lookLimit})
@@ -50,6 +51,12 @@ func (s *Service) follow(ctx context.Context) error {
 	at := s.Snapshot.View().Revision()
 	if at == s.looked {
 		return nil
+	}
+	if at.Epoch != s.looked.Epoch {
+		// Numbers of a restored audit log begin again where it was saved.
+		if err := s.Load(ctx); err != nil {
+			return err
+		}
 	}
 	for {
 		events, err := s.Journal.Events(ctx, store.EventQuery{After: s.heard, Action: resource.ActionLogout, Limit: lookLimit})
@@ -82,8 +89,8 @@ func (s *Service) heardOf(e *isthmusv1.Event) (uint64, error) {
 	return number, nil
 }
 
-// Run looks for logouts at other replicas, and tells the audit log, once a minute at most, of refused logins that were only counted. It
-// returns when ctx ends.
+// Run looks for logouts at other replicas, tells the audit log of those here that it does not have yet and, once a minute at most, of refused
+// logins that were only counted. It returns when ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	tell := time.NewTicker(refusedEvery)
 	defer tell.Stop()
@@ -94,12 +101,25 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-look.C:
+			s.settle(ctx)
 			if err := s.follow(ctx); err != nil {
 				s.Log.Debug("cannot look for sessions that were logged out at other servers", "error", err)
 			}
 		case <-tell.C:
 			s.tell(ctx)
 		}
+	}
+}
+
+// settle writes the logouts that could not be written before.
+func (s *Service) settle(ctx context.Context) {
+	events := s.owed.take()
+	if len(events) == 0 {
+		return
+	}
+	if err := s.record(ctx, events...); err != nil {
+		s.owed.add(events...)
+		s.Log.Warn("cannot write to the audit log that sessions were logged out: other servers still take them", "sessions", len(events), "error", err)
 	}
 }
 

@@ -34,6 +34,7 @@ type Service struct {
 	Log      hclog.Logger
 
 	quota quota
+	owed  owed
 	// heard is the number of the last logout in the audit log that the Keeper was told of, looked where the snapshot was when it was
 	// looked for. Both are Load's, then Run's.
 	heard  uint64
@@ -138,7 +139,8 @@ func (s *Service) RenewSession(ctx context.Context, _ *isthmusv1.RenewSessionReq
 	return s.hand(ctx, s.Keeper.Renew(session), auth.CallerOf(ctx))
 }
 
-// DeleteSession implements the RPC. The session is refused whatever becomes of the entry in the audit log.
+// DeleteSession implements the RPC. The session is refused here whatever becomes of the entry in the audit log, by which it is elsewhere: one that
+// cannot be written is an error, and is tried again by Run.
 func (s *Service) DeleteSession(ctx context.Context, _ *isthmusv1.DeleteSessionRequest) (*isthmusv1.DeleteSessionResponse, error) {
 	session, err := s.of(ctx)
 	if err != nil {
@@ -155,6 +157,7 @@ func (s *Service) DeleteSession(ctx context.Context, _ *isthmusv1.DeleteSessionR
 	token := &isthmusv1.APIToken{Name: session.Subject.Name, Uid: session.Subject.UID}
 	event := change.By(ctx, caller).Event(resource.ActionLogout, token, endedPrefix+mark, s.Now())
 	if err := s.record(ctx, event); err != nil {
+		s.owed.add(event)
 		return nil, err
 	}
 	return &isthmusv1.DeleteSessionResponse{}, nil

@@ -7,7 +7,7 @@ import (
 	"isthmus/resource"
 )
 
-// deleting says what the deletion of a peering waits for, when Consul seems to hang in it.
+// deleting says what the deletion of a peering waits for, when Consul is long at it.
 func (v view) deleting() string {
 	parts := []string{"its ends in Consul are being removed"}
 	known := []*isthmusv1.PeeringEnd{v.GetStatus().GetAcceptor(), v.GetStatus().GetDialer()}

@@ -7,10 +7,10 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
-// deletionTakes is how long Consul may delete a peering, with what it imported, until that is said to hang: mostly it takes seconds.
+// deletionTakes is how long Consul may delete a peering, with what it imported, until that is said to be long: mostly it takes seconds.
 const deletionTakes = time.Minute
 
-// StuckDeletion says that Consul seems to hang in the deletion of an end of a peering, and what may help; empty: it does not. Consul deletes
+// StuckDeletion says that Consul is long at the deletion of an end of a peering, and what helps if it hangs; empty: it is not. Consul deletes
 // deferred, by its leader, a few ends each second. The one way known in which it gives up (1.20) is put right by the agent; of any other the next
 // leader begins anew.
 func StuckDeletion(datacenter string, e *isthmusv1.PeeringEnd, now time.Time) string {
@@ -18,6 +18,7 @@ func StuckDeletion(datacenter string, e *isthmusv1.PeeringEnd, now time.Time) st
 	if e.GetState() != "DELETING" || since == nil || now.Sub(since.AsTime()) <= deletionTakes {
 		return ""
 	}
-	return fmt.Sprintf("the end in %s is DELETING since %s: its Consul seems to hang in that. Another leader begins it anew: on a server of %s, run "+
-		"consul operator raft transfer-leader (where there is one server only, restart it)", datacenter, since.AsTime().UTC().Format(time.RFC3339), datacenter)
+	return fmt.Sprintf("the end in %s is DELETING since %s: Consul removes some five ends a second, one after the other. When none goes any more, its leader "+
+		"hangs, and another one begins anew: on a server of %s, run consul operator raft transfer-leader (where there is one server only, restart it)",
+		datacenter, since.AsTime().UTC().Format(time.RFC3339), datacenter)
 }

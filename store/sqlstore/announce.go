@@ -13,8 +13,8 @@ import (
 func (s *Store) Announce(told func(store.Commit)) { s.told = told }
 
 // announce tells of a commit. What it tells is what the feed would give, but made of what was written.
-func (s *Store) announce(before store.Revision, st *state) {
-	if s.told == nil || st.index == before.Index {
+func (s *Store) announce(st *state) {
+	if s.told == nil || st.index == st.began.index {
 		return
 	}
 	objects := map[store.Key]resource.Object{}
@@ -30,7 +30,7 @@ func (s *Store) announce(before store.Revision, st *state) {
 		}
 		c.Object = o
 	}
-	s.told(store.Commit{Before: before, After: store.Revision{Epoch: st.epoch, Index: st.index}, Changes: st.output.changes})
+	s.told(store.Commit{Before: st.began.revision(), After: st.revision(), Changes: st.output.changes})
 }
 
 // object is a resource as the batch leaves it; nil when it is gone.

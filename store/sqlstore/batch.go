@@ -44,6 +44,7 @@ func (s *Store) reads(st *state, writes []*write) []Statement {
 			return err
 		}
 		st.index, st.events = uint64(index), uint64(events)
+		st.began = st.mark
 		return nil
 	}}}
 	for name := range leases {
@@ -164,9 +165,14 @@ func (s *state) dirty() bool {
 	return len(s.output.changes)+len(s.output.secrets)+len(s.output.secretDrops) > 0
 }
 
-// changes are the second round trip: everything that the accepted writes leave behind, and the revision.
+// changes are the second round trip, or the only one: the revision, which must be where the batch began, and everything that the accepted
+// writes leave behind.
 func (s *Store) changes(st *state) []Statement {
-	out := s.resourceStatements(st)
+	began := &st.began
+	out := []Statement{{SQL: s.sql.bump, Args: []any{
+		began.epoch, int64(began.index), int64(began.events), began.chainHead, int64(st.index), int64(st.events), st.chainHead,
+	}}}
+	out = append(out, s.resourceStatements(st)...)
 	out = append(out, s.relationStatements(st)...)
 	out = append(out, s.sql.putEvents.statements(st.output.events, nil)...)
 	if changes := st.output.changes; len(changes) > 0 {
@@ -186,7 +192,6 @@ func (s *Store) changes(st *state) []Statement {
 	}
 	out = append(out, s.sql.dropSecrets.statements(drops, nil)...)
 	out = append(out, s.sql.putSecrets.statements(secrets, nil)...)
-	out = append(out, Statement{SQL: s.sql.bump, Args: []any{int64(st.index), int64(st.events), st.chainHead}})
 	if s.sql.notify != "" {
 		out = append(out, Statement{SQL: s.sql.notify, Args: []any{strconv.FormatUint(st.index, 10)}})
 	}

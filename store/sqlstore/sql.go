@@ -241,7 +241,9 @@ func (q *queries) writes(d Dialect) {
 	q.shareLease = d.numbered(`SELECT holder, fencing FROM leases WHERE name = ?` + d.ShareRow)
 	q.putCommit = d.numbered(`INSERT INTO commits (last_index, number, changes, preceding) VALUES (?, ?, ?,
 		coalesce((SELECT c.preceding + c.number FROM commits c ORDER BY c.last_index DESC LIMIT 1), 0))`)
-	q.bump = d.numbered(`UPDATE revision SET "index" = ?, events = ?, chain_head = ?`)
+	// An index that is null is refused: somebody else has committed.
+	q.bump = d.numbered(`UPDATE revision SET "index" = CASE WHEN epoch = ? AND "index" = ? AND events = ? AND chain_head = ? THEN CAST(? AS bigint) END,
+		events = ?, chain_head = ?`)
 	q.forget = d.numbered(`DELETE FROM observations WHERE datacenter = ?`)
 	q.forgetPart = d.numbered(`DELETE FROM observations WHERE datacenter = ? AND part = ?`)
 	q.acquire = d.numbered(strings.ReplaceAll(`INSERT INTO leases (name, holder, fencing, expires)

@@ -46,16 +46,17 @@ type referrer struct {
 type state struct {
 	codec *codec
 
-	epoch     string
-	index     uint64
-	events    uint64
-	chainHead string
+	mark
+	// began is the mark before the batch.
+	began mark
 
 	cells  map[store.Key]*cell
 	claims map[resource.Claim]store.Key
 	// inbound are who refers to a resource, for those that the batch deletes.
 	inbound map[store.Key]map[referrer]bool
 	leases  map[string]store.Lease
+	// assumed are resources that are taken to be absent without having been looked for.
+	assumed []store.Key
 
 	output output
 	undo   []func()

@@ -35,6 +35,9 @@ type Store struct {
 	// told hears of commits; set once, before the first write.
 	told func(store.Commit)
 
+	// recall belongs to the goroutine of writes.
+	recall recall
+
 	writes   *group[*write]
 	observes *group[[]store.Observation]
 }

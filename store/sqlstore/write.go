@@ -118,6 +118,11 @@ func (s *Store) commit(batch []*ticket[*write]) {
 func (s *Store) commitAll(writes []*write) error {
 	ctx, cancel := context.WithTimeout(s.life, commitTimeout)
 	defer cancel()
+	if st := s.recall.foresee(s.codec, writes); st != nil {
+		if over, err := s.commitForeseen(ctx, st, writes); over {
+			return err
+		}
+	}
 	tx, err := s.db.Begin(ctx)
 	if err != nil {
 		return err
@@ -127,33 +132,76 @@ func (s *Store) commitAll(writes []*write) error {
 	if err := tx.Run(ctx, s.reads(st, writes)...); err != nil {
 		return err
 	}
-	before := store.Revision{Epoch: st.epoch, Index: st.index}
-	type outcome struct {
-		revision store.Revision
-		err      error
-	}
-	outcomes := make([]outcome, len(writes))
-	for i, w := range writes {
-		if err := st.apply(w); err != nil {
-			outcomes[i].err = err
-		} else {
-			outcomes[i].revision = store.Revision{Epoch: st.epoch, Index: st.index}
-		}
-	}
+	outcomes := st.applyAll(writes)
 	if st.dirty() {
 		if err := tx.Commit(ctx, s.changes(st)...); err != nil {
+			s.recall.forget()
 			s.signal() // it may be stored
 			return commitFault(err)
 		}
-		if s.told == nil {
-			s.signal()
-		}
-		s.announce(before, st)
+		s.committed(st)
 	}
+	settle(writes, outcomes)
+	return nil
+}
+
+// commitForeseen is commitAll in one round trip, for writes that need nothing read. over is false when it came to nothing, because somebody
+// else has committed, or has what was taken to be absent: then it is to be read what is there.
+func (s *Store) commitForeseen(ctx context.Context, st *state, writes []*write) (over bool, err error) {
+	outcomes := st.applyAll(writes)
+	if !st.proves(writes, outcomes) {
+		return false, nil
+	}
+	tx, err := s.db.Begin(ctx)
+	if err != nil {
+		return true, err
+	}
+	defer tx.Rollback()
+	if err := tx.Commit(ctx, s.changes(st)...); err != nil {
+		s.recall.forget()
+		if code := fault.CodeOf(err); code == fault.Invalid || code == fault.Internal {
+			return false, nil
+		}
+		s.signal() // it may be stored
+		return true, commitFault(err)
+	}
+	s.committed(st)
+	settle(writes, outcomes)
+	return true, nil
+}
+
+// committed tells of a commit, and remembers it.
+func (s *Store) committed(st *state) {
+	s.recall.learn(st)
+	if s.told == nil {
+		s.signal()
+	}
+	s.announce(st)
+}
+
+// outcome of one write.
+type outcome struct {
+	revision store.Revision
+	err      error
+}
+
+// applyAll applies writes one after the other.
+func (s *state) applyAll(writes []*write) []outcome {
+	outcomes := make([]outcome, len(writes))
+	for i, w := range writes {
+		if err := s.apply(w); err != nil {
+			outcomes[i].err = err
+		} else {
+			outcomes[i].revision = s.revision()
+		}
+	}
+	return outcomes
+}
+
+func settle(writes []*write, outcomes []outcome) {
 	for i, w := range writes {
 		w.revision, w.err = outcomes[i].revision, outcomes[i].err
 	}
-	return nil
 }
 
 // commitFault says what is known after a commit that failed.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -30,12 +31,33 @@ type result struct {
 	index uint64
 }
 
+// plain is another store, on a database of its own, that looks up all that its writes are about.
+type plain struct {
+	*fixture
+	lease store.Lease
+}
+
+func newPlain(f *fixture) *plain {
+	single := f.on(open(f.ctx, f.t, f.options.New(f.t)))
+	lease, err := single.Acquire(f.ctx, "plain", "test", time.Hour)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return &plain{single, lease}
+}
+
+// Write implements store.Store: a fence has to be looked at, and so has all else.
+func (p *plain) Write(ctx context.Context, w store.Write) (store.Revision, error) {
+	w.Fence = &p.lease
+	return p.fixture.Write(ctx, w)
+}
+
 // testOverlay gives the same random writes to two stores: to one all at once, so that they are committed together, to the
 // other one after the other. Outcomes, resources, feed, events and secrets are the same.
 func testOverlay(f *fixture) {
 	t := f.t
 	const seed, rounds, perRound = 20, 40, 24
-	single := f.on(open(f.ctx, t, f.options.New(t)))
+	single := newPlain(f)
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // the same writes each time
 	accepted := 0
 	for round := range rounds {
@@ -57,11 +79,42 @@ func testOverlay(f *fixture) {
 				t.Fatalf("round %d, write %d %+v: %+v together, %+v alone", round, i, writes[i], got, want[i])
 			}
 		}
-		compareStores(f, single, start)
+		compareStores(f, single.fixture, start)
 	}
 	if all := rounds * perRound; accepted < all/5 || accepted > all*4/5 {
 		t.Fatalf("%d of %d writes were accepted: the test does not test much", accepted, all)
 	}
+}
+
+// testForesight gives random writes to one of two servers on a database, which for a while are all to the same one, and to a store that looks
+// everything up: what a server knows of its own last commits makes no difference, whatever the other one did meanwhile.
+func testForesight(f *fixture) {
+	t := f.t
+	const seed, writes, turn = 22, 1500, 8
+	single, start := newPlain(f), store.Revision{}
+	servers := []*fixture{f}
+	if f.options.Replicas {
+		servers = append(servers, f.on(open(f.ctx, t, f.db)))
+	}
+	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // the same writes each time
+	server := f
+	for i := range writes {
+		if random.IntN(turn) == 0 {
+			server = servers[random.IntN(len(servers))]
+		}
+		w := randomWrite(f, random)
+		if len(w.Puts) == 1 && random.IntN(2) == 0 { // as most are
+			key := store.Key{Kind: resource.KindOf(w.Puts[0].Object).Name, Name: w.Puts[0].Object.GetName()}
+			w.Requires = []store.Require{{Key: key, Absent: w.Puts[0].Part == store.PartAll}}
+		}
+		r, err := single.Write(f.ctx, w)
+		want := result{fault.CodeOf(err), r.Index}
+		r, err = server.Write(f.ctx, w)
+		if got := (result{fault.CodeOf(err), r.Index}); got != want {
+			t.Fatalf("write %d %+v: %+v, %v; all looked up %+v", i, w, got, err, want)
+		}
+	}
+	compareStores(f, single.fixture, start)
 }
 
 // writeInOrder lets all writes wait at the same time, in their order.

@@ -12,14 +12,22 @@ import (
 )
 
 // The floors: what the databases do by themselves with what isthmus stores when a datacenter is created, in the schema of isthmus. The
-// revision's row is locked, and the name looked up; then the resource, the audit event and the feed's row with the group's changes are
-// stored, the revision goes on, and others are notified. What isthmus would have to work out for the columns is constant.
+// revision goes on, if it is where the last group left it (who is not the only writer looks it up before, and locks it, and looks for the
+// name); the resource, the audit event and the feed's row with the group's changes are stored, and others are notified. What isthmus would
+// have to work out for the columns is constant, and as long as it is there.
 const (
-	specJSON   = `{"runtime":"vm"}`
+	specJSON   = `{"consulDatacenter":"w64-1-12-345","consulPartition":"default","drift":"correct","runtime":"vm"}`
 	labelsJSON = `{"env":"bench"}`
-	eventJSON  = `{"action":"create","actor":"token:admin","kind":"Datacenter","message":"","requestId":"4a0c37a1-95c8-4b8e-9f6c-7e1c2ad5a8f1","target":"%s"}`
-	uid        = "4a0c37a1-95c8-4b8e-9f6c-7e1c2ad5a8f1"
-	instant    = "2026-11-21T22:30:00.123456789Z"
+	statusJSON = `{"agent":"unknown","agentSince":"` + instant + `","conditions":[` +
+		`{"lastTransitionTime":"` + instant + `","message":"no agent is enrolled: make a token with isthmus join-token create --datacenter w64-1-12-345","observedGeneration":1,"reason":"NoAgent","status":"false","type":"Ready"},` +
+		`{"lastTransitionTime":"` + instant + `","message":"its agents know everything that is wanted of them","observedGeneration":1,"reason":"Current","status":"true","type":"AgentCurrent"},` +
+		`{"lastTransitionTime":"` + instant + `","message":"nothing waits for an operator","observedGeneration":1,"reason":"NothingHeld","status":"false","type":"RemovalsHeld"},` +
+		`{"lastTransitionTime":"` + instant + `","message":"its agent has not told what Consul does with a call that no intention names","observedGeneration":1,"reason":"Unknown","status":"unknown","type":"DefaultDeny"}]}`
+	eventJSON = `{"action":"create","actor":"api-token/admin","changes":[{"after":"\"bench\"","field":"labels.env"},{"after":"\"w64-1-12-345\"","field":"spec.consulDatacenter"},` +
+		`{"after":"\"default\"","field":"spec.consulPartition"},{"after":"\"correct\"","field":"spec.drift"},{"after":"\"vm\"","field":"spec.runtime"}],"digestAfter":"` + hash + `",` +
+		`"kind":"Datacenter","requestId":"` + uid + `","role":"admin","target":"%s"}`
+	uid     = "4a0c37a1-95c8-4b8e-9f6c-7e1c2ad5a8f1"
+	instant = "2026-11-21T22:30:00.123456789Z"
 	// shape and hash are as long as digests are.
 	shape = "c2f1e0d4b3a29788796a5b4c3d2e1f00"
 	hash  = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -28,13 +36,14 @@ const (
 const (
 	lockRevision = `SELECT epoch, "index", compacted, events, chain_head FROM revision`
 	bumpRevision = `UPDATE revision SET "index" = $1, events = $2, chain_head = $3`
+	// moveRevision is refused when the revision is not where it is thought to be: the index may not be null.
+	moveRevision = `UPDATE revision SET "index" = CASE WHEN "index" = $1 THEN CAST($2 AS bigint) END, events = $3, chain_head = $4`
 )
 
 // The statements of a group, whose rows come as arrays: nothing is faster to parse.
 const (
-	findAll      = `SELECT name, uid, "index" FROM resources WHERE kind = 'Datacenter' AND name = ANY($1)`
-	putResources = `INSERT INTO resources (kind, name, uid, labels, generation, "index", create_time, update_time, spec, shape, datacenters)
-		SELECT 'Datacenter', v.name, '` + uid + `', '` + labelsJSON + `', 1, v.i, '` + instant + `', '` + instant + `', '` + specJSON + `', '` + shape + `',
+	putResources = `INSERT INTO resources (kind, name, uid, labels, generation, "index", create_time, update_time, spec, status, shape, datacenters)
+		SELECT 'Datacenter', v.name, '` + uid + `', '` + labelsJSON + `', 1, v.i, '` + instant + `', '` + instant + `', '` + specJSON + `', '` + statusJSON + `', '` + shape + `',
 		jsonb_build_array(v.name) FROM unnest($1::text[], $2::bigint[]) AS v (name, i)`
 	putEvents = `INSERT INTO events (number, "index", create_time, actor, action, kind, target, spec, previous_hash, hash)
 		SELECT v.i, v.i, '` + instant + `', 'token:admin', 'create', 'Datacenter', v.name, v.spec::jsonb, '` + hash + `', '` + hash + `'
@@ -58,35 +67,47 @@ func changesOf(names []string, first int64) string {
 	return out.String()
 }
 
-// storeGroup is one transaction that creates all of names, in the two round trips in which the store of isthmus makes it.
-func storeGroup(ctx context.Context, conn *pgx.Conn, names []string) error {
-	var epoch, head string
-	var index, compacted, events int64
-	look := &pgx.Batch{}
-	look.Queue("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
-	look.Queue(lockRevision + " FOR UPDATE").QueryRow(func(row pgx.Row) error { return row.Scan(&epoch, &index, &compacted, &events, &head) })
-	look.Queue(findAll, names).Query(func(rows pgx.Rows) error {
-		if rows.Next() {
-			return fmt.Errorf("one of %d names is taken", len(names))
+// storeGroup is one transaction that creates all of names, in one round trip when the index of the one before is known, as the store of
+// isthmus makes it.
+func storeGroup(ctx context.Context, conn *pgx.Conn, names []string, known *int64) (last int64, err error) {
+	put := &pgx.Batch{}
+	if known == nil {
+		index, err := lookUp(ctx, conn, names)
+		if err != nil {
+			return 0, err
 		}
-		return rows.Err()
-	})
-	if err := conn.SendBatch(ctx, look).Close(); err != nil {
-		return err
+		known = &index
+	} else {
+		put.Queue("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
 	}
 	indexes, specs := make([]int64, len(names)), make([]string, len(names))
 	for i, name := range names {
-		indexes[i], specs[i] = index+int64(i)+1, fmt.Sprintf(eventJSON, name)
+		indexes[i], specs[i] = *known+int64(i)+1, fmt.Sprintf(eventJSON, name)
 	}
-	last := index + int64(len(names))
-	put := &pgx.Batch{}
+	last = *known + int64(len(names))
+	put.Queue(moveRevision, *known, last, last, hash)
 	put.Queue(putResources, names, indexes)
 	put.Queue(putEvents, names, indexes, specs)
-	put.Queue(putCommit, last, 2*len(names), changesOf(names, index+1))
-	put.Queue(bumpRevision, last, last, hash)
+	put.Queue(putCommit, last, 2*len(names), changesOf(names, *known+1))
 	put.Queue(`SELECT pg_notify('isthmus', $1)`, fmt.Sprint(last))
 	put.Queue("COMMIT")
-	return conn.SendBatch(ctx, put).Close()
+	return last, conn.SendBatch(ctx, put).Close()
+}
+
+// lookUp begins a transaction: it locks the revision, and looks for a name.
+func lookUp(ctx context.Context, conn *pgx.Conn, names []string) (index int64, err error) {
+	var epoch, head string
+	var compacted, events int64
+	look := &pgx.Batch{}
+	look.Queue("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+	look.Queue(lockRevision + " FOR UPDATE").QueryRow(func(row pgx.Row) error { return row.Scan(&epoch, &index, &compacted, &events, &head) })
+	look.Queue(findOne, names[0]).Query(func(rows pgx.Rows) error {
+		if rows.Next() {
+			return fmt.Errorf("%s is taken", names[0])
+		}
+		return rows.Err()
+	})
+	return index, conn.SendBatch(ctx, look).Close()
 }
 
 // byIndex keeps a connection from plans that were made while the tables were small, as isthmus's store does.
@@ -114,6 +135,7 @@ func groupedPostgres(ctx context.Context, url string) ([]creator, error) {
 	}
 	waiting := make(chan ticket, maxGrouped)
 	go func() {
+		var known *int64
 		for first := range waiting {
 			group, names := []ticket{first}, []string{first.name}
 			for more := true; more && len(group) < maxGrouped; {
@@ -124,7 +146,8 @@ func groupedPostgres(ctx context.Context, url string) ([]creator, error) {
 					more = false
 				}
 			}
-			err := storeGroup(context.WithoutCancel(ctx), conn, names)
+			last, err := storeGroup(context.WithoutCancel(ctx), conn, names, known)
+			known = &last
 			for _, t := range group {
 				t.done <- err
 			}
@@ -162,7 +185,8 @@ func singlePostgres(ctx context.Context, url string) ([]creator, error) {
 			return err
 		}
 		defer conn.Release()
-		return storeGroup(ctx, conn.Conn(), []string{name})
+		_, err = storeGroup(ctx, conn.Conn(), []string{name}, nil)
+		return err
 	}), nil
 }
 
@@ -172,8 +196,8 @@ const sqliteSettings = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_p
 // The statements of one create at SQLite.
 const (
 	findOne     = `SELECT uid FROM resources WHERE kind = 'Datacenter' AND name = $1`
-	putResource = `INSERT INTO resources (kind, name, uid, labels, generation, "index", create_time, update_time, spec, shape, datacenters)
-		VALUES ('Datacenter', $1, '` + uid + `', '` + labelsJSON + `', 1, $2, '` + instant + `', '` + instant + `', '` + specJSON + `', '` + shape + `', $3)`
+	putResource = `INSERT INTO resources (kind, name, uid, labels, generation, "index", create_time, update_time, spec, status, shape, datacenters)
+		VALUES ('Datacenter', $1, '` + uid + `', '` + labelsJSON + `', 1, $2, '` + instant + `', '` + instant + `', '` + specJSON + `', '` + statusJSON + `', '` + shape + `', $3)`
 	putEvent = `INSERT INTO events (number, "index", create_time, actor, action, kind, target, spec, previous_hash, hash)
 		VALUES ($2, $2, '` + instant + `', 'token:admin', 'create', 'Datacenter', $1, $3, '` + hash + `', '` + hash + `')`
 )

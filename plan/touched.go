@@ -97,7 +97,8 @@ func (t *touching) object(o, before, after resource.Object) {
 			t.federated[name] = true
 		}
 	case *isthmusv1.Intention, *isthmusv1.TrafficPolicy:
-		if reworded(before, after) {
+		// One that chooses as it did has the homes that it had.
+		if reworded(before, after) && (o == after || !policy.ChooseAlike(before, after)) {
 			t.rest(policy.Homes(t.r, o)...)
 		}
 	case *isthmusv1.ServiceExport:

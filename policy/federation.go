@@ -56,7 +56,7 @@ func problemsNow(r resource.Reader, o resource.Object) []*isthmusv1.PolicyProble
 		if i, ok := o.(*isthmusv1.Intention); ok {
 			c = newCompilation(r, now)
 			c.quiet = true
-			c.intentionsOf(sameDestination(r, i))
+			c.intentionsOf(sharersOf(r, i)(now))
 		} else {
 			c = trafficIn(r, now, trafficNear(r, o), "", "")
 		}

@@ -40,11 +40,11 @@ func (c *compilation) intentionsOf(all []*isthmusv1.Intention) {
 // checkIntention finds what stands against an Intention in the fleet as it is wanted.
 func checkIntention(r resource.Reader, i *isthmusv1.Intention) []fault.Violation {
 	var problems []*isthmusv1.PolicyProblem
-	same := sameDestination(r, i)
+	same := sharersOf(r, i)
 	for _, m := range realmsOf(r, i, wantedRealm) {
 		c := newCompilation(r, m)
 		c.quiet = true
-		c.intentionsOf(same)
+		c.intentionsOf(same(m))
 		problems = append(problems, c.problems[policyName(i)]...)
 	}
 	return refused(problems)
@@ -54,6 +54,25 @@ func checkIntention(r resource.Reader, i *isthmusv1.Intention) []fault.Violation
 func sameDestination(r resource.Reader, of *isthmusv1.Intention) []*isthmusv1.Intention {
 	d := of.GetSpec().GetDestination()
 	return slices.Collect(resource.Having[*isthmusv1.Intention](r, resource.KindIntention, resource.TermService(d.GetNamespace(), d.GetService())))
+}
+
+// sharersOf gives the Intentions that have parts of the same config entry in a realm, of one that chooses many datacenters also some that have not:
+// these are looked up once, and those of one that names a few where it names them.
+func sharersOf(r resource.Reader, of *isthmusv1.Intention) func(m realm) []*isthmusv1.Intention {
+	if len(of.GetSpec().GetDestination().GetDatacenters()) == 0 {
+		all := sameDestination(r, of)
+		return func(realm) []*isthmusv1.Intention { return all }
+	}
+	return func(m realm) []*isthmusv1.Intention {
+		near := resource.Choosing[*isthmusv1.Intention](r, resource.KindIntention, slices.Concat(m.members, m.leaving)...)
+		return slices.DeleteFunc(near, func(other *isthmusv1.Intention) bool { return !shareEntry(of, other) })
+	}
+}
+
+// shareEntry tells whether two Intentions have parts of the same config entry, wherever they are.
+func shareEntry(a, b *isthmusv1.Intention) bool {
+	x, y := a.GetSpec().GetDestination(), b.GetSpec().GetDestination()
+	return x.GetNamespace() == y.GetNamespace() && strings.ToLower(x.GetService()) == strings.ToLower(y.GetService()) //nolint:staticcheck // as TermService, which is no EqualFold
 }
 
 // destinationOf are the members of the realm that an Intention chooses for its destination.

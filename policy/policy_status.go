@@ -29,10 +29,10 @@ func maker(r resource.Reader, o resource.Object) func(m realm) ([]*isthmusv1.Con
 	switch o := o.(type) {
 	case *isthmusv1.Intention:
 		// All that has parts of its entry, and nothing else: there may be many realms, and many Intentions in each.
-		same := sameDestination(r, o)
+		same := sharersOf(r, o)
 		return func(m realm) ([]*isthmusv1.ConfigEntry, []*isthmusv1.PolicyProblem) {
 			c := newCompilation(r, m)
-			c.intentionsOf(same)
+			c.intentionsOf(same(m))
 			return entriesOf(c.entries(), o), c.problems[policyName(o)]
 		}
 	case *isthmusv1.TrafficPolicy:

@@ -129,17 +129,15 @@ func (a *affecting) side(r resource.Reader, o resource.Object) {
 
 // sharers are the other Intentions that have parts of the same config entry in the same homes.
 func (a *affecting) sharers(r resource.Reader, i *isthmusv1.Intention) {
-	same := slices.DeleteFunc(sameDestination(a.after, i), func(other *isthmusv1.Intention) bool { return other.GetName() == i.GetName() })
-	if len(same) == 0 {
-		return
-	}
-	sharer := make(map[string]bool, len(same))
-	for _, other := range same {
-		sharer[other.GetName()] = true
+	if len(i.GetSpec().GetDestination().GetDatacenters()) == 0 {
+		same := sameDestination(a.after, i)
+		if !slices.ContainsFunc(same, func(other *isthmusv1.Intention) bool { return other.GetName() != i.GetName() }) {
+			return
+		}
 	}
 	for _, home := range Homes(r, i) {
 		for o, home := range Near(a.after, home) {
-			if other, ok := o.(*isthmusv1.Intention); ok && sharer[other.GetName()] {
+			if other, ok := o.(*isthmusv1.Intention); ok && other.GetName() != i.GetName() && shareEntry(i, other) {
 				a.tell(other, home)
 			}
 		}
@@ -187,6 +185,16 @@ func choiceOf(o resource.Object) (datacenters []string, selector string) {
 		return o.GetSpec().GetDatacenters(), o.GetSpec().GetSelector()
 	}
 	return nil, ""
+}
+
+// ChooseAlike tells whether two versions of an Intention or TrafficPolicy choose the same datacenters for their own, in any fleet.
+func ChooseAlike(a, b resource.Object) bool {
+	if a == nil || b == nil {
+		return false
+	}
+	names, selector := choiceOf(a)
+	others, other := choiceOf(b)
+	return slices.Equal(names, others) && selector == other
 }
 
 // choice is how datacenters are chosen: by one of both, or not at all.

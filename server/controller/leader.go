@@ -34,6 +34,9 @@ const (
 	// and the first delays of tokens are shorter.
 	lively     = 2 * time.Minute
 	sleepyTick = 10
+	// gather is how long after statuses of policies the next ones are written at the earliest: the first of many changes is followed at once, those
+	// after it together.
+	gather = 20 * time.Millisecond
 	// retryAfter is how long a round waits after the store failed.
 	retryAfter = time.Second
 )
@@ -63,6 +66,9 @@ type leader struct {
 	// policed is which report of its config entries each datacenter's policies were looked at with, standings how each policy stands.
 	policed   map[string]string
 	standings *standings
+	// gathered is when statuses of policies were written last; gathering is given when others may be again.
+	gathered  time.Time
+	gathering *time.Timer
 	// swept counts by kind what sweeps have looked at.
 	swept map[string]int
 	ticks int
@@ -85,6 +91,8 @@ func (l *leader) run(ctx context.Context) error {
 	seen := l.Observations.Subscribe()
 	defer l.Observations.Unsubscribe(seen)
 	ticker, sweeper, compactor := time.NewTicker(tick), time.NewTicker(sweep), time.NewTicker(compactEvery)
+	l.gathering = time.NewTimer(gather)
+	defer l.gathering.Stop()
 	defer ticker.Stop()
 	defer sweeper.Stop()
 	defer compactor.Stop()
@@ -115,6 +123,7 @@ func (l *leader) run(ctx context.Context) error {
 			for _, datacenter := range seen.Take() {
 				l.observed(l.Snapshot.View(), datacenter)
 			}
+		case <-l.gathering.C:
 		case <-ticker.C:
 			ticked = true
 		case <-sweeper.C:
@@ -241,8 +250,24 @@ func (l *leader) choosers(v *snapshot.View, d *dirty) []edit {
 			l.dirty.repoliced.addAll(key, at)
 		}
 	}
-	for key, at := range d.policies {
+	return append(edits, l.policies(v, d.policies)...)
+}
+
+// policies looks at policies, unless it is too early for that: then they are marked for later.
+func (l *leader) policies(v *snapshot.View, marked looks) []edit {
+	if wait := gather - time.Since(l.gathered); wait > 0 && len(marked) > 0 {
+		for key, at := range marked {
+			l.dirty.policies.addAll(key, at)
+		}
+		l.gathering.Reset(wait)
+		return nil
+	}
+	var edits []edit
+	for key, at := range marked {
 		edits = append(edits, l.looking(key, func() []edit { return l.policy(v, key, at) })...)
+	}
+	if len(edits) > 0 {
+		l.gathered = time.Now()
 	}
 	return edits
 }

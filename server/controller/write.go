@@ -2,6 +2,10 @@ package controller
 
 import (
 	"context"
+	"slices"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -16,8 +20,12 @@ func author() change.Author { return change.Author{Actor: "controller", Role: "c
 // maxSpoiled is how many changes of one write may be such that the store cannot take them; more than that, and it is the store.
 const maxSpoiled = 16
 
-// maxWrites is how many resources one transaction changes at most: the lock is held for milliseconds.
-const maxWrites = 1000
+const (
+	// maxWrites is how many resources one transaction changes at most: the lock is held for milliseconds.
+	maxWrites = 1000
+	// inFlight is how many transactions that create resources are on their way: while one is committed, the next is encoded.
+	inFlight = 2
+)
 
 // edit is one resource that a controller writes or deletes, or only entries of the audit log.
 type edit struct {
@@ -80,18 +88,45 @@ func (l *leader) gone(o resource.Object, message string) *isthmusv1.Event {
 // the snapshot will bring what is there now, and the next round looks again. So is what the store cannot take: one resource that is wrong
 // must not stop all others. The error is store.Fenced when the term is over.
 func (l *leader) write(ctx context.Context, edits []edit) error {
-	spoiled := 0
-	for len(edits) > 0 {
-		n := min(len(edits), maxWrites)
-		if err := l.writeSome(ctx, edits[:n], &spoiled); err != nil {
+	var spoiled atomic.Int32
+	created, others := apart(edits)
+	group, grouped := errgroup.WithContext(ctx)
+	group.SetLimit(inFlight)
+	for some := range slices.Chunk(created, maxWrites) {
+		group.Go(func() error {
+			if grouped.Err() != nil {
+				return nil // another one failed, which says why
+			}
+			return l.writeSome(grouped, some, &spoiled)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for some := range slices.Chunk(others, maxWrites) {
+		if err := l.writeSome(ctx, some, &spoiled); err != nil {
 			return err
 		}
-		edits = edits[n:]
 	}
 	return nil
 }
 
-func (l *leader) writeSome(ctx context.Context, edits []edit, spoiled *int) error {
+// apart are the edits that create resources, of which none depends on another, as long as they are worth more than one transaction; and all others.
+func apart(edits []edit) (created, others []edit) {
+	if len(edits) <= maxWrites {
+		return nil, edits
+	}
+	for _, e := range edits {
+		if slices.ContainsFunc(e.requires, func(r store.Require) bool { return r.Absent }) {
+			created = append(created, e)
+		} else {
+			others = append(others, e)
+		}
+	}
+	return created, others
+}
+
+func (l *leader) writeSome(ctx context.Context, edits []edit, spoiled *atomic.Int32) error {
 	w := store.Write{Fence: &l.lease}
 	for _, e := range edits {
 		if e.put != nil {
@@ -109,11 +144,11 @@ func (l *leader) writeSome(ctx context.Context, edits []edit, spoiled *int) erro
 	case err == nil:
 		_, err := l.Snapshot.Reach(ctx, written)
 		return err
-	case !outdated(err) && (fault.CodeOf(err) != fault.Internal || *spoiled >= maxSpoiled):
+	case !outdated(err) && (fault.CodeOf(err) != fault.Internal || spoiled.Load() >= maxSpoiled):
 		return err
 	case len(edits) == 1:
 		if fault.CodeOf(err) == fault.Internal {
-			*spoiled++
+			spoiled.Add(1)
 		}
 		l.leftOut(edits[0], err)
 		return l.Snapshot.Catchup(ctx)

@@ -2,9 +2,11 @@ package controller_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -61,5 +63,37 @@ func TestConflictIsCutBetweenLetters(t *testing.T) {
 			return len(s.GetPlacements()) == 1 && len(s.GetPlacements()[0].GetConflicts()) == 1 &&
 				strings.Contains(s.GetPlacements()[0].GetConflicts()[0].GetFound(), `"`+before+"ü")
 		})
+	}
+}
+
+// A group of more peerings than a transaction takes is made of all of them but for one that the store cannot take.
+func TestLargeGroupWithSpoiledWrite(t *testing.T) {
+	t.Parallel()
+	const members = 47 // 1,081 peerings
+	st, err := sqlite.Open(t.Context(), t.TempDir(), hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	f := &fleet{t: t, st: st}
+	f.c = runOn(t, spoiler{st, "mesh-dc05-dc07"}, st, st)
+	leads(t, f.c, true)
+	var all []resource.Object
+	var names []string
+	for i := range members {
+		names = append(names, fmt.Sprintf("dc%02d", i))
+		all = append(all, datacenter(names[i]))
+	}
+	f.put(append(all, &isthmusv1.PeeringGroup{Name: "mesh", Spec: &isthmusv1.PeeringGroupSpec{Shape: resource.ShapeFullMesh, Datacenters: names}})...)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for made := 0; made != members*(members-1)/2-1; {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%d peerings are made", made)
+		}
+		made = len(slices.Collect(f.c.Snapshot.View().List(resource.KindPeering)))
 	}
 }

@@ -53,7 +53,7 @@ func (f *fleet) put(objects ...resource.Object) {
 		m := resource.MetadataOf(o)
 		m.UID, m.Generation = "uid-of-"+o.GetName(), 1
 		resource.SetMetadata(o, m)
-		resource.KindOf(o).Default(o)
+		resource.Default(o)
 		w.Puts = append(w.Puts, store.Put{Object: o, Part: store.PartAll})
 	}
 	if _, err := f.st.Write(f.t.Context(), w); err != nil {

@@ -56,11 +56,35 @@ func newDirty() *dirty {
 	}
 }
 
-// take gives what is dirty and begins anew.
+// maxTaken is how many datacenters, and how many peerings, a round looks at: what it finds to write is in memory until it is written.
+const maxTaken = 2000
+
+// take gives what is dirty and begins anew: of datacenters and peerings, of which there may be a hundred thousand, with those that are too many.
 func (d *dirty) take() *dirty {
 	taken := *d
 	*d = *newDirty()
+	taken.datacenters, d.datacenters = some(taken.datacenters, maxTaken)
+	taken.peerings, d.peerings = some(taken.peerings, maxTaken)
 	return &taken
+}
+
+// left tells whether take has left something.
+func (d *dirty) left() bool { return len(d.datacenters)+len(d.peerings) > 0 }
+
+// some takes a number of names out of a set.
+func some(set map[string]bool, most int) (taken, left map[string]bool) {
+	if len(set) <= most {
+		return set, map[string]bool{}
+	}
+	taken = make(map[string]bool, most)
+	for name := range set {
+		if len(taken) == most {
+			break
+		}
+		taken[name] = true
+		delete(set, name)
+	}
+	return taken, set
 }
 
 // all marks everything.

@@ -85,17 +85,20 @@ func newLeader(c *Controller, lease store.Lease) *leader {
 	}
 }
 
+// clocks are what a term does something by.
+type clocks struct{ tick, sweep, compact *time.Ticker }
+
 // run works until ctx ends. The error is store.Fenced when the term is over by then.
 func (l *leader) run(ctx context.Context) error {
 	follower := l.Snapshot.Follow()
 	seen := l.Observations.Subscribe()
 	defer l.Observations.Unsubscribe(seen)
-	ticker, sweeper, compactor := time.NewTicker(tick), time.NewTicker(sweep), time.NewTicker(compactEvery)
+	by := clocks{time.NewTicker(tick), time.NewTicker(sweep), time.NewTicker(compactEvery)}
+	defer by.tick.Stop()
+	defer by.sweep.Stop()
+	defer by.compact.Stop()
 	l.gathering = time.NewTimer(gather)
 	defer l.gathering.Stop()
-	defer ticker.Stop()
-	defer sweeper.Stop()
-	defer compactor.Stop()
 	l.dirty.all(follower.View())
 	ticked := true
 	for ctx.Err() == nil {
@@ -115,26 +118,37 @@ func (l *leader) run(ctx context.Context) error {
 			l.dirty.all(l.Snapshot.View())
 			pause(ctx, retryAfter)
 		}
-		ticked = false
-		select {
-		case <-ctx.Done():
-		case <-follower.Changed():
-		case <-seen.Wake:
-			for _, datacenter := range seen.Take() {
-				l.observed(l.Snapshot.View(), datacenter)
-			}
-		case <-l.gathering.C:
-		case <-ticker.C:
-			ticked = true
-		case <-sweeper.C:
-			l.sweep(l.Snapshot.View())
-		case <-compactor.C:
-			l.heals.Forget(l.now())
-			clear(l.paces)
-			l.compact(ctx)
-		}
+		ticked = l.wait(ctx, follower, seen, by)
 	}
 	return nil
+}
+
+// wait waits until there is something to do, and takes in what was reported; ticked: what depends on the time is to be looked at.
+func (l *leader) wait(ctx context.Context, follower *snapshot.Follower, seen *observation.Subscription, by clocks) (ticked bool) {
+	var left chan struct{}
+	if l.dirty.left() {
+		left = make(chan struct{})
+		close(left)
+	}
+	select {
+	case <-ctx.Done():
+	case <-left:
+	case <-follower.Changed():
+	case <-seen.Wake:
+		for _, datacenter := range seen.Take() {
+			l.observed(l.Snapshot.View(), datacenter)
+		}
+	case <-l.gathering.C:
+	case <-by.tick.C:
+		ticked = true
+	case <-by.sweep.C:
+		l.sweep(l.Snapshot.View())
+	case <-by.compact.C:
+		l.heals.Forget(l.now())
+		clear(l.paces)
+		l.compact(ctx)
+	}
+	return ticked
 }
 
 // sweep marks the next few of everything, and everything of a small fleet.

@@ -17,6 +17,9 @@ import (
 // scalePatience bounds what a large fleet takes, on a machine that has other things to do.
 const scalePatience = 8 * time.Minute
 
+// pagePatience bounds what a page of a large fleet takes to show what the server knows.
+const pagePatience = 100 * time.Second
+
 // large is a server and a simulated fleet, each a process of its own.
 type large struct {
 	address, token string
@@ -118,6 +121,83 @@ func (l *large) run(t *testing.T, args ...string) (*child.Process, *lines) {
 		}
 	})
 	return p, said
+}
+
+// A fleet of a thousand datacenters grows while somebody looks, and then some of it breaks: the pages follow, and stay of use all the time.
+func TestThousandDatacenters(t *testing.T) {
+	t.Parallel()
+	l := newLarge(t)
+	page := logIn(t, l.address, l.token, browser.Options{Path: "/datacenters", Patience: pagePatience})
+	page.See(t, browser.Text("No datacenter is declared"))
+	live(t, page)
+	l.simulate(t, "--datacenters", "1000", "--peerings", "5000", "--regions", "8", "--services", "3",
+		"--cut", "3", "--failing-consul", "2", "--stale", "5", "--one-sided", "3")
+	// While everything changes, a search finds one of them, and it stays found.
+	search := browser.Label("Search datacenters")
+	page.Fill(t, search, "dc-0042")
+	page.See(t, browser.Role("link", "dc-0042"))
+	page.See(t, browser.Text("healthy").In(browser.Role("region", "datacenters")))
+	page.See(t, search.With("value", "dc-0042"))
+	datacenters, peerings := l.faults(t)
+
+	page.Click(t, browser.Role("link", "Overview").In(browser.Role("navigation", "Pages")))
+	page.See(t, browser.Role("button", "2 failing datacenters: show on the map"))
+	page.See(t, browser.Role("button", "3 unknown datacenters: show on the map"))
+	page.See(t, browser.Role("button", "5 stale connections: show on the map"))
+	page.Axe(t)
+	onTheMap(t, page, datacenters)
+	inTheTable(t, page, datacenters)
+	stalePeering(t, page, peerings[0])
+	page.Secrets(t, l.token)
+}
+
+// onTheMap finds those that are silent, and one of them by its name; the address keeps both.
+func onTheMap(t *testing.T, page *browser.Page, datacenters []string) {
+	t.Helper()
+	page.Click(t, browser.Role("button", "3 unknown datacenters: show on the map"))
+	page.At(t, "/?health=unknown")
+	for _, name := range datacenters[:3] {
+		page.See(t, browser.Role("button", "Show "+name+" on the map").In(browser.Role("region", "datacenters on the map")))
+	}
+	page.Fill(t, browser.Label("Search the map"), datacenters[0])
+	page.At(t, "/?health=unknown&q="+datacenters[0])
+	page.NotSee(t, browser.Role("button", "Show "+datacenters[1]+" on the map"))
+	page.Reload(t)
+	page.Drag(t, browser.Role("application", "Map of the fleet"), 3, 2, 20)
+	page.Press(t, "+", "+", "0")
+	page.Click(t, browser.Role("button", "Show "+datacenters[0]+" on the map"))
+	page.See(t, browser.Role("link", "Open datacenter").In(browser.Role("region", "Details of "+datacenters[0])))
+	page.Click(t, browser.Role("link", "Open datacenter"))
+	page.See(t, browser.Role("heading", datacenters[0]))
+	page.See(t, browser.Text("is silent"))
+	page.Axe(t)
+}
+
+// inTheTable finds the same by the filters of the table.
+func inTheTable(t *testing.T, page *browser.Page, datacenters []string) {
+	t.Helper()
+	page.Goto(t, "/datacenters")
+	page.Click(t, browser.Role("combobox", "Health"))
+	page.Click(t, browser.Role("option", "failing"))
+	page.See(t, browser.Text("2 of 1000"))
+	for _, name := range datacenters[3:5] {
+		page.See(t, browser.Role("link", name))
+	}
+	page.See(t, browser.Text("NoLeader").In(browser.Role("region", "datacenters")))
+	page.Axe(t)
+}
+
+// stalePeering finds one of five thousand, and why it is not well.
+func stalePeering(t *testing.T, page *browser.Page, name string) {
+	t.Helper()
+	page.Goto(t, "/peerings")
+	page.Fill(t, browser.Label("Search Peerings"), name)
+	page.See(t, browser.Text("1 of 5000"))
+	page.See(t, browser.Text("stale").In(browser.Role("region", "Peerings")))
+	page.Click(t, browser.Role("link", name))
+	page.See(t, browser.Role("heading", name).Containing().With("level", "1"))
+	page.See(t, browser.Text("stale"))
+	page.Axe(t)
 }
 
 // A federation of a hundred: who reaches whose gateways, as a square of ten thousand cells, one column of which turns into crosses while somebody

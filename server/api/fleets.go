@@ -32,12 +32,15 @@ type Fleets struct {
 }
 
 // Get is the fleet as it is, and the index at which that is true. It is shared: do not change it.
-func (f *Fleets) Get() (*isthmusv1.Fleet, uint64) {
+func (f *Fleets) Get() (*isthmusv1.Fleet, uint64) { return f.within(fleetAge) }
+
+// within is Get, but that what the time alone has changed since then may be missing for a while: who falls silent, until a controller writes it down.
+func (f *Fleets) within(most time.Duration) (*isthmusv1.Fleet, uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	// What comes while it is computed has another number.
 	v, reported, now := f.Snapshot.View(), f.Observations.Reported(), f.Now()
-	if age := now.Sub(f.at); f.last == nil || v.Revision() != f.revision || reported != f.reported || age < 0 || age >= fleetAge {
+	if age := now.Sub(f.at); f.last == nil || v.Revision() != f.revision || reported != f.reported || age < 0 || age >= most {
 		f.last = overview.Fleet(v, evidence.Fleet(v, f.Observations), connection.Links(v, evidence.Connection(v, f.Observations), now), now)
 		f.revision, f.reported, f.at = v.Revision(), reported, now
 	}

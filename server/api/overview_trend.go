@@ -19,6 +19,9 @@ const defaultTrend = time.Hour
 // trendRest is how many times as long as a look at the fleet took the next one is away at least: a hundredth of one processor is for it.
 const trendRest = 100
 
+// trendAge is how old a fleet may be that is counted, as long as nothing was stored or reported.
+const trendAge = resource.Silence
+
 // Trends counts the fleet again and again, for GetTrend.
 type Trends struct {
 	fleets *Fleets
@@ -49,7 +52,7 @@ func (t *Trends) Run(ctx context.Context) error {
 
 // Look counts the fleet as it is now.
 func (t *Trends) Look() {
-	fleet, _ := t.fleets.Get()
+	fleet, _ := t.fleets.within(trendAge)
 	next := trend.Of(fleet)
 	t.mu.Lock()
 	defer t.mu.Unlock()

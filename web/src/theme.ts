@@ -14,6 +14,11 @@ export const theme = createTheme({
   cursorType: 'pointer',
   autoContrast: true,
   components: {
+    // Coloured text on the page's background is below WCAG AA with some colours: border and icon have the colour, the text the page's own.
+    Alert: {
+      styles: { message: { color: 'var(--mantine-color-text)' }, title: { color: 'var(--mantine-color-text)' } },
+    },
+    Badge: { defaultProps: { tt: 'none' }, styles: { label: { color: 'var(--mantine-color-text)' } } },
     // A <header> outside of the page's own parts would be a second banner for screen readers.
     ModalHeader: { defaultProps: { component: 'div' } },
     Notification: { defaultProps: { closeButtonProps: { 'aria-label': 'Close' } } },

@@ -17,3 +17,13 @@ test('forms find by the field what is wrong with it', () => {
   expect(fieldErrors(error, 2)).toEqual({ name: 'no label' });
   expect(fieldErrors(new Error('no'))).toEqual({});
 });
+
+test.each([
+  ['12', 12],
+  [null, 0],
+  ['Wed, 21 Oct 2026 07:28:00 GMT', 0],
+  ['-1', 0],
+])('Retry-After %j is %d s', (header, expected) => {
+  const headers = header === null ? undefined : { 'Retry-After': header };
+  expect(ApiError.of(new Response('', { status: 429, headers }), {}).retryAfter).toBe(expected);
+});

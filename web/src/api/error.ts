@@ -23,6 +23,8 @@ export class ApiError extends Error {
     readonly violations: Violation[] = [],
     /** X-Request-Id: the same as in the audit log and the server's log. */
     readonly requestId = '',
+    /** When it may be tried again (s from the answer on), as a server that is busy says; 0: it does not say. */
+    readonly retryAfter = 0,
   ) {
     super(message);
   }
@@ -44,6 +46,7 @@ export class ApiError extends Error {
       response.headers.get('X-Isthmus-Fault') ?? '',
       violations,
       response.headers.get('X-Request-Id') ?? '',
+      seconds(response.headers.get('Retry-After')),
     );
   }
 
@@ -51,6 +54,11 @@ export class ApiError extends Error {
     const why = cause instanceof Error ? cause.message : String(cause);
     return new ApiError(`the server cannot be reached (${why})`, 0, 'unreachable');
   }
+}
+
+/** Retry-After in seconds, as isthmus writes it; a proxy's date or nothing is 0. */
+function seconds(header: string | null): number {
+  return header !== null && /^\d{1,9}$/.test(header) ? Number(header) : 0;
 }
 
 function isStatus(body: unknown): body is StatusBody {

@@ -6,17 +6,12 @@ import { ApiError } from '../api/error';
 export function ErrorNote({ error, title }: { error: unknown; title?: string }) {
   const violations = error instanceof ApiError ? error.violations : [];
   const request = error instanceof ApiError ? error.requestId : '';
+  const retryAfter = error instanceof ApiError ? error.retryAfter : 0;
   const message = error instanceof Error ? error.message : String(error);
   return (
-    <Alert
-      color="red"
-      variant="outline"
-      role="alert"
-      icon={<IconAlertCircle aria-hidden />}
-      title={title}
-      styles={{ message: { color: 'var(--mantine-color-text)' }, title: { color: 'var(--mantine-color-text)' } }}
-    >
+    <Alert color="red" variant="outline" role="alert" icon={<IconAlertCircle aria-hidden />} title={title}>
       <Text size="sm">{message}</Text>
+      {retryAfter > 0 && <Text size="sm">Try again in {retryAfter} s.</Text>}
       {violations.length > 0 && (
         <List size="sm" mt="xs">
           {violations.map((v) => (

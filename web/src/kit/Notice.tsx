@@ -13,14 +13,7 @@ interface Props {
 export function Notice({ title, children, warning = false }: Props) {
   const Icon = warning ? IconAlertTriangle : IconInfoCircle;
   return (
-    <Alert
-      color={warning ? 'orange' : 'blue'}
-      variant="outline"
-      title={title}
-      icon={<Icon aria-hidden />}
-      // Coloured text on the page's background is below WCAG AA with some colours.
-      styles={{ message: { color: 'var(--mantine-color-text)' }, title: { color: 'var(--mantine-color-text)' } }}
-    >
+    <Alert color={warning ? 'orange' : 'blue'} variant="outline" title={title} icon={<Icon aria-hidden />}>
       {children}
     </Alert>
   );

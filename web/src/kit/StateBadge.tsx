@@ -7,12 +7,10 @@ export function StateBadge({ state, look, hint }: { state: string; look?: Look; 
   const { color, icon: Icon } = look ?? verdictLook(state);
   const badge = (
     <Badge
-      // Mantine's light variant is below AA with some colours: the text has the page's own colour, the border the state's.
       variant="outline"
       color={color}
-      tt="none"
       leftSection={<Icon size={14} color={`var(--mantine-color-${color}-text)`} aria-hidden />}
-      styles={{ root: { flexShrink: 0, minWidth: 'max-content' }, label: { color: 'var(--mantine-color-text)' } }}
+      styles={{ root: { flexShrink: 0, minWidth: 'max-content' } }}
       data-state={state}
       tabIndex={hint ? 0 : undefined}
     >

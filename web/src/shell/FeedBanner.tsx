@@ -13,7 +13,6 @@ export function FeedBanner() {
       variant="outline"
       mb="md"
       role="status"
-      styles={{ message: { color: 'var(--mantine-color-text)' }, title: { color: 'var(--mantine-color-text)' } }}
       icon={<IconPlugConnectedX aria-hidden />}
       title="Reconnecting"
     >
@@ -21,9 +20,6 @@ export function FeedBanner() {
     </Alert>
   );
 }
-
-/** The page's own colour: those of badges are below WCAG AA. */
-const text = { label: { color: 'var(--mantine-color-text)' } };
 
 /** In the header: live or not. */
 export function FeedMark() {
@@ -36,8 +32,6 @@ export function FeedMark() {
         visibleFrom="xs"
         role="status"
         data-feed="live"
-        tt="none"
-        styles={text}
         leftSection={<IconPlugConnected size={14} aria-hidden />}
       >
         Live
@@ -51,8 +45,6 @@ export function FeedMark() {
       color="orange"
       role="status"
       data-feed={feed.state}
-      tt="none"
-      styles={text}
       leftSection={<IconPlugX size={14} aria-hidden />}
     >
       {word}

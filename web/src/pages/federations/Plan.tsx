@@ -46,11 +46,9 @@ function Member({ member, federation }: { member: MemberPlan; federation: Federa
           <Title order={3} size="h5">
             <DatacenterLink name={member.datacenter} />
           </Title>
-          <Badge variant="default" tt="none">
-            {member.action}
-          </Badge>
+          <Badge variant="default">{member.action}</Badge>
           {member.lossCount > 0 && (
-            <Badge variant="default" tt="none">
+            <Badge variant="default">
               {member.accepted === true ? 'losses accepted' : `${member.lossCount} things are lost`}
             </Badge>
           )}

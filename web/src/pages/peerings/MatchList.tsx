@@ -31,7 +31,6 @@ export function MatchList({
             key={name}
             component="li"
             variant="default"
-            tt="none"
             fw={400}
             leftSection={
               hubbed && hubs.has(name) ? <IconTopologyStar3 size={14} aria-label="hub" role="img" /> : undefined

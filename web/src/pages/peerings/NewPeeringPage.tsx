@@ -200,12 +200,7 @@ function After({ draft, name }: { draft: Draft; name: string }) {
   const theirs = draft.external === 'acceptor' ? draft.acceptor : draft.dialer;
   const ours = draft.external === 'acceptor' ? draft.dialer : draft.acceptor;
   return (
-    <Alert
-      variant="outline"
-      color="blue"
-      title="After that, the token is handed over by people"
-      styles={{ title: { color: 'var(--mantine-color-text)' } }}
-    >
+    <Alert variant="outline" color="blue" title="After that, the token is handed over by people">
       {draft.external === 'acceptor' ? (
         <WeDial {...{ name, theirs, ours }} peer={draft.acceptorPeerName || ours} />
       ) : (

@@ -1,4 +1,5 @@
 import { Select } from '@mantine/core';
+import { useDisclosure } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { fleet } from '../api/queries';
 import { healthLook } from '../kit/verdict';
@@ -11,7 +12,9 @@ const shown = 200;
 /** The datacenter drop-down at the top left. */
 export function DatacenterSwitcher() {
   const { datacenter, choose } = useScope();
-  const { data } = useQuery(fleet());
+  const [opened, drop] = useDisclosure();
+  // Pages that are not about the whole fleet need not read it at each change: it is asked for when somebody chooses.
+  const { data } = useQuery({ ...fleet(), enabled: opened });
   const names = data?.datacenters.map((d) => d.name) ?? [];
   const known = datacenter === '' || names.includes(datacenter) ? names : [datacenter, ...names];
   const healthOf = new Map(data?.datacenters.map((d) => [d.name, d.health]));
@@ -21,6 +24,8 @@ export function DatacenterSwitcher() {
       data={[{ value: '', label: every }, ...known.map((name) => ({ value: name, label: name }))]}
       value={datacenter}
       onChange={(name) => choose(name ?? '')}
+      onDropdownOpen={drop.open}
+      onDropdownClose={drop.close}
       searchable
       allowDeselect={false}
       limit={shown}

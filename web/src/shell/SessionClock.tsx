@@ -4,11 +4,10 @@ import { serverTime } from '../api/clock';
 import { currentSession, renewSession } from '../api/session';
 import type { Session } from '../api/types';
 import { ErrorNote } from '../kit/ErrorNote';
+import { dueOf, isLast, toldOf } from './sessiontime';
 
 /** A session is renewed at most this often while somebody uses the page (ms). */
 const renewEvery = 60_000;
-/** How long before its end somebody is asked whether they are still there (ms). */
-const warnBefore = 60_000;
 
 interface Props {
   session: Session;
@@ -26,16 +25,25 @@ export function SessionClock({ session, onRenew, onEnd, onLogout }: Props) {
   // The end of the session that is warned of: a renewed one has another.
   const [warned, setWarned] = useState('');
   const warning = warned !== '' && warned === session.expireTime;
-  // The end that no renewal moves.
-  const last = session.expireTime === session.endTime;
   const [closed, setClosed] = useState(false);
-  const [failure, setFailure] = useState<unknown>();
-  const renewed = useRef(0);
+  useRenewal(session, onRenew, warning);
+  useEnd(session, warned, setWarned, onRenew, onEnd);
+  if (isLast(session)) {
+    return (
+      <Modal opened={warning && !closed} onClose={() => setClosed(true)} title="This login ends" centered>
+        <Text>It ends within a minute, whatever is done: finish what you are at, and log in again.</Text>
+      </Modal>
+    );
+  }
+  return <StillThere opened={warning} onRenew={onRenew} onLogout={onLogout} />;
+}
 
+/** Renews the session while somebody uses the page; once it was warned of, whoever is there says so. */
+function useRenewal(session: Session, onRenew: Props['onRenew'], warning: boolean): void {
+  const renewed = useRef(0);
   useEffect(() => {
     renewed.current = Date.now();
   }, [session]);
-
   useEffect(() => {
     const used = () => {
       if (warning || Date.now() - renewed.current < renewEvery) return;
@@ -48,45 +56,50 @@ export function SessionClock({ session, onRenew, onEnd, onLogout }: Props) {
       for (const sign of signs) window.removeEventListener(sign, used);
     };
   }, [onRenew, warning]);
+}
 
+/** Warns of the session's end, and ends it. */
+function useEnd(
+  session: Session,
+  warned: string,
+  onWarn: (end: string) => void,
+  onRenew: Props['onRenew'],
+  onEnd: Props['onEnd'],
+): void {
   useEffect(() => {
-    const end = Date.parse(session.expireTime ?? '');
-    if (Number.isNaN(end)) return undefined;
+    const end = () => onEnd(isLast(session) ? over : unused);
     let asking = false;
     // Somebody may be at work in another tab, which has the same session.
-    const ask = async (ended: () => void) => {
+    const ask = async (asItWas: () => void) => {
       if (asking) return;
       asking = true;
       try {
         const now = await currentSession();
-        if (now === undefined) onEnd(last ? over : unused);
-        else if (Date.parse(now.expireTime ?? '') > end) onRenew(now);
-        else ended();
+        const told = toldOf(session, now);
+        if (told === 'ended') end();
+        else if (told === 'renewed' && now !== undefined) onRenew(now);
+        else asItWas();
       } catch {
         // The server does not answer: the page says so, and the session ends by itself.
-        ended();
+        asItWas();
       } finally {
         asking = false;
       }
     };
     // Timers stand still while a machine sleeps: what the clock says counts.
     const look = setInterval(() => {
-      const left = end - serverTime(Date.now());
-      if (left <= 0) void ask(() => onEnd(last ? over : unused));
-      else if (left <= warnBefore && !warning) void ask(() => setWarned(session.expireTime ?? ''));
+      const due = dueOf(session, serverTime(Date.now()), warned);
+      if (due === 'end') void ask(end);
+      else if (due === 'warn') void ask(() => onWarn(session.expireTime ?? ''));
     }, 1000);
     return () => clearInterval(look);
-  }, [session, last, onEnd, onRenew, warning]);
+  }, [session, warned, onWarn, onRenew, onEnd]);
+}
 
-  if (last) {
-    return (
-      <Modal opened={warning && !closed} onClose={() => setClosed(true)} title="This login ends" centered>
-        <Text>It ends within a minute, whatever is done: finish what you are at, and log in again.</Text>
-      </Modal>
-    );
-  }
+function StillThere({ opened, onRenew, onLogout }: Pick<Props, 'onRenew' | 'onLogout'> & { opened: boolean }) {
+  const [failure, setFailure] = useState<unknown>();
   return (
-    <Modal opened={warning} onClose={() => undefined} withCloseButton={false} title="Are you still there?" centered>
+    <Modal opened={opened} onClose={() => undefined} withCloseButton={false} title="Are you still there?" centered>
       <Text mb="md">The session ends within a minute, since nobody has used the dashboard for a while.</Text>
       {failure !== undefined && <ErrorNote error={failure} />}
       <Group justify="flex-end" mt="md">

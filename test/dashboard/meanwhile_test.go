@@ -2,6 +2,7 @@ package dashboard_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -44,6 +45,49 @@ func TestEditMeanwhile(t *testing.T) {
 	page.Click(t, browser.Role("button", "Begin from theirs"))
 	page.NotSee(t, conflict)
 	page.See(t, browser.Role("button", "Undo").With("disabled", "true"))
+	if got := browser.Evaluate[string](t, page, `document.querySelector('[aria-label="Manifest in YAML"]').value`); !strings.Contains(got, "service: second\n") || strings.Contains(got, "mine") {
+		t.Errorf("the text is not theirs:\n%s", got)
+	}
+}
+
+// The same with a peering and its form: whoever has typed nothing sees what the others made of it, and what was typed stays.
+func TestEditPeeringMeanwhile(t *testing.T) {
+	t.Parallel()
+	p := newPlain(t)
+	p.apply(t, declared)
+	theirs := func(label string) {
+		t.Helper()
+		p.apply(t, "kind: Peering\nname: dc1-dc2\nlabels: {by: "+label+"}\nspec: {acceptor: dc1, dialer: dc2}\n")
+	}
+	page := logIn(t, p.address, p.token, browser.Options{Path: "/peerings/dc1-dc2"})
+	live(t, page)
+	page.Click(t, browser.Role("button", "More actions"))
+	page.Click(t, browser.Role("menuitem", "Edit"))
+	dialog := browser.Role("dialog", "Edit dc1-dc2")
+	page.See(t, browser.Text("Nothing would change").In(dialog))
+	theirs("first")
+	page.See(t, browser.Text("by=first").In(dialog))
+	conflict := browser.Text("Somebody else changed it meanwhile").In(dialog)
+	page.NotSee(t, conflict)
+
+	labels := browser.Label("Labels").In(dialog)
+	page.Fill(t, labels, "mine=yes")
+	page.Press(t, "Enter")
+	page.See(t, browser.Role("button", "Apply").With("disabled", "false").In(dialog))
+	theirs("second")
+	page.See(t, conflict)
+	page.NotSee(t, browser.Role("button", "Apply").In(dialog))
+	page.Axe(t)
+	page.Click(t, browser.Role("button", "Keep mine").In(dialog))
+	page.NotSee(t, conflict)
+	page.See(t, browser.Text("mine=yes").In(dialog))
+
+	theirs("third")
+	page.Click(t, browser.Role("button", "Begin from theirs").In(dialog))
+	page.NotSee(t, conflict)
+	page.See(t, browser.Text("by=third").In(dialog))
+	page.NotSee(t, browser.Text("mine=yes").In(dialog))
+	page.See(t, browser.Text("Nothing would change").In(dialog))
 }
 
 // Somebody logs in as somebody else in another tab of the same browser: this tab is theirs as well, with what they may.

@@ -1,7 +1,9 @@
 // Every question that pages ask, each with its key in the cache. The feed (feed.ts) finds by these keys what a change concerns.
 
-import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
+import { queryOptions } from '@tanstack/react-query';
+import { dryRun } from './apply';
 import { answer, api } from './client';
+import { type EventLog, grown } from './eventlog';
 import { indexSeen } from './revision';
 import type { Kind, Kinds } from './types';
 
@@ -228,6 +230,9 @@ export interface EventFilter {
   action?: string;
 }
 
+/** How many events of the log are read at once. */
+const eventLogPage = 100;
+
 /** One page of the audit log, newest first. */
 export function eventPage(filter: EventFilter, pageToken: string, pageSize = 50, signal?: AbortSignal) {
   const query = { ...filter, pageSize, descending: true, ...(pageToken === '' ? {} : { pageToken }) };
@@ -242,14 +247,22 @@ export function events(filter: EventFilter, most = 20) {
   });
 }
 
-/** The audit log, newest first, page by page. */
-export function eventPages(filter: EventFilter) {
-  return infiniteQueryOptions({
-    queryKey: ['events', filter, 'pages'],
-    queryFn: ({ pageParam, signal }) => eventPage(filter, pageParam, 100, signal),
-    initialPageParam: '',
-    getNextPageParam: (last) => last.nextPageToken || undefined,
+/** The audit log, newest first, as far as it was read: see withOlder. */
+export function eventLog(filter: EventFilter) {
+  const queryKey = ['events', filter, 'log'];
+  return queryOptions({
+    queryKey,
+    queryFn: ({ signal, client }) =>
+      grown(
+        () => client.getQueryData<EventLog>(queryKey),
+        (pageToken) => eventPage(filter, pageToken, eventLogPage, signal),
+      ),
   });
+}
+
+/** The page of it that comes before what was read. */
+export function olderEvents(filter: EventFilter, { older }: EventLog) {
+  return eventPage(filter, older, eventLogPage);
 }
 
 /** What the server says of itself. */
@@ -274,5 +287,17 @@ export function selected(selector: string) {
       return (await pages.Datacenter(query, signal)).items;
     },
     retry: false,
+  });
+}
+
+/** What manifests would change; force accepts that groups delete more peerings than their limit. */
+export function wouldChange(manifests: string, force = false) {
+  return queryOptions({
+    queryKey: ['dry-run', manifests, force],
+    queryFn: () => dryRun(manifests, force),
+    // What the server would refuse it refuses again; and what it said is of that moment.
+    retry: false,
+    gcTime: 0,
+    staleTime: 0,
   });
 }

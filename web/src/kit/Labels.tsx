@@ -1,14 +1,15 @@
 import { Badge, Group } from '@mantine/core';
+import { labelTexts } from './labels';
 
 /** Labels, sorted by key. */
 export function Labels({ labels }: { labels: Record<string, string> }) {
-  const entries = Object.entries(labels).sort(([a], [b]) => a.localeCompare(b));
-  if (entries.length === 0) return <>–</>;
+  const texts = labelTexts(labels);
+  if (texts.length === 0) return <>–</>;
   return (
     <Group gap={4}>
-      {entries.map(([key, value]) => (
-        <Badge key={key} variant="default" size="sm" tt="none" fw={400}>
-          {key}={value}
+      {texts.map((text) => (
+        <Badge key={text} variant="default" size="sm" fw={400}>
+          {text}
         </Badge>
       ))}
     </Group>

@@ -2,7 +2,8 @@ import { Badge, Button, Group, Stack, Text } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
-import { apply, dryRun } from '../api/apply';
+import { apply } from '../api/apply';
+import { wouldChange } from '../api/queries';
 import { sawIndex } from '../api/revision';
 import type { ApplyResponse, Change } from '../api/types';
 import { type Column, DataTable } from './DataTable';
@@ -25,13 +26,7 @@ interface Props {
 
 /** What manifests would change, as the server says in a dry run, and the button that does it. */
 export function Preview({ manifests, action = 'Apply', onApplied, force = false, children }: Props) {
-  const preview = useQuery({
-    queryKey: ['dry-run', manifests, force],
-    queryFn: () => dryRun(manifests, force),
-    retry: false,
-    gcTime: 0,
-    staleTime: 0,
-  });
+  const preview = useQuery(wouldChange(manifests, force));
   const doing = useMutation({
     mutationFn: () => apply(manifests, force),
     onSuccess: (response) => {
@@ -114,12 +109,7 @@ const colors = words<string>({ create: 'green', update: 'blue', delete: 'red' })
 
 function ActionBadge({ action }: { action: string }) {
   return (
-    <Badge
-      variant="outline"
-      color={colors[action] ?? 'gray'}
-      tt="none"
-      styles={{ label: { color: 'var(--mantine-color-text)' } }}
-    >
+    <Badge variant="outline" color={colors[action] ?? 'gray'}>
       {action}
     </Badge>
   );

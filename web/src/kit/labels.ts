@@ -1,19 +1,21 @@
-/** Reads labels as people type them: key=value,key=value. wrong is the first part that is none; empty: all are. */
-export function parseLabels(text: string): { labels: Record<string, string>; wrong: string } {
+/** Reads labels as people type them, key=value each; a key alone has an empty value. What a key and a value may be is the server's to say. */
+export function parseLabels(texts: readonly string[]): Record<string, string> {
   const labels: Record<string, string> = {};
-  for (const part of text.split(',').map((p) => p.trim())) {
-    if (part === '') continue;
-    const [key, value, more] = part.split('=').map((p) => p.trim());
-    if (!key || value === undefined || more !== undefined) return { labels, wrong: part };
-    labels[key] = value;
+  for (const text of texts.map((t) => t.trim()).filter((t) => t !== '')) {
+    const [, key = '', value = ''] = /^([^=]*)=?(.*)$/s.exec(text) ?? [];
+    labels[key.trim()] = value.trim();
   }
-  return { labels, wrong: '' };
+  return labels;
 }
 
-/** Labels as people type them, sorted by key: what a table of them sorts, finds and exports. */
-export function labelsText(labels: Readonly<Record<string, string>>): string {
+/** Each label as people type it, sorted by key. */
+export function labelTexts(labels: Readonly<Record<string, string>>): string[] {
   return Object.entries(labels)
     .sort(([a], [b]) => a.localeCompare(b))
-    .map(([key, value]) => `${key}=${value}`)
-    .join(',');
+    .map(([key, value]) => `${key}=${value}`);
+}
+
+/** Labels as people type them: what a table of them sorts, finds and exports. */
+export function labelsText(labels: Readonly<Record<string, string>>): string {
+  return labelTexts(labels).join(',');
 }

@@ -6,7 +6,7 @@ import { answer, api } from '../../api/client';
 import { list } from '../../api/queries';
 import type { APIToken } from '../../api/types';
 import { Ago } from '../../kit/Ago';
-import { Confirm } from '../../kit/Confirm';
+import { ConfirmButton } from '../../kit/ConfirmButton';
 import { Command } from '../../kit/Copy';
 import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
@@ -67,24 +67,17 @@ const columns: Column<APIToken>[] = [
   { id: 'actions', header: 'Actions', value: () => '', cell: (t) => <RevokeToken token={t} /> },
 ];
 
-function RevokeToken({ token }: { token: APIToken }) {
-  const [opened, { open, close }] = useDisclosure();
+function RevokeToken({ token: { name } }: { token: APIToken }) {
   return (
-    <>
-      <Button size="compact-sm" variant="default" onClick={open} aria-label={`Revoke API token ${token.name}`}>
-        Revoke
-      </Button>
-      <Confirm
-        opened={opened}
-        onClose={close}
-        title={`Revoke API token ${token.name}`}
-        action="Revoke"
-        typed={token.name}
-        onConfirm={() => answer(api.DELETE('/v1/api-tokens/{name}', { params: { path: { name: token.name } } }))}
-      >
-        <Text size="sm">Programs and people that use it are refused at once, and its browser sessions end.</Text>
-      </Confirm>
-    </>
+    <ConfirmButton
+      title={`Revoke API token ${name}`}
+      action="Revoke"
+      typed={name}
+      onConfirm={() => answer(api.DELETE('/v1/api-tokens/{name}', { params: { path: { name } } }))}
+      inTable
+    >
+      <Text size="sm">Programs and people that use it are refused at once, and its browser sessions end.</Text>
+    </ConfirmButton>
   );
 }
 

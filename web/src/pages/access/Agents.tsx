@@ -1,11 +1,10 @@
-import { Button, List, Stack, Text } from '@mantine/core';
-import { useDisclosure } from '@mantine/hooks';
+import { List, Stack, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { answer, api } from '../../api/client';
 import { list } from '../../api/queries';
 import type { Agent } from '../../api/types';
 import { Ago } from '../../kit/Ago';
-import { Confirm } from '../../kit/Confirm';
+import { ConfirmButton } from '../../kit/ConfirmButton';
 import { Command } from '../../kit/Copy';
 import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
@@ -159,26 +158,19 @@ const actions: Column<Agent> = {
   cell: (a) => <DeleteAgent agent={a} />,
 };
 
-function DeleteAgent({ agent }: { agent: Agent }) {
-  const [opened, { open, close }] = useDisclosure();
+function DeleteAgent({ agent: { name } }: { agent: Agent }) {
   return (
-    <>
-      <Button size="compact-sm" variant="default" onClick={open} aria-label={`Delete agent ${agent.name}`}>
-        Delete
-      </Button>
-      <Confirm
-        opened={opened}
-        onClose={close}
-        title={`Delete agent ${agent.name}`}
-        action="Delete"
-        typed={agent.name}
-        onConfirm={() => answer(api.DELETE('/v1/agents/{name}', { params: { path: { name: agent.name } } }))}
-      >
-        <Text size="sm">
-          It is refused from then on, and secrets are no longer sealed to it. Its Consul keeps working as it is. To come
-          back it has to enrol again, in an empty data directory.
-        </Text>
-      </Confirm>
-    </>
+    <ConfirmButton
+      title={`Delete agent ${name}`}
+      action="Delete"
+      typed={name}
+      onConfirm={() => answer(api.DELETE('/v1/agents/{name}', { params: { path: { name } } }))}
+      inTable
+    >
+      <Text size="sm">
+        It is refused from then on, and secrets are no longer sealed to it. Its Consul keeps working as it is. To come
+        back it has to enrol again, in an empty data directory.
+      </Text>
+    </ConfirmButton>
   );
 }

@@ -4,10 +4,10 @@ import { IconCircleCheck } from '@tabler/icons-react';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { answer, api } from '../../api/client';
-import { fleet, list } from '../../api/queries';
+import { list } from '../../api/queries';
 import type { JoinToken } from '../../api/types';
 import { Ago } from '../../kit/Ago';
-import { Confirm } from '../../kit/Confirm';
+import { ConfirmButton } from '../../kit/ConfirmButton';
 import { Command } from '../../kit/Copy';
 import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
@@ -128,23 +128,16 @@ const actions: Column<JoinToken> = {
   cell: (t) => <RevokeJoinToken token={t} />,
 };
 
-function RevokeJoinToken({ token }: { token: JoinToken }) {
-  const [opened, { open, close }] = useDisclosure();
+function RevokeJoinToken({ token: { name } }: { token: JoinToken }) {
   return (
-    <>
-      <Button size="compact-sm" variant="default" onClick={open} aria-label={`Revoke join token ${token.name}`}>
-        Revoke
-      </Button>
-      <Confirm
-        opened={opened}
-        onClose={close}
-        title={`Revoke join token ${token.name}`}
-        action="Revoke"
-        onConfirm={() => answer(api.DELETE('/v1/join-tokens/{name}', { params: { path: { name: token.name } } }))}
-      >
-        <Text size="sm">Nobody can enrol with it any more. Agents that did stay.</Text>
-      </Confirm>
-    </>
+    <ConfirmButton
+      title={`Revoke join token ${name}`}
+      action="Revoke"
+      onConfirm={() => answer(api.DELETE('/v1/join-tokens/{name}', { params: { path: { name } } }))}
+      inTable
+    >
+      <Text size="sm">Nobody can enrol with it any more. Agents that did stay.</Text>
+    </ConfirmButton>
   );
 }
 
@@ -154,45 +147,25 @@ const lifetimes = [
   { value: '24h', label: 'A day' },
 ];
 
-function NewJoinToken({ datacenter: chosen }: { datacenter: string }) {
-  const { data } = useQuery(fleet());
-  const [datacenter, setDatacenter] = useState(chosen);
-  const [kind, setKind] = useState<'agent' | 'gateway'>('agent');
-  const [ttl, setTTL] = useState('15m');
-  const [uses, setUses] = useState<number | string>(1);
+/** What a join token is for. */
+interface Draft {
+  datacenter: string;
+  kind: 'agent' | 'gateway';
+  ttl: string;
+  uses: number | string;
+}
+
+function NewJoinToken({ datacenter }: { datacenter: string }) {
+  const [draft, setDraft] = useState<Draft>({ datacenter, kind: 'agent', ttl: '15m', uses: 1 });
   const minting = useMutation({
-    mutationFn: () =>
-      answer(api.POST('/v1/join-tokens:mint', { body: { datacenter, kind, ttl, uses: Number(uses) || 1 } })),
+    mutationFn: () => answer(api.POST('/v1/join-tokens:mint', { body: { ...draft, uses: Number(draft.uses) || 1 } })),
     // The token lives in this dialogue and nowhere else.
     gcTime: 0,
   });
   if (minting.data !== undefined) {
     const { token, joinToken } = minting.data;
-    const file = `${joinToken?.spec?.grant?.datacenter ?? datacenter}.token`;
     return (
-      <Stack>
-        <Notice warning title="The token is shown once">
-          Whoever has it can enrol in its place until it is used or ends. Hand it over in a file.
-        </Notice>
-        <Text size="sm">1. On the {kind}&apos;s host, into a file that only its user can read:</Text>
-        <Command
-          // A token is one line of letters: nothing after it is for the shell.
-          text={command`(umask 077; cat > ${file} <<'END'` + `\n${token.replaceAll(/[^!-~]/g, '')}\nEND\n)`}
-          what="the command that writes the token"
-        />
-        <Text size="sm">
-          2. Start it there, with the id that <code>isthmus fleet show</code> prints where the fleet key is: without it
-          the {kind} believes nobody&apos;s keys, and does no peerings.
-        </Text>
-        <Command
-          text={command`isthmus ${kind} --data-dir ${`/var/lib/isthmus-${kind}`} --join-token-file ${file} --fleet-id SHA256:…`}
-          what="the command that starts it"
-        />
-        <Text size="sm">
-          3. Remove the file. Then approve what has enrolled: the server made this token, so nobody trusts its bearer
-          until somebody with the fleet key says so. It appears under Agents, with the command.
-        </Text>
-      </Stack>
+      <Minted token={token} kind={draft.kind} datacenter={joinToken?.spec?.grant?.datacenter ?? draft.datacenter} />
     );
   }
   return (
@@ -203,47 +176,86 @@ function NewJoinToken({ datacenter: chosen }: { datacenter: string }) {
       }}
     >
       <Stack>
-        <Select
-          label="Datacenter"
-          data={data?.datacenters.map((d) => d.name) ?? []}
-          value={datacenter || null}
-          onChange={(v) => setDatacenter(v ?? '')}
-          searchable
-          required
-          limit={200}
-          nothingFoundMessage="No such datacenter: declare it first, under Datacenters"
-        />
-        <Select
-          label="For"
-          data={[
-            { value: 'agent', label: 'An agent' },
-            { value: 'gateway', label: 'A mesh gateway' },
-          ]}
-          value={kind}
-          onChange={(v) => setKind(v === 'gateway' ? v : 'agent')}
-          allowDeselect={false}
-        />
-        <Group grow align="flex-start">
-          <Select
-            label="Good for"
-            data={lifetimes}
-            value={ttl}
-            onChange={(v) => setTTL(v ?? '15m')}
-            allowDeselect={false}
-          />
-          <NumberInput label="Uses" value={uses} onChange={setUses} min={1} max={1000} />
-        </Group>
+        <Fields draft={draft} onChange={(change) => setDraft((d) => ({ ...d, ...change }))} />
         <Text size="sm" c="dimmed">
           The server signs this one. A token that is trusted at once is made where the fleet key is:{' '}
           <code>isthmus join-token create</code>.
         </Text>
         {minting.isError && <ErrorNote error={minting.error} />}
         <Group justify="flex-end">
-          <Button type="submit" loading={minting.isPending} disabled={datacenter === ''}>
+          <Button type="submit" loading={minting.isPending} disabled={draft.datacenter === ''}>
             Make the token
           </Button>
         </Group>
       </Stack>
     </form>
+  );
+}
+
+function Fields({ draft, onChange }: { draft: Draft; onChange: (change: Partial<Draft>) => void }) {
+  const { data = [] } = useQuery(list('Datacenter'));
+  return (
+    <>
+      <Select
+        label="Datacenter"
+        data={data.map((d) => d.name)}
+        value={draft.datacenter || null}
+        onChange={(v) => onChange({ datacenter: v ?? '' })}
+        searchable
+        required
+        limit={200}
+        nothingFoundMessage="No such datacenter: declare it first, under Datacenters"
+      />
+      <Select
+        label="For"
+        data={[
+          { value: 'agent', label: 'An agent' },
+          { value: 'gateway', label: 'A mesh gateway' },
+        ]}
+        value={draft.kind}
+        onChange={(v) => onChange({ kind: v === 'gateway' ? v : 'agent' })}
+        allowDeselect={false}
+      />
+      <Group grow align="flex-start">
+        <Select
+          label="Good for"
+          data={lifetimes}
+          value={draft.ttl}
+          onChange={(v) => onChange({ ttl: v ?? '15m' })}
+          allowDeselect={false}
+        />
+        <NumberInput label="Uses" value={draft.uses} onChange={(uses) => onChange({ uses })} min={1} max={1000} />
+      </Group>
+    </>
+  );
+}
+
+/** The token, once, and what to do with it. */
+function Minted({ token, kind, datacenter }: { token: string; kind: Draft['kind']; datacenter: string }) {
+  const file = `${datacenter}.token`;
+  return (
+    <Stack>
+      <Notice warning title="The token is shown once">
+        Whoever has it can enrol in its place until it is used or ends. Hand it over in a file.
+      </Notice>
+      <Text size="sm">1. On the {kind}&apos;s host, into a file that only its user can read:</Text>
+      <Command
+        // A token is one line of letters: nothing after it is for the shell.
+        text={command`(umask 077; cat > ${file} <<'END'` + `\n${token.replaceAll(/[^!-~]/g, '')}\nEND\n)`}
+        what="the command that writes the token"
+      />
+      <Text size="sm">
+        2. Start it there, with the id that <code>isthmus fleet show</code> prints where the fleet key is: without it
+        the {kind} believes nobody&apos;s keys, and does no peerings.
+      </Text>
+      <Command
+        text={command`isthmus ${kind} --data-dir ${`/var/lib/isthmus-${kind}`} --join-token-file ${file} --fleet-id SHA256:…`}
+        what="the command that starts it"
+      />
+      <Text size="sm">
+        3. Remove the file. Then approve what has enrolled: the server made this token, so nobody trusts its bearer
+        until somebody with the fleet key says so. It appears under Agents, with the command.
+      </Text>
+    </Stack>
   );
 }

@@ -1,120 +1,115 @@
-import { Button, Group, Modal, Select, Stack, TextInput } from '@mantine/core';
+import { Select, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { useNavigate } from 'react-router';
-import { type Manifest, toYAML } from '../../api/apply';
+import type { Manifest } from '../../api/apply';
+import { DeclareDialogue, DeclareForm } from '../../kit/Declare';
 import { parseLabels } from '../../kit/labels';
-import { Preview } from '../../kit/Preview';
 
 /** Declares a datacenter; its agent is enrolled afterwards. */
 export function NewDatacenter({ opened, onClose }: { opened: boolean; onClose: () => void }) {
   return (
-    <Modal
-      opened={opened}
-      onClose={onClose}
-      title="Declare a datacenter"
-      size="lg"
-      closeButtonProps={{ 'aria-label': 'Close' }}
-    >
-      {opened && <Form onDone={onClose} />}
-    </Modal>
+    <DeclareDialogue opened={opened} onClose={onClose} title="Declare a datacenter">
+      <Form onDone={onClose} />
+    </DeclareDialogue>
   );
+}
+
+interface Draft {
+  name: string;
+  runtime: string;
+  consulDatacenter: string;
+  apiUrl: string;
+  drift: string;
+  labels: string;
+}
+
+const empty: Draft = { name: '', runtime: 'vm', consulDatacenter: '', apiUrl: '', drift: 'correct', labels: '' };
+
+function manifestOf(d: Draft): Manifest {
+  return {
+    kind: 'Datacenter',
+    name: d.name.trim(),
+    labels: parseLabels(d.labels.split(',')),
+    spec: {
+      runtime: d.runtime,
+      consulDatacenter: d.consulDatacenter.trim(),
+      drift: d.drift === 'correct' ? '' : d.drift,
+      kubernetes: d.runtime === 'kubernetes' ? { apiUrl: d.apiUrl.trim() } : undefined,
+    },
+  };
 }
 
 function Form({ onDone }: { onDone: () => void }) {
   const navigate = useNavigate();
-  const [name, setName] = useState('');
-  const [runtime, setRuntime] = useState('vm');
-  const [consulDatacenter, setConsulDatacenter] = useState('');
-  const [apiUrl, setApiUrl] = useState('');
-  const [drift, setDrift] = useState('correct');
-  const [labels, setLabels] = useState('');
-  const [manifests, setManifests] = useState('');
-  const wrong = parseLabels(labels).wrong;
-  if (manifests !== '') {
-    return (
-      <Stack>
-        <Preview
-          manifests={manifests}
-          action="Declare"
-          onApplied={() => {
-            onDone();
-            void navigate(`/datacenters/${encodeURIComponent(name.trim())}`);
-          }}
-        />
-        <Button variant="default" w="fit-content" onClick={() => setManifests('')}>
-          Back
-        </Button>
-      </Stack>
-    );
-  }
+  const [draft, setDraft] = useState(empty);
+  const set = (change: Partial<Draft>) => setDraft((d) => ({ ...d, ...change }));
+  const name = draft.name.trim();
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        const manifest: Manifest = {
-          kind: 'Datacenter',
-          name: name.trim(),
-          labels: parseLabels(labels).labels,
-          spec: {
-            runtime,
-            consulDatacenter: consulDatacenter.trim(),
-            drift: drift === 'correct' ? '' : drift,
-            kubernetes: runtime === 'kubernetes' ? { apiUrl: apiUrl.trim() } : undefined,
-          },
-        };
-        setManifests(toYAML([manifest]));
+    <DeclareForm
+      manifest={() => manifestOf(draft)}
+      ready={name !== ''}
+      onApplied={() => {
+        onDone();
+        void navigate(`/datacenters/${encodeURIComponent(name)}`);
       }}
     >
-      <Stack>
-        <TextInput label="Name" required value={name} onChange={(e) => setName(e.currentTarget.value)} data-autofocus />
-        <Select
-          label="Runtime"
-          data={[
-            { value: 'vm', label: 'VMs or bare metal' },
-            { value: 'kubernetes', label: 'Kubernetes' },
-          ]}
-          value={runtime}
-          onChange={(v) => setRuntime(v ?? 'vm')}
-          allowDeselect={false}
-        />
-        {runtime === 'kubernetes' && (
-          <TextInput
-            label="Kubernetes API URL"
-            description="As seen from the other datacenters."
-            placeholder="https://k8s.example:6443"
-            value={apiUrl}
-            onChange={(e) => setApiUrl(e.currentTarget.value)}
-          />
-        )}
+      <TextInput
+        label="Name"
+        required
+        value={draft.name}
+        onChange={(e) => set({ name: e.currentTarget.value })}
+        data-autofocus
+      />
+      <Runtime draft={draft} onChange={set} />
+      <TextInput
+        label="Consul's own name for it"
+        description="Left empty: the same."
+        value={draft.consulDatacenter}
+        onChange={(e) => set({ consulDatacenter: e.currentTarget.value })}
+      />
+      <TextInput
+        label="Labels"
+        placeholder="region=eu,env=prod"
+        value={draft.labels}
+        onChange={(e) => set({ labels: e.currentTarget.value })}
+      />
+      <Select
+        label="When somebody changes in Consul what isthmus wrote"
+        data={[
+          { value: 'correct', label: 'Put it back' },
+          { value: 'report', label: 'Only show it' },
+        ]}
+        value={draft.drift}
+        onChange={(v) => set({ drift: v ?? empty.drift })}
+        allowDeselect={false}
+      />
+    </DeclareForm>
+  );
+}
+
+/** Where its Consul runs; in Kubernetes, where that is. */
+function Runtime({ draft, onChange }: { draft: Draft; onChange: (change: Partial<Draft>) => void }) {
+  return (
+    <>
+      <Select
+        label="Runtime"
+        data={[
+          { value: 'vm', label: 'VMs or bare metal' },
+          { value: 'kubernetes', label: 'Kubernetes' },
+        ]}
+        value={draft.runtime}
+        onChange={(v) => onChange({ runtime: v ?? empty.runtime })}
+        allowDeselect={false}
+      />
+      {draft.runtime === 'kubernetes' && (
         <TextInput
-          label="Consul's own name for it"
-          description="Left empty: the same."
-          value={consulDatacenter}
-          onChange={(e) => setConsulDatacenter(e.currentTarget.value)}
+          label="Kubernetes API URL"
+          description="As seen from the other datacenters."
+          placeholder="https://k8s.example:6443"
+          value={draft.apiUrl}
+          onChange={(e) => onChange({ apiUrl: e.currentTarget.value })}
         />
-        <TextInput
-          label="Labels"
-          placeholder="region=eu,env=prod"
-          value={labels}
-          error={wrong === '' ? undefined : `${wrong} is not key=value`}
-          onChange={(e) => setLabels(e.currentTarget.value)}
-        />
-        <Select
-          label="When somebody changes in Consul what isthmus wrote"
-          data={[
-            { value: 'correct', label: 'Put it back' },
-            { value: 'report', label: 'Only show it' },
-          ]}
-          value={drift}
-          onChange={(v) => setDrift(v ?? 'correct')}
-          allowDeselect={false}
-        />
-        <Group justify="flex-end">
-          <Button type="submit" disabled={name.trim() === '' || wrong !== ''}>
-            Show what would change
-          </Button>
-        </Group>
-      </Stack>
-    </form>
+      )}
+    </>
   );
 }

@@ -1,14 +1,16 @@
 import { ActionIcon, Autocomplete, Button, Group, Stack, Text } from '@mantine/core';
 import { useDebouncedCallback } from '@mantine/hooks';
 import { IconChevronDown, IconChevronRight, IconDownload } from '@tabler/icons-react';
-import { useInfiniteQuery } from '@tanstack/react-query';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { parseAsString, useQueryStates } from 'nuqs';
 import { useState } from 'react';
-import { eventPages, type EventFilter } from '../../api/queries';
+import { type EventLog, withOlder } from '../../api/eventlog';
+import { eventLog, type EventFilter, olderEvents } from '../../api/queries';
 import type { Event } from '../../api/types';
 import { Ago } from '../../kit/Ago';
 import { Differences } from '../../kit/Differences';
 import { Empty } from '../../kit/Empty';
+import { ErrorNote } from '../../kit/ErrorNote';
 import { Facts } from '../../kit/Facts';
 import { ResourceLink } from '../../kit/links';
 import { Page } from '../../kit/Page';
@@ -33,8 +35,7 @@ const titles: Record<keyof typeof filters, [label: string, example: string]> = {
 /** The audit log, newest first, as it grows. */
 export default function EventsPage() {
   const [filter, setFilter] = useQueryStates(filters);
-  const query = useInfiniteQuery(eventPages(filter));
-  const events = query.data?.pages.flatMap((p) => p.events) ?? [];
+  const query = useQuery(eventLog(filter));
   return (
     <Page title="Events" actions={<ExportButton filter={filter} />}>
       {/* Outside of what is loaded: whoever types is not interrupted. */}
@@ -45,37 +46,44 @@ export default function EventsPage() {
             label={titles[field][0]}
             placeholder={titles[field][1]}
             value={filter[field]}
-            offered={offers(events, field)}
+            offered={offers(query.data?.events ?? [], field)}
             onChange={(value) => void setFilter({ [field]: value || null })}
           />
         ))}
       </Group>
       <Panel title="Audit log" query={query}>
-        {() => (
-          <Stack gap="sm">
-            {events.length === 0 ? (
-              <Empty title="No events">Nothing in the log matches. Take out a filter above.</Empty>
-            ) : (
-              <ol className={classes.log} aria-label="Events, newest first">
-                {events.map((event) => (
-                  <Entry key={event.name} event={event} />
-                ))}
-              </ol>
-            )}
-            {query.hasNextPage && (
-              <Button
-                variant="default"
-                w="fit-content"
-                loading={query.isFetchingNextPage}
-                onClick={() => void query.fetchNextPage()}
-              >
-                Older events
-              </Button>
-            )}
-          </Stack>
-        )}
+        {(log) => <Log log={log} filter={filter} />}
       </Panel>
     </Page>
+  );
+}
+
+/** The events that were read, and the way to older ones. */
+function Log({ log, filter }: { log: EventLog; filter: EventFilter }) {
+  const client = useQueryClient();
+  const reading = useMutation({
+    mutationFn: () => olderEvents(filter, log),
+    onSuccess: (page) => {
+      client.setQueryData(eventLog(filter).queryKey, (now) => (now?.older === log.older ? withOlder(now, page) : now));
+    },
+  });
+  if (log.events.length === 0) {
+    return <Empty title="No events">Nothing in the log matches. Take out a filter above.</Empty>;
+  }
+  return (
+    <Stack gap="sm">
+      <ol className={classes.log} aria-label="Events, newest first">
+        {log.events.map((event) => (
+          <Entry key={event.name} event={event} />
+        ))}
+      </ol>
+      {reading.isError && <ErrorNote error={reading.error} />}
+      {log.older !== '' && (
+        <Button variant="default" w="fit-content" loading={reading.isPending} onClick={() => reading.mutate()}>
+          Older events
+        </Button>
+      )}
+    </Stack>
   );
 }
 

@@ -1,40 +1,31 @@
-import { Button, List, Loader, Stack, Text } from '@mantine/core';
-import { useDisclosure } from '@mantine/hooks';
+import { List, Loader, Stack, Text } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from 'react-router';
 import { answer, api } from '../../api/client';
 import { federationPlan } from '../../api/queries';
 import type { Federation } from '../../api/types';
-import { Confirm } from '../../kit/Confirm';
+import { ConfirmButton } from '../../kit/ConfirmButton';
 import { ErrorNote } from '../../kit/ErrorNote';
 
 /** Dissolves a federation: says first what that means for each datacenter, and asks for its name. */
 export function DeleteFederation({ federation }: { federation: Federation }) {
-  const [opened, { open, close }] = useDisclosure();
   const navigate = useNavigate();
   const client = useQueryClient();
   if (federation.deleteTime !== undefined) return null;
   const { name } = federation;
   return (
-    <>
-      <Button variant="default" onClick={open}>
-        Delete
-      </Button>
-      <Confirm
-        opened={opened}
-        onClose={close}
-        title={`Delete federation ${name}`}
-        action="Delete"
-        typed={name}
-        onConfirm={async () => {
-          const { outcome } = await answer(api.DELETE('/v1/federations/{name}', { params: { path: { name } } }));
-          if (outcome === 'deleted') void navigate('/federations');
-          else void client.invalidateQueries({ queryKey: ['one', 'Federation', name] });
-        }}
-      >
-        <Meaning name={name} />
-      </Confirm>
-    </>
+    <ConfirmButton
+      title={`Delete federation ${name}`}
+      action="Delete"
+      typed={name}
+      onConfirm={async () => {
+        const { outcome } = await answer(api.DELETE('/v1/federations/{name}', { params: { path: { name } } }));
+        if (outcome === 'deleted') void navigate('/federations');
+        else void client.invalidateQueries({ queryKey: ['one', 'Federation', name] });
+      }}
+    >
+      <Meaning name={name} />
+    </ConfirmButton>
   );
 }
 

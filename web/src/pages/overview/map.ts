@@ -1,6 +1,7 @@
 // The fleet as a map shows it: nodes and links with what finds, filters and groups them. Pure.
 
 import type { Fleet, FleetDatacenter, FleetLink } from '../../api/types';
+import { labelTexts } from '../../kit/labels';
 import { verdictLook } from '../../kit/verdict';
 import type { Item } from './layout';
 
@@ -105,7 +106,7 @@ export function usualGrouping(keys: readonly string[]): string {
 
 /** key=value of each label that a fleet has, sorted. */
 export function labelValues(fleet: Fleet): string[] {
-  const all = new Set(fleet.datacenters.flatMap((d) => Object.entries(d.labels).map(([k, v]) => `${k}=${v}`)));
+  const all = new Set(fleet.datacenters.flatMap((d) => labelTexts(d.labels)));
   return [...all].sort();
 }
 

@@ -2,8 +2,10 @@ import { Checkbox, Divider, Stack, Title } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
-import { dryRun, toYAML } from '../../api/apply';
+import { toYAML } from '../../api/apply';
 import { fieldErrors } from '../../api/error';
+import { wouldChange } from '../../api/queries';
+import { Conflict } from '../../kit/Conflict';
 import { Preview } from '../../kit/Preview';
 import { type Draft, manifestOfDraft } from './draft';
 import { Addresses, Options } from './fields';
@@ -12,13 +14,22 @@ import { GroupForm } from './GroupForm';
 /** How long typing pauses before the server is asked what would change. */
 const pause = 400;
 
-/** Changes what may be changed of a peering or a group; below it, what the server says that this would do. */
+/** Changes what may be changed of a peering or a group; below it, what the server says that this would do. An edit outlives others' changes, and says so. */
 export function EditForm({ of, onApplied }: { of: Draft; onApplied: () => void }) {
+  const stored = textOf(of);
   const [draft, setDraft] = useState(of);
+  // What the edit began from.
+  const [base, setBase] = useState(stored);
+  const begin = () => {
+    setDraft(of);
+    setBase(stored);
+  };
+  // Nothing was edited yet, or it is stored as it was edited.
+  if (stored !== base && [base, stored].includes(textOf(draft))) begin();
   const [force, setForce] = useState(false);
-  const [yaml] = useDebouncedValue(toYAML([manifestOfDraft(draft)]), pause);
+  const [yaml] = useDebouncedValue(textOf(draft), pause);
   // The same question as the preview's: one request, and its answer points at the fields.
-  const { error } = useQuery({ queryKey: ['dry-run', yaml, force], queryFn: () => dryRun(yaml, force), retry: false });
+  const { error } = useQuery(wouldChange(yaml, force));
   const props = {
     draft,
     onChange: (change: Partial<Draft>) => setDraft((d) => ({ ...d, ...change })),
@@ -43,10 +54,20 @@ export function EditForm({ of, onApplied }: { of: Draft; onApplied: () => void }
         </>
       )}
       <Divider />
-      <Title order={3} size="h5">
-        What would change
-      </Title>
-      <Preview manifests={yaml} force={force} onApplied={onApplied} />
+      {stored === base ? (
+        <>
+          <Title order={3} size="h5">
+            What would change
+          </Title>
+          <Preview manifests={yaml} force={force} onApplied={onApplied} />
+        </>
+      ) : (
+        <Conflict onTheirs={begin} onMine={() => setBase(stored)} />
+      )}
     </Stack>
   );
+}
+
+function textOf(draft: Draft): string {
+  return toYAML([manifestOfDraft(draft)]);
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { toYAML } from '../../api/manifest';
-import { defaultName, type Draft, emptyDraft, errorAt, labelsOf, manifestOfDraft } from './draft';
+import { defaultName, type Draft, emptyDraft, errorAt, manifestOfDraft } from './draft';
 
 const draft = (over: Partial<Draft>): Draft => ({ ...emptyDraft, ...over });
 const yaml = (over: Partial<Draft>) => toYAML([manifestOfDraft(draft(over))]);
@@ -45,10 +45,6 @@ test('names come from the ends', () => {
   expect(defaultName(draft({ acceptor: 'a', dialer: 'b' }))).toBe('a-b');
   expect(defaultName(draft({ acceptor: 'a' }))).toBe('a');
   expect(defaultName(draft({ what: 'group', acceptor: 'a' }))).toBe('');
-});
-
-test('labels are read as they are written', () => {
-  expect(labelsOf(['env=prod', 'url=a=b', 'alone'])).toEqual({ env: 'prod', url: 'a=b', alone: '' });
 });
 
 test('errors of items are errors of their field', () => {

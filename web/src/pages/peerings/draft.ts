@@ -2,6 +2,7 @@
 
 import type { Manifest } from '../../api/manifest';
 import type { Peering, PeeringGroup } from '../../api/types';
+import { labelTexts, parseLabels } from '../../kit/labels';
 import { limitText } from './group';
 import { endsOf } from './peering';
 
@@ -63,8 +64,8 @@ export function defaultName(d: Draft): string {
 export function manifestOfDraft(d: Draft): Manifest {
   const name = d.name.trim() || defaultName(d);
   return d.what === 'group'
-    ? { kind: 'PeeringGroup', name, labels: labelsOf(d.labels), spec: groupSpec(d) }
-    : { kind: 'Peering', name, labels: labelsOf(d.labels), spec: peeringSpec(d) };
+    ? { kind: 'PeeringGroup', name, labels: parseLabels(d.labels), spec: groupSpec(d) }
+    : { kind: 'Peering', name, labels: parseLabels(d.labels), spec: peeringSpec(d) };
 }
 
 function peeringSpec(d: Draft): object {
@@ -99,22 +100,6 @@ function through(gateways: string): boolean | undefined {
 function gatewaysText(throughGateways: boolean | undefined): string {
   if (throughGateways === undefined) return '';
   return throughGateways ? 'yes' : 'no';
-}
-
-/** Labels out of key=value; a key alone has an empty value. */
-export function labelsOf(texts: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    texts.map((text) => {
-      const at = text.indexOf('=');
-      return at < 0 ? [text.trim(), ''] : [text.slice(0, at).trim(), text.slice(at + 1).trim()];
-    }),
-  );
-}
-
-function labelTexts(labels: Record<string, string>): string[] {
-  return Object.entries(labels)
-    .map(([key, value]) => `${key}=${value}`)
-    .sort();
 }
 
 /** A peering that exists, to be edited. */

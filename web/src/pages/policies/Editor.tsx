@@ -1,7 +1,7 @@
 import { Button, Group, Stack, Textarea } from '@mantine/core';
 import { useState } from 'react';
 import type { ApplyResponse } from '../../api/types';
-import { Notice } from '../../kit/Notice';
+import { Conflict } from '../../kit/Conflict';
 import { Preview } from '../../kit/Preview';
 
 interface Props {
@@ -80,23 +80,5 @@ export function Editor({ text: stored, readOnly = false, action = 'Apply', onApp
         />
       )}
     </Stack>
-  );
-}
-
-function Conflict({ onTheirs, onMine }: { onTheirs: () => void; onMine: () => void }) {
-  return (
-    <div role="alert">
-      <Notice title="Somebody else changed it meanwhile" warning>
-        What you typed is still here, and is not what they made of it: applied as it is, it takes their change back.
-        <Group mt="sm" gap="xs">
-          <Button variant="default" size="xs" onClick={onTheirs}>
-            Begin from theirs
-          </Button>
-          <Button variant="default" size="xs" onClick={onMine}>
-            Keep mine
-          </Button>
-        </Group>
-      </Notice>
-    </div>
   );
 }

@@ -1,11 +1,10 @@
-import { Button, Stack, Text } from '@mantine/core';
-import { useDisclosure } from '@mantine/hooks';
+import { Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useParams } from 'react-router';
 import { answer, api } from '../../api/client';
 import { toYAML } from '../../api/apply';
 import { one } from '../../api/queries';
-import { Confirm } from '../../kit/Confirm';
+import { ConfirmButton } from '../../kit/ConfirmButton';
 import { EventsPanel } from '../../kit/EventsPanel';
 import { Gone, isGone } from '../../kit/Gone';
 import { Notice } from '../../kit/Notice';
@@ -63,7 +62,6 @@ function Manifest({ kind, policy, editable }: { kind: PolicyKind; policy: Policy
 }
 
 function DeletePolicy({ kind, name }: { kind: PolicyKind; name: string }) {
-  const [opened, { open, close }] = useDisclosure();
   const navigate = useNavigate();
   const remove = () => {
     const params = { params: { path: { name } } };
@@ -72,27 +70,16 @@ function DeletePolicy({ kind, name }: { kind: PolicyKind; name: string }) {
     return answer(api.DELETE('/v1/traffic-policies/{name}', params));
   };
   return (
-    <>
-      <Button variant="default" onClick={open}>
-        Delete
-      </Button>
-      <Confirm
-        opened={opened}
-        onClose={close}
-        title={`Delete ${kind} ${name}`}
-        action="Delete"
-        typed={name}
-        onConfirm={async () => {
-          const { outcome } = await remove();
-          if (outcome === 'deleted') void navigate(`/policies?kind=${kind}`);
-        }}
-      >
-        <Stack gap="xs">
-          <Text size="sm">
-            What it added to Consul&apos;s config entries is taken out; what others wrote there stays.
-          </Text>
-        </Stack>
-      </Confirm>
-    </>
+    <ConfirmButton
+      title={`Delete ${kind} ${name}`}
+      action="Delete"
+      typed={name}
+      onConfirm={async () => {
+        const { outcome } = await remove();
+        if (outcome === 'deleted') void navigate(`/policies?kind=${kind}`);
+      }}
+    >
+      <Text size="sm">What it added to Consul&apos;s config entries is taken out; what others wrote there stays.</Text>
+    </ConfirmButton>
   );
 }

@@ -115,8 +115,12 @@ func open(ctx context.Context, dir string) (_ *database, err error) {
 	return d, nil
 }
 
+// checkpoint is after how many pages of 4 KiB the write-ahead log is folded into the file: what many commits write again and again is then
+// folded in once.
+const checkpoint = "wal_autocheckpoint(4000)"
+
 func dsn(path string, more ...string) string {
-	pragmas := append([]string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-4096)", "temp_store(MEMORY)"}, more...)
+	pragmas := append([]string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", checkpoint, "cache_size(-4096)", "temp_store(MEMORY)"}, more...)
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"_pragma": pragmas}.Encode()}).String()
 }
 

@@ -32,8 +32,8 @@ func (d *database) Begin(ctx context.Context) (sqlstore.Tx, error) {
 func (t *tx) Run(ctx context.Context, statements ...sqlstore.Statement) error {
 	ctx = context.WithoutCancel(ctx)
 	if !t.begun {
-		if _, err := t.d.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-			return mapped(ctx, err)
+		if err := t.d.run(ctx, sqlstore.Statement{SQL: "BEGIN IMMEDIATE"}); err != nil {
+			return err
 		}
 		t.begun = true
 	}
@@ -51,8 +51,8 @@ func (t *tx) Commit(ctx context.Context, statements ...sqlstore.Statement) error
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	if _, err := t.d.conn.ExecContext(ctx, "COMMIT"); err != nil {
-		return mapped(ctx, err)
+	if err := t.d.run(ctx, sqlstore.Statement{SQL: "COMMIT"}); err != nil {
+		return err
 	}
 	t.finish()
 	return nil

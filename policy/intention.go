@@ -53,7 +53,7 @@ func checkIntention(r resource.Reader, i *isthmusv1.Intention) []fault.Violation
 // sameDestination are the Intentions whose parts are in the same config entry: Consul tells names of entries apart without regard to case.
 func sameDestination(r resource.Reader, of *isthmusv1.Intention) []*isthmusv1.Intention {
 	d := of.GetSpec().GetDestination()
-	return slices.Collect(resource.Having[*isthmusv1.Intention](r, resource.KindIntention, resource.TermService(d.GetNamespace(), d.GetService())))
+	return slices.Collect(resource.AllHaving[*isthmusv1.Intention](r, resource.KindIntention, resource.TermService(d.GetNamespace(), d.GetService())))
 }
 
 // sharersOf gives the Intentions that have parts of the same config entry in a realm, of one that chooses many datacenters also some that have not:

@@ -60,7 +60,7 @@ func ExportStatus(
 func sameService(r resource.Reader, export *isthmusv1.ServiceExport) []*isthmusv1.ServiceExport {
 	var out []*isthmusv1.ServiceExport
 	spec := export.GetSpec()
-	for other := range resource.Having[*isthmusv1.ServiceExport](r, resource.KindServiceExport, resource.TermService(spec.GetNamespace(), spec.GetService())) {
+	for other := range resource.AllHaving[*isthmusv1.ServiceExport](r, resource.KindServiceExport, resource.TermService(spec.GetNamespace(), spec.GetService())) {
 		if keyOf(other.GetSpec()) == keyOf(export.GetSpec()) {
 			out = append(out, other)
 		}

@@ -56,7 +56,7 @@ type Kind struct {
 	// Datacenters whose plan a change of it may alter: those that it names. What a selector chooses is found by the
 	// planner, for kinds that have one.
 	Datacenters func(Object) []string
-	// Terms are the words by which resources of the kind are found, beside their names and datacenters: see TermReader. Nil: by none.
+	// Terms are the words by which resources of the kind are found, beside their names and datacenters: see Reader. Nil: by none.
 	Terms func(Object) []string
 	// Columns are what a table shows after the name.
 	Columns []Column

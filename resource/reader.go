@@ -12,6 +12,17 @@ type Reader interface {
 	// Touching is every resource of a kind whose Kind.Datacenters has this datacenter, in order of their names, at a cost
 	// that does not grow with the others.
 	Touching(kind, datacenter string) iter.Seq[Object]
+	// Having is every resource of a kind whose Kind.Terms has the term, in order of their names, at such a cost as well.
+	Having(kind, term string) iter.Seq[Object]
+	// Terms are the terms of a kind that begin with a prefix, each once. There may be one that nothing has.
+	Terms(kind, prefix string) iter.Seq[string]
+}
+
+// Rememberer is a Reader that never changes, and so may find things once.
+type Rememberer interface {
+	Reader
+	// Remember gives what find gave when it was called for the first time with this key.
+	Remember(key string, find func() any) any
 }
 
 // Lookup is Reader.Get with the kind's own type.

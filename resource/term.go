@@ -9,22 +9,6 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
-// TermReader is a Reader that finds resources by their Kind.Terms, at a cost that does not grow with the others.
-type TermReader interface {
-	Reader
-	// Having is every resource of a kind that has the term, in order of their names.
-	Having(kind, term string) iter.Seq[Object]
-	// Terms are the terms of a kind that begin with a prefix, each once. There may be one that nothing has.
-	Terms(kind, prefix string) iter.Seq[string]
-}
-
-// Rememberer is a Reader that never changes, and so may find things once.
-type Rememberer interface {
-	Reader
-	// Remember gives what find gave when it was called for the first time with this key.
-	Remember(key string, find func() any) any
-}
-
 // What terms begin with. A selector is a term of what chooses its own datacenters by it; what names them is found by Reader.Touching.
 const (
 	termSelector = "selector "
@@ -45,18 +29,9 @@ func termsOf(namespace, service string, names []string, selector string) []strin
 	return out
 }
 
-// Having is every resource of a kind that has a term, in order of their names.
-func Having[T Object](r Reader, kind, term string) iter.Seq[T] {
-	if known, ok := r.(TermReader); ok {
-		return typed[T](known.Having(kind, term))
-	}
-	return func(yield func(T) bool) {
-		for o := range All[T](r, kind) {
-			if slices.Contains(KindOf(o).Terms(o), term) && !yield(o) {
-				return
-			}
-		}
-	}
+// AllHaving is Reader.Having with the kind's own type.
+func AllHaving[T Object](r Reader, kind, term string) iter.Seq[T] {
+	return typed[T](r.Having(kind, term))
 }
 
 // Choosing are the resources of a kind that choose one of some datacenters for their own, by name or by selector, each once and in order of
@@ -68,7 +43,7 @@ func Choosing[T Object](r Reader, kind string, datacenters ...*isthmusv1.Datacen
 	}
 	for _, s := range selectorsOf(r, kind) {
 		if slices.ContainsFunc(datacenters, func(dc *isthmusv1.Datacenter) bool { return s.selector.Matches(dc.GetLabels()) }) {
-			out = slices.AppendSeq(out, Having[T](r, kind, s.term))
+			out = slices.AppendSeq(out, AllHaving[T](r, kind, s.term))
 		}
 	}
 	byName := func(a, b T) int { return cmp.Compare(a.GetName(), b.GetName()) }
@@ -92,24 +67,9 @@ func selectorsOf(r Reader, kind string) []termedSelector {
 
 func findSelectors(r Reader, kind string) []termedSelector {
 	var out []termedSelector
-	add := func(term string) {
+	for term := range r.Terms(kind, termSelector) {
 		if s, err := ParseSelector(strings.TrimPrefix(term, termSelector)); err == nil {
 			out = append(out, termedSelector{term, s})
-		}
-	}
-	if known, ok := r.(TermReader); ok {
-		for term := range known.Terms(kind, termSelector) {
-			add(term)
-		}
-		return out
-	}
-	seen := map[string]bool{}
-	for o := range r.List(kind) {
-		for _, term := range KindOf(o).Terms(o) {
-			if strings.HasPrefix(term, termSelector) && !seen[term] {
-				seen[term] = true
-				add(term)
-			}
 		}
 	}
 	return out

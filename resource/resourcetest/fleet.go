@@ -8,6 +8,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"isthmus/resource"
@@ -21,6 +22,7 @@ type Fleet struct {
 	mu       sync.Mutex
 	kinds    map[string][]resource.Object
 	touching map[[2]string][]resource.Object
+	having   map[[2]string][]resource.Object
 }
 
 var _ resource.Reader = (*Fleet)(nil)
@@ -68,13 +70,32 @@ func (f *Fleet) Touching(kind, datacenter string) iter.Seq[resource.Object] {
 	return slices.Values(f.touching[[2]string{kind, datacenter}])
 }
 
+// Having is every resource of a kind that has the term, in order of their names.
+func (f *Fleet) Having(kind, term string) iter.Seq[resource.Object] {
+	f.index()
+	return slices.Values(f.having[[2]string{kind, term}])
+}
+
+// Terms are the terms of a kind that begin with a prefix, in order.
+func (f *Fleet) Terms(kind, prefix string) iter.Seq[string] {
+	f.index()
+	var out []string
+	for at := range f.having {
+		if at[0] == kind && strings.HasPrefix(at[1], prefix) {
+			out = append(out, at[1])
+		}
+	}
+	slices.Sort(out)
+	return slices.Values(out)
+}
+
 func (f *Fleet) index() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.kinds != nil {
 		return
 	}
-	f.kinds, f.touching = map[string][]resource.Object{}, map[[2]string][]resource.Object{}
+	f.kinds, f.touching, f.having = map[string][]resource.Object{}, map[[2]string][]resource.Object{}, map[[2]string][]resource.Object{}
 	byName := func(a, b resource.Object) int { return cmp.Compare(a.GetName(), b.GetName()) }
 	for _, o := range slices.SortedFunc(maps.Values(f.objects), byName) {
 		kind := resource.KindOf(o)
@@ -82,6 +103,13 @@ func (f *Fleet) index() {
 		for _, datacenter := range kind.Datacenters(o) {
 			key := [2]string{kind.Name, datacenter}
 			f.touching[key] = append(f.touching[key], o)
+		}
+		if kind.Terms == nil {
+			continue
+		}
+		for _, term := range kind.Terms(o) {
+			key := [2]string{kind.Name, term}
+			f.having[key] = append(f.having[key], o)
 		}
 	}
 }

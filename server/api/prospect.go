@@ -29,7 +29,6 @@ type prospect struct {
 
 var (
 	_ resource.MembershipReader = (*prospect)(nil)
-	_ resource.TermReader       = (*prospect)(nil)
 	_ resource.Rememberer       = (*prospect)(nil)
 )
 
@@ -122,12 +121,12 @@ func (p *prospect) Touching(kind, datacenter string) iter.Seq[resource.Object] {
 	return p.merge(kind, p.view.Touching(kind, datacenter), p.left[place{kind, datacenter}])
 }
 
-// Having implements resource.TermReader.
+// Having implements resource.Reader.
 func (p *prospect) Having(kind, term string) iter.Seq[resource.Object] {
 	return p.merge(kind, p.view.Having(kind, term), p.termed[place{kind, term}])
 }
 
-// Terms implements resource.TermReader. Those that only what is edited had are among them.
+// Terms implements resource.Reader. Those that only what is edited had are among them.
 func (p *prospect) Terms(kind, prefix string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		known := map[string]bool{}

@@ -21,7 +21,6 @@ type View struct {
 
 var (
 	_ resource.MembershipReader = (*View)(nil)
-	_ resource.TermReader       = (*View)(nil)
 	_ resource.Rememberer       = (*View)(nil)
 )
 
@@ -51,7 +50,7 @@ func (v *View) Touching(kind, datacenter string) iter.Seq[resource.Object] {
 	return v.objects(p.resources, store.Key{Kind: kind})
 }
 
-// Having implements resource.TermReader.
+// Having implements resource.Reader.
 func (v *View) Having(kind, word string) iter.Seq[resource.Object] {
 	t, ok := v.state.terms.Get(store.Key{Kind: kind, Name: word})
 	if !ok {
@@ -60,7 +59,7 @@ func (v *View) Having(kind, word string) iter.Seq[resource.Object] {
 	return v.objects(t.resources, store.Key{Kind: kind})
 }
 
-// Terms implements resource.TermReader.
+// Terms implements resource.Reader.
 func (v *View) Terms(kind, prefix string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		v.state.terms.From(store.Key{Kind: kind, Name: prefix}, func(t *term) bool {

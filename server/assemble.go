@@ -41,10 +41,9 @@ const (
 	maxStreams = 256
 	// handshakeTime is how long a connection may take to become one.
 	handshakeTime = 20 * time.Second
-	// A connection that is cut is found by the kernel's probes, see listen. keepaliveTime is how long nothing may come over one before the
-	// agent itself has to answer, within keepaliveTimeout: it may have stopped, or a proxy in between may hide that it is gone.
-	keepaliveTime    = 20 * time.Second
-	keepaliveTimeout = 10 * time.Second
+	// A connection that is cut is found by the kernel's probes, see listen. quiet is how long nothing may come over one before the agent itself
+	// has to answer, within patience: it may have stopped, or a proxy in between may hide that it is gone. gRPC asks nobody in between.
+	quiet, patience = 20 * time.Second, 10 * time.Second
 	// idleConnection is how long a connection without calls is kept: an agent always has one open.
 	idleConnection = 15 * time.Minute
 	// minPing is the least time between an agent's own pings.
@@ -105,8 +104,8 @@ func (s *Server) assemble(ctx context.Context) error {
 			}
 			return next, nil
 		}),
-		grpc.Creds(newHandshaker(serverTLS(own, tls.RequestClientCert), guard.Meet, limiter.Guest)),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, MaxConnectionIdle: idleConnection}),
+		grpc.Creds(newHandshaker(serverTLS(own, tls.RequestClientCert), guard.Meet, limiter.Guest, s.pulse.Watch)),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleConnection}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 	)
 	s.innerServer = grpc.NewServer(grpc.ChainUnaryInterceptor(observer.Unary, inside.Unary, limiter.Inside),

@@ -25,13 +25,15 @@ type handshaker struct {
 	meet   func(shown []*x509.Certificate) *auth.Peer
 	// guest takes in who shows no good certificate.
 	guest func(net.Conn) (net.Conn, error)
+	// watch finds out whether the other end lives.
+	watch func(net.Conn) net.Conn
 	turns chan struct{}
 }
 
-func newHandshaker(config *tls.Config, meet func([]*x509.Certificate) *auth.Peer, guest func(net.Conn) (net.Conn, error)) *handshaker {
+func newHandshaker(config *tls.Config, meet func([]*x509.Certificate) *auth.Peer, guest func(net.Conn) (net.Conn, error), watch func(net.Conn) net.Conn) *handshaker {
 	config = config.Clone()
 	config.NextProtos = []string{"h2"}
-	return &handshaker{config: config, meet: meet, guest: guest, turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	return &handshaker{config: config, meet: meet, guest: guest, watch: watch, turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
@@ -43,13 +45,13 @@ func (h *handshaker) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthIn
 		return nil, nil, errors.Join(err, conn.Close())
 	}
 	if who.Verified() {
-		return conn, who, nil
+		return h.watch(conn), who, nil
 	}
 	guest, err := h.guest(conn)
 	if err != nil {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
-	return guest, who, nil
+	return h.watch(guest), who, nil
 }
 
 func (h *handshaker) shake(turn *turnConn, conn *tls.Conn) (*auth.Peer, error) {

@@ -25,6 +25,7 @@ import (
 	"isthmus/server/controller"
 	"isthmus/server/feed"
 	"isthmus/server/observation"
+	"isthmus/server/pulse"
 	"isthmus/server/session"
 	"isthmus/store/postgres"
 	"isthmus/store/snapshot"
@@ -59,6 +60,7 @@ type Server struct {
 	ca           *identity.CA
 	key          *identity.ServerKey
 	sessions     *session.Service
+	pulse        *pulse.Pulse
 
 	httpListener, grpcListener net.Listener
 	// inside carries calls from REST to the services.
@@ -84,7 +86,7 @@ func New(ctx context.Context, config Config) (_ *Server, err error) {
 	if config, err = config.withDefaults(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, log: config.Log, stopping: make(chan struct{})}
+	s := &Server{config: config, log: config.Log, stopping: make(chan struct{}), pulse: pulse.New(quiet, patience, time.Now)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -217,7 +219,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopBackground()
 	group, failed := errgroup.WithContext(background)
 	for _, work := range []func(context.Context) error{
-		s.snapshot.Run, s.observations.Run, s.planner.Run, s.controller.Run, s.feed.Run, s.trends.Run, s.sessions.Run,
+		s.snapshot.Run, s.observations.Run, s.planner.Run, s.controller.Run, s.feed.Run, s.trends.Run, s.sessions.Run, s.pulse.Run,
 		func(ctx context.Context) error { return s.observations.Follow(ctx, s.snapshot) },
 	} {
 		group.Go(func() error { return endedBy(background, work(background)) })

@@ -124,6 +124,8 @@ type Change struct {
 	Datacenters []string
 	// Object is the resource as it was when the feed was read; nil when it was deleted by then.
 	Object resource.Object
+	// Encoded is the Object's protobuf, of all of its forms the deterministic one; nil where nobody has made it.
+	Encoded []byte
 }
 
 // Feed is what happened since an index.

@@ -78,7 +78,7 @@ func (s *Snapshot) apply(pages []store.Feed, revision store.Revision) {
 				d.remove(c.Key)
 				continue
 			}
-			e := newEntry(s.kinds[c.Key.Kind], c.Object)
+			e := newEntry(s.kinds[c.Key.Kind], c.Object, c.Encoded)
 			e.remember(c.Object)
 			d.put(e)
 		}
@@ -98,7 +98,7 @@ func (s *Snapshot) reload(ctx context.Context) error {
 	touched := map[string]bool{}
 	var changes []change
 	revision, err := s.store.Load(ctx, func(o resource.Object) error {
-		e := newEntry(s.kinds[string(o.ProtoReflect().Descriptor().Name())], o)
+		e := newEntry(s.kinds[string(o.ProtoReflect().Descriptor().Name())], o, nil)
 		if old, ok := before.resources.Get(e.Key()); ok {
 			loaded[old] = true
 			if bytes.Equal(old.encoded, e.encoded) {

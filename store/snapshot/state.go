@@ -82,11 +82,13 @@ func (e *entry) object(r *recent) resource.Object {
 	}
 }
 
-// newEntry keeps a resource, which nobody changes any more.
-func newEntry(kind *resource.Kind, o resource.Object) *entry {
-	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(o)
-	if err != nil {
-		panic("snapshot: encoding what the store gave: " + err.Error())
+// newEntry keeps a resource, which nobody changes any more. encoded is its protobuf, if somebody has made it.
+func newEntry(kind *resource.Kind, o resource.Object, encoded []byte) *entry {
+	if encoded == nil {
+		var err error
+		if encoded, err = (proto.MarshalOptions{Deterministic: true}).Marshal(o); err != nil {
+			panic("snapshot: encoding what the store gave: " + err.Error())
+		}
 	}
 	e := &entry{kind: kind, name: o.GetName(), encoded: encoded}
 	if kind.Datacenters != nil {

@@ -1,6 +1,9 @@
 package sqlstore
 
 import (
+	"bytes"
+
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -17,32 +20,40 @@ func (s *Store) announce(st *state) {
 	if s.told == nil || st.index == st.began.index {
 		return
 	}
-	objects := map[store.Key]resource.Object{}
+	type made struct {
+		object  resource.Object
+		encoded []byte
+	}
+	objects := make(map[store.Key]made, len(st.cells))
 	for i := range st.output.changes {
 		c := &st.output.changes[i]
 		if c.Key.Kind == store.KindEvent {
 			continue
 		}
-		o, known := objects[c.Key]
+		m, known := objects[c.Key]
 		if !known {
-			o = s.codec.object(c.Key, st.cells[c.Key])
-			objects[c.Key] = o
+			m.object, m.encoded = s.codec.object(c.Key, st.cells[c.Key])
+			objects[c.Key] = m
 		}
-		c.Object = o
+		c.Object, c.Encoded = m.object, m.encoded
 	}
 	s.told(store.Commit{Before: st.began.revision(), After: st.revision(), Changes: st.output.changes})
 }
 
-// object is a resource as the batch leaves it; nil when it is gone.
-func (c *codec) object(key store.Key, cell *cell) resource.Object {
+// object is a resource as the batch leaves it, encoded too if that was done before; nil when it is gone.
+func (c *codec) object(key store.Key, cell *cell) (o resource.Object, encoded []byte) {
 	if !cell.now.exists {
-		return nil
+		return nil, nil
 	}
 	k := c.kinds[key.Kind]
-	if cell.whole != nil && cell.whole == cell.last && cell.spec == cell.last && cell.status == cell.last {
-		return k.at(cell.whole.object, cell.now.index)
+	if whole := cell.whole; whole != nil && whole == cell.last && whole == cell.spec && whole == cell.status {
+		return k.at(whole.object, cell.now.index), k.encodedAt(whole.encoded, cell.now.index)
 	}
-	// Several puts, or one of a part: the rest is what the row had.
+	return k.at(c.joined(k, key, cell), cell.now.index), nil
+}
+
+// joined is a resource of several puts, or of one of a part: the rest is what the row had.
+func (c *codec) joined(k *kind, key store.Key, cell *cell) resource.Object {
 	base, spec, status := cell.kept, cell.spec, cell.status
 	if cell.whole != nil {
 		base = cell.whole.object
@@ -69,7 +80,7 @@ func (c *codec) object(key store.Key, cell *cell) resource.Object {
 			o.ProtoReflect().Set(part.field, r.Get(part.field))
 		}
 	}
-	return k.at(o, cell.now.index)
+	return o
 }
 
 // at gives an object its index, which only the commit knows.
@@ -78,9 +89,29 @@ func (k *kind) at(o resource.Object, index uint64) resource.Object {
 	return o
 }
 
+// encodedAt is at for an encoded object: fields are in the order of their numbers. Nil for none.
+func (k *kind) encodedAt(encoded []byte, index uint64) []byte {
+	if encoded == nil {
+		return nil
+	}
+	at := 0
+	for at < len(encoded) {
+		number, _, n := protowire.ConsumeField(encoded[at:])
+		if n < 0 || number > k.index.Number() {
+			break
+		}
+		at += n
+	}
+	out := make([]byte, 0, len(encoded)+protowire.SizeTag(k.index.Number())+protowire.SizeVarint(index))
+	out = append(out, encoded[:at]...)
+	out = protowire.AppendVarint(protowire.AppendTag(out, k.index.Number(), protowire.VarintType), index)
+	return append(out, encoded[at:]...)
+}
+
 // copied is what a load will give of an object once part of it is written; it shares nothing that its writer may change.
-// Parts that are not written are left out. It goes by way of the wire: fields that this binary does not know are not stored either.
-func (c *codec) copied(k *kind, o resource.Object, part store.Part) (resource.Object, error) {
+// Parts that are not written are left out. It goes by way of the wire, which comes along for the whole of one; fields that this binary does
+// not know are not stored either.
+func (c *codec) copied(k *kind, o resource.Object, part store.Part) (out resource.Object, encoded []byte, err error) {
 	from, whole := o.ProtoReflect(), k.New()
 	resource.SetName(whole, o.GetName())
 	m := resource.MetadataOf(o)
@@ -100,16 +131,22 @@ func (c *codec) copied(k *kind, o resource.Object, part store.Part) (resource.Ob
 			whole.ProtoReflect().Set(field, from.Get(field))
 		}
 	}
-	out := k.New()
-	err := c.use(func(room []byte) ([]byte, error) {
-		wire, err := proto.MarshalOptions{}.MarshalAppend(room, whole)
+	out = k.New()
+	err = c.use(func(room []byte) ([]byte, error) {
+		wire, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend(room, whole)
 		if err != nil {
 			return nil, err
 		}
-		return wire, proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(wire, out)
+		if err := (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(wire, out); err != nil {
+			return nil, err
+		}
+		if part == store.PartAll && proto.Size(out) == len(wire) { // else there were unknown fields
+			encoded = bytes.Clone(wire)
+		}
+		return wire, nil
 	})
 	if err != nil {
-		return nil, fault.Wrap(fault.Internal, err, "copying %s %s", k.Name, o.GetName())
+		return nil, nil, fault.Wrap(fault.Internal, err, "copying %s %s", k.Name, o.GetName())
 	}
-	return out, nil
+	return out, encoded, nil
 }

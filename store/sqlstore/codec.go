@@ -90,8 +90,9 @@ type put struct {
 	shape                  string
 	datacenters            []string
 	relations
-	// object is what is written, as a load gives it. Its index comes with the commit.
-	object resource.Object
+	// object is what is written, as a load gives it, and encoded its protobuf; nil for a part. Its index comes with the commit.
+	object  resource.Object
+	encoded []byte
 }
 
 // together is how many puts are worth another processor.
@@ -130,7 +131,7 @@ func (c *codec) encode(p store.Put) (*put, error) {
 		create: timeText(o.GetCreateTime()), update: timeText(o.GetUpdateTime()), delete: timeText(o.GetDeleteTime()),
 	}
 	var err error
-	if out.object, err = c.copied(k, o, p.Part); err != nil {
+	if out.object, out.encoded, err = c.copied(k, o, p.Part); err != nil {
 		return nil, err
 	}
 	if p.Part != store.PartStatus {

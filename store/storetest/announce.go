@@ -1,11 +1,13 @@
 package storetest
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -41,7 +43,13 @@ func sameAsFeed(f *fixture, c store.Commit) error {
 		if d := difference(want.Object, got.Object); d != "" {
 			return fmt.Errorf("%v at %d (-feed +announced):\n%s", got.Key, got.Index, d)
 		}
-		got.Object, want.Object = nil, nil
+		if got.Encoded != nil {
+			encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(want.Object)
+			if err != nil || !bytes.Equal(got.Encoded, encoded) {
+				return fmt.Errorf("%v at %d: encoded as %x, not %x: %w", got.Key, got.Index, got.Encoded, encoded, err)
+			}
+		}
+		got.Object, want.Object, got.Encoded = nil, nil, nil
 		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
 			return fmt.Errorf("announced %+v, the feed has %+v", got, want)
 		}
@@ -70,12 +78,20 @@ func testAnnounce(f *fixture) {
 			t.Fatalf("%d is acknowledged and only %d told of", newest, (*told)[n-1].After.Index)
 		}
 	}
-	at := start
+	at, encoded := start, 0
 	for _, c := range *told {
+		for i := range c.Changes {
+			if c.Changes[i].Encoded != nil {
+				encoded++
+			}
+		}
 		if c.Before != at || c.After.Index <= at.Index || c.After.Epoch != at.Epoch {
 			t.Fatalf("told of %+v to %+v after %+v", c.Before, c.After, at)
 		}
 		at = c.After
+	}
+	if encoded < rounds {
+		t.Fatalf("%d resources were told of encoded: the test does not test much", encoded)
 	}
 	if at != f.revision() {
 		t.Fatalf("told up to %+v, the store is at %+v", at, f.revision())
@@ -94,6 +110,9 @@ func testAnnounceOdd(f *fixture) {
 	dc.CreateTime = nil
 	f.put(dc)
 	dc.Labels["text"], dc.Spec.Runtime, dc.UpdateTime.Nanos = "later", "later", 9
+	if (*told)[0].Changes[0].Encoded != nil {
+		t.Error("what has unknown fields is announced as it was encoded with them")
+	}
 	first := (*told)[0].Changes[0].Object.(*isthmusv1.Datacenter)
 	if first.GetLabels()["text"] == "later" || first.GetSpec().GetRuntime() == "later" || first.GetUpdateTime().GetNanos() == 9 {
 		t.Fatal("what was announced is the writer's own")

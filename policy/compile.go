@@ -64,7 +64,7 @@ type part struct {
 }
 
 func newCompilation(r resource.Reader, m realm) *compilation {
-	return &compilation{r: r, realm: m, problems: map[string][]*isthmusv1.PolicyProblem{}}
+	return &compilation{r: r, realm: m}
 }
 
 func compile(r resource.Reader, m realm) *compilation {
@@ -80,45 +80,47 @@ func compile(r resource.Reader, m realm) *compilation {
 
 // problem notes what of a policy is left out.
 func (c *compilation) problem(policy string, p *isthmusv1.PolicyProblem) {
+	if c.problems == nil {
+		c.problems = map[string][]*isthmusv1.PolicyProblem{}
+	}
 	c.problems[policy] = append(c.problems[policy], p)
 }
 
 // entries are the parts, put together. Several policies may want the same part; those that want another content for it were sorted out
 // before.
 func (c *compilation) entries() *isthmusv1.ConfigEntries {
-	type entryKey struct{ kind, namespace, name string }
-	entries := map[entryKey]*isthmusv1.ConfigEntry{}
-	parts := map[entryKey]map[string]*isthmusv1.ConfigPart{}
-	for _, p := range c.parts {
-		at := entryKey{p.kind, p.namespace, p.name}
-		if entries[at] == nil {
-			entries[at] = &isthmusv1.ConfigEntry{Kind: p.kind, Namespace: p.namespace, Name: p.name}
-			parts[at] = map[string]*isthmusv1.ConfigPart{}
-		}
-		if known := parts[at][p.key]; known != nil {
-			known.Policies = append(known.Policies, p.policy)
-			known.Adopt = known.Adopt || p.adopt
+	parts := slices.Clone(c.parts)
+	slices.SortStableFunc(parts, func(a, b part) int { return cmp.Or(a.inEntryOf(b), cmp.Compare(a.key, b.key)) })
+	out := &isthmusv1.ConfigEntries{}
+	var entry *isthmusv1.ConfigEntry
+	var one *isthmusv1.ConfigPart
+	for i, p := range parts {
+		switch {
+		case i == 0 || p.inEntryOf(parts[i-1]) != 0:
+			entry, one = &isthmusv1.ConfigEntry{Kind: p.kind, Namespace: p.namespace, Name: p.name}, nil
+			out.Entries = append(out.Entries, entry)
+		case one != nil && one.GetKey() == p.key:
+			one.Policies = append(one.Policies, p.policy)
+			one.Adopt = one.Adopt || p.adopt
 			continue
 		}
 		value, err := json.Marshal(p.value)
 		if err != nil {
 			continue // values are made of strings, numbers, lists and maps: there is no such error
 		}
-		one := &isthmusv1.ConfigPart{Key: p.key, Value: string(value), Policies: []string{p.policy}, Adopt: p.adopt}
-		parts[at][p.key] = one
-		entries[at].Parts = append(entries[at].Parts, one)
+		one = &isthmusv1.ConfigPart{Key: p.key, Value: string(value), Policies: []string{p.policy}, Adopt: p.adopt}
+		entry.Parts = append(entry.Parts, one)
 	}
-	out := &isthmusv1.ConfigEntries{}
-	for _, e := range entries {
+	for _, e := range out.GetEntries() {
 		for _, p := range e.GetParts() {
 			slices.Sort(p.Policies)
 			p.Policies = slices.Compact(p.Policies)
 		}
-		slices.SortFunc(e.Parts, func(a, b *isthmusv1.ConfigPart) int { return cmp.Compare(a.GetKey(), b.GetKey()) })
-		out.Entries = append(out.Entries, e)
 	}
-	slices.SortFunc(out.Entries, func(a, b *isthmusv1.ConfigEntry) int {
-		return cmp.Or(cmp.Compare(a.GetKind(), b.GetKind()), cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
-	})
 	return out
+}
+
+// inEntryOf is 0 for parts of one entry, and else the order of their entries.
+func (p part) inEntryOf(other part) int {
+	return cmp.Or(cmp.Compare(p.kind, other.kind), cmp.Compare(p.namespace, other.namespace), cmp.Compare(p.name, other.name))
 }

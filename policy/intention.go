@@ -165,6 +165,9 @@ func sourceOf(i *isthmusv1.Intention, s *isthmusv1.IntentionSource, peer string)
 
 // decision is what a source decides, without what only describes it.
 func (v sourceValue) decision() string {
+	if len(v.Permissions) == 0 {
+		return strings.Join([]string{v.Namespace, v.Name, v.Peer, v.Action}, "\x00")
+	}
 	v.Description = ""
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -208,6 +211,9 @@ func grouped(wants []want) [][]want {
 // oneSpelling leaves out what is for a destination that others spell with other capitals: Consul would have one entry replace the other,
 // and match callers with the spelling of the last. The first Intention by name has it.
 func (c *compilation) oneSpelling(wants []want) []want {
+	if len(wants) < 2 {
+		return wants
+	}
 	first := map[string]want{}
 	var out []want
 	told := map[string]bool{}
@@ -242,6 +248,12 @@ func (c *compilation) oneSpelling(wants []want) []want {
 
 // settle makes one part of the wants for it. Where they contradict each other, it denies: nobody gets in whom one of them keeps out.
 func (c *compilation) settle(group []want) {
+	if len(group) == 1 {
+		if w := group[0]; !w.unsafe || w.source.denies() {
+			c.part(w, w.source)
+		}
+		return
+	}
 	safe := slices.DeleteFunc(slices.Clone(group), func(w want) bool { return w.unsafe && !w.source.denies() })
 	if len(safe) == 0 {
 		return
@@ -258,12 +270,17 @@ func (c *compilation) settle(group []want) {
 		}
 	}
 	for _, w := range safe {
-		namespace, name := w.entry()
-		c.parts = append(c.parts, part{
-			kind: KindIntentions, namespace: namespace, name: name, key: w.key(), value: value,
-			policy: policyName(w.intention), adopt: w.intention.GetSpec().GetAdopt(),
-		})
+		c.part(w, value)
 	}
+}
+
+// part adds what a want comes to.
+func (c *compilation) part(w want, value sourceValue) {
+	namespace, name := w.entry()
+	c.parts = append(c.parts, part{
+		kind: KindIntentions, namespace: namespace, name: name, key: w.key(), value: value,
+		policy: policyName(w.intention), adopt: w.intention.GetSpec().GetAdopt(),
+	})
 }
 
 // denial is what wants that contradict each other come to.
@@ -284,6 +301,9 @@ const maxSources = 1800
 
 // tooMany notes with each Intention of an entry that it would have more sources than can be marked.
 func (c *compilation) tooMany(groups [][]want) {
+	if len(groups) <= maxSources {
+		return
+	}
 	type place struct{ namespace, name string }
 	sources, intentions := map[place]int{}, map[place]map[string]bool{}
 	for _, group := range groups {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -12,13 +13,13 @@ import (
 
 // wantsOf are the sources that an Intention comes to, whose destination is in some members of the realm.
 func (c *compilation) wantsOf(i *isthmusv1.Intention, destination []*isthmusv1.Datacenter) []want {
-	f := finder{c: c, i: i, destination: destination, inside: map[string]map[string]bool{}}
+	f := finder{c: c, i: i, destination: destination}
 	if namespace := i.GetSpec().GetDestination().GetNamespace(); c.lacksNamespaces(namespace) {
 		f.problem("spec.destination.namespace", c.needsEnterprise(namespace))
 		return nil
 	}
 	for n, s := range i.GetSpec().GetSources() {
-		at := fmt.Sprintf("spec.sources[%d]", n)
+		at := "spec.sources[" + strconv.Itoa(n) + "]"
 		if c.lacksNamespaces(s.GetNamespace()) {
 			f.problem(at+".namespace", c.needsEnterprise(s.GetNamespace()))
 			continue
@@ -36,7 +37,7 @@ type finder struct {
 	i           *isthmusv1.Intention
 	destination []*isthmusv1.Datacenter
 	wants       []want
-	// inside are the members of the realm for which a source without a peer was found, by key and decision.
+	// inside are the members of a federation for which a source without a peer was found, by key and decision.
 	inside map[string]map[string]bool
 }
 
@@ -102,8 +103,14 @@ func (f *finder) plain(at string, s *isthmusv1.IntentionSource, members []*isthm
 	}
 	w := want{intention: f.i, field: at, source: sourceOf(f.i, s, "")}
 	f.wants = append(f.wants, w)
+	if f.c.realm.federation == "" {
+		return
+	}
 	of := f.inside[w.source.decision()]
 	if of == nil {
+		if f.inside == nil {
+			f.inside = map[string]map[string]bool{}
+		}
 		of = map[string]bool{}
 		f.inside[w.source.decision()] = of
 	}
@@ -146,7 +153,7 @@ func (p peer) identity() string {
 
 // narrowSources finds the sources in some members of a federation only, whatever number of items name them.
 func (f *finder) narrowSources() {
-	if f.widened() {
+	if f.widened() || f.c.realm.federation == "" {
 		return
 	}
 	for n, w := range f.wants {
@@ -170,8 +177,11 @@ func (f *finder) narrowSources() {
 
 // narrowDestination finds that the destination is not all of the federation, for which the entry counts.
 func (f *finder) narrowDestination() {
+	if f.widened() || f.c.realm.federation == "" {
+		return
+	}
 	others := without(names(f.c.realm.members), names(f.destination))
-	if f.widened() || len(others) == 0 {
+	if len(others) == 0 {
 		return
 	}
 	for n := range f.wants {

@@ -19,7 +19,7 @@ type realm struct {
 	members []*isthmusv1.Datacenter
 	// federation is its name; empty: a datacenter of its own.
 	federation string
-	// peers are the members' peerings: by member, then by the name that its Consul has for the peer.
+	// peers are the members' peerings: by member, if it has any, then by the name that its Consul has for the peer.
 	peers map[string]map[string]peer
 	// leaving are members on their way out, and leavingPeers peers on their way out, or of members that are, by member and name. As long as
 	// they are connected, what keeps anybody out counts, and nothing else.
@@ -50,9 +50,12 @@ func realmOf(r resource.Reader, datacenter string) (realm, bool) {
 func findRealm(r resource.Reader, datacenter string) realm {
 	memberships := resource.Memberships(r)
 	own, federated := memberships[datacenter]
+	if !federated {
+		return realmWith(r, datacenter, "", []string{datacenter})
+	}
 	home, federation := datacenter, ""
 	names := map[string]bool{datacenter: true}
-	if federated && (own.Role == resource.RolePrimary || resource.Federated(own.Member)) {
+	if own.Role == resource.RolePrimary || resource.Federated(own.Member) {
 		home, federation = own.Federation.GetSpec().GetPrimary(), own.Federation.GetName()
 		names[home] = true
 		for name, m := range memberships {
@@ -66,19 +69,32 @@ func findRealm(r resource.Reader, datacenter string) realm {
 
 // realmWith is the realm of these datacenters, those left out that are not declared, or on their way out.
 func realmWith(r resource.Reader, home, federation string, names []string) realm {
-	out := realm{home: home, federation: federation, peers: map[string]map[string]peer{}, leavingPeers: map[string]map[string]peer{}}
+	out := realm{home: home, federation: federation}
 	for _, name := range names {
 		dc, ok := staying(r, name)
 		switch {
 		case ok:
 			out.members = append(out.members, dc)
-			out.peers[name], out.leavingPeers[name] = peersOf(r, name)
+			peers, leaving := peersOf(r, name)
+			out.peers, out.leavingPeers = with(out.peers, name, peers), with(out.leavingPeers, name, leaving)
 		case dc != nil:
 			out.leaving = append(out.leaving, dc)
-			out.leavingPeers[name] = peersOfLeaving(r, name)
+			out.leavingPeers = with(out.leavingPeers, name, peersOfLeaving(r, name))
 		}
 	}
 	return out
+}
+
+// with is a map with another value; of something that is not empty.
+func with[V any](all map[string]map[string]V, key string, one map[string]V) map[string]map[string]V {
+	if len(one) == 0 {
+		return all
+	}
+	if all == nil {
+		all = map[string]map[string]V{}
+	}
+	all[key] = one
+	return all
 }
 
 // staying is a datacenter that is declared and not on its way out.
@@ -90,7 +106,6 @@ func staying(r resource.Reader, name string) (*isthmusv1.Datacenter, bool) {
 // peersOf are a datacenter's peers by the names that its Consul has for them. A peering that is being deleted does not count. Those on their
 // way out are apart, until nothing of the peering is left.
 func peersOf(r resource.Reader, datacenter string) (peers, leaving map[string]peer) {
-	peers, leaving = map[string]peer{}, map[string]peer{}
 	for p := range resource.AllTouching[*isthmusv1.Peering](r, resource.KindPeering, datacenter) {
 		spec := p.GetSpec()
 		name, other := spec.GetDialerPeerName(), spec.GetAcceptor()
@@ -100,8 +115,14 @@ func peersOf(r resource.Reader, datacenter string) (peers, leaving map[string]pe
 		dc, ok := staying(r, other)
 		switch {
 		case !ok && dc != nil:
+			if leaving == nil {
+				leaving = map[string]peer{}
+			}
 			leaving[name] = peer{datacenter: other, peering: p}
 		case p.GetDeleteTime() == nil && (ok || other == ""):
+			if peers == nil {
+				peers = map[string]peer{}
+			}
 			peers[name] = peer{datacenter: other, peering: p}
 		}
 	}
@@ -132,7 +153,7 @@ func (m realm) closing() bool {
 
 // has tells whether a datacenter is a member.
 func (m realm) has(datacenter string) bool {
-	_, ok := m.peers[datacenter]
+	_, ok := slices.BinarySearchFunc(m.members, datacenter, func(dc *isthmusv1.Datacenter, name string) int { return cmp.Compare(dc.GetName(), name) })
 	return ok
 }
 

@@ -163,6 +163,9 @@ func (m *memory) receive(answer *isthmusv1.PullResponse, datacenter string) (cha
 			return false, err
 		}
 	}
+	if err := plausible(state); err != nil {
+		return false, err
+	}
 	if state.GetDatacenter() != datacenter {
 		return false, fault.New(fault.Refused, "the server sent the state of datacenter %q to an agent of %q", state.GetDatacenter(), datacenter)
 	}
@@ -222,6 +225,21 @@ func (m *memory) merge(last *snapshot, answer *isthmusv1.PullResponse) (*isthmus
 		return nil, fault.New(fault.Conflict, "what the server sent leads to state %s, not to %s", digest, answer.GetDigest())
 	}
 	return state, nil
+}
+
+// plausible refuses a state that no server could have sent as a whole, and one with two items of one id, of which the next delta would mean both.
+func plausible(state *isthmusv1.DesiredState) error {
+	if n := proto.Size(state); n > maxMessage {
+		return fault.New(fault.Refused, "what the server sent leads to a state of %d bytes; at most %d are taken", n, maxMessage)
+	}
+	ids := make(map[string]bool, len(state.GetItems()))
+	for _, item := range state.GetItems() {
+		if ids[item.GetId()] {
+			return fault.New(fault.Refused, "the server sent item %q twice", resource.Cut(item.GetId(), 64))
+		}
+		ids[item.GetId()] = true
+	}
+	return nil
 }
 
 // things counts what a state has that could be removed: peerings, services exported to a peer, and parts of config entries.

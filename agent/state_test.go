@@ -258,3 +258,30 @@ func TestMemoryMergesDeltas(t *testing.T) {
 		}
 	}
 }
+
+// What no honest server has, the agent does not keep: an item twice, and more than a whole state may be.
+func TestMemoryRefusesWhatNoServerHas(t *testing.T) {
+	t.Parallel()
+	m := agent.OpenMemory(t.TempDir())
+	first := fleetOf(2)
+	_, err := m.Receive(answer("e1", 1, first), "dc1")
+	need(t, err)
+	twice := fleetOf(2)
+	twice.Items = append(twice.Items, twice.GetItems()[0])
+	if _, err := m.Receive(answer("e1", 2, twice), "dc1"); fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "twice") {
+		t.Errorf("an item that is there twice: %v", err)
+	}
+	more := fleetOf(2)
+	more.Items = append(more.Items, &isthmusv1.DesiredItem{Id: "zz", Type: "from-the-future", ExportedServices: &isthmusv1.ExportedServices{
+		Services: []*isthmusv1.ExportedService{{Name: strings.Repeat("x", 16<<20)}},
+	}})
+	large := &isthmusv1.PullResponse{Epoch: "e1", Index: 2, Digest: desired.Digest(more), Delta: &isthmusv1.StateDelta{
+		Base: resource.Digest(first), State: &isthmusv1.DesiredState{Datacenter: "dc1", ConsulDatacenter: "dc1"}, Items: more.GetItems()[len(more.GetItems())-1:],
+	}}
+	if _, err := m.Receive(large, "dc1"); fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "at most") {
+		t.Errorf("a state of 16 MiB and more: %v", err)
+	}
+	if state, digest, _ := m.Current(); digest != resource.Digest(first) || len(state.GetItems()) != len(first.GetItems()) {
+		t.Errorf("it has %v", state)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -15,6 +16,7 @@ import (
 	"isthmus/plan"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
+	"isthmus/server"
 )
 
 // stream is a call to Follow, and what has come of it.
@@ -145,5 +147,24 @@ func TestFollowRefused(t *testing.T) {
 	n.want(200, n.call("DELETE", "/v1/agents/"+a.id.Agent(), ""))
 	if _, err := s.Recv(); status.Code(err) != codes.PermissionDenied || reason(err) != identity.ReasonAgentDeleted {
 		t.Errorf("deleted: %v", err)
+	}
+}
+
+// What an agent is told ends with its certificate.
+func TestFollowEndsWithTheCertificate(t *testing.T) {
+	t.Parallel()
+	clock := &frozen{at: time.Now()}
+	n := start(t, func(c *server.Config) { c.Now = clock.now })
+	n.apply(datacenters("dc1"))
+	a := n.enrolAt(clock.now(), fleetKey(t), "dc1", identity.KindAgent)
+	have := a.mustPull(nil, "0s")
+	clock.advance(time.Until(a.cred.Leaf().NotAfter) - time.Second)
+	s := a.follow(t, &isthmusv1.PullRequest{Epoch: have.GetEpoch(), Have: have.GetDigest(), Wait: "15m"})
+	s.last = have
+	if end := s.takes(); end.GetState() != nil {
+		t.Errorf("the last answer: %v", end)
+	}
+	if _, err := s.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("after the last answer: %v", err)
 	}
 }

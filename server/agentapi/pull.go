@@ -84,6 +84,9 @@ func (s *Service) poll(ctx context.Context, r *isthmusv1.PullRequest) (*poll, er
 	if err != nil {
 		return nil, err
 	}
+	if end := caller.CertificateExpires; !end.IsZero() {
+		wait = min(wait, max(0, end.Sub(s.Now())))
+	}
 	if err := s.caughtUp(ctx, r); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,8 +16,15 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
 	"isthmus/client"
 	"isthmus/demo/consulrun"
+	"isthmus/identity"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
@@ -44,6 +52,8 @@ type watchSubject struct {
 	// somebody else's connection.
 	one, other func(ctx context.Context, i int, mark string) error
 	all        func(ctx context.Context, mark string) error
+	// oneREST is one over REST; nil where all is asked over HTTP, or nothing.
+	oneREST func(ctx context.Context, i int, mark string) error
 	// toAll has watchers wait for changes of all, or each for its own, where they cannot do both; nil where they can.
 	toAll func(b *testing.B, n int, all bool)
 	// restart kills it and starts it again; nil where that is not measured.
@@ -198,7 +208,6 @@ type isthmusSubject struct {
 	dir, httpAddr, grpcAddr string
 	args                    []string
 	cmd                     *exec.Cmd
-	otherClient             *client.Client
 }
 
 func startIsthmus(b *testing.B, c *comparison, name string, agents int) *watchSubject {
@@ -220,20 +229,20 @@ func startIsthmus(b *testing.B, c *comparison, name string, agents int) *watchSu
 	config := client.Config{Address: "https://" + s.httpAddr, CACert: keys.certFile, Token: strings.TrimSpace(string(token))}
 	s.client, err = client.New(config)
 	must(b, err)
-	s.otherClient, err = client.New(config)
-	must(b, err)
 	info, err := s.client.Server(b.Context())
 	must(b, err)
 	s.name = name
 	s.watchers = startWatchers(b, watched{Protocol: "isthmus", Addr: s.grpcAddr, Pin: info.GetCaFingerprint(), Token: config.Token, Polls: *watchPolls})
 	s.prepare = func(*testing.B, int) {}
-	s.one = func(ctx context.Context, i int, mark string) error {
-		return intend(ctx, s.client, fmt.Sprintf("only-%05d", i), mark)
+	only := func(i int) string { return fmt.Sprintf("only-%05d", i) }
+	first, second := intender(b, s.grpcAddr, info.GetCaFingerprint(), config.Token), intender(b, s.grpcAddr, info.GetCaFingerprint(), config.Token)
+	s.one = func(ctx context.Context, i int, mark string) error { return first(ctx, intend(only(i), mark)) }
+	s.other = func(ctx context.Context, i int, mark string) error { return second(ctx, intend(only(i), mark)) }
+	s.all = func(ctx context.Context, mark string) error { return first(ctx, intend("everywhere", mark)) }
+	s.oneREST = func(ctx context.Context, i int, mark string) error {
+		_, err := s.client.Update(ctx, intend(only(i), mark), intended)
+		return err
 	}
-	s.other = func(ctx context.Context, i int, mark string) error {
-		return intend(ctx, s.otherClient, fmt.Sprintf("only-%05d", i), mark)
-	}
-	s.all = func(ctx context.Context, mark string) error { return intend(ctx, s.client, "everywhere", mark) }
 	s.restart, s.profile = s.startAgain, profiler(config)
 	s.enrol(b, agents)
 	return &s.watchSubject
@@ -312,10 +321,32 @@ func (s *isthmusSubject) enrol(b *testing.B, n int) {
 	s.startAgain(b)
 }
 
-// intend changes what an Intention says: of one that names one datacenter, that one's plan changes, of one that selects all, all do.
-func intend(ctx context.Context, c *client.Client, name, mark string) error {
-	_, err := c.Update(ctx, &isthmusv1.Intention{Name: name, Spec: &isthmusv1.IntentionSpec{
+// intended is the field of an Intention that is changed.
+const intended = "spec.sources"
+
+// intend is another word of an Intention: of one that names one datacenter, that one's plan changes, of one that selects all, all do.
+func intend(name, mark string) *isthmusv1.Intention {
+	return &isthmusv1.Intention{Name: name, Spec: &isthmusv1.IntentionSpec{
 		Sources: []*isthmusv1.IntentionSource{{Service: "api", Action: "allow", Description: mark}},
-	}}, "spec.sources")
-	return err
+	}}
+}
+
+// intender changes Intentions over a connection of its own, by gRPC as etcd is written to. It waits for a server that starts again.
+func intender(b *testing.B, addr, pin, token string) func(ctx context.Context, i *isthmusv1.Intention) error {
+	b.Helper()
+	host, _, err := net.SplitHostPort(addr)
+	must(b, err)
+	conn, err := grpc.NewClient(addr,
+		grpc.WithTransportCredentials(credentials.NewTLS(identity.PinnedTLS(pin, host, time.Now))),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 10 * time.Millisecond, Multiplier: 1, MaxDelay: 10 * time.Millisecond}}),
+		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
+	must(b, err)
+	b.Cleanup(func() { must(b, conn.Close()) })
+	c := isthmusv1.NewIntentionServiceClient(conn)
+	return func(ctx context.Context, i *isthmusv1.Intention) error {
+		_, err := c.UpdateIntention(metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token), &isthmusv1.UpdateIntentionRequest{
+			Intention: i, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{intended}},
+		})
+		return err
+	}
 }

@@ -50,6 +50,7 @@ const (
 	restDatabase = "… of the database"
 	oneSeen      = "1 of %d: sent → seen p50, ms"
 	oneSeenLate  = "1 of %d: sent → seen p99, ms"
+	oneByREST    = "… asked over REST: sent → seen p50, ms"
 	oneServer    = "1 of %d: processor time of the server, ms"
 	oneDatabase  = "1 of %d: processor time of the database, ms"
 	allSeen      = "1 for all %d: sent → the last one has it, p50, ms"
@@ -225,14 +226,14 @@ func (w *watching) told(b *testing.B, s *watchSubject, n int, write func(ctx con
 // oneOf is a change that concerns one of n watchers.
 func (w *watching) oneOf(b *testing.B, n int) {
 	b.Helper()
-	seen, own, database := map[string]times{}, map[string]times{}, map[string]times{}
+	seen, own, database, rest := map[string]times{}, map[string]times{}, map[string]times{}, map[string]times{}
 	for round := range watchRounds + 1 {
 		for _, s := range w.subjects {
 			cpu, behind, began := exactTime(b, s.pid), w.behind(b, s), time.Now()
 			var took times
+			who := func(i int) int { return (round*ones + i*7) % min(targets, n) }
 			for i := range ones {
-				who := (round*ones + i*7) % min(targets, n)
-				took = append(took, w.told(b, s, 1, func(ctx context.Context, mark string) error { return s.one(ctx, who, mark) }))
+				took = append(took, w.told(b, s, 1, func(ctx context.Context, mark string) error { return s.one(ctx, who(i), mark) }))
 			}
 			pass(aftermath)
 			if round == 0 {
@@ -242,6 +243,9 @@ func (w *watching) oneOf(b *testing.B, n int) {
 			seen[s.name] = append(seen[s.name], took...)
 			own[s.name] = append(own[s.name], max(0, exactTime(b, s.pid)-cpu-idle)/ones)
 			database[s.name] = append(database[s.name], (w.behind(b, s)-behind)/ones)
+			for i := 0; i < ones && s.oneREST != nil; i++ {
+				rest[s.name] = append(rest[s.name], w.told(b, s, 1, func(ctx context.Context, mark string) error { return s.oneREST(ctx, who(i), mark) }))
+			}
 		}
 	}
 	for _, s := range w.subjects {
@@ -249,6 +253,11 @@ func (w *watching) oneOf(b *testing.B, n int) {
 	}
 	for _, s := range w.subjects {
 		w.figure(b, fmt.Sprintf(oneSeenLate, n), s, millis(seen[s.name].at(0.99)), "%.2f")
+	}
+	for _, s := range w.subjects {
+		if s.oneREST != nil {
+			w.figure(b, oneByREST, s, millis(rest[s.name].at(0.5)), "%.2f")
+		}
 	}
 	for _, s := range w.subjects {
 		w.figure(b, fmt.Sprintf(oneServer, n), s, millis(own[s.name].at(0.5)), "%.2f")

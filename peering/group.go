@@ -54,14 +54,18 @@ func (p pair) unordered() pair {
 // comes first accepts, and a hub accepts a spoke: a rule that nobody's coming or going changes. A pair that has a peering
 // keeps it as it is, whoever accepts. A group that is being deleted stands for none.
 func Expand(r resource.Reader, group *isthmusv1.PeeringGroup) Expansion {
-	x := newExpander(r, group)
-	wanted := map[pair]bool{}
+	var all []pair
+	var members []string
 	if group.GetDeleteTime() == nil {
-		members, hubs := membersOf(r, group)
-		x.Members = members
-		for _, w := range pairs(members, hubs) {
-			wanted[w.unordered()] = x.want(w)
-		}
+		var hubs map[string]bool
+		members, hubs = membersOf(r, group)
+		all = pairs(members, hubs)
+	}
+	x := newExpander(r, group, len(all))
+	x.Members = members
+	wanted := make(map[pair]bool, len(all))
+	for _, w := range all {
+		wanted[w.unordered()] = x.want(w)
 	}
 	var federated []*isthmusv1.Peering
 	for _, p := range x.mine {
@@ -89,7 +93,7 @@ func Wish(r resource.Reader, group *isthmusv1.PeeringGroup, a, b string) (create
 	if group.GetDeleteTime() != nil || a == b || !slices.Contains(members, a) || !slices.Contains(members, b) {
 		return nil, nil
 	}
-	x := newExpander(r, group)
+	x := newExpander(r, group, 1)
 	for _, w := range pairs([]string{min(a, b), max(a, b)}, hubs) {
 		x.want(w)
 	}
@@ -156,12 +160,13 @@ type expander struct {
 	peerNames map[[2]string]string
 }
 
-func newExpander(r resource.Reader, group *isthmusv1.PeeringGroup) *expander {
+// newExpander knows all peerings that there are, and makes room for some more.
+func newExpander(r resource.Reader, group *isthmusv1.PeeringGroup, more int) *expander {
 	x := &expander{
 		Expansion: Expansion{Group: group}, memberships: resource.Memberships(r),
-		pairs:     map[pair]*isthmusv1.Peering{},
-		names:     map[string]bool{},
-		peerNames: map[[2]string]string{},
+		pairs:     make(map[pair]*isthmusv1.Peering, more),
+		names:     make(map[string]bool, more),
+		peerNames: make(map[[2]string]string, 2*more),
 	}
 	for p := range resource.All[*isthmusv1.Peering](r, resource.KindPeering) {
 		x.know(p)

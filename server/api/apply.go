@@ -62,7 +62,9 @@ func (s *ServerService) Apply(ctx context.Context, r *isthmusv1.ApplyRequest) (*
 	for _, e := range b.edits[:len(manifests)] { // those after them are not asked for by a manifest
 		response.Changes = append(response.Changes, changeOf(e))
 	}
-	response.Changes = append(response.Changes, b.expansion...)
+	for _, x := range b.expansions {
+		response.Changes = append(response.Changes, expansionOf(x)...)
+	}
 	if r.GetDryRun() {
 		response.Federations = plannedFederations(v, s.Observations, b.edits[:len(manifests)])
 		setIndex(ctx, v.Revision().Index)

@@ -10,6 +10,7 @@ import (
 
 	"isthmus/fault"
 	"isthmus/inventory"
+	"isthmus/peering"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/auth"
@@ -89,8 +90,8 @@ type batch struct {
 	spent   []string
 	// requires are preconditions beyond those of the edits.
 	requires []store.Require
-	// expansion is what groups do because of the edits; filled in by the check.
-	expansion []*isthmusv1.Change
+	// expansions are what groups do because of the edits; filled in by the check.
+	expansions []peering.Expansion
 }
 
 // submit builds a batch out of a view, checks it, writes it, and tries anew when the view turned out to be old. A dry run

@@ -12,7 +12,7 @@ import (
 func checkGroups(v *snapshot.View, next *prospect, b *batch) error {
 	for _, g := range concernedGroups(v, next, b) {
 		x := peering.Expand(next, g)
-		b.expansion = append(b.expansion, expansionOf(x)...)
+		b.expansions = append(b.expansions, x)
 		if !deletesMore(v, x) {
 			continue
 		}
@@ -101,12 +101,12 @@ func expansionOf(x peering.Expansion) []*isthmusv1.Change {
 	for _, p := range x.Create {
 		add(changeCreate, p, resource.Diff(nil, p))
 	}
+	owned := make(map[string]*isthmusv1.Peering, len(x.Owned))
+	for _, p := range x.Owned {
+		owned[p.GetName()] = p
+	}
 	for _, p := range x.Update {
-		for _, old := range x.Owned {
-			if old.GetName() == p.GetName() {
-				add(changeUpdate, p, resource.Diff(old, p))
-			}
-		}
+		add(changeUpdate, p, resource.Diff(owned[p.GetName()], p))
 	}
 	for _, p := range x.Delete {
 		add(changeDelete, p, resource.Diff(p, nil))

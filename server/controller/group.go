@@ -46,11 +46,13 @@ func (l *leader) created(g *isthmusv1.PeeringGroup, p *isthmusv1.Peering) edit {
 	change.Fresh(p, l.now())
 	seen, _ := l.seen.Of(p)
 	p.Status = peering.Next(p, seen, l.now())
-	created := author().SpecEvent(resource.ActionCreate, nil, p, "wanted by PeeringGroup "+g.GetName(), l.now())
+	now := l.now()
 	return edit{
 		put:      &store.Put{Object: p, Part: store.PartAll},
 		requires: []store.Require{{Key: keyOf(p), Absent: true}, {Key: keyOf(g)}},
-		events:   []*isthmusv1.Event{created},
+		told: func() *isthmusv1.Event {
+			return author().SpecEvent(resource.ActionCreate, nil, p, "wanted by PeeringGroup "+g.GetName(), now)
+		},
 	}
 }
 

@@ -34,6 +34,8 @@ type edit struct {
 	requires []store.Require
 	events   []*isthmusv1.Event
 	secrets  []string
+	// told makes an entry of the audit log when it is written, of what nobody changes any more: many are, while others are committed.
+	told func() *isthmusv1.Event
 }
 
 // key is empty where nothing but entries of the audit log is written.
@@ -128,7 +130,11 @@ func apart(edits []edit) (created, others []edit) {
 
 func (l *leader) writeSome(ctx context.Context, edits []edit, spoiled *atomic.Int32) error {
 	w := store.Write{Fence: &l.lease}
-	for _, e := range edits {
+	for i, e := range edits {
+		if e.told != nil {
+			e.events, e.told = append(e.events, e.told()), nil
+			edits[i] = e
+		}
 		if e.put != nil {
 			w.Puts = append(w.Puts, *e.put)
 		}

@@ -46,6 +46,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	defer chromium.Close()
 	return m.Run()
 }
 

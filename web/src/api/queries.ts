@@ -295,8 +295,7 @@ export function wouldChange(manifests: string, force = false) {
   return queryOptions({
     queryKey: ['dry-run', manifests, force],
     queryFn: () => dryRun(manifests, force),
-    // What the server would refuse it refuses again; and what it said is of that moment.
-    retry: false,
+    // What it said is of that moment.
     gcTime: 0,
     staleTime: 0,
   });

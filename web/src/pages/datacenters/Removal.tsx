@@ -1,9 +1,9 @@
 import { Button, Checkbox, List, Loader, Modal, Stack, Text, TextInput, Timeline } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
-import { useMutation, useQuery } from '@tanstack/react-query';
+import { useMutation, useQuery, type UseQueryResult } from '@tanstack/react-query';
 import { useState } from 'react';
 import { answer, api } from '../../api/client';
-import type { Datacenter } from '../../api/types';
+import type { Answer, Datacenter } from '../../api/types';
 import { Ago } from '../../kit/Ago';
 import { Differences } from '../../kit/Differences';
 import { ErrorNote } from '../../kit/ErrorNote';
@@ -85,35 +85,7 @@ function Form({ name, onDone }: { name: string; onDone: () => void }) {
       {plan.isError && <ErrorNote error={plan.error} />}
       {plan.data !== undefined && (
         <>
-          {plan.data.blocked.length > 0 && (
-            <Notice warning title="This stands against it">
-              <List size="sm">
-                {plan.data.blocked.map((b) => (
-                  <List.Item key={b}>{b}</List.Item>
-                ))}
-              </List>
-            </Notice>
-          )}
-          <Panel title="What would be done, step by step" query={plan} order={3} onRequest>
-            {(p) => (
-              <List type="ordered" size="sm">
-                {p.steps.map((s) => (
-                  <List.Item key={s.id}>
-                    {s.title}
-                    {s.message !== '' && `: ${s.message}`}
-                  </List.Item>
-                ))}
-              </List>
-            )}
-          </Panel>
-          {plan.data.changes.map((c) => (
-            <section key={`${c.kind}/${c.name}`}>
-              <Text fw={600} size="sm">
-                {c.action} {c.kind} {c.name}
-              </Text>
-              <Differences changes={c.fields} />
-            </section>
-          ))}
+          <Steps plan={plan} data={plan.data} />
           {typed.name !== '' && typed.digest !== plan.data.planDigest && (
             <Notice warning title="What would be done has changed">
               Read it again, and type the name once more.
@@ -141,5 +113,42 @@ function Form({ name, onDone }: { name: string; onDone: () => void }) {
         </>
       )}
     </Stack>
+  );
+}
+
+/** What stands against it, what would be done, and what changes by it. */
+function Steps({ plan, data }: { plan: UseQueryResult<Answer<Plan>>; data: Answer<Plan> }) {
+  return (
+    <>
+      {data.blocked.length > 0 && (
+        <Notice warning title="This stands against it">
+          <List size="sm">
+            {data.blocked.map((b) => (
+              <List.Item key={b}>{b}</List.Item>
+            ))}
+          </List>
+        </Notice>
+      )}
+      <Panel title="What would be done, step by step" query={plan} order={3} onRequest>
+        {(p) => (
+          <List type="ordered" size="sm">
+            {p.steps.map((s) => (
+              <List.Item key={s.id}>
+                {s.title}
+                {s.message !== '' && `: ${s.message}`}
+              </List.Item>
+            ))}
+          </List>
+        )}
+      </Panel>
+      {data.changes.map((c) => (
+        <section key={`${c.kind}/${c.name}`}>
+          <Text fw={600} size="sm">
+            {c.action} {c.kind} {c.name}
+          </Text>
+          <Differences changes={c.fields} />
+        </section>
+      ))}
+    </>
   );
 }

@@ -61,24 +61,6 @@ export function FleetGraph({ map, match, by, scope, choice, choose, show }: Prop
   });
   useShow(show, choice.at, map, placed, view);
 
-  const keys = (event: KeyboardEvent) => {
-    const step = 60;
-    const act: Record<string, () => void> = {
-      ArrowLeft: () => view.pan(step, 0),
-      ArrowRight: () => view.pan(-step, 0),
-      ArrowUp: () => view.pan(0, step),
-      ArrowDown: () => view.pan(0, -step),
-      '+': () => view.zoom(1.25),
-      '=': () => view.zoom(1.25),
-      '-': () => view.zoom(0.8),
-      '0': view.fitAll,
-      Escape: () => choose({ at: '' }),
-    };
-    if (event.ctrlKey || event.metaKey || event.altKey || act[event.key] === undefined) return;
-    event.preventDefault();
-    act[event.key]?.();
-  };
-
   return (
     <div className={classes.whole}>
       {/* An application takes keys and pointers itself: that is what the role is for. */}
@@ -92,7 +74,7 @@ export function FleetGraph({ map, match, by, scope, choice, choose, show }: Prop
         // Focusable, so that the keyboard moves it.
         // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
         tabIndex={0}
-        onKeyDown={keys}
+        onKeyDown={(event) => steer(event, view, () => choose({ at: '' }))}
         data-pointed={under === undefined ? undefined : true}
         {...pointers}
       >
@@ -105,17 +87,7 @@ export function FleetGraph({ map, match, by, scope, choice, choose, show }: Prop
         Arrow keys move the map, plus and minus zoom, 0 shows all, Escape closes the details. The tables below the map
         list the same datacenters and connections.
       </VisuallyHidden>
-      <Group gap={4} className={classes.tools}>
-        <ActionIcon variant="default" aria-label="Zoom in" onClick={() => view.zoom(1.4)}>
-          <IconPlus size={16} />
-        </ActionIcon>
-        <ActionIcon variant="default" aria-label="Zoom out" onClick={() => view.zoom(1 / 1.4)}>
-          <IconMinus size={16} />
-        </ActionIcon>
-        <ActionIcon variant="default" aria-label="Show all" onClick={view.fitAll}>
-          <IconFocusCentered size={16} />
-        </ActionIcon>
-      </Group>
+      <Tools view={view} />
       {chosen !== undefined && (
         <div className={classes.details}>
           <Details about={chosen} onClose={() => choose({ at: '' })} onChoose={(id) => choose({ at: id })} />
@@ -123,6 +95,41 @@ export function FleetGraph({ map, match, by, scope, choice, choose, show }: Prop
       )}
       <Legend map={map} />
     </div>
+  );
+}
+
+/** What keys do on the map. */
+function steer(event: KeyboardEvent, view: FleetView, onClose: () => void): void {
+  const step = 60;
+  const act: Record<string, () => void> = {
+    ArrowLeft: () => view.pan(step, 0),
+    ArrowRight: () => view.pan(-step, 0),
+    ArrowUp: () => view.pan(0, step),
+    ArrowDown: () => view.pan(0, -step),
+    '+': () => view.zoom(1.25),
+    '=': () => view.zoom(1.25),
+    '-': () => view.zoom(0.8),
+    '0': view.fitAll,
+    Escape: onClose,
+  };
+  if (event.ctrlKey || event.metaKey || event.altKey || act[event.key] === undefined) return;
+  event.preventDefault();
+  act[event.key]?.();
+}
+
+function Tools({ view }: { view: FleetView }) {
+  return (
+    <Group gap={4} className={classes.tools}>
+      <ActionIcon variant="default" aria-label="Zoom in" onClick={() => view.zoom(1.4)}>
+        <IconPlus size={16} />
+      </ActionIcon>
+      <ActionIcon variant="default" aria-label="Zoom out" onClick={() => view.zoom(1 / 1.4)}>
+        <IconMinus size={16} />
+      </ActionIcon>
+      <ActionIcon variant="default" aria-label="Show all" onClick={view.fitAll}>
+        <IconFocusCentered size={16} />
+      </ActionIcon>
+    </Group>
   );
 }
 

@@ -105,19 +105,31 @@ export function useFleetCanvas(ref: RefObject<HTMLCanvasElement | null>, shown: 
     map.current?.focus(chosen, pointed);
   }, [chosen, pointed, ready]);
 
-  const zoomOn = useCallback((factor: number, at: Point) => move(zoomAt(camera.current, factor, at)), [move]);
+  return { fitAll, ...useMoves(camera, size, latest, move) };
+}
+
+type Latest = Pick<Shown, 'scene' | 'box' | 'covered'>;
+
+/** Ways to move the camera, and to find what is below a point. */
+function useMoves(
+  camera: RefObject<Camera>,
+  size: RefObject<Size>,
+  latest: RefObject<Latest>,
+  move: (next: Camera) => void,
+): Omit<FleetView, 'fitAll'> {
+  const zoomOn = useCallback((factor: number, at: Point) => move(zoomAt(camera.current, factor, at)), [camera, move]);
   const zoom = useCallback(
     (factor: number) => zoomOn(factor, { x: size.current.width / 2, y: size.current.height / 2 }),
-    [zoomOn],
+    [size, zoomOn],
   );
-  const pan = useCallback((x: number, y: number) => move(panBy(camera.current, x, y)), [move]);
+  const pan = useCallback((x: number, y: number) => move(panBy(camera.current, x, y)), [camera, move]);
   const lookAt = useCallback(
     (point: Point) => {
       const { width, height } = size.current;
       const free = { width: width - latest.current.covered, height };
       move(centre(point, Math.max(camera.current.zoom, 0.9), free));
     },
-    [move],
+    [camera, size, latest, move],
   );
   const reveal = useCallback(
     (points: readonly Point[]) => {
@@ -127,11 +139,11 @@ export function useFleetCanvas(ref: RefObject<HTMLCanvasElement | null>, shown: 
       // Only what is hidden by it: the view is somebody's own otherwise.
       if (right > free && right - 2 * names < size.current.width) move(panBy(camera.current, free - right, 0));
     },
-    [move],
+    [camera, size, latest, move],
   );
   const find = useCallback(
     (at: Point) => hit(latest.current.scene, toMap(camera.current, at), reach / camera.current.zoom),
-    [],
+    [camera, latest],
   );
-  return { zoom, pan, fitAll, lookAt, reveal, find, zoomOn };
+  return { zoom, pan, lookAt, reveal, find, zoomOn };
 }

@@ -11,7 +11,6 @@ const pause = 250;
 
 /** Who belongs to a group, and how they are connected. */
 export function GroupForm({ draft, onChange, errors, named = false }: FormProps & { named?: boolean }) {
-  const datacenters = useQuery(list('Datacenter'));
   const [selector] = useDebouncedValue(draft.selector.trim(), pause);
   const [hub] = useDebouncedValue(draft.hub.trim(), pause);
   const bySelector = draft.members === 'selector';
@@ -35,66 +34,8 @@ export function GroupForm({ draft, onChange, errors, named = false }: FormProps 
           withAsterisk
         />
       )}
-      <Input.Wrapper label="Members" labelElement="div">
-        <div>
-          <SegmentedControl
-            aria-label="Members"
-            data={[
-              { value: 'selector', label: 'by labels' },
-              { value: 'names', label: 'by names' },
-            ]}
-            value={draft.members}
-            onChange={(v) => onChange({ members: v === 'names' ? 'names' : 'selector' })}
-          />
-        </div>
-      </Input.Wrapper>
-      {bySelector ? (
-        <TextInput
-          label="Label selector"
-          description="For example env=prod,region in (eu,us),!old. A datacenter that gets the labels later is connected then."
-          value={draft.selector}
-          onChange={(e) => onChange({ selector: e.currentTarget.value })}
-          error={errorAt(errors, 'spec.selector', 'spec.datacenters') ?? wrong(chosen.error)}
-          autoComplete="off"
-          spellCheck={false}
-        />
-      ) : (
-        <MultiSelect
-          label="Datacenters"
-          data={(datacenters.data ?? []).map((d) => d.name)}
-          value={draft.datacenters}
-          onChange={(v) => onChange({ datacenters: v })}
-          error={errorAt(errors, 'spec.datacenters', 'spec.selector')}
-          limit={50}
-          searchable
-          clearable
-          clearButtonProps={{ 'aria-label': 'No datacenters' }}
-        />
-      )}
-      <Radio.Group
-        label="Shape"
-        value={draft.shape}
-        onChange={(v) => onChange({ shape: v === 'hub-and-spoke' ? 'hub-and-spoke' : 'full-mesh' })}
-        error={errorAt(errors, 'spec.shape')}
-      >
-        <Stack gap="xs" mt="xs">
-          <Radio value="full-mesh" label="Full mesh: each with each" />
-          <Radio value="hub-and-spoke" label="Hub and spoke: each spoke with each hub, and the hubs with each other" />
-        </Stack>
-      </Radio.Group>
-      {hubbed && (
-        <TextInput
-          label="Which members are hubs"
-          description="A label selector, for example role=hub"
-          value={draft.hub}
-          onChange={(e) => onChange({ hub: e.currentTarget.value })}
-          error={errorAt(errors, 'spec.hub') ?? wrong(hubs.error)}
-          autoComplete="off"
-          spellCheck={false}
-          required
-          withAsterisk
-        />
-      )}
+      <Members {...{ draft, onChange, errors }} wrong={chosen.error?.message} />
+      <Shape {...{ draft, onChange, errors }} wrong={hubs.error?.message} />
       <MatchList members={members} hubs={hubNames} shape={draft.shape} />
       <TextInput
         label="Deletes at most"
@@ -114,6 +55,82 @@ function keep<T>(before: T | undefined): T | undefined {
   return before;
 }
 
-function wrong(error: Error | null): string | undefined {
-  return error?.message;
+interface PartProps extends FormProps {
+  /** What the server says of the selector, before the whole is asked for. */
+  wrong: string | undefined;
+}
+
+function Members({ draft, onChange, errors, wrong }: PartProps) {
+  const { data = [] } = useQuery(list('Datacenter'));
+  return (
+    <>
+      <Input.Wrapper label="Members" labelElement="div">
+        <div>
+          <SegmentedControl
+            aria-label="Members"
+            data={[
+              { value: 'selector', label: 'by labels' },
+              { value: 'names', label: 'by names' },
+            ]}
+            value={draft.members}
+            onChange={(v) => onChange({ members: v === 'names' ? 'names' : 'selector' })}
+          />
+        </div>
+      </Input.Wrapper>
+      {draft.members === 'selector' ? (
+        <TextInput
+          label="Label selector"
+          description="For example env=prod,region in (eu,us),!old. A datacenter that gets the labels later is connected then."
+          value={draft.selector}
+          onChange={(e) => onChange({ selector: e.currentTarget.value })}
+          error={errorAt(errors, 'spec.selector', 'spec.datacenters') ?? wrong}
+          autoComplete="off"
+          spellCheck={false}
+        />
+      ) : (
+        <MultiSelect
+          label="Datacenters"
+          data={data.map((d) => d.name)}
+          value={draft.datacenters}
+          onChange={(v) => onChange({ datacenters: v })}
+          error={errorAt(errors, 'spec.datacenters', 'spec.selector')}
+          limit={50}
+          searchable
+          clearable
+          clearButtonProps={{ 'aria-label': 'No datacenters' }}
+        />
+      )}
+    </>
+  );
+}
+
+function Shape({ draft, onChange, errors, wrong }: PartProps) {
+  return (
+    <>
+      <Radio.Group
+        label="Shape"
+        value={draft.shape}
+        onChange={(v) => onChange({ shape: v === 'hub-and-spoke' ? 'hub-and-spoke' : 'full-mesh' })}
+        error={errorAt(errors, 'spec.shape')}
+      >
+        <Stack gap="xs" mt="xs">
+          <Radio value="full-mesh" label="Full mesh: each with each" />
+          <Radio value="hub-and-spoke" label="Hub and spoke: each spoke with each hub, and the hubs with each other" />
+        </Stack>
+      </Radio.Group>
+      {draft.shape === 'hub-and-spoke' && (
+        <TextInput
+          label="Which members are hubs"
+          description="A label selector, for example role=hub"
+          value={draft.hub}
+          onChange={(e) => onChange({ hub: e.currentTarget.value })}
+          error={errorAt(errors, 'spec.hub') ?? wrong}
+          autoComplete="off"
+          spellCheck={false}
+          required
+          withAsterisk
+        />
+      )}
+    </>
+  );
 }

@@ -72,17 +72,10 @@ function Wizard() {
   });
   // The last step is there for the very draft that this page had looked at, whatever the address says.
   const step = Math.min(asked, check.isSuccess && check.variables === yaml ? 2 : 1);
-  const errors = fieldErrors(check.error);
-  const form = useRef<HTMLFormElement>(null);
-  useEffect(() => {
-    if (check.isError) form.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
-  }, [check.isError, check.error]);
-
   const change = (fields: Partial<Draft>) => {
     check.reset();
     void set(fields);
   };
-  const details = { draft, onChange: change, errors };
   return (
     <Paper withBorder p="md">
       <Stepper
@@ -96,30 +89,12 @@ function Wizard() {
           <What what={draft.what} onChange={(what) => change({ what })} onNext={() => void go(1)} />
         </Stepper.Step>
         <Stepper.Step label="Details" description={step > 1 ? manifest.name : undefined}>
-          <form
-            ref={form}
-            noValidate
-            onSubmit={(event) => {
-              event.preventDefault();
-              check.mutate(yaml);
-            }}
-          >
-            <Stack mt="md">
-              <Title order={2} size="h4">
-                {titles[draft.what].long}
-              </Title>
-              {linked && (
-                <Notice title="A link has filled this in">Look at each field, as if somebody else had typed it.</Notice>
-              )}
-              {draft.what === 'group' ? <GroupForm {...details} /> : <PeeringForm {...details} />}
-              {check.isError && <ErrorNote error={check.error} title="This is not right yet" />}
-              <Buttons onBack={() => void go(0)}>
-                <Button type="submit" loading={check.isPending}>
-                  Next: what would change
-                </Button>
-              </Buttons>
-            </Stack>
-          </form>
+          <Details
+            {...{ draft, linked, check }}
+            onChange={change}
+            onNext={() => check.mutate(yaml)}
+            onBack={() => void go(0)}
+          />
         </Stepper.Step>
         <Stepper.Step label="Preview">
           <Stack mt="md">
@@ -141,6 +116,52 @@ function Wizard() {
         </Stepper.Step>
       </Stepper>
     </Paper>
+  );
+}
+
+interface DetailsProps {
+  draft: Draft;
+  /** A link has filled it in. */
+  linked: boolean;
+  /** What the server said of it. */
+  check: { error: Error | null; isPending: boolean };
+  onChange: (fields: Partial<Draft>) => void;
+  onNext: () => void;
+  onBack: () => void;
+}
+
+/** The fields; what the server refuses is said where it is filled in. */
+function Details({ draft, linked, check: { error, isPending }, onChange, onNext, onBack }: DetailsProps) {
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => {
+    if (error !== null) form.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
+  }, [error]);
+  const fields = { draft, onChange, errors: fieldErrors(error) };
+  return (
+    <form
+      ref={form}
+      noValidate
+      onSubmit={(event) => {
+        event.preventDefault();
+        onNext();
+      }}
+    >
+      <Stack mt="md">
+        <Title order={2} size="h4">
+          {titles[draft.what].long}
+        </Title>
+        {linked && (
+          <Notice title="A link has filled this in">Look at each field, as if somebody else had typed it.</Notice>
+        )}
+        {draft.what === 'group' ? <GroupForm {...fields} /> : <PeeringForm {...fields} />}
+        {error !== null && <ErrorNote error={error} title="This is not right yet" />}
+        <Buttons onBack={onBack}>
+          <Button type="submit" loading={isPending}>
+            Next: what would change
+          </Button>
+        </Buttons>
+      </Stack>
+    </form>
   );
 }
 

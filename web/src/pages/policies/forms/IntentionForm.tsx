@@ -19,52 +19,15 @@ export function IntentionForm({ onSpec }: { onSpec: (spec: object) => void }) {
       />
       <Where label="It runs in" value={values.where} onChange={(where) => set({ where })} />
       {values.sources.map((s, i) => (
-        <Fieldset key={i} legend={`Caller ${i + 1}`}>
-          <Stack gap="xs">
-            <SimpleGrid cols={{ base: 1, xs: 2 }}>
-              <ServiceInput
-                label="Service that calls"
-                description="* is every service."
-                required
-                value={s.service}
-                onChange={(service) => change(i, { service })}
-              />
-              <Select
-                label="Decision"
-                description="What counts for it."
-                data={[
-                  { value: 'allow', label: 'Allow' },
-                  { value: 'deny', label: 'Deny' },
-                ]}
-                value={s.action}
-                onChange={(v) => change(i, { action: v === 'deny' ? 'deny' : 'allow' })}
-                allowDeselect={false}
-              />
-            </SimpleGrid>
-            <Where
-              label={`Caller ${i + 1} runs in`}
-              value={s.from}
-              onChange={(from) => change(i, { from })}
-              none="The same datacenter"
-            />
-            <TextInput
-              label="Or an external peer"
-              description="As the destination's Consul calls it."
-              value={s.peer}
-              onChange={(e) => change(i, { peer: e.currentTarget.value })}
-            />
-            {values.sources.length > 1 && (
-              <Button
-                variant="default"
-                size="compact-sm"
-                w="fit-content"
-                onClick={() => set({ sources: values.sources.filter((_, at) => at !== i) })}
-              >
-                Take caller {i + 1} out
-              </Button>
-            )}
-          </Stack>
-        </Fieldset>
+        <Caller
+          key={i}
+          number={i + 1}
+          source={s}
+          onChange={(part) => change(i, part)}
+          onRemove={
+            values.sources.length > 1 ? () => set({ sources: values.sources.filter((_, at) => at !== i) }) : undefined
+          }
+        />
       ))}
       <Group>
         <Button variant="default" onClick={() => set({ sources: [...values.sources, noSource] })}>
@@ -80,5 +43,60 @@ export function IntentionForm({ onSpec }: { onSpec: (spec: object) => void }) {
         Rules for HTTP (paths, methods, headers) go into the manifest, as permissions in place of action.
       </Text>
     </Stack>
+  );
+}
+
+interface CallerProps {
+  number: number;
+  source: Source;
+  onChange: (part: Partial<Source>) => void;
+  /** Unset: it is the only one. */
+  onRemove: (() => void) | undefined;
+}
+
+/** Who calls, from where, and whether it may. */
+function Caller({ number, source, onChange, onRemove }: CallerProps) {
+  return (
+    <Fieldset legend={`Caller ${number}`}>
+      <Stack gap="xs">
+        <SimpleGrid cols={{ base: 1, xs: 2 }}>
+          <ServiceInput
+            label="Service that calls"
+            description="* is every service."
+            required
+            value={source.service}
+            onChange={(service) => onChange({ service })}
+          />
+          <Select
+            label="Decision"
+            description="What counts for it."
+            data={[
+              { value: 'allow', label: 'Allow' },
+              { value: 'deny', label: 'Deny' },
+            ]}
+            value={source.action}
+            onChange={(v) => onChange({ action: v === 'deny' ? 'deny' : 'allow' })}
+            allowDeselect={false}
+          />
+        </SimpleGrid>
+        <Where
+          label={`Caller ${number} runs in`}
+          value={source.from}
+          onChange={(from) => onChange({ from })}
+          none="The same datacenter"
+        />
+        <TextInput
+          label="Or an external peer"
+          description="As the destination's Consul calls it."
+          value={source.peer}
+          onChange={(e) => onChange({ peer: e.currentTarget.value })}
+        />
+        {onRemove !== undefined && (
+          <Button variant="default" size="compact-sm" w="fit-content" onClick={onRemove}>
+            Take caller {number} out
+          </Button>
+        )}
+      </Stack>
+    </Fieldset>
   );
 }

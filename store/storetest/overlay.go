@@ -86,11 +86,12 @@ func testOverlay(f *fixture) {
 	}
 }
 
-// testForesight gives random writes to one of two servers on a database, which for a while are all to the same one, and to a store that looks
-// everything up: what a server knows of its own last commits makes no difference, whatever the other one did meanwhile.
+// testForesight gives random writes, a few at once, to one of two servers on a database, for a while all to the same one, and one after the
+// other to a store that looks everything up: what a server knows of its own last commits makes no difference, whatever the other one did
+// meanwhile.
 func testForesight(f *fixture) {
 	t := f.t
-	const seed, writes, turn = 22, 1500, 8
+	const seed, rounds, most, turn = 25, 250, 6, 12
 	single, start := newPlain(f), store.Revision{}
 	servers := []*fixture{f}
 	if f.options.Replicas {
@@ -98,23 +99,44 @@ func testForesight(f *fixture) {
 	}
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // the same writes each time
 	server := f
-	for i := range writes {
+	for round := range rounds {
 		if random.IntN(turn) == 0 {
 			server = servers[random.IntN(len(servers))]
 		}
-		w := randomWrite(f, random)
-		if len(w.Puts) == 1 && random.IntN(2) == 0 { // as most are
-			key := store.Key{Kind: resource.KindOf(w.Puts[0].Object).Name, Name: w.Puts[0].Object.GetName()}
-			w.Requires = []store.Require{{Key: key, Absent: w.Puts[0].Part == store.PartAll}}
+		var writes []store.Write
+		var want []result
+		for range 1 + random.IntN(most) {
+			w := foreseeable(f, random)
+			r, err := single.Write(f.ctx, w)
+			writes, want = append(writes, w), append(want, result{fault.CodeOf(err), r.Index})
 		}
-		r, err := single.Write(f.ctx, w)
-		want := result{fault.CodeOf(err), r.Index}
-		r, err = server.Write(f.ctx, w)
-		if got := (result{fault.CodeOf(err), r.Index}); got != want {
-			t.Fatalf("write %d %+v: %+v, %v; all looked up %+v", i, w, got, err, want)
+		for i, got := range writeInOrder(server, writes) {
+			if got != want[i] {
+				t.Fatalf("round %d, write %d %+v: %+v, all looked up %+v", round, i, writes[i], got, want[i])
+			}
 		}
 	}
 	compareStores(f, single.fixture, start)
+}
+
+// foreseeable is a random write that deletes nothing, but for a few, and mostly says of what it puts whether it is there.
+func foreseeable(f *fixture, random *rand.Rand) store.Write {
+	w := randomWrite(f, random)
+	if random.IntN(8) != 0 {
+		w.Deletes, w.Requires = nil, nil
+	}
+	for _, p := range w.Puts {
+		if random.IntN(4) == 0 {
+			continue
+		}
+		key := store.Key{Kind: resource.KindOf(p.Object).Name, Name: p.Object.GetName()}
+		if _, _, err := f.Get(f.ctx, key); err == nil || random.IntN(8) == 0 {
+			w.Requires = append(w.Requires, store.Require{Key: key})
+		} else {
+			w.Requires = append(w.Requires, store.Require{Key: key, Absent: true})
+		}
+	}
+	return w
 }
 
 // writeInOrder lets all writes wait at the same time, in their order.

@@ -34,7 +34,7 @@ const (
 
 // watchSizes are how many watchers there are, in turn; watchSubjects who is measured; both for who looks into something.
 var (
-	watchSizes    = flag.String("watchers", "100,1000,5000,10000", "how many watchers BenchmarkWatch has, in turn")
+	watchSizes    = flag.String("watchers", "100,1000,10000", "how many watchers BenchmarkWatch has, in turn")
 	watchSubjects = flag.String("watched", "floor,etcd,consul,postgres,sqlite", "what BenchmarkWatch measures")
 	watchParts    = flag.String("parts", "rest,one,all,stampede", "which parts of BenchmarkWatch are measured")
 	watchPolls    = flag.Bool("polls", false, "agents of isthmus pull again after each answer, as older ones do, in place of following")

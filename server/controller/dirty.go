@@ -115,8 +115,8 @@ func (d *dirty) choosing(v *snapshot.View, dc *isthmusv1.Datacenter) {
 // everyPolicy marks all Intentions and TrafficPolicies.
 func (d *dirty) everyPolicy(v *snapshot.View) {
 	for _, kind := range []string{resource.KindIntention, resource.KindTrafficPolicy} {
-		for o := range v.List(kind) {
-			d.policies.add(keyOf(o), "")
+		for o := range v.ListAfter(kind, "") {
+			d.policies.add(store.Key{Kind: kind, Name: o.Name()}, "")
 		}
 	}
 }
@@ -129,7 +129,7 @@ func (d *dirty) touch(v *snapshot.View, datacenter string) {
 }
 
 func mark(set map[string]bool, v *snapshot.View, kind string) {
-	for o := range v.List(kind) {
-		set[o.GetName()] = true
+	for o := range v.ListAfter(kind, "") {
+		set[o.Name()] = true
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
+	"isthmus/store/snapshot"
 )
 
 // Quota bounds the entries of the audit log that agents cause.
@@ -40,3 +41,13 @@ func (v Vigils) Reported(datacenter string) { v.g.reported(datacenter) }
 
 // Due are those that are looked at with a tick.
 func (v Vigils) Due(tick int, now time.Time) []string { return v.g.due(tick, now) }
+
+// NewSweeps gives what sweeps of a term mark, one after the other.
+func NewSweeps() func(v *snapshot.View, kind string, most int) map[string]bool {
+	l := &leader{swept: map[string]string{}}
+	return func(v *snapshot.View, kind string, most int) map[string]bool {
+		set := map[string]bool{}
+		l.sweepSome(v, kind, most, set)
+		return set
+	}
+}

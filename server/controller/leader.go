@@ -69,8 +69,8 @@ type leader struct {
 	// gathered is when statuses of policies were written last; gathering is given when others may be again.
 	gathered  time.Time
 	gathering *time.Timer
-	// swept counts by kind what sweeps have looked at.
-	swept map[string]int
+	// swept is by kind what sweeps have looked at last.
+	swept map[string]string
 	ticks int
 	// quota bounds what agents bring into the audit log, and heals what they bring about by streams that hang.
 	quota *quota
@@ -81,7 +81,7 @@ func newLeader(c *Controller, lease store.Lease) *leader {
 	return &leader{
 		Controller: c, lease: lease, log: c.Log, now: c.Now, began: c.Now(),
 		dirty: newDirty(), unsettled: map[string]time.Time{}, unfederated: map[string]time.Time{},
-		policed: map[string]string{}, standings: newStandings(), told: map[string]*told{}, paces: paces{}, swept: map[string]int{}, departing: vigils{}, quota: newQuota(), heals: peering.NewHeals(),
+		policed: map[string]string{}, standings: newStandings(), told: map[string]*told{}, paces: paces{}, swept: map[string]string{}, departing: vigils{}, quota: newQuota(), heals: peering.NewHeals(),
 	}
 }
 
@@ -167,15 +167,24 @@ func (l *leader) sweep(v *snapshot.View) {
 	}
 }
 
-// sweepSome marks the next ones of a kind.
+// sweepSome marks the next ones of a kind by name, after those that it marked last.
 func (l *leader) sweepSome(v *snapshot.View, kind string, most int, set map[string]bool) {
-	var names []string
-	for o := range v.List(kind) {
-		names = append(names, o.GetName())
+	began, marked := l.swept[kind], 0
+	for o := range v.ListAfter(kind, began) {
+		if marked == most {
+			return
+		}
+		set[o.Name()] = true
+		l.swept[kind] = o.Name()
+		marked++
 	}
-	for range min(most, len(names)) {
-		set[names[l.swept[kind]%len(names)]] = true
-		l.swept[kind]++
+	for o := range v.ListAfter(kind, "") {
+		if marked == most || o.Name() > began {
+			return
+		}
+		set[o.Name()] = true
+		l.swept[kind] = o.Name()
+		marked++
 	}
 }
 

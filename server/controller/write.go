@@ -97,7 +97,7 @@ func (l *leader) write(ctx context.Context, edits []edit) error {
 	for some := range slices.Chunk(created, maxWrites) {
 		group.Go(func() error {
 			if grouped.Err() != nil {
-				return nil // another one failed, which says why
+				return grouped.Err() // another one failed before, which is what Wait tells
 			}
 			return l.writeSome(grouped, some, &spoiled)
 		})

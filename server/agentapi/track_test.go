@@ -15,10 +15,11 @@ func TestPace(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_000_000, 0)
 	var track agentapi.Track
-	for i, want := range []time.Duration{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10, 20, 40, 80, 160, 160, 160} {
+	for i, ms := range []int{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10, 20, 40, 80, 160, 160, 160} {
+		want := time.Duration(ms) * time.Millisecond
 		now = now.Add(10 * time.Millisecond)
-		if track.Step(now); track.Pace() != want*time.Millisecond {
-			t.Errorf("after %d steps the pause is %s, want %d ms", i+1, track.Pace(), want)
+		if track.Step(now); track.Pace() != want {
+			t.Errorf("after %d steps the pause is %s, want %s", i+1, track.Pace(), want)
 		}
 	}
 	now = now.Add(400 * time.Millisecond) // no calm yet: it is told 160 ms late

@@ -43,3 +43,6 @@ export function nearEnd(at: number, now: number, within: number): 'far' | 'near'
   if (at <= now) return 'over';
   return at - now <= within ? 'near' : 'far';
 }
+
+/** An agent's certificate ends soon (ms): they renew theirs, of a day, long before. */
+export const agentCertificateSoon = 4 * 3_600_000;

@@ -53,3 +53,26 @@ const answers = words<Look>({
 export function answerLook(verdict: string): Look {
   return answers[verdict] ?? unknown;
 }
+
+/** How words look that mean what verdicts mean; any other is unknown. */
+function like(meanings: Readonly<Record<string, string>>): (word: string | undefined) => Look {
+  const known = words(meanings);
+  return (word = '') => verdictLook(known[word] ?? 'unknown');
+}
+
+/** How it looks whether an agent is heard of. */
+export const livenessLook = like({ online: 'healthy', offline: 'failing' });
+
+/** How something looks that is wanted in a Consul: an item of an agent's, or a policy in a datacenter. */
+export const itemLook = like({
+  applied: 'healthy',
+  pending: 'pending',
+  drifted: 'stale',
+  conflict: 'one-sided',
+  managed: 'one-sided',
+  failed: 'failing',
+  excluded: 'deleting',
+});
+
+/** How a WAN member's status in Serf looks. */
+export const wanLook = like({ alive: 'healthy', failed: 'failing', left: 'deleting', leaving: 'deleting' });

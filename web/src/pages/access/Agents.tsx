@@ -8,11 +8,13 @@ import { ConfirmButton } from '../../kit/ConfirmButton';
 import { Command } from '../../kit/Copy';
 import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
+import { Expiry } from '../../kit/Expiry';
 import { DatacenterLink } from '../../kit/links';
 import { Panel } from '../../kit/Panel';
 import { command } from '../../kit/shell';
 import { StateBadge } from '../../kit/StateBadge';
-import { type Look, verdictLook } from '../../kit/verdict';
+import { agentCertificateSoon } from '../../kit/time';
+import { livenessLook, verdictLook } from '../../kit/verdict';
 import { words } from '../../kit/words';
 import { useSession } from '../../shell/context';
 import { useScope } from '../../shell/scope';
@@ -77,11 +79,6 @@ function Stranger({ agent }: { agent: Agent }) {
   );
 }
 
-const liveness = words<Look>({
-  online: verdictLook('healthy'),
-  offline: verdictLook('failing'),
-});
-
 const columns: Column<Agent>[] = [
   {
     id: 'name',
@@ -104,10 +101,7 @@ const columns: Column<Agent>[] = [
     facet: true,
     cell: (a) => (
       <span className={classes.name}>
-        <StateBadge
-          state={a.status?.liveness ?? 'unknown'}
-          look={liveness[a.status?.liveness ?? ''] ?? verdictLook('unknown')}
-        />{' '}
+        <StateBadge state={a.status?.liveness ?? 'unknown'} look={livenessLook(a.status?.liveness)} />{' '}
         <Ago time={a.status?.livenessSince} none="" />
       </span>
     ),
@@ -141,7 +135,7 @@ const columns: Column<Agent>[] = [
     id: 'certificate',
     header: 'Certificate ends',
     value: (a) => a.status?.certificateExpireTime ?? '',
-    cell: (a) => <Ago time={a.status?.certificateExpireTime} />,
+    cell: (a) => <Expiry time={a.status?.certificateExpireTime} within={agentCertificateSoon} />,
   },
 ];
 

@@ -9,8 +9,8 @@ import { ResourceLink } from '../../kit/links';
 import { Notice } from '../../kit/Notice';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
-import { verdictLook } from '../../kit/verdict';
-import { words } from '../../kit/words';
+import { agentCertificateSoon } from '../../kit/time';
+import { livenessLook } from '../../kit/verdict';
 
 type State = DatacenterState['agents'][number];
 type Report = DatacenterState['reports'][number];
@@ -81,10 +81,7 @@ const agents: Column<State>[] = [
     value: (a) => a.agent?.status?.liveness ?? '',
     cell: (a) => (
       <>
-        <StateBadge
-          state={a.agent?.status?.liveness ?? 'unknown'}
-          look={verdictLook(liveness[a.agent?.status?.liveness ?? ''] ?? 'unknown')}
-        />{' '}
+        <StateBadge state={a.agent?.status?.liveness ?? 'unknown'} look={livenessLook(a.agent?.status?.liveness)} />{' '}
         <Ago time={a.agent?.status?.livenessSince} none="" />
       </>
     ),
@@ -107,7 +104,7 @@ const agents: Column<State>[] = [
     id: 'certificate',
     header: 'Certificate ends',
     value: (a) => a.agent?.status?.certificateExpireTime ?? '',
-    cell: (a) => <Expiry time={a.agent?.status?.certificateExpireTime} within={certificateSoon} />,
+    cell: (a) => <Expiry time={a.agent?.status?.certificateExpireTime} within={agentCertificateSoon} />,
   },
   {
     id: 'error',
@@ -115,11 +112,6 @@ const agents: Column<State>[] = [
     value: problem,
   },
 ];
-
-/** ms: agents renew theirs, of a day, long before. */
-const certificateSoon = 4 * 3_600_000;
-
-const liveness = words<string>({ online: 'healthy', offline: 'failing' });
 
 function problem(a: State): string {
   const parts = [

@@ -8,8 +8,7 @@ import { Empty } from '../../kit/Empty';
 import { ResourceLink } from '../../kit/links';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
-import { verdictLook } from '../../kit/verdict';
-import { words } from '../../kit/words';
+import { itemLook } from '../../kit/verdict';
 import { parseSubject } from '../doctor/subject';
 
 /** What is wanted of it beside what is there, with the difference. */
@@ -39,7 +38,7 @@ function Items({ items }: { items: ItemState[] }) {
             <Title order={3} size="h5">
               {item.type} {item.name}
             </Title>
-            <StateBadge state={item.state} look={verdictLook(looks[item.state] ?? 'unknown')} />
+            <StateBadge state={item.state} look={itemLook(item.state)} />
           </Group>
           <Differences changes={item.differences} before="In Consul" after="Wanted" />
         </section>
@@ -48,22 +47,13 @@ function Items({ items }: { items: ItemState[] }) {
   );
 }
 
-const looks = words<string>({
-  applied: 'healthy',
-  pending: 'pending',
-  drifted: 'stale',
-  conflict: 'one-sided',
-  managed: 'one-sided',
-  failed: 'failing',
-});
-
 const columns: Column<ItemState>[] = [
   {
     id: 'state',
     header: 'State',
     value: (i) => i.state,
     facet: true,
-    cell: (i) => <StateBadge state={i.state} look={verdictLook(looks[i.state] ?? 'unknown')} />,
+    cell: (i) => <StateBadge state={i.state} look={itemLook(i.state)} />,
   },
   { id: 'type', header: 'Type', value: (i) => i.type, facet: true },
   { id: 'name', header: 'In Consul', value: (i) => i.name, cell: (i) => <span className="mono">{i.name}</span> },

@@ -4,7 +4,7 @@ import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
-import { verdictLook } from '../../kit/verdict';
+import { wanLook } from '../../kit/verdict';
 import { lastSeen } from './silence';
 
 type Server = NonNullable<DatacenterState['inventory']>['raftServers'][number];
@@ -59,12 +59,7 @@ const members: Column<Member>[] = [
     id: 'status',
     header: 'Status',
     value: (m) => m.status,
-    cell: (m) => (
-      <StateBadge
-        state={m.status}
-        look={verdictLook(m.status === 'alive' ? 'healthy' : m.status === 'failed' ? 'failing' : 'unknown')}
-      />
-    ),
+    cell: (m) => <StateBadge state={m.status} look={wanLook(m.status)} />,
   },
   { id: 'build', header: 'Build', value: (m) => m.build },
 ];

@@ -9,7 +9,7 @@ import { DatacenterLink } from '../../kit/links';
 import { Notice } from '../../kit/Notice';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
-import { type Look, verdictLook } from '../../kit/verdict';
+import { type Look, verdictLook, wanLook } from '../../kit/verdict';
 import { words } from '../../kit/words';
 import { memberState, seenBy } from './state';
 import classes from './members.module.css';
@@ -93,8 +93,6 @@ const datacenters: Column<FederationMember>[] = [
   { id: 'message', header: 'Why', value: (m) => m.message },
 ];
 
-const statuses = words<string>({ alive: 'healthy', failed: 'failing', left: 'deleting', leaving: 'deleting' });
-
 const wan: Column<MergedMember>[] = [
   {
     id: 'node',
@@ -115,10 +113,7 @@ const wan: Column<MergedMember>[] = [
     facet: true,
     cell: (m) =>
       m.views.length === 1 ? (
-        <StateBadge
-          state={m.views[0]?.status ?? 'unknown'}
-          look={verdictLook(statuses[m.views[0]?.status ?? ''] ?? 'unknown')}
-        />
+        <StateBadge state={m.views[0]?.status ?? 'unknown'} look={wanLook(m.views[0]?.status)} />
       ) : (
         <StateBadge state="disagreement" look={verdictLook('one-sided')} />
       ),

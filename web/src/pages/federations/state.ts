@@ -1,23 +1,11 @@
 import type { Federation, FederationMember, MergedMember } from '../../api/types';
-import { type Look, verdictLook } from '../../kit/verdict';
+import { readyState, type State } from '../../kit/condition';
+import { verdictLook } from '../../kit/verdict';
 import { words } from '../../kit/words';
-
-interface State {
-  state: string;
-  look: Look;
-  hint: string;
-}
 
 /** What a federation's condition Ready says: ready, waiting or not known, with the reason. */
 export function stateOf(federation: Federation): State {
-  if (federation.deleteTime !== undefined) {
-    return { state: 'deleting', look: verdictLook('deleting'), hint: 'Its secondaries leave first.' };
-  }
-  const ready = federation.status?.conditions.find((c) => c.type === 'Ready');
-  const hint = ready === undefined ? 'Nobody has looked at it yet.' : `${ready.reason}: ${ready.message}`;
-  if (ready?.status === 'true') return { state: 'ready', look: verdictLook('healthy'), hint };
-  if (ready?.status === 'false') return { state: 'not ready', look: verdictLook('failing'), hint };
-  return { state: 'unknown', look: verdictLook('unknown'), hint };
+  return readyState(federation, { ready: 'ready', notReady: 'not ready', deleting: 'Its secondaries leave first.' });
 }
 
 /** How servers reach each other, in words. */

@@ -7,6 +7,7 @@ import { useQueryState } from 'nuqs';
 import { useState } from 'react';
 import { answer, api } from '../../api/client';
 import type { PeeringGroup } from '../../api/types';
+import { readyOf } from '../../kit/condition';
 import { Confirm } from '../../kit/Confirm';
 import { Facts } from '../../kit/Facts';
 import { Labels } from '../../kit/Labels';
@@ -15,7 +16,7 @@ import { StateBadge } from '../../kit/StateBadge';
 import { useSession } from '../../shell/context';
 import { draftOfGroup } from './draft';
 import { EditForm } from './EditForm';
-import { groupVerdict, limitReached, limitText, membersText, readyOf } from './group';
+import { groupVerdict, limitReached, limitText, membersText } from './group';
 
 /** One group above its peerings: whom it connects, how many are healthy, whom it left out and why. */
 export function GroupPanel({ group: g }: { group: PeeringGroup }) {

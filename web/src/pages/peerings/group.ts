@@ -1,11 +1,7 @@
 // What pages about peering groups work out of one.
 
-import type { Condition, PeeringGroup } from '../../api/types';
-
-/** The one condition of a group: whether all of its peerings are as they should be, and why not. */
-export function readyOf(g: PeeringGroup): Condition | undefined {
-  return g.status?.conditions.find((c) => c.type === 'Ready');
-}
+import type { PeeringGroup } from '../../api/types';
+import { readyOf } from '../../kit/condition';
 
 /** How a group is, in the words of verdicts. */
 export function groupVerdict(g: PeeringGroup): string {

@@ -6,7 +6,8 @@ import { Differences } from '../../kit/Differences';
 import { Empty } from '../../kit/Empty';
 import { DatacenterLink } from '../../kit/links';
 import { StateBadge } from '../../kit/StateBadge';
-import { placementLook, type Policy } from './kinds';
+import { itemLook } from '../../kit/verdict';
+import type { Policy } from './kinds';
 
 type Placement = NonNullable<Intention['status']>['placements'][number];
 type Conflict = Placement['conflicts'][number];
@@ -66,7 +67,7 @@ const columns: Column<Row>[] = [
     header: 'State',
     value: (p) => p.state,
     facet: true,
-    cell: (p) => <StateBadge state={p.state} look={placementLook(p.state)} />,
+    cell: (p) => <StateBadge state={p.state} look={itemLook(p.state)} />,
   },
   { id: 'message', header: 'Why', value: (p) => p.message },
   { id: 'entries', header: 'In Consul', value: (p) => (p.entries ?? []).join(', ') },

@@ -24,22 +24,28 @@ const (
 // Load learns which sessions were logged out before this server started, and could still be shown. It is called before sessions are served,
 // and by Run when the store was restored.
 func (s *Service) Load(ctx context.Context) error {
-	s.heard, s.looked = 0, store.Revision{Epoch: s.Snapshot.View().Revision().Epoch}
+	at := store.Revision{Epoch: s.Snapshot.View().Revision().Epoch}
 	oldest := s.Now().Add(-Longest)
+	newest := uint64(0)
 	for after := uint64(0); ; {
 		events, err := s.Journal.Events(ctx, store.EventQuery{After: after, Descending: true, Action: resource.ActionLogout, Limit: lookLimit})
 		if err != nil {
 			return err
 		}
+		read := 0
 		for _, e := range events {
-			if e.GetCreateTime().AsTime().Before(oldest) {
-				return nil
-			}
 			if after, err = s.heardOf(e); err != nil {
 				return err
 			}
+			newest = max(newest, after)
+			if e.GetCreateTime().AsTime().Before(oldest) {
+				break
+			}
+			read++
 		}
-		if len(events) < lookLimit {
+		if read < lookLimit {
+			// Only now: one that fails is begun again.
+			s.heard, s.looked = newest, at
 			return nil
 		}
 	}
@@ -64,9 +70,11 @@ func (s *Service) follow(ctx context.Context) error {
 			return err
 		}
 		for _, e := range events {
-			if _, err := s.heardOf(e); err != nil {
+			number, err := s.heardOf(e)
+			if err != nil {
 				return err
 			}
+			s.heard = max(s.heard, number)
 		}
 		if len(events) < lookLimit {
 			s.looked = at
@@ -81,7 +89,6 @@ func (s *Service) heardOf(e *isthmusv1.Event) (uint64, error) {
 	if err != nil {
 		return 0, fault.Wrap(fault.Internal, err, "an entry of the audit log has no number")
 	}
-	s.heard = max(s.heard, number)
 	// An older server's entry names no session.
 	if mark, ok := strings.CutPrefix(e.GetSpec().GetMessage(), endedPrefix); ok {
 		s.Keeper.endMark(mark, e.GetCreateTime().AsTime().Add(Longest))
@@ -111,16 +118,18 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// settle writes the logouts that could not be written before.
+// settle writes the logouts that could not be written before. One of which nobody knows whether it was comes twice.
 func (s *Service) settle(ctx context.Context) {
 	events := s.owed.take()
 	if len(events) == 0 {
 		return
 	}
-	if err := s.record(ctx, events...); err != nil {
+	if _, err := s.Store.Write(ctx, store.Write{Events: events}); err != nil {
 		s.owed.add(events...)
-		s.Log.Warn("cannot write to the audit log that sessions were logged out: other servers still take them", "sessions", len(events), "error", err)
+		s.Log.Debug("cannot write to the audit log that sessions were logged out: other servers still take them", "sessions", len(events), "error", err)
+		return
 	}
+	s.Log.Info("wrote to the audit log that sessions were logged out", "sessions", len(events))
 }
 
 func (s *Service) tell(ctx context.Context) {

@@ -99,12 +99,16 @@ func (s *Service) refused(ctx context.Context, secret string, why error) error {
 }
 
 // record writes to the audit log, and sees to it that the snapshot has it, so that whoever reads it here next finds it.
-func (s *Service) record(ctx context.Context, events ...*isthmusv1.Event) error {
-	written, err := s.Store.Write(ctx, store.Write{Events: events})
+func (s *Service) record(ctx context.Context, event *isthmusv1.Event) error {
+	written, err := s.Store.Write(ctx, store.Write{Events: []*isthmusv1.Event{event}})
 	if err != nil {
 		return err
 	}
-	_, err = s.Snapshot.Reach(ctx, written)
+	return s.reach(ctx, written)
+}
+
+func (s *Service) reach(ctx context.Context, written store.Revision) error {
+	_, err := s.Snapshot.Reach(ctx, written)
 	return err
 }
 
@@ -156,8 +160,12 @@ func (s *Service) DeleteSession(ctx context.Context, _ *isthmusv1.DeleteSessionR
 	caller := auth.CallerOf(ctx)
 	token := &isthmusv1.APIToken{Name: session.Subject.Name, Uid: session.Subject.UID}
 	event := change.By(ctx, caller).Event(resource.ActionLogout, token, endedPrefix+mark, s.Now())
-	if err := s.record(ctx, event); err != nil {
+	written, err := s.Store.Write(ctx, store.Write{Events: []*isthmusv1.Event{event}})
+	if err != nil {
 		s.owed.add(event)
+		return nil, err
+	}
+	if err := s.reach(ctx, written); err != nil {
 		return nil, err
 	}
 	return &isthmusv1.DeleteSessionResponse{}, nil

@@ -250,9 +250,18 @@ func (r *reconciler) remove(ctx context.Context, it item, p consul.Peering) erro
 
 // finish has Consul go on with a deletion that it gave up. A deleted end whose other end says TERMINATED while it waits for its turn becomes
 // TERMINATED as well, and its leader leaves those alone for ever (Server.removePeeringAndData and Store.PeeringTerminateByID, up to 1.20);
-// deleting it once more puts that right, and changes nothing otherwise.
+// deleting it once more puts that right. As in remove, it is looked at again right before.
 func (r *reconciler) finish(ctx context.Context, p consul.Peering) error {
 	if p.State != consul.StateTerminated {
+		return nil
+	}
+	now, err := r.consul.Peering(ctx, p.Name)
+	switch {
+	case fault.CodeOf(err) == fault.NotFound:
+		return nil
+	case err != nil:
+		return err
+	case now.ID != p.ID || !now.Deleting || now.State != consul.StateTerminated:
 		return nil
 	}
 	if err := r.consul.DeletePeering(ctx, p.Name); err != nil {

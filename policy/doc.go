@@ -5,11 +5,13 @@
 // of them in status; what intentions decide about a call (Evaluate).
 // Does not own: merging with what people wrote into the same entries (agent), which datacenters are connected (peering), the rules of a
 // spec by itself (resource).
-// Pure. Start reading at Exports, and at Entries.
+// Pure. Start reading at Exports, at Entries, and for statuses at Standing.
 //
 //	ServiceExport ──▶ exporters (names or selector)
 //	                    × Peerings that touch the exporter ──▶ consumers (names or selector) ──▶ {service: [peer, …]}
 //
 //	Intention, TrafficPolicy ──▶ realms: a datacenter, or a federation (entries live in its primary, and count for all)
 //	                               × members, peers ──▶ parts of config entries, and problems: what is left out, and why
+//
+//	a change ──▶ Affected, Near: policies, and the homes in which each may stand otherwise ──▶ Standing ──▶ its status
 package policy

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"runtime"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
@@ -83,15 +82,8 @@ func (p Program) runServer(ctx context.Context, config server.Config) error {
 		return err
 	}
 	p.printf("REST: %s\ngRPC: %s\n", s.URL(), s.GRPCAddr())
-	ballast := make([]byte, ballastSize)
-	defer runtime.KeepAlive(ballast)
 	return errors.Join(s.Run(ctx), s.Close())
 }
-
-// ballastSize is how much more than what it holds a server's heap may take before it is collected. The collector lets a heap double: a small
-// one it would go through ten times a second while there is much to do, which is a fifth of what a write costs. Nobody touches the ballast,
-// so that it takes no memory itself.
-const ballastSize = 32 << 20
 
 // logSettings are the flags about logs, which server and agent share.
 type logSettings struct {

@@ -42,3 +42,8 @@ func (h *Hints) Put(key, name string) { h.h.put(key, name) }
 
 // Get is what another finds.
 func (h *Hints) Get(key string) (string, bool) { return h.h.get(key) }
+
+// Send is send.
+func Send(stream isthmusv1.SyncService_FollowServer, answer *isthmusv1.PullResponse, within time.Duration) error {
+	return send(stream, answer, within)
+}

@@ -24,6 +24,8 @@ const (
 	catchupWait = 5 * time.Second
 	// pullJitter: up to wait/16 less, so that agents that began together come back apart.
 	pullJitter = 16
+	// sendTime is how long one who follows may take to read an answer, however large it is and slow the way.
+	sendTime = 2 * time.Minute
 	// maxPullRequest is far above what an agent has to say that asks what there is.
 	maxPullRequest = 64 << 10
 )
@@ -53,10 +55,25 @@ func (s *Service) Follow(r *isthmusv1.PullRequest, stream isthmusv1.SyncService_
 		if err != nil {
 			return err
 		}
-		if err := stream.Send(answer); err != nil || over {
-			return err //nolint:wrapcheck // gRPC's own, to gRPC
+		if err := send(stream, answer, sendTime); err != nil || over {
+			return err
 		}
 		p.has.Epoch, p.has.Have, p.reports = answer.GetEpoch(), answer.GetDigest(), ""
+	}
+}
+
+// send sends an answer. One who does not read is sent away: nothing else would end its call, not even its deletion.
+func send(stream isthmusv1.SyncService_FollowServer, answer *isthmusv1.PullResponse, within time.Duration) error {
+	late := time.NewTimer(within)
+	defer late.Stop()
+	sent := make(chan error, 1)
+	// It ends with the call at the latest: gRPC stops sending when that returns.
+	go func() { sent <- stream.Send(answer) }()
+	select {
+	case err := <-sent:
+		return err //nolint:wrapcheck // gRPC's own, to gRPC
+	case <-late.C:
+		return fault.New(fault.Timeout, "an answer of %d bytes was not read within %s", proto.Size(answer), within)
 	}
 }
 

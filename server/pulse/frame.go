@@ -1,7 +1,12 @@
 package pulse
 
-// frameHeader is the length of a frame's header: three bytes of the payload's length, type, flags, stream (RFC 9113, 4.1).
-const frameHeader = 9
+const (
+	// frameHeader is the length of a frame's header: three bytes of the payload's length, type, flags, stream (RFC 9113, 4.1).
+	frameHeader = 9
+	// Types and the flag of frames that carry a field block: nothing may come before its last one (RFC 9113, 4.3).
+	headers, pushPromise, continuation = 0x1, 0x5, 0x9
+	endHeaders                         = 0x4
+)
 
 // pingFrame is a PING of HTTP/2 (RFC 9113, 6.7). Its payload is none that gRPC sends: an answer is read over by it, and heard here.
 func pingFrame() []byte {
@@ -13,7 +18,8 @@ type frames struct {
 	header [frameHeader]byte
 	// have is how much of the header has passed, rest how much of the payload has not.
 	have, rest int
-	any        bool
+	// any: there was one. open: the last one began a field block, or went on with it, and did not end it.
+	any, open bool
 }
 
 // pass takes in what was written.
@@ -31,9 +37,13 @@ func (f *frames) pass(b []byte) {
 		b = b[n:]
 		if f.have == frameHeader {
 			f.have, f.rest = 0, int(f.header[0])<<16|int(f.header[1])<<8|int(f.header[2])
+			switch f.header[3] {
+			case headers, pushPromise, continuation:
+				f.open = f.header[4]&endHeaders == 0
+			}
 		}
 	}
 }
 
-// between tells that a frame may begin here, and that it is not the first one, which has to be SETTINGS.
-func (f *frames) between() bool { return f.any && f.have == 0 && f.rest == 0 }
+// between tells that a frame of the connection may stand here, and that it is not the first one, which has to be SETTINGS.
+func (f *frames) between() bool { return f.any && !f.open && f.have == 0 && f.rest == 0 }

@@ -15,6 +15,8 @@ const beatEvery = time.Second
 type Pulse struct {
 	quiet, patience time.Duration
 	now             func() time.Time
+	// began is what all times here are told from, so that a clock that is set to another time changes none of them.
+	began time.Time
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
@@ -23,14 +25,17 @@ type Pulse struct {
 // New makes a Pulse, which asks when nothing has come for quiet, at the latest, and closes a connection over which then nothing comes for
 // patience.
 func New(quiet, patience time.Duration, now func() time.Time) *Pulse {
-	return &Pulse{quiet: quiet - beatEvery, patience: patience, now: now, conns: map[*conn]struct{}{}}
+	return &Pulse{quiet: quiet - beatEvery, patience: patience, now: now, began: now(), conns: map[*conn]struct{}{}}
 }
+
+// at is the time since p began.
+func (p *Pulse) at() time.Duration { return p.now().Sub(p.began) }
 
 // Watch gives a connection to use in place of c until it is closed. What is written to it are frames of HTTP/2 and nothing else, as a server
 // writes them.
 func (p *Pulse) Watch(c net.Conn) net.Conn {
 	out := &conn{Conn: c, p: p}
-	out.heard.Store(p.now().UnixNano())
+	out.heard.Store(int64(p.at()))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conns[out] = struct{}{}
@@ -53,34 +58,30 @@ func (p *Pulse) Run(ctx context.Context) error {
 
 // Beat asks those who have been silent for long enough for a sign of life, and closes the connections of those who were asked and gave none.
 func (p *Pulse) Beat() {
-	now := p.now()
+	now := p.at()
 	var ask, dead []*conn
 	p.mu.Lock()
 	for c := range p.conns {
-		heard := time.Unix(0, c.heard.Load())
-		if !heard.Before(c.asked) {
-			c.asked = time.Time{} // it answered, or said something else
+		heard := time.Duration(c.heard.Load())
+		if heard >= c.since {
+			c.asked = false // it answered, or said something else
 		}
 		switch {
-		case now.Sub(heard) < p.quiet:
-		case c.asked.IsZero():
-			c.asked = now
+		case now-heard < p.quiet:
+		case !c.asked:
+			c.asked, c.since = true, now
 			c.sent.Store(false)
 			ask = append(ask, c)
-		case now.Sub(c.asked) >= p.patience:
+		case now-c.since >= p.patience:
 			dead = append(dead, c)
 		case !c.sent.Load():
 			ask = append(ask, c)
 		}
 	}
 	p.mu.Unlock()
-	// Either may block for as long as a connection is stuck, which does not keep the others from being asked: it is closed for that.
-	if len(ask) > 0 {
-		go func() {
-			for _, c := range ask {
-				c.ping()
-			}
-		}()
+	// Either blocks for as long as a connection is stuck, which is closed for that, and keeps no other from being asked in time.
+	for _, c := range ask {
+		go c.ping()
 	}
 	for _, c := range dead {
 		go c.Close() //nolint:errcheck // it is dead
@@ -91,10 +92,11 @@ func (p *Pulse) Beat() {
 type conn struct {
 	net.Conn
 	p *Pulse
-	// heard is when something came last, in ns since 1970.
+	// heard is when something came last: a time.Duration since p began.
 	heard atomic.Int64
-	// asked is since when the other end is asked for a sign of life; zero: it is not. It is under p.mu.
-	asked time.Time
+	// asked: the other end is asked for a sign of life, since a time. Both are under p.mu.
+	asked bool
+	since time.Duration
 	// sent: what asks is on its way.
 	sent atomic.Bool
 
@@ -107,7 +109,7 @@ type conn struct {
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if n > 0 {
-		c.heard.Store(c.p.now().UnixNano())
+		c.heard.Store(int64(c.p.at()))
 	}
 	return n, err //nolint:wrapcheck // it is the connection's own
 }

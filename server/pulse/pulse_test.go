@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 	"pgregory.net/rapid"
 
 	"isthmus/server/pulse"
@@ -178,9 +179,12 @@ func TestQuestionsAreBetweenFrames(t *testing.T) {
 		var out bytes.Buffer
 		frames := http2.NewFramer(&out, nil)
 		sizes := rapid.SliceOfN(rapid.IntRange(0, 40), 1, 10).Draw(rt, "sizes")
-		for _, size := range sizes {
+		for i, size := range sizes {
 			if err := frames.WriteData(1, false, make([]byte, size)); err != nil {
 				rt.Fatal(err)
+			}
+			if rapid.Bool().Draw(rt, "headers") {
+				cutHeaders(rt, frames, uint32(2*i+3))
 			}
 		}
 		for out.Len() > 0 {
@@ -224,6 +228,76 @@ func TestQuestionsAreBetweenFrames(t *testing.T) {
 			rt.Fatalf("%d frames of %d", data, len(sizes))
 		}
 	})
+}
+
+// cutHeaders writes a field block in several frames, between which nothing may stand.
+func cutHeaders(rt *rapid.T, frames *http2.Framer, stream uint32) {
+	var block bytes.Buffer
+	if err := hpack.NewEncoder(&block).WriteField(hpack.HeaderField{Name: "grpc-status", Value: "0"}); err != nil {
+		rt.Fatal(err)
+	}
+	first := block.Next(rapid.IntRange(0, block.Len()).Draw(rt, "first"))
+	if err := frames.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: first}); err != nil {
+		rt.Fatal(err)
+	}
+	if err := frames.WriteContinuation(stream, true, block.Bytes()); err != nil {
+		rt.Fatal(err)
+	}
+}
+
+// A write of a question that is stuck keeps nobody else from being asked.
+func TestStuckQuestions(t *testing.T) {
+	t.Parallel()
+	c := &clock{at: time.Unix(1_000_000, 0)}
+	p := pulse.New(quiet, patience, c.now)
+	full := make(chan struct{})
+	t.Cleanup(func() { close(full) })
+	var honest []*recorder
+	for range 20 {
+		for range 5 {
+			conn := p.Watch(&deaf{full: full})
+			if err := http2.NewFramer(conn, nil).WriteSettings(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wire := &recorder{}
+		honest = append(honest, wire)
+		if err := http2.NewFramer(p.Watch(wire), nil).WriteSettings(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.advance(quiet)
+	p.Beat()
+	patience := time.After(deadline)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for _, wire := range honest {
+		for !wire.asked() {
+			select {
+			case <-patience:
+				t.Fatal("who would answer is not asked")
+			case <-tick.C:
+			}
+		}
+	}
+}
+
+// deaf is a connection of which the buffer is full after the first write.
+type deaf struct {
+	recorder
+
+	full  chan struct{}
+	wrote bool
+}
+
+// Write implements net.Conn.
+func (d *deaf) Write(b []byte) (int, error) {
+	if d.wrote {
+		<-d.full
+		return 0, io.ErrClosedPipe
+	}
+	d.wrote = true
+	return len(b), nil
 }
 
 // recorder is a connection that takes all that is written.

@@ -1,17 +1,17 @@
-import { Badge, Group } from '@mantine/core';
 import { labelTexts } from './labels';
+import classes from './labels.module.css';
 
-/** Labels, sorted by key. */
+/** Labels, sorted by key. Plain elements: a table has thousands of them. */
 export function Labels({ labels }: { labels: Record<string, string> }) {
   const texts = labelTexts(labels);
   if (texts.length === 0) return <>–</>;
   return (
-    <Group gap={4}>
+    <span className={classes.labels}>
       {texts.map((text) => (
-        <Badge key={text} variant="default" size="sm" fw={400}>
+        <span key={text} className={classes.label}>
           {text}
-        </Badge>
+        </span>
       ))}
-    </Group>
+    </span>
   );
 }

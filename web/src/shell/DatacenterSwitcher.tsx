@@ -13,8 +13,9 @@ const shown = 200;
 export function DatacenterSwitcher() {
   const { datacenter, choose } = useScope();
   const [opened, drop] = useDisclosure();
-  // Pages that are not about the whole fleet need not read it at each change: it is asked for when somebody chooses.
-  const { data } = useQuery({ ...fleet(), enabled: opened });
+  // Read once, so that whoever types finds the names at once. Pages that are not about the whole fleet need not read it again at each change:
+  // that is done while somebody chooses.
+  const { data } = useQuery({ ...fleet(), enabled: (query) => opened || query.state.data === undefined });
   const names = data?.datacenters.map((d) => d.name) ?? [];
   const known = datacenter === '' || names.includes(datacenter) ? names : [datacenter, ...names];
   const healthOf = new Map(data?.datacenters.map((d) => [d.name, d.health]));

@@ -29,7 +29,7 @@ export function Body<T>({ label, columns, found, sortBy, onSort, height }: Props
     count: found.length,
     getScrollElement: () => scroll.current,
     estimateSize: () => rowHeight,
-    overscan: 12,
+    overscan: 6,
     enabled: virtual,
   });
   const items = virtualizer.getVirtualItems();

@@ -208,7 +208,9 @@ func (a *agent) run() *agent {
 // loop keeps one Pull open, and does its part whenever the state or the world has changed.
 func (a *agent) loop(ctx context.Context) {
 	states := make(chan *isthmusv1.PullResponse)
-	go a.pulling(ctx, states)
+	var pulling sync.WaitGroup
+	pulling.Go(func() { a.pulling(ctx, states) })
+	defer pulling.Wait()
 	var state *isthmusv1.PullResponse
 	for {
 		changed := a.world.watch()

@@ -117,6 +117,17 @@ func TestOneFleetForAllWhoAsk(t *testing.T) {
 	report := p.well("dc0001", 7, nil)
 	p.report("dc0001", &isthmusv1.ReportRequest{Inventory: report.GetInventory()})
 	fresh("something is reported", func(f *isthmusv1.Fleet) bool { return row(f, "dc0001").GetServices() == 7 })
+	before := p.table.Reported()
 	p.clock.pass(31 * time.Second)
+	// Those who fell silent are told of within a second; that is news of its own.
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for patience := time.After(30 * time.Second); p.table.Reported() == before; {
+		select {
+		case <-tick.C:
+		case <-patience:
+			t.Fatal("nobody is told who fell silent")
+		}
+	}
 	fresh("time passes", func(f *isthmusv1.Fleet) bool { return row(f, "dc0000").GetHealth() == "unknown" })
 }

@@ -32,7 +32,7 @@ test('a log that is opened has one page', async () => {
 });
 
 test('what is new comes before what is known, and nothing is read twice', async () => {
-  const known: EventLog = { events: [5, 4, 3, 2].map((n) => event(n)), older: '1' };
+  const known: EventLog = { events: [5, 4, 3, 2].map((n) => event(n)), older: '1', asked: 0 };
   const one = server(6);
   expect(numbersOf(await grown(() => known, one.read))).toEqual([6, 5, 4, 3, 2]);
   expect(one.asked).toEqual(['']);
@@ -44,12 +44,12 @@ test('what is new comes before what is known, and nothing is read twice', async 
 });
 
 test('a log in which nothing is new stays', async () => {
-  const known: EventLog = { events: [event(5)], older: '4' };
+  const known: EventLog = { events: [event(5)], older: '4', asked: 0 };
   expect(await grown(() => known, server(5).read)).toEqual(known);
 });
 
 test('an older page that comes while new ones are read is kept', async () => {
-  let known: EventLog = { events: [event(5), event(4)], older: '3' };
+  let known: EventLog = { events: [event(5), event(4)], older: '3', asked: 0 };
   const { read } = server(6);
   const log = await grown(
     () => known,
@@ -64,9 +64,18 @@ test('an older page that comes while new ones are read is kept', async () => {
 });
 
 test('another log begins anew', async () => {
-  const known: EventLog = { events: [event(5), event(4)], older: '3' };
+  const known: EventLog = { events: [event(5), event(4)], older: '3', asked: 0 };
   const log = await grown(() => known, server(6, 'other').read);
   expect(log.events[0]?.status?.hash).toBe('other6');
-  expect(numbersOf(log)).toEqual([6, 5, 4, 3, 2, 1]);
-  expect(log.older).toBe('');
+  expect(numbersOf(log)).toEqual([6, 5]);
+  expect(log.older).toBe('4');
+});
+
+test('a page that stays open keeps what came last, and what somebody asked for', async () => {
+  const numbers = (from: number, to: number) => Array.from({ length: from - to + 1 }, (_, i) => event(from - i));
+  const known: EventLog = { events: numbers(1000, 1), older: '', asked: 0 };
+  expect(numbersOf(await grown(() => known, server(1001).read))).toEqual([1001, 1000]);
+  const asked: EventLog = { events: numbers(1200, 1), older: '', asked: 200 };
+  expect((await grown(() => asked, server(1200).read)).events).toHaveLength(1200);
+  expect(numbersOf(await grown(() => asked, server(1201).read))).toEqual([1201, 1200]);
 });

@@ -7,6 +7,8 @@ export interface EventLog {
   events: Event[];
   /** The page token of what is before them; empty: that is all. */
   older: string;
+  /** How many of them came because somebody asked for older ones. */
+  asked: number;
 }
 
 interface Page {
@@ -14,7 +16,7 @@ interface Page {
   nextPageToken: string;
 }
 
-/** So many new ones are put before what is known; with more of them the log begins anew. */
+/** So many are kept of what comes by itself, on a page that stays open; with more of them the log begins anew. */
 const most = 1000;
 
 /** Reads what is new, and puts it before what is known. Another page may have been added to that meanwhile. */
@@ -23,25 +25,37 @@ export async function grown(
   read: (token: string) => Promise<Page>,
 ): Promise<EventLog> {
   const fresh: Event[] = [];
+  let first: Page | undefined;
   let token = '';
   do {
     const page = await read(token);
     const before = known();
     const newest = before?.events[0];
     const at = newest === undefined ? -1 : page.events.findIndex((e) => isSame(e, newest));
+    first ??= page;
     if (before !== undefined && at >= 0) {
-      return { events: [...fresh, ...page.events.slice(0, at), ...before.events], older: before.older };
+      const events = [...fresh, ...page.events.slice(0, at), ...before.events];
+      return events.length - before.asked > most ? begun(first) : { ...before, events };
     }
     fresh.push(...page.events);
     token = page.nextPageToken;
-    if (newest === undefined) break;
+    if (newest === undefined) return begun(first);
   } while (token !== '' && fresh.length < most);
-  return { events: fresh, older: token };
+  return begun(first);
+}
+
+/** A log of which one page was read. */
+function begun({ events, nextPageToken }: Page): EventLog {
+  return { events, older: nextPageToken, asked: 0 };
 }
 
 /** The log with one page more at its end. */
 export function withOlder(log: EventLog, page: Page): EventLog {
-  return { events: [...log.events, ...page.events], older: page.nextPageToken };
+  return {
+    events: [...log.events, ...page.events],
+    older: page.nextPageToken,
+    asked: log.asked + page.events.length,
+  };
 }
 
 /** Numbers begin again when a server is set up anew: the hash tells one log from another. */

@@ -76,8 +76,8 @@ func (r *leafReader) field(path string, f protoreflect.FieldDescriptor, value pr
 func (r *leafReader) add(path string) bool {
 	value := string(r.buffer)
 	if strings.HasPrefix(value, "[{") {
-		for _, name := range veiledFields() {
-			r.veiled = r.veiled || strings.Contains(value, `"`+name+`":`)
+		for _, m := range masks() {
+			r.veiled = r.veiled || strings.Contains(value, `"`+m.field+`":`)
 		}
 	}
 	r.leaves = append(r.leaves, leaf{path, value})
@@ -85,7 +85,14 @@ func (r *leafReader) add(path string) bool {
 }
 
 // hides tells whether Masked hides something of a field.
-func hides(field string) bool { return slices.Contains(veiledFields(), field) }
+func hides(field string) bool {
+	for _, m := range masks() {
+		if m.field == field {
+			return true
+		}
+	}
+	return false
+}
 
 // changesOf are the leaves that differ, in order of their paths.
 func changesOf(was, is []leaf) []*isthmusv1.FieldChange {

@@ -13,17 +13,7 @@ func Masked(value any) any {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for field, inner := range v {
-			switch field { // those of veiledFields
-			case "Header", "QueryParam", "VerifyClaims":
-				inner = veiled(inner, "Exact", "Prefix", "Suffix", "Contains", "Regex", "Value")
-			case "headers", "queryParams":
-				inner = veiled(inner, "exact", "prefix", "suffix", "contains", "regex")
-			case "RequestHeaders", "ResponseHeaders":
-				inner = veiledHeaders(inner)
-			default:
-				inner = Masked(inner)
-			}
-			out[field] = inner
+			out[field] = maskOf(field)(inner)
 		}
 		return out
 	case []any:
@@ -36,9 +26,35 @@ func Masked(value any) any {
 	return value
 }
 
-// veiledFields are those of which Masked hides something.
-func veiledFields() []string {
-	return []string{"Header", "QueryParam", "VerifyClaims", "headers", "queryParams", "RequestHeaders", "ResponseHeaders"}
+// mask is what hides the secrets in the value of a field.
+type mask struct {
+	field string
+	of    func(value any) any
+}
+
+// masks are all there are.
+func masks() [7]mask {
+	matches := func(v any) any { return veiled(v, "Exact", "Prefix", "Suffix", "Contains", "Regex", "Value") }
+	own := func(v any) any { return veiled(v, "exact", "prefix", "suffix", "contains", "regex") }
+	return [...]mask{
+		{"Header", matches},
+		{"QueryParam", matches},
+		{"VerifyClaims", matches},
+		{"headers", own},
+		{"queryParams", own},
+		{"RequestHeaders", veiledHeaders},
+		{"ResponseHeaders", veiledHeaders},
+	}
+}
+
+// maskOf is that of a field; Masked where there is none of its own.
+func maskOf(field string) func(value any) any {
+	for _, m := range masks() {
+		if m.field == field {
+			return m.of
+		}
+	}
+	return Masked
 }
 
 // MaskedJSON is Masked for text; what is no JSON is not shown at all. Empty for empty.

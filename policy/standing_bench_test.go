@@ -78,7 +78,7 @@ func BenchmarkStanding(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			v := &view{Fleet: f}
-			for range policy.Affected(v, v, one, one) {
+			for range policy.Affected(v, v, one, one, false) {
 				continue
 			}
 		}

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"testing"
@@ -56,6 +57,31 @@ func (w *standingWorld) put(o resource.Object) (before resource.Object) {
 	return before
 }
 
+// see gives a resource the status of another one, and nothing else of it.
+func (w *standingWorld) see(was, seen resource.Object) resource.Object {
+	o := resource.Clone(was)
+	resource.SetStatus(o, resource.Status(resource.Clone(seen)))
+	w.index++
+	m := resource.MetadataOf(o)
+	m.Index = w.index
+	resource.SetMetadata(o, m)
+	w.objects[keyOf(o)] = o
+	return o
+}
+
+// allPolicies are all policies, in all of their homes.
+func allPolicies(r resource.Reader) iter.Seq2[resource.Object, string] {
+	return func(yield func(resource.Object, string) bool) {
+		for _, kind := range []string{resource.KindIntention, resource.KindTrafficPolicy} {
+			for o := range r.List(kind) {
+				if !yield(o, "") {
+					return
+				}
+			}
+		}
+	}
+}
+
 func drawOf(t *rapid.T, label string, words ...string) string {
 	return rapid.SampledFrom(words).Draw(t, label)
 }
@@ -90,6 +116,7 @@ func (w *standingWorld) object(t *rapid.T) resource.Object {
 		i := rapid.IntRange(1, 3).Draw(t, "acceptor")
 		p := named(peering(fmt.Sprint("dc", i), fmt.Sprint("dc", rapid.IntRange(i+1, 4).Draw(t, "dialer"))), drawOf(t, "name there", "", "x"), "")
 		p.DeleteTime = going()
+		p.Status = &isthmusv1.PeeringStatus{State: drawOf(t, "seen of the peering", "", "ACTIVE")}
 		return p
 	case 4:
 		f := federated("dc1", rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"dc2", "dc3"}), 0, 2, rapid.ID).Draw(t, "secondaries")...)
@@ -162,23 +189,42 @@ func (w *standingWorld) step(t *rapid.T) map[[2]string]*policy.Look {
 	}
 	w.now = w.now.Add(time.Second)
 	before := w.fleet()
-	type change struct{ was, is resource.Object }
+	type change struct {
+		was, is resource.Object
+		seen    bool
+	}
 	var changes []change
 	for range rapid.IntRange(0, 2).Draw(t, "changes") {
 		o := w.object(t)
 		was, there := w.objects[keyOf(o)]
 		if there && rapid.IntRange(0, 3).Draw(t, "delete") == 0 {
 			delete(w.objects, keyOf(o))
-			changes = append(changes, change{was, nil})
+			changes = append(changes, change{was: was})
+			continue
+		}
+		_, status := resource.Status(o).(*isthmusv1.PolicyStatus) // which only look writes
+		if there && !status && rapid.IntRange(0, 3).Draw(t, "seen") == 0 {
+			o = w.see(was, o)
+			changes = append(changes, change{was, o, true})
 			continue
 		}
 		w.put(o)
-		changes = append(changes, change{was, o})
+		changes = append(changes, change{was: was, is: o})
 	}
 	after := w.fleet()
 	for _, c := range changes {
-		for o, home := range policy.Affected(before, after, c.was, c.is) {
-			mark(o, home)
+		for o, at := range policy.Affected(before, after, c.was, c.is, c.seen) {
+			if o != nil {
+				mark(o, at)
+				continue
+			}
+			near := policy.Near(after, at)
+			if at == "" {
+				near = allPolicies(after)
+			}
+			for o, home := range near {
+				mark(o, home)
+			}
 		}
 	}
 	for _, dc := range rapid.SliceOfNDistinct(rapid.SampledFrom(w.names()), 0, 3, rapid.ID).Draw(t, "reporting") {

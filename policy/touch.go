@@ -61,21 +61,42 @@ func Near(r resource.Reader, datacenter string) iter.Seq2[resource.Object, strin
 }
 
 // Affected are the Intentions and TrafficPolicies whose status a change may make another one, and the home where it may, or nothing for all of
-// them; some of it twice. before and after are the fleet, and was and is what has changed in it: nil where it is not there. It may name too much,
-// also what is no longer there, and never too little, but for what agents report (Near), and for what is seen of a federation's members.
+// them; some of it twice. Without a policy it is a datacenter: all that are Near it, in the fleet after the change; without both it is every policy.
+// before and after are the fleet, and was and is what has changed in it: nil where it is not there. It may name too much, also what is no longer
+// there, and never too little, but for what agents report (Near).
 //
-//	Intention      itself; those about the same service, in its homes
-//	TrafficPolicy  itself; those by which calls come to or from the same services
-//	ServiceExport  TrafficPolicies by which calls come to or from the service
-//	Datacenter     those that choose it for another side than their own; those of its realm, and of those that it is connected with
-//	Peering        those of both ends' realms
-//	Federation     all
-func Affected(before, after resource.Reader, was, is resource.Object) iter.Seq2[resource.Object, string] {
+//	Intention      itself; those about the same service, in its homes; nothing when only its status has changed
+//	TrafficPolicy  itself; those by which calls come to or from the same services; as above
+//	ServiceExport  TrafficPolicies by which calls come to or from the service; as above
+//	Datacenter     those that choose it for another side than their own; those of its realm, and of those that it is connected with; when only its
+//	               status has changed, if it is on its way out or has another Consul
+//	Peering        its ends, of which a mesh has far fewer than policies; nothing when only its status has changed
+//	Federation     all, when it is wanted otherwise or has other members
+//
+// seen tells that only the status has changed.
+func Affected(before, after resource.Reader, was, is resource.Object, seen bool) iter.Seq2[resource.Object, string] {
 	return func(yield func(resource.Object, string) bool) {
+		if seen && !tells(was, is) {
+			return
+		}
 		a := affecting{yield: yield, before: before, after: after}
 		a.side(before, was)
 		a.side(after, is)
 	}
+}
+
+// tells tells whether a change of nothing but a status has consequences for policies.
+func tells(was, is resource.Object) bool {
+	switch was := was.(type) {
+	case *isthmusv1.Datacenter:
+		is, _ := is.(*isthmusv1.Datacenter)
+		a, b := was.GetStatus(), is.GetStatus()
+		return a.GetRemoval() != nil || b.GetRemoval() != nil || a.GetConsulVersion() != b.GetConsulVersion()
+	case *isthmusv1.Federation:
+		is, _ := is.(*isthmusv1.Federation)
+		return !resource.SameMembers(was, is)
+	}
+	return false
 }
 
 // affecting finds what is Affected.
@@ -116,14 +137,13 @@ func (a *affecting) side(r resource.Reader, o resource.Object) {
 	case *isthmusv1.Datacenter:
 		a.datacenter(r, o)
 	case *isthmusv1.Peering:
-		a.near(r, o.GetSpec().GetAcceptor())
-		a.near(r, o.GetSpec().GetDialer())
-	case *isthmusv1.Federation:
-		for _, kind := range []string{resource.KindIntention, resource.KindTrafficPolicy} {
-			for policy := range r.List(kind) {
-				a.tell(policy, "")
+		for _, end := range []string{o.GetSpec().GetAcceptor(), o.GetSpec().GetDialer()} {
+			if end != "" {
+				a.tell(nil, end)
 			}
 		}
+	case *isthmusv1.Federation:
+		a.tell(nil, "")
 	}
 }
 

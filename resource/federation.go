@@ -267,6 +267,13 @@ func Engaged(m *isthmusv1.FederationMember) bool {
 	return m.GetPhase() == PhaseTrusting || m.GetPhase() == PhaseBundling || Federated(m) || m.GetBundle().GetGeneration() > 0
 }
 
+// SameMembers tells whether two versions of a federation have the same members, each in the same role and phase, and engaged or not.
+func SameMembers(a, b *isthmusv1.Federation) bool {
+	return slices.EqualFunc(a.GetStatus().GetMembers(), b.GetStatus().GetMembers(), func(a, b *isthmusv1.FederationMember) bool {
+		return a.GetDatacenter() == b.GetDatacenter() && a.GetRole() == b.GetRole() && a.GetPhase() == b.GetPhase() && Engaged(a) == Engaged(b)
+	})
+}
+
 // Federated tells whether a secondary's Consul is, is about to be or may still be one: its ACLs and config entries are the primary's.
 func Federated(m *isthmusv1.FederationMember) bool {
 	switch m.GetPhase() {

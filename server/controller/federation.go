@@ -3,7 +3,6 @@ package controller
 import (
 	"cmp"
 	"fmt"
-	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -92,18 +91,13 @@ func (l *leader) federationChanged(v *snapshot.View, c snapshot.Change, f *isthm
 	l.dirty.federations[f.GetName()] = true
 	before, _ := c.Before.(*isthmusv1.Federation)
 	after, _ := c.After.(*isthmusv1.Federation)
-	if before != nil && after != nil && c.Part == store.PartStatus && slices.EqualFunc(before.GetStatus().GetMembers(), after.GetStatus().GetMembers(), sameMember) {
+	if before != nil && after != nil && c.Part == store.PartStatus && resource.SameMembers(before, after) {
 		return
 	}
 	l.dirty.selectors(v)
-	l.dirty.everyPolicy(v)
 	for _, datacenter := range resource.MembersOf(v, f) {
 		l.dirty.datacenters[datacenter] = true
 		l.dirty.exporters[datacenter] = true
 		l.dirty.touch(v, datacenter)
 	}
-}
-
-func sameMember(a, b *isthmusv1.FederationMember) bool {
-	return a.GetDatacenter() == b.GetDatacenter() && a.GetRole() == b.GetRole() && a.GetPhase() == b.GetPhase()
 }

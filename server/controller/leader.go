@@ -343,7 +343,6 @@ func (l *leader) peeringChanged(c snapshot.Change, p *isthmusv1.Peering) {
 			// A datacenter that is on its way out waits for its last peering; exports gain or lose a consumer.
 			l.dirty.datacenters[datacenter] = true
 			l.dirty.exporters[datacenter] = true
-			l.dirty.policed[datacenter] = true
 			// A peering inside of a federation keeps a datacenter out of it.
 			l.dirty.federated[datacenter] = true
 		}

@@ -45,30 +45,18 @@ func (l *leader) reportedAnew(datacenter string) bool {
 	return true
 }
 
-// policiesChanged marks the policies that a change may have consequences for. Those of a Peering's ends are marked with the ends, of which a mesh has
-// far fewer; a Federation's change marks all.
+// policiesChanged marks the policies that a change may have consequences for.
 func (l *leader) policiesChanged(batch *snapshot.Batch, c snapshot.Change) {
-	if c.Part == store.PartStatus && !tellsOfPolicies(c) {
-		return
-	}
-	switch c.Key.Kind {
-	case resource.KindIntention, resource.KindTrafficPolicy, resource.KindServiceExport, resource.KindDatacenter:
-		for o, home := range policy.Affected(batch.Before, batch.View, c.Before, c.After) {
-			l.dirty.policies.add(keyOf(o), home)
+	for o, at := range policy.Affected(batch.Before, batch.View, c.Before, c.After, c.Part == store.PartStatus) {
+		switch {
+		case o != nil:
+			l.dirty.policies.add(keyOf(o), at)
+		case at != "":
+			l.dirty.policed[at] = true
+		default:
+			l.dirty.everyPolicy(batch.View)
 		}
 	}
-}
-
-// tellsOfPolicies tells whether a change of what is seen of a datacenter has consequences for policies: it is on its way out, or its Consul is
-// another one.
-func tellsOfPolicies(c snapshot.Change) bool {
-	before, _ := c.Before.(*isthmusv1.Datacenter)
-	after, _ := c.After.(*isthmusv1.Datacenter)
-	if before == nil && after == nil {
-		return false
-	}
-	return before.GetStatus().GetRemoval() != nil || after.GetStatus().GetRemoval() != nil ||
-		before.GetStatus().GetConsulVersion() != after.GetStatus().GetConsulVersion()
 }
 
 // policyEvents tell the audit log of what stands against a policy, and of what was done to it, for the first time, as far as quota allows.

@@ -1,12 +1,14 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"isthmus/fault"
+	"isthmus/store/sqlstore"
 )
 
 // mapped makes a *fault.Error of what the driver says, by SQLSTATE.
@@ -51,7 +53,7 @@ const (
 
 func mappedState(e *pgconn.PgError) *fault.Error {
 	// A PgError's text may quote values (Detail); its message and state do not.
-	cause := &stateError{state: e.Code, message: e.Message, constraint: e.ConstraintName}
+	cause := &stateError{state: e.Code, message: e.Message, constraint: e.ConstraintName, severity: cmp.Or(e.SeverityUnlocalized, e.Severity)}
 	switch e.Code {
 	case stateLockNotAvailable, stateQueryCanceled, stateIdleTransaction:
 		return fault.Wrap(fault.Unavailable, cause, "PostgreSQL is too busy")
@@ -72,7 +74,13 @@ func mappedState(e *pgconn.PgError) *fault.Error {
 }
 
 // stateError is a PgError without the values that it quotes.
-type stateError struct{ state, message, constraint string }
+type stateError struct{ state, message, constraint, severity string }
+
+// Is tells that nothing was stored: a statement that fails ends its transaction, whose COMMIT is not looked at any more. What ends the
+// connection (FATAL, PANIC) may come after it.
+func (e *stateError) Is(target error) bool {
+	return target == sqlstore.ErrUndone && e.severity == "ERROR" //nolint:errorlint // it is what errors.Is asks of a link of the chain
+}
 
 func (e *stateError) Error() string {
 	text := "SQLSTATE " + e.state + ": " + e.message

@@ -187,24 +187,45 @@ func TestLockTimeout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tx, err := conn.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	fails := func(w store.Write, saying string) {
+		t.Helper()
+		tx, err := conn.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Exec(t.Context(), "SELECT * FROM revision FOR UPDATE"); err != nil {
+			t.Fatal(err)
+		}
+		_, err = st.Write(t.Context(), w)
+		if fault.CodeOf(err) != fault.Unavailable || !strings.HasPrefix(err.Error(), saying) {
+			t.Errorf("got %v, want %s", err, saying)
+		}
+		if err := tx.Rollback(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, err := tx.Exec(t.Context(), "SELECT * FROM revision FOR UPDATE"); err != nil {
-		t.Fatal(err)
+	fails(put("a"), "PostgreSQL is too busy") // as it reads what is there
+	for i, name := range []string{"a", "b"} {
+		if r, err := st.Write(t.Context(), put(name)); err != nil || r.Index != uint64(i+1) {
+			t.Fatalf("Write: %+v, %v", r, err)
+		}
 	}
-	w := store.Write{Puts: []store.Put{{Object: &isthmusv1.Datacenter{Name: "a", Uid: "a"}, Part: store.PartAll}}}
-	if _, err := st.Write(t.Context(), w); fault.CodeOf(err) != fault.Unavailable {
-		t.Fatalf("Write: %v", err)
-	}
-	if err := tx.Rollback(t.Context()); err != nil {
-		t.Fatal(err)
+	// Nobody else has committed, so what is there is known: it commits at once.
+	fails(absent(put("c")), "the store could not commit just now: nothing of the write is stored")
+	if r, err := st.Write(t.Context(), absent(put("c"))); err != nil || r.Index != 3 {
+		t.Fatalf("Write: %+v, %v", r, err)
 	}
 	if err := conn.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := st.Write(t.Context(), w); err != nil || r.Index != 1 {
-		t.Fatalf("Write: %+v, %v", r, err)
-	}
+}
+
+func put(name string) store.Write {
+	return store.Write{Puts: []store.Put{{Object: &isthmusv1.Datacenter{Name: name, Uid: name}, Part: store.PartAll}}}
+}
+
+// absent is a write that needs nothing read.
+func absent(w store.Write) store.Write {
+	w.Requires = []store.Require{{Key: store.Key{Kind: "Datacenter", Name: w.Puts[0].Object.GetName()}, Absent: true}}
+	return w
 }

@@ -1,6 +1,12 @@
 package sqlstore
 
-import "context"
+import (
+	"context"
+	"errors"
+)
+
+// ErrUndone is in the chain of an error of a Tx after which it is certain that nothing was stored, whatever its code: the database has said so.
+var ErrUndone = errors.New("the transaction was undone")
 
 // Statement is one query of a batch. Parameters are written as ?, each used once.
 type Statement struct {
@@ -25,11 +31,11 @@ type Database interface {
 
 // Tx is a write transaction. The store ends each with Commit or Rollback.
 type Tx interface {
-	// Run runs statements in one round trip; the first call begins the transaction. Statements see what was committed
-	// before them.
+	// Run runs statements in one round trip; the first call, of Run or Commit, begins the transaction. Statements see what was
+	// committed before them.
 	Run(ctx context.Context, statements ...Statement) error
 	// Commit runs statements and commits, in one round trip. After an error that is Unavailable or Timeout it is not
-	// known whether it was committed.
+	// known whether it was committed, unless ErrUndone is in it.
 	Commit(ctx context.Context, statements ...Statement) error
 	// Rollback gives up. After Commit it does nothing.
 	Rollback()

@@ -31,7 +31,7 @@ func (s *settling[T]) run(items []T) {
 	if err == nil {
 		return
 	}
-	if code := fault.CodeOf(err); code != fault.Invalid && code != fault.Internal {
+	if !refused(err) {
 		s.over = fault.Wrap(fault.Unavailable, err, "the store did not get as far as this write: nothing of it is stored")
 		s.failAll(items, err)
 		return

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -135,9 +136,7 @@ func (s *Store) commitAll(writes []*write) error {
 	outcomes := st.applyAll(writes)
 	if st.dirty() {
 		if err := tx.Commit(ctx, s.changes(st)...); err != nil {
-			s.recall.forget()
-			s.signal() // it may be stored
-			return commitFault(err)
+			return s.failed(err)
 		}
 		s.committed(st)
 	}
@@ -146,7 +145,7 @@ func (s *Store) commitAll(writes []*write) error {
 }
 
 // commitForeseen is commitAll in one round trip, for writes that need nothing read. over is false when it came to nothing, because somebody
-// else has committed, or has what was taken to be absent: then it is to be read what is there.
+// else has committed, or has what was taken to be absent: then it is to be read what is there, and the error is of no interest.
 func (s *Store) commitForeseen(ctx context.Context, st *state, writes []*write) (over bool, err error) {
 	outcomes := st.applyAll(writes)
 	if !st.proves(writes, outcomes) {
@@ -158,12 +157,8 @@ func (s *Store) commitForeseen(ctx context.Context, st *state, writes []*write) 
 	}
 	defer tx.Rollback()
 	if err := tx.Commit(ctx, s.changes(st)...); err != nil {
-		s.recall.forget()
-		if code := fault.CodeOf(err); code == fault.Invalid || code == fault.Internal {
-			return false, nil
-		}
-		s.signal() // it may be stored
-		return true, commitFault(err)
+		err = s.failed(err)
+		return !refused(err), err
 	}
 	s.committed(st)
 	settle(writes, outcomes)
@@ -204,10 +199,21 @@ func settle(writes []*write, outcomes []outcome) {
 	}
 }
 
-// commitFault says what is known after a commit that failed.
-func commitFault(err error) error {
-	if code := fault.CodeOf(err); code == fault.Invalid || code == fault.Internal {
+// failed says what is known after a commit that failed.
+func (s *Store) failed(err error) error {
+	s.recall.forget()
+	switch {
+	case refused(err):
 		return err
+	case errors.Is(err, ErrUndone):
+		return fault.Wrap(fault.Unavailable, err, "the store could not commit just now: nothing of the write is stored")
 	}
+	s.signal() // it may be stored
 	return fault.Wrap(fault.Unavailable, err, "the store did not answer while it committed: the write may be stored, or not")
+}
+
+// refused tells that the database has something against what was to be stored.
+func refused(err error) bool {
+	code := fault.CodeOf(err)
+	return code == fault.Invalid || code == fault.Internal
 }

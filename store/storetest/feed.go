@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -227,7 +228,7 @@ func testCompaction(f *fixture) {
 }
 
 // testCompactionRace compacts down to little while writers write and slow readers follow: a reader that is too far behind
-// is told to load everything again; none misses anything.
+// is told to load everything again, as the last one surely is, who starts when its beginning is gone; none misses anything.
 func testCompactionRace(f *fixture) {
 	t := f.t
 	const readers, writers, rounds = 3, 4, 60
@@ -238,11 +239,16 @@ func testCompactionRace(f *fixture) {
 		defer close(done)
 		writeMany(f, []Backend{f.Backend}, writers, rounds)
 	}()
-	go func() { problems <- compactUntil(f, done) }()
+	compacted := make(chan struct{})
+	go func() { problems <- compactUntil(f, start.Index, compacted, done) }()
 	var reloads atomic.Int32
-	for range readers {
+	for range readers - 1 {
 		go func() { problems <- followAndReload(f, start, writers*rounds, &reloads) }()
 	}
+	go func() {
+		<-compacted
+		problems <- followAndReload(f, start, writers*rounds, &reloads)
+	}()
 	for range cap(problems) {
 		if err := <-problems; err != nil {
 			t.Fatal(err)
@@ -254,14 +260,25 @@ func testCompactionRace(f *fixture) {
 	}
 }
 
-func compactUntil(f *fixture, done <-chan struct{}) error {
-	for {
-		if _, err := f.Compact(f.ctx, 1); err != nil {
+// compactUntil compacts again and again, a last time when done is closed, and closes compacted when what follows start is
+// gone.
+func compactUntil(f *fixture, start uint64, compacted chan<- struct{}, done <-chan struct{}) error {
+	reached := sync.OnceFunc(func() { close(compacted) })
+	defer reached()
+	for last := false; ; {
+		below, err := f.Compact(f.ctx, 1)
+		if err != nil {
 			return fmt.Errorf("compacting: %w", err)
+		}
+		if below > start {
+			reached()
+		}
+		if last {
+			return nil
 		}
 		select {
 		case <-done:
-			return nil
+			last = true
 		default:
 		}
 	}

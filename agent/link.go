@@ -26,7 +26,7 @@ const (
 	rpcTimeout  = 15 * time.Second
 	pullTimeout = 16 * time.Minute
 	// keepAliveTime finds a connection that is dead without saying so. What is under way is given up after rpcTimeout in any case; this is for
-	// one over which nothing goes, and tells the server that the agent lives.
+	// one over which nothing goes, as under a server that does not ask by itself whether its agents live.
 	keepAliveTime = time.Minute
 	// window is what the server may send before it asks for more: the largest states are a few hundred kilobytes.
 	window = 256 << 10

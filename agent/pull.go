@@ -23,7 +23,7 @@ func (t *tether) follow(ctx context.Context) error {
 	// whole: what changed is not enough.
 	failing, whole := false, false
 	// ask: the server may have lost what was reported: another server, another store, or the datacenter was declared anew. A poll that ends
-	// without news is a good moment to make sure, every few minutes.
+	// without news is a good moment to make sure, every quarter of an hour at most.
 	ask := true
 	epoch, _, _ := t.memory.newest()
 	for ctx.Err() == nil {

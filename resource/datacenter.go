@@ -26,8 +26,8 @@ const (
 	LivenessUnknown = "unknown"
 )
 
-// Silence is how long an agent may say nothing and still count as heard of. Its open poll is heard of every 5 seconds, and
-// written down every 5 more: two are lost before, or a leader election of Consul or a restart of the server goes by.
+// Silence is how long an agent may say nothing and still count as heard of. One that is silent
+// for 20 s is asked, and has 10 to answer; a leader election of Consul or a restart of the server goes by meanwhile.
 const Silence = 30 * time.Second
 
 // consulDatacenterForm is what Consul allows as the name of a datacenter, once in lower case.

@@ -7,7 +7,7 @@
 // server cannot open one.
 // Start reading at Service; Planner wakes the long polls.
 //
-//	Enrol ─▶ certificate ─▶ Pull ⇄ Planner ◀─ snapshot
+//	Enrol ─▶ certificate ─▶ Follow, Pull ⇄ Planner ◀─ snapshot
 //	                          │ generation wanted                      │ secret named
 //	                          ▼                                        ▼
 //	          acceptor: ClaimToken ─▶ (GenerateToken) ─▶ StoreToken   dialer: FetchSecrets ─▶ (Establish)

@@ -55,7 +55,7 @@ func (l *Limiter) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 	return next(ctx, req)
 }
 
-// Stream is Unary for streams. That of an agent is a long poll with many answers; of others it knows nothing that they work.
+// Stream is Unary for streams. That of an agent is a long poll with many answers; others (health, reflection) count as arriving until they end.
 func (l *Limiter) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	c, ok := stream.Context().Value(callKey{}).(*Call)
 	if !ok {

@@ -6,6 +6,9 @@
 //
 //	Write ─encode─▶ group ─▶ round trip 1: lock revision, read what preconditions name
 //	                         state.apply: each write checked and applied in memory, or undone
-//	                         round trip 2: rows, relations, events, one row of the feed, revision; commit
+//	                         round trip 2: revision, rows, relations, events, one row of the feed; commit
 //	                         announce: this process's snapshot has it; then the writers are acknowledged
+//
+// Round trip 1 is left out when all that it would read is known since this process's own last commit: an optimistic commit (recall.go), which
+// the revision's row refuses if anybody else has committed since.
 package sqlstore

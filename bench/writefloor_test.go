@@ -147,7 +147,9 @@ func groupedPostgres(ctx context.Context, url string) ([]creator, error) {
 				}
 			}
 			last, err := storeGroup(context.WithoutCancel(ctx), conn, names, known)
-			known = &last
+			if err == nil {
+				known = &last
+			}
 			for _, t := range group {
 				t.done <- err
 			}

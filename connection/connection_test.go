@@ -170,7 +170,7 @@ func TestEvidenceAgainstAPeering(t *testing.T) {
 				}
 			}, "stale", "both", "",
 			[]string{
-				"fail Heartbeat dc1: no heartbeat has ever come", "fail Receive dc2: nothing has ever been received", "fail Send dc1: dc1 gets no answer",
+				"fail Heartbeat dc1: no heartbeat has come over this stream", "fail Receive dc2: nothing has ever been received", "fail Send dc1: dc1 gets no answer",
 				"fail ImportsMatch : dc1 exports 2 services over the stream, and dc2 imports 0",
 			},
 		},

@@ -141,7 +141,7 @@ func (k *link) heartbeat(name string, r *isthmusv1.ObservedPeering) {
 	case resource.HeartbeatNever:
 		k.facts.add(EvidenceHeartbeat, name, resource.CheckUnknown, nil, "%s has heard nothing yet", name)
 	default:
-		k.facts.add(EvidenceHeartbeat, name, resource.CheckFail, r.GetHeartbeatTime(), "%s", lastTime("the last heartbeat came", "no heartbeat has ever come", r.GetHeartbeatTime()))
+		k.facts.add(EvidenceHeartbeat, name, resource.CheckFail, r.GetHeartbeatTime(), "%s", lastTime("the last heartbeat came", "no heartbeat has come over this stream", r.GetHeartbeatTime()))
 	}
 	stale := r.GetHeartbeat() == resource.HeartbeatStale
 	k.facts.add(EvidenceReceive, name, word(stale, false), r.GetReceiveTime(), "%s", lastTime("something was received last, or receiving failed,", "nothing has ever been received", r.GetReceiveTime()))

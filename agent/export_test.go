@@ -249,3 +249,21 @@ func ForeignDigest(e consul.Entry) string { return foreignDigest(e) }
 
 // Soonest is the earlier of two times, of which the zero time is none.
 func Soonest(a, b time.Time) time.Time { return soonest(a, b) }
+
+// Settings are the marks of settings in entries.
+type Settings struct{ desk settingDesk }
+
+// Begin begins a look at a setting of an entry that is gone, for "on"; the result is what is learnt when it was written.
+func (s *Settings) Begin(entry string) (written func()) {
+	look := s.desk.begin(entry, "Part", "on")
+	return func() {
+		look.look(consul.Entry{}, "", "")
+		look.written = true
+		s.desk.learn(look, time.Now(), hclog.NewNullLogger())
+	}
+}
+
+// Drifts is how many were noted.
+func (s *Settings) Drifts() int {
+	return len(s.desk.tell(&isthmusv1.PolicyReport{}).GetDrifts())
+}

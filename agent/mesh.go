@@ -34,11 +34,11 @@ func (r *reconciler) reconcileMesh(ctx context.Context, state *isthmusv1.Desired
 
 // setMesh merges the switch; seen is shown the entry before.
 func (r *reconciler) setMesh(ctx context.Context, state *isthmusv1.DesiredState, seen func(consul.Entry)) error {
-	want := wantedMesh(state)
-	s := setting{entry: consul.KindMesh + "/" + consul.NameMesh, part: partThrough}
+	want, word := wantedMesh(state), ""
 	if want != nil {
-		s.want = wordOf(*want)
+		word = wordOf(*want)
 	}
+	s := r.settings.begin(consul.KindMesh+"/"+consul.NameMesh, partThrough, word)
 	result, err := r.mergeEntry(ctx, consul.KindMesh, consul.NameMesh, func(e consul.Entry) (mergeResult, error) {
 		seen(e)
 		now := through(e.Body)

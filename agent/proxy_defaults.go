@@ -32,7 +32,7 @@ func (r *reconciler) reconcileProxyDefaults(ctx context.Context, state *isthmusv
 		}
 	}
 	correct := state.GetDrift() != resource.DriftReport
-	s := setting{entry: consul.KindProxyDefaults + "/" + consul.NameProxyDefaults, part: partGatewayMode, want: word(want)}
+	s := r.settings.begin(consul.KindProxyDefaults+"/"+consul.NameProxyDefaults, partGatewayMode, word(want))
 	result, err := r.mergeEntry(ctx, consul.KindProxyDefaults, consul.NameProxyDefaults, func(e consul.Entry) (mergeResult, error) {
 		s.look(e, word(gatewayMode(e.Body)), word(e.Meta()[metaGatewayMode]))
 		result, err := mergeProxyDefaults(e, want, correct)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"isthmus/agent"
 	"isthmus/agent/consul"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/test/consultest"
@@ -64,4 +65,21 @@ func TestDriftOfSettings(t *testing.T) {
 	told(drifts("correct", false), gone, mode+`"remote" for "local", true`, off)
 	edit(consul.KindProxyDefaults, consul.NameProxyDefaults, func(body map[string]any) { body["MeshGateway"] = map[string]any{"Mode": "none"} })
 	told(drifts("report", true), mode+`"none" for "local", false`, gone, mode+`"remote" for "local", true`, off)
+}
+
+// A pass and an amend that look at the same time both find nothing, and both write: nobody took anything out. Who looks after that and finds
+// nothing tells of somebody who did.
+func TestLooksAtTheSameTimeAreNoDrift(t *testing.T) {
+	t.Parallel()
+	var settings agent.Settings
+	first, second := settings.Begin("mesh/mesh"), settings.Begin("mesh/mesh")
+	first()
+	second()
+	if n := settings.Drifts(); n != 0 {
+		t.Errorf("%d drifts, though nobody changed anything", n)
+	}
+	settings.Begin("mesh/mesh")()
+	if n := settings.Drifts(); n != 1 {
+		t.Errorf("%d drifts, expected the one of who deleted the entry", n)
+	}
 }

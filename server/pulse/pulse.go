@@ -18,14 +18,29 @@ type Pulse struct {
 	// began is what all times here are told from, so that a clock that is set to another time changes none of them.
 	began time.Time
 
-	mu    sync.Mutex
-	conns map[*conn]struct{}
+	mu sync.Mutex
+	// wheel has those that are to be looked at in each of the next beats, those of turn at turn modulo its length: nobody is looked at before
+	// something is due. again are those that were to be asked and may not have been.
+	wheel [][]*watch
+	turn  int
+	again []*watch
+}
+
+// watch is what is known of a connection. All of it is under the Pulse's mu.
+type watch struct {
+	// conn is nil when it is closed.
+	conn *conn
+	// asked: the other end is asked for a sign of life, since a time.
+	asked bool
+	since time.Duration
 }
 
 // New makes a Pulse, which asks when nothing has come for quiet, at the latest, and closes a connection over which then nothing comes for
 // patience.
 func New(quiet, patience time.Duration, now func() time.Time) *Pulse {
-	return &Pulse{quiet: quiet - beatEvery, patience: patience, now: now, began: now(), conns: map[*conn]struct{}{}}
+	return &Pulse{
+		quiet: quiet - beatEvery, patience: patience, now: now, began: now(), wheel: make([][]*watch, max(quiet, patience)/beatEvery+2),
+	}
 }
 
 // at is the time since p began.
@@ -34,11 +49,35 @@ func (p *Pulse) at() time.Duration { return p.now().Sub(p.began) }
 // Watch gives a connection to use in place of c until it is closed. What is written to it are frames of HTTP/2 and nothing else, as a server
 // writes them.
 func (p *Pulse) Watch(c net.Conn) net.Conn {
-	out := &conn{Conn: c, p: p}
-	out.heard.Store(int64(p.at()))
+	now := p.at()
+	out := &conn{Conn: c, p: p, watch: &watch{}}
+	out.watch.conn = out
+	out.heard.Store(int64(now))
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.conns[out] = struct{}{}
+	p.lookAt(out.watch, now+p.quiet)
+	return out
+}
+
+// lookAt has a connection looked at once a time has come: with the beat of that time, or the one after. It is called with the lock held.
+func (p *Pulse) lookAt(w *watch, due time.Duration) {
+	turn := min(max(int(due/beatEvery), p.turn+1), p.turn+len(p.wheel)-1)
+	at := turn % len(p.wheel)
+	p.wheel[at] = append(p.wheel[at], w)
+}
+
+// due takes out who is to be looked at now. It is called with the lock held.
+func (p *Pulse) due(now time.Duration) []*watch {
+	out := p.again
+	p.again = nil
+	turn := int(now / beatEvery)
+	for last := min(turn, p.turn+len(p.wheel)); p.turn < last; {
+		p.turn++
+		at := p.turn % len(p.wheel)
+		out = append(out, p.wheel[at]...)
+		p.wheel[at] = nil
+	}
+	p.turn = max(p.turn, turn)
 	return out
 }
 
@@ -61,22 +100,31 @@ func (p *Pulse) Beat() {
 	now := p.at()
 	var ask, dead []*conn
 	p.mu.Lock()
-	for c := range p.conns {
+	for _, w := range p.due(now) {
+		c := w.conn
+		if c == nil {
+			continue
+		}
 		heard := time.Duration(c.heard.Load())
-		if heard >= c.since {
-			c.asked = false // it answered, or said something else
+		if heard >= w.since {
+			w.asked = false // it answered, or said something else
 		}
 		switch {
 		case now-heard < p.quiet:
-		case !c.asked:
-			c.asked, c.since = true, now
+			p.lookAt(w, heard+p.quiet)
+			continue
+		case !w.asked:
+			w.asked, w.since = true, now
 			c.sent.Store(false)
-			ask = append(ask, c)
-		case now-c.since >= p.patience:
+		case now-w.since >= p.patience:
 			dead = append(dead, c)
-		case !c.sent.Load():
-			ask = append(ask, c)
+			continue
+		case c.sent.Load():
+			p.lookAt(w, w.since+p.patience)
+			continue
 		}
+		ask = append(ask, c)
+		p.again = append(p.again, w)
 	}
 	p.mu.Unlock()
 	// Either blocks for as long as a connection is stuck, which is closed for that, and keeps no other from being asked in time.
@@ -91,12 +139,10 @@ func (p *Pulse) Beat() {
 // conn is one connection.
 type conn struct {
 	net.Conn
-	p *Pulse
+	p     *Pulse
+	watch *watch
 	// heard is when something came last: a time.Duration since p began.
 	heard atomic.Int64
-	// asked: the other end is asked for a sign of life, since a time. Both are under p.mu.
-	asked bool
-	since time.Duration
 	// sent: what asks is on its way.
 	sent atomic.Bool
 
@@ -126,7 +172,7 @@ func (c *conn) Write(b []byte) (int, error) {
 // Close implements net.Conn.
 func (c *conn) Close() error {
 	c.p.mu.Lock()
-	delete(c.p.conns, c)
+	c.watch.conn = nil
 	c.p.mu.Unlock()
 	return c.Conn.Close() //nolint:wrapcheck // as above
 }

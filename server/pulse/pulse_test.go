@@ -200,14 +200,7 @@ func TestQuestionsAreBetweenFrames(t *testing.T) {
 		}
 		wire.feed(conn)
 		c.advance(quiet)
-		for end := time.After(deadline); !wire.asked(); {
-			p.Beat()
-			select {
-			case <-time.After(time.Millisecond):
-			case <-end:
-				rt.Fatal("nobody asks")
-			}
-		}
+		await(rt, p, wire)
 		read, data := http2.NewFramer(io.Discard, bytes.NewReader(wire.written())), 0
 		for {
 			frame, err := read.ReadFrame()
@@ -331,4 +324,66 @@ func (r *recorder) written() []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return bytes.Clone(r.out.Bytes())
+}
+
+// Whenever something comes over whichever connection, and however far beats are apart: who has been silent for quiet is asked by then, and
+// nobody who was not silent for about as long.
+func TestEachIsAskedInTime(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		c := &clock{at: time.Unix(1_000_000, 0)}
+		p := pulse.New(quiet, patience, c.now)
+		type other struct {
+			wire  *recorder
+			conn  net.Conn
+			heard time.Time
+		}
+		var others []*other
+		for range rapid.IntRange(50, 200).Draw(rt, "beats") {
+			if len(others) < 4 && rapid.Bool().Draw(rt, "another") {
+				o := &other{wire: &recorder{}, heard: c.now()}
+				o.conn = p.Watch(o.wire)
+				if err := http2.NewFramer(o.conn, nil).WriteSettings(); err != nil {
+					rt.Fatal(err)
+				}
+				others = append(others, o)
+			}
+			c.advance(time.Duration(rapid.Int64Range(1, int64(time.Second)).Draw(rt, "apart")))
+			p.Beat()
+			for i, o := range others {
+				switch silent := c.now().Sub(o.heard); {
+				case silent >= quiet:
+					await(rt, p, o.wire)
+				case silent >= quiet-time.Second:
+					continue // it may be asked just now
+				case o.wire.asked():
+					rt.Fatalf("connection %d is asked after %s", i, silent)
+				case rapid.IntRange(0, 40).Draw(rt, "speaks") != 0:
+					continue
+				}
+				o.wire.forget()
+				o.wire.feed(o.conn)
+				o.heard = c.now()
+			}
+		}
+	})
+}
+
+// await waits until a connection is asked; beats that come meanwhile ask again where somebody wrote just then.
+func await(rt *rapid.T, p *pulse.Pulse, wire *recorder) {
+	for end := time.After(deadline); !wire.asked(); {
+		p.Beat()
+		select {
+		case <-time.After(time.Millisecond):
+		case <-end:
+			rt.Fatal("nobody asks")
+		}
+	}
+}
+
+// forget drops what was written.
+func (r *recorder) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.out.Reset()
 }

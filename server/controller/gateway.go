@@ -36,7 +36,11 @@ func (l *leader) gateways(v *snapshot.View, d *isthmusv1.Datacenter) []edit {
 		// What Consul knew stays as long as nobody has told what it knows now.
 		told := seen.Inventory != nil || g.GetStatus().GetServiceId() == ""
 		if g.GetSpec().GetSource() == resource.SourceDiscovered && !found[g.GetName()] && told {
-			out = append(out, removal(g, l.gone(g, "no longer in Consul, and no enrolled gateway")))
+			why := "no longer in Consul, and no enrolled gateway"
+			if g.GetStatus().GetServiceId() == "" {
+				why = "the enrolled gateway is gone, or its Consul knows it now: then it is there by the name that it has in Consul"
+			}
+			out = append(out, removal(g, l.gone(g, why)))
 		}
 	}
 	return out
@@ -63,10 +67,14 @@ func (l *leader) gateway(v *snapshot.View, want *isthmusv1.Gateway) []edit {
 	switch {
 	case !ok:
 		change.Fresh(want, l.now())
+		why := "found in Consul"
+		if want.GetStatus().GetServiceId() == "" {
+			why = "an enrolled gateway, which its Consul does not know yet"
+		}
 		return []edit{{
 			put:      &store.Put{Object: want, Part: store.PartAll},
 			requires: []store.Require{{Key: keyOf(want), Absent: true}},
-			events:   []*isthmusv1.Event{author().SpecEvent(resource.ActionCreate, nil, want, "found in Consul", l.now())},
+			events:   []*isthmusv1.Event{author().SpecEvent(resource.ActionCreate, nil, want, why, l.now())},
 		}}
 	case old.GetSpec().GetSource() != resource.SourceDiscovered:
 		return nil

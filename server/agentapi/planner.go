@@ -17,6 +17,8 @@ const (
 	// keepDesk is how long a datacenter's plans are kept while nobody waits for them: agents ask again at once, those of a server that
 	// restarts within a minute.
 	keepDesk = 2 * time.Minute
+	// idle is how often the snapshot is followed while nobody waits for any plan.
+	idle = 20 * time.Millisecond
 )
 
 // Planner keeps the plans of the datacenters that somebody waits for, and wakes the long polls of those that a change affects, and no others.
@@ -67,9 +69,26 @@ func (p *Planner) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
+			p.rest(ctx)
 		case now := <-sweep.C:
 			p.sweep(now)
 		}
+	}
+}
+
+// rest waits for a moment if nobody is to be woken.
+func (p *Planner) rest(ctx context.Context) {
+	p.mu.Lock()
+	busy := len(p.desks) > 0
+	p.mu.Unlock()
+	if busy {
+		return
+	}
+	timer := time.NewTimer(idle)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 
@@ -164,6 +183,10 @@ func (p *Planner) look(d *desk, to audience, t *track) (v *snapshot.View, touch 
 
 // advance takes in all that is new in the snapshot. Whoever needs the newest view does it: nobody waits for another goroutine.
 func (p *Planner) advance() {
+	if len(p.desks) == 0 {
+		p.follower.Skip()
+		return
+	}
 	for {
 		select {
 		case <-p.follower.Changed():

@@ -34,8 +34,8 @@ const (
 	// and the first delays of tokens are shorter.
 	lively     = 2 * time.Minute
 	sleepyTick = 10
-	// gather is how long after statuses of policies the next ones are written at the earliest: the first of many changes is followed at once, those
-	// after it together.
+	// gather is how long after a round that changes or reports asked for the next such one begins at the earliest: the first of many is followed at
+	// once, those after it together. A chain of rounds, each of which waits for what the one before wrote, is held up by no more.
 	gather = 20 * time.Millisecond
 	// retryAfter is how long a round waits after the store failed.
 	retryAfter = time.Second
@@ -66,9 +66,9 @@ type leader struct {
 	// policed is which report of its config entries each datacenter's policies were looked at with, standings how each policy stands.
 	policed   map[string]string
 	standings *standings
-	// gathered is when statuses of policies were written last; gathering is given when others may be again.
-	gathered  time.Time
-	gathering *time.Timer
+	// rested is when the next round may begin that changes or reports ask for; resting is given then.
+	rested  time.Time
+	resting *time.Timer
 	// swept is by kind what sweeps have looked at last.
 	swept map[string]string
 	ticks int
@@ -97,8 +97,8 @@ func (l *leader) run(ctx context.Context) error {
 	defer by.tick.Stop()
 	defer by.sweep.Stop()
 	defer by.compact.Stop()
-	l.gathering = time.NewTimer(gather)
-	defer l.gathering.Stop()
+	l.resting = time.NewTimer(gather)
+	defer l.resting.Stop()
 	l.dirty.all(follower.View())
 	ticked := true
 	for ctx.Err() == nil {
@@ -109,6 +109,7 @@ func (l *leader) run(ctx context.Context) error {
 				return nil // Next fails when ctx ends, which is how run is stopped.
 			}
 			l.changed(batch)
+			l.rest()
 		}
 		switch err := l.round(ctx, follower.View(), ticked); {
 		case store.Fenced(err):
@@ -130,25 +131,39 @@ func (l *leader) wait(ctx context.Context, follower *snapshot.Follower, seen *ob
 		left = make(chan struct{})
 		close(left)
 	}
-	select {
-	case <-ctx.Done():
-	case <-left:
-	case <-follower.Changed():
-	case <-seen.Wake:
-		for _, datacenter := range seen.Take() {
-			l.observed(l.Snapshot.View(), datacenter)
+	for {
+		changed, reported := follower.Changed(), seen.Wake
+		if time.Now().Before(l.rested) {
+			changed, reported = nil, nil
 		}
-	case <-l.gathering.C:
-	case <-by.tick.C:
-		ticked = true
-	case <-by.sweep.C:
-		l.sweep(l.Snapshot.View())
-	case <-by.compact.C:
-		l.heals.Forget(l.now())
-		clear(l.paces)
-		l.compact(ctx)
+		select {
+		case <-ctx.Done():
+		case <-left:
+		case <-changed:
+		case <-reported:
+			for _, datacenter := range seen.Take() {
+				l.observed(l.Snapshot.View(), datacenter)
+			}
+			l.rest()
+		case <-l.resting.C:
+			continue
+		case <-by.tick.C:
+			ticked = true
+		case <-by.sweep.C:
+			l.sweep(l.Snapshot.View())
+		case <-by.compact.C:
+			l.heals.Forget(l.now())
+			clear(l.paces)
+			l.compact(ctx)
+		}
+		return ticked
 	}
-	return ticked
+}
+
+// rest has changes and reports wait for a moment.
+func (l *leader) rest() {
+	l.rested = time.Now().Add(gather)
+	l.resting.Reset(gather)
 }
 
 // sweep marks the next few of everything, and everything of a small fleet.
@@ -273,24 +288,8 @@ func (l *leader) choosers(v *snapshot.View, d *dirty) []edit {
 			l.dirty.repoliced.addAll(key, at)
 		}
 	}
-	return append(edits, l.policies(v, d.policies)...)
-}
-
-// policies looks at policies, unless it is too early for that: then they are marked for later.
-func (l *leader) policies(v *snapshot.View, marked looks) []edit {
-	if wait := gather - time.Since(l.gathered); wait > 0 && len(marked) > 0 {
-		for key, at := range marked {
-			l.dirty.policies.addAll(key, at)
-		}
-		l.gathering.Reset(wait)
-		return nil
-	}
-	var edits []edit
-	for key, at := range marked {
+	for key, at := range d.policies {
 		edits = append(edits, l.looking(key, func() []edit { return l.policy(v, key, at) })...)
-	}
-	if len(edits) > 0 {
-		l.gathered = time.Now()
 	}
 	return edits
 }

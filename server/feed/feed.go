@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -16,11 +17,14 @@ import (
 // costs it less than being told of each.
 const remembered = 8192
 
+// gather is how soon after each other changes are told of together.
+const gather = 20 * time.Millisecond
+
 // Feed is the last changes that this process knows of. Make one with New; Run keeps it up to date.
 type Feed struct {
 	// id is another one after each start: counts begin anew.
 	id       string
-	follower *snapshot.Follower
+	follower *snapshot.Gathering
 	table    *observation.Table
 	seen     *observation.Subscription
 	looks    looks
@@ -55,7 +59,7 @@ func (a Answer) Empty() bool {
 // is called once a second while somebody listens, never twice at the same time.
 func New(s *snapshot.Snapshot, table *observation.Table, digests func() map[string]uint64) *Feed {
 	f := &Feed{
-		id: uuid.NewString(), follower: s.Follow(), table: table, seen: table.Subscribe(), changed: make(chan struct{}),
+		id: uuid.NewString(), follower: s.Follow().Gathering(gather), table: table, seen: table.Subscribe(), changed: make(chan struct{}),
 		looks: looks{digests: digests, poke: make(chan struct{}, 1)},
 	}
 	f.begin(f.follower.View())
@@ -74,6 +78,7 @@ func (f *Feed) Run(ctx context.Context) error {
 			return nil
 		case <-f.seen.Wake:
 			f.observed(f.seen.Take())
+		case <-f.follower.Rested():
 		case <-f.follower.Changed():
 			batch, err := f.follower.Next(ctx)
 			if err != nil {

@@ -68,19 +68,20 @@ func (s *Snapshot) apply(pages []store.Feed, revision store.Revision) {
 			if c.Key.Kind == store.KindEvent {
 				continue
 			}
-			if i, again := seen[c.Key]; !again {
-				seen[c.Key] = len(changes)
-				changes = append(changes, change{key: c.Key, part: c.Part})
-			} else if changes[i].part != c.Part {
-				changes[i].part = store.PartAll
-			}
+			made := change{key: c.Key, part: c.Part}
 			if c.Object == nil {
-				d.remove(c.Key)
+				made.before = d.remove(c.Key)
+			} else {
+				made.after = newEntry(s.kinds[c.Key.Kind], c.Object, c.Encoded)
+				made.after.remember(c.Object)
+				made.before = d.put(made.after)
+			}
+			if i, again := seen[c.Key]; again {
+				changes[i] = changes[i].then(made)
 				continue
 			}
-			e := newEntry(s.kinds[c.Key.Kind], c.Object, c.Encoded)
-			e.remember(c.Object)
-			d.put(e)
+			seen[c.Key] = len(changes)
+			changes = append(changes, made)
 		}
 	}
 	for kind, c := range last {
@@ -106,10 +107,10 @@ func (s *Snapshot) reload(ctx context.Context) error {
 			}
 		}
 		touched[e.kind.Name] = true
+		made := change{key: e.Key(), part: store.PartAll, before: d.put(e), after: e}
 		if before.revision.Epoch != "" { // else nobody follows yet
-			changes = append(changes, change{key: e.Key(), part: store.PartAll})
+			changes = append(changes, made)
 		}
-		d.put(e)
 		return nil
 	})
 	if err != nil {
@@ -118,8 +119,7 @@ func (s *Snapshot) reload(ctx context.Context) error {
 	before.resources.From(store.Key{}, func(old *entry) bool {
 		if !loaded[old] {
 			touched[old.kind.Name] = true
-			changes = append(changes, change{key: old.Key(), part: store.PartAll})
-			d.remove(old.Key())
+			changes = append(changes, change{key: old.Key(), part: store.PartAll, before: d.remove(old.Key())})
 		}
 		return true
 	})

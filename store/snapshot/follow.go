@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"slices"
 
 	"isthmus/fault"
 	"isthmus/resource"
@@ -53,38 +54,73 @@ func (f *Follower) Next(ctx context.Context) (*Batch, error) {
 	case <-ctx.Done():
 		return nil, fault.Wrap(fault.Canceled, ctx.Err(), "stopped following the store")
 	}
-	before := f.at.view
-	parts := map[store.Key]store.Part{}
-	var order []store.Key
+	batch := &Batch{Before: f.at.view}
+	f.at = f.at.next
+	changes := f.at.changes
+	if f.at.isSuperseded() {
+		changes = f.onward()
+	}
+	batch.View = f.at.view
+	batch.Changes = make([]Change, 0, len(changes))
+	for i := range changes {
+		batch.take(&changes[i])
+	}
+	return batch, nil
+}
+
+// onward goes on to the newest step, and gives what it and those on the way to it have changed, each resource once.
+func (f *Follower) onward() []change {
+	out := slices.Clone(f.at.changes)
+	at := make(map[store.Key]int, len(out))
+	for i := range out {
+		at[out[i].key] = i
+	}
 	for f.at.isSuperseded() {
 		f.at = f.at.next
 		for _, c := range f.at.changes {
-			part, again := parts[c.key]
-			switch {
-			case !again:
-				order = append(order, c.key)
-				parts[c.key] = c.part
-			case part != c.part:
-				parts[c.key] = store.PartAll
+			if i, again := at[c.key]; again {
+				out[i] = out[i].then(c)
+				continue
 			}
+			at[c.key] = len(out)
+			out = append(out, c)
 		}
 	}
-	batch := &Batch{Before: before, View: f.at.view}
-	for _, k := range order {
-		c := Change{Key: k, Part: parts[k]}
-		var had, has bool
-		c.Before, had = before.Get(k.Kind, k.Name)
-		c.After, has = batch.View.Get(k.Kind, k.Name)
-		if !had && !has {
-			batch.Passed = append(batch.Passed, k)
-			continue
-		}
-		if !had || !has || c.Before.GetUid() != c.After.GetUid() {
-			c.Part = store.PartAll
-		}
-		batch.Changes = append(batch.Changes, c)
+	return out
+}
+
+// then is a change with one of the same resource after it.
+func (c change) then(next change) change {
+	c.after = next.after
+	if c.part != next.part {
+		c.part = store.PartAll
 	}
-	return batch, nil
+	return c
+}
+
+func (b *Batch) take(c *change) {
+	if c.before == nil && c.after == nil {
+		b.Passed = append(b.Passed, c.key)
+		return
+	}
+	out := Change{Key: c.key, Part: c.part}
+	if c.before != nil {
+		out.Before = c.before.object(b.Before.state.recent)
+	}
+	if c.after != nil {
+		out.After = c.after.object(b.View.state.recent)
+	}
+	if c.before == nil || c.after == nil || out.Before.GetUid() != out.After.GetUid() {
+		out.Part = store.PartAll
+	}
+	b.Changes = append(b.Changes, out)
+}
+
+// Skip goes to the newest state without being told what changed.
+func (f *Follower) Skip() {
+	for f.at.isSuperseded() {
+		f.at = f.at.next
+	}
 }
 
 func (s *step) isSuperseded() bool {

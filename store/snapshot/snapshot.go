@@ -51,10 +51,11 @@ type step struct {
 	superseded chan struct{}
 }
 
-// change is what a step changed of one resource.
+// change is what a step changed of one resource: before is nil where it was not there, after where it is not any more.
 type change struct {
-	key  store.Key
-	part store.Part
+	key           store.Key
+	part          store.Part
+	before, after *entry
 }
 
 // Open loads all of the store. What this process commits from then on is in the snapshot before its writer is told so, if the store is a

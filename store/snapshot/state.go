@@ -160,8 +160,8 @@ func (e *entry) remember(o resource.Object) {
 	e.decoded.Store(&recall)
 }
 
-// put stores a resource over the one that had its key.
-func (d *draft) put(e *entry) {
+// put stores a resource over the one that had its key, which it gives; nil for none.
+func (d *draft) put(e *entry) (before *entry) {
 	before, had := d.state.resources.Get(e.Key())
 	d.state.resources = d.state.resources.With(d.Edit, e)
 	if had {
@@ -181,13 +181,14 @@ func (d *draft) put(e *entry) {
 		p.resources = p.resources.With(d.Edit, e)
 		e.places[i] = p.name // the same text for all, in memory once
 	}
+	return before
 }
 
-// remove takes a resource out, if it is there.
-func (d *draft) remove(k store.Key) {
+// remove takes a resource out, which it gives; nil when it is not there.
+func (d *draft) remove(k store.Key) (before *entry) {
 	before, had := d.state.resources.Get(k)
 	if !had {
-		return
+		return nil
 	}
 	d.state.resources = d.state.resources.Without(d.Edit, k)
 	d.Superseded = append(d.Superseded, &before.superseded)
@@ -195,6 +196,7 @@ func (d *draft) remove(k store.Key) {
 		d.leave(datacenter, k)
 	}
 	d.forget(before, nil)
+	return before
 }
 
 // term has a resource found by a word, in place of the one that had its key.

@@ -17,7 +17,7 @@ const minCompressed = 1400
 // tenth of their size.
 func compressed() (func(http.Handler) http.Handler, error) {
 	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(minCompressed), gzhttp.CompressionLevel(gzip.BestSpeed), gzhttp.EnableZstd(false),
-		gzhttp.SetContentType(false), gzhttp.ContentTypes([]string{"application/json"}))
+		gzhttp.SetContentType(false), gzhttp.ContentTypes([]string{"application/json", protobufType}))
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "setting up compression")
 	}

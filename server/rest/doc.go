@@ -6,6 +6,7 @@
 // Start reading at New.
 //
 //	/v1/…              API token or cookie, grpc-gateway ──▶ bufconn ──▶ interceptors ──▶ services
+//	                   answers are JSON, or protobuf for who accepts application/protobuf; bodies and errors are JSON
 //	/v1/apply          also with the manifests themselves as the body (application/yaml)
 //	/v1/session        POST logs in: the one body of a stranger that is read
 //	/v1/openapi.json   the description of all this

@@ -72,7 +72,7 @@ func New(ctx context.Context, o Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	calls := smaller(query(gateway))
+	calls := smaller(query(negotiated(gateway)))
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", authenticated(o, limitBody(working(o, calls))))
 	mux.Handle("POST /v1/apply", authenticated(o, limitBody(working(o, manifests(calls)))))
@@ -92,8 +92,10 @@ func New(ctx context.Context, o Options) (http.Handler, error) {
 }
 
 func newGateway(ctx context.Context, conn *grpc.ClientConn) (http.Handler, error) {
+	inJSON := newMarshaler()
 	mux := runtime.NewServeMux(
-		runtime.WithMarshalerOption(runtime.MIMEWildcard, newMarshaler()),
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, inJSON),
+		runtime.WithMarshalerOption(protobufType, encoded{inJSON}),
 		runtime.WithErrorHandler(handleError),
 		runtime.WithRoutingErrorHandler(handleRoutingError),
 		runtime.WithIncomingHeaderMatcher(incomingHeader),

@@ -2,7 +2,6 @@ package rest
 
 import (
 	"fmt"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -34,10 +33,6 @@ func query(next http.Handler) http.Handler {
 			values[name] = value
 		}
 		r.URL.RawQuery = values.Encode()
-		// One that cannot be read says as little as none, and the gateway would complain in the log.
-		if _, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil {
-			r.Header.Del("Content-Type")
-		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"io"
 	"maps"
@@ -152,30 +151,30 @@ type call struct {
 // do sends a request and decodes the answer into out, which may be nil. It returns the index that the answer is as of, 0
 // when the server gave none.
 func (c *Client) do(ctx context.Context, r call, out proto.Message) (uint64, error) {
-	data, index, err := c.raw(ctx, r)
+	a, err := c.raw(ctx, r)
 	if err != nil || out == nil {
-		return index, err
+		return a.index, err
 	}
-	if err := decode(data, out); err != nil {
+	if err := a.decode(out); err != nil {
 		return 0, err
 	}
-	return index, nil
+	return a.index, nil
 }
 
-// raw sends a request and returns the body of a successful answer. What the server has no room for it has not begun to do: it is sent
+// raw sends a request and returns the successful answer. What the server has no room for it has not begun to do: it is sent
 // again when the server says, a few times.
-func (c *Client) raw(ctx context.Context, r call) ([]byte, uint64, error) {
+func (c *Client) raw(ctx context.Context, r call) (reply, error) {
 	for tries := 1; ; tries++ {
-		data, index, err := c.once(ctx, r)
+		a, err := c.once(ctx, r)
 		pause, again := putOff(err)
 		if !again || tries == maxTries {
-			return data, index, err
+			return a, err
 		}
 		if c.busy != nil {
 			c.busy(err, pause)
 		}
 		if !rest(ctx, pause) {
-			return nil, 0, err
+			return reply{}, err
 		}
 	}
 }
@@ -191,30 +190,33 @@ func putOff(err error) (pause time.Duration, again bool) {
 }
 
 // once sends a request once.
-func (c *Client) once(ctx context.Context, r call) ([]byte, uint64, error) {
+func (c *Client) once(ctx context.Context, r call) (reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout+r.wait)
 	defer cancel()
 	req, err := c.request(ctx, r)
 	if err != nil {
-		return nil, 0, err
+		return reply{}, err
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, 0, c.transportError(ctx, err)
+		return reply{}, c.transportError(ctx, err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	data, err := io.ReadAll(io.LimitReader(res.Body, maxBody))
+	data, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
 	if err != nil {
-		return nil, 0, c.transportError(ctx, err)
+		return reply{}, c.transportError(ctx, err)
+	}
+	if len(data) > maxBody { // what is cut off could pass for less
+		return reply{}, fault.New(fault.TooLarge, "the answer of %s is larger than %d MiB", c.base, maxBody>>20)
 	}
 	if res.StatusCode >= http.StatusMultipleChoices {
-		return nil, 0, decodeError(res, data)
+		return reply{}, decodeError(res, data)
 	}
 	index, _ := strconv.ParseUint(res.Header.Get(resource.IndexHeader), 10, 64)
 	if r.method != http.MethodGet {
 		c.remember(index)
 	}
-	return data, index, nil
+	return reply{data: data, encoded: isProtobuf(res.Header), index: index}, nil
 }
 
 func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
@@ -239,7 +241,7 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "make a request")
 	}
-	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept", accepted)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -283,25 +285,4 @@ func (c *Client) transportError(ctx context.Context, err error) error {
 		err = inner.Err // the URL and method say nothing that the message does not
 	}
 	return fault.Wrap(fault.Unavailable, err, "cannot reach the server at %s (ISTHMUS_ADDR)", c.base)
-}
-
-// decode reads JSON leniently: a newer server may send fields that this binary does not know.
-func decode(data []byte, out proto.Message) error {
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(data, out); err != nil {
-		return notIsthmus(err)
-	}
-	return nil
-}
-
-// envelope splits a JSON object into its members, so that lists of any kind decode the same way.
-func envelope(data []byte) (map[string]json.RawMessage, error) {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
-		return nil, notIsthmus(err)
-	}
-	return members, nil
-}
-
-func notIsthmus(err error) error {
-	return fault.Wrap(fault.Unavailable, err, "the answer is not isthmus's: is the address right, and is there a proxy between?")
 }

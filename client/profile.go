@@ -12,6 +12,6 @@ import (
 // only.
 func (c *Client) Profile(ctx context.Context, name string, watch time.Duration) ([]byte, error) {
 	query := url.Values{"seconds": {strconv.Itoa(int(watch.Seconds()))}}
-	data, _, err := c.raw(ctx, call{method: http.MethodGet, path: "/debug/pprof/" + url.PathEscape(name), query: query, wait: watch})
-	return data, err
+	a, err := c.raw(ctx, call{method: http.MethodGet, path: "/debug/pprof/" + url.PathEscape(name), query: query, wait: watch})
+	return a.data, err
 }

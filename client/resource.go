@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"iter"
 	"net/http"
 	"net/url"
@@ -112,34 +111,11 @@ func (c *Client) page(ctx context.Context, kind resource.Kind, options ListOptio
 	}
 	request := call{method: http.MethodGet, path: pathOf(kind), query: query}
 	blocking.addTo(&request)
-	data, index, err := c.raw(ctx, request)
+	answer, err := c.raw(ctx, request)
 	if err != nil {
 		return page{}, err
 	}
-	members, err := envelope(data)
-	if err != nil {
-		return page{}, err
-	}
-	p := page{index: index}
-	var items []json.RawMessage
-	if raw, ok := members[fieldOf(kind)]; ok {
-		if err := json.Unmarshal(raw, &items); err != nil {
-			return page{}, notIsthmus(err)
-		}
-	}
-	for _, item := range items {
-		o := kind.New()
-		if err := decode(item, o); err != nil {
-			return page{}, err
-		}
-		p.objects = append(p.objects, o)
-	}
-	if raw, ok := members["nextPageToken"]; ok {
-		if err := json.Unmarshal(raw, &p.next); err != nil {
-			return page{}, notIsthmus(err)
-		}
-	}
-	return p, nil
+	return answer.page(kind)
 }
 
 // Create makes one resource. AlreadyExists: there is one of that name.

@@ -25,7 +25,10 @@ func plain(text string) string {
 
 // plainCell is plain for a cell of a table: a line break would add a row that nobody wrote.
 func plainCell(text string) string {
-	return plain(strings.NewReplacer("\r\n", " ", "\n", " ", "\t", " ").Replace(text))
+	if strings.ContainsAny(text, "\n\t") {
+		text = strings.NewReplacer("\r\n", " ", "\n", " ", "\t", " ").Replace(text)
+	}
+	return plain(text)
 }
 
 // unsafeToShow are the control characters of ASCII and of Latin-1 and those that turn the direction of writing.

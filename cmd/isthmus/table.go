@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"unicode/utf8"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"golang.org/x/term"
 )
@@ -61,9 +61,36 @@ func (w *widths) fit(rows ...[]string) {
 			if i == len(*w) {
 				*w = append(*w, 0)
 			}
-			(*w)[i] = max((*w)[i], utf8.RuneCountInString(cell))
+			(*w)[i] = max((*w)[i], widthOf(cell))
 		}
 	}
+}
+
+// widthOf is how many places a cell takes: characters of East Asia take two, marks above others none.
+func widthOf(cell string) int {
+	if utf8.RuneCountInString(cell) == len(cell) {
+		return len(cell)
+	}
+	return text.StringWidthWithoutEscSequences(cell)
+}
+
+// gap is what stands between columns.
+const gap = "   "
+
+// appendRow appends a line without spaces at its end.
+func (w widths) appendRow(out []byte, row []string, colours bool) []byte {
+	for i, cell := range row {
+		space := w[i] - widthOf(cell)
+		if colours {
+			cell = paint(cell)
+		}
+		out = append(out, cell...)
+		for range space {
+			out = append(out, ' ')
+		}
+		out = append(out, gap...)
+	}
+	return append(bytes.TrimRight(out, " "), '\n')
 }
 
 // table writes rows under a header, without lines: what people pipe through grep and awk.
@@ -73,40 +100,36 @@ func (p Program) table(header []string, rows [][]string) error {
 
 // grow writes further rows of a table, under a header the first time only (nil: without).
 func (p Program) grow(columns *widths, header []string, rows [][]string) error {
+	header, rows = plainRow(header), plainRows(rows)
 	columns.fit(header)
 	columns.fit(rows...)
-	w := table.NewWriter()
-	style := table.StyleDefault
-	style.Options = table.OptionsNoBordersAndSeparators
-	style.Box.PaddingLeft = ""
-	style.Box.PaddingRight = "   "
-	style.Format.Header = text.FormatDefault
-	w.SetStyle(style)
-	w.SuppressTrailingSpaces()
-	configs := make([]table.ColumnConfig, len(*columns))
-	for i, width := range *columns {
-		// The width is that of the cell with its padding on the right.
-		configs[i] = table.ColumnConfig{Number: i + 1, WidthMin: width}
-	}
-	w.SetColumnConfigs(configs)
+	var out []byte
 	if header != nil {
-		w.AppendHeader(rowOf(header, false))
+		out = columns.appendRow(out, header, false)
 	}
 	colours := p.colourful(p.Out)
 	for _, row := range rows {
-		w.AppendRow(rowOf(row, colours))
+		out = columns.appendRow(out, row, colours)
 	}
-	return p.write([]byte(w.Render() + "\n"))
+	return p.write(out)
 }
 
-func rowOf(cells []string, colours bool) table.Row {
-	row := make(table.Row, len(cells))
-	for i, cell := range cells {
-		cell = plainCell(cell)
-		if colours {
-			cell = paint(cell)
-		}
-		row[i] = cell
+func plainRows(rows [][]string) [][]string {
+	out := make([][]string, len(rows))
+	for i, row := range rows {
+		out[i] = plainRow(row)
 	}
-	return row
+	return out
+}
+
+// plainRow is a row whose cells are safe to show; nil for none.
+func plainRow(row []string) []string {
+	if row == nil {
+		return nil
+	}
+	out := make([]string, len(row))
+	for i, cell := range row {
+		out[i] = plainCell(cell)
+	}
+	return out
 }

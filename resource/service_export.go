@@ -30,11 +30,13 @@ const (
 	ExportExcluded = "excluded"
 )
 
-// serviceForm is what can be a service of Consul's mesh: wider than a DNS label, as Consul is.
-var serviceForm = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,253}[a-zA-Z0-9])?$`)
+// serviceForm is what can be a service of Consul's mesh, up to maxService characters: wider than a DNS label, as Consul is.
+var serviceForm = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9_.-]*[a-zA-Z0-9])?$`)
+
+const maxService = 255
 
 // ValidService tells whether a text can be the name of a service in Consul's mesh. Consul itself takes more: spaces, slashes, paths.
-func ValidService(name string) bool { return serviceForm.MatchString(name) }
+func ValidService(name string) bool { return len(name) <= maxService && serviceForm.MatchString(name) }
 
 func serviceExportKind() Kind {
 	return Kind{

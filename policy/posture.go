@@ -14,11 +14,12 @@ const nobody = "\x00"
 // before Consul's default does (allow or deny; empty: not known). entries are those that its agent reports; nil: not known (yet).
 func Posture(byDefault string, entries *isthmusv1.EntriesReport) *isthmusv1.Condition {
 	c := &isthmusv1.Condition{Type: resource.ConditionDefaultDeny, Status: resource.ConditionUnknown, Reason: "Unknown"}
-	d := Evaluate(entries.GetEntries(), Query{Source: nobody, Destination: nobody}, byDefault == resource.ActionAllow)
-	switch {
-	case byDefault == "":
+	if byDefault == "" {
 		c.Message = "its agent has not told what Consul does with a call that no intention names"
 		return c
+	}
+	d := Evaluate(entries.GetEntries(), Query{Source: nobody, Destination: nobody}, byDefault == resource.ActionAllow)
+	switch {
 	case entries == nil || d.Entry == "" && (entries.GetTruncated() || entries.GetErrorReason() != ""):
 		c.Message = fmt.Sprintf("Consul's default is to %s; whether intentions from * to * say otherwise is not known", byDefault)
 		return c

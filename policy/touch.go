@@ -175,6 +175,9 @@ func (a *affecting) traffic(o resource.Object) {
 
 // datacenter is what a datacenter affects that comes, goes or has changed.
 func (a *affecting) datacenter(r resource.Reader, dc *isthmusv1.Datacenter) {
+	if !anyPolicy(r) {
+		return
+	}
 	concerned := map[string]bool{dc.GetName(): true}
 	m, _ := realmOf(r, dc.GetName())
 	for _, member := range append(slices.Concat(m.members, m.leaving), dc) {
@@ -193,6 +196,16 @@ func (a *affecting) datacenter(r resource.Reader, dc *isthmusv1.Datacenter) {
 			}
 		}
 	}
+}
+
+// anyPolicy tells whether there is any: most fleets begin without.
+func anyPolicy(r resource.Reader) bool {
+	for _, kind := range []string{resource.KindIntention, resource.KindTrafficPolicy} {
+		for range r.List(kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // choiceOf is how a policy chooses its own datacenters.

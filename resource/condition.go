@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -32,23 +31,28 @@ const (
 
 // SetCondition returns conds with c in it, in place of the one of its type, as what is true of o's present generation. The
 // transition time is kept when the status is what it was, and is now otherwise; c's own is ignored. Nothing that is passed
-// is changed.
+// is changed; when all of it is so already, it is conds itself.
 func SetCondition(o Object, conds []*isthmusv1.Condition, c *isthmusv1.Condition, now time.Time) []*isthmusv1.Condition {
-	next := proto.CloneOf(c)
-	next.ObservedGeneration = o.GetGeneration()
-	next.LastTransitionTime = timestamppb.New(now)
-	out := slices.Clone(conds)
-	for i, old := range out {
-		if old.GetType() != c.GetType() {
-			continue
-		}
-		if old.GetStatus() == c.GetStatus() && old.GetLastTransitionTime() != nil {
-			next.LastTransitionTime = old.GetLastTransitionTime()
-		}
-		out[i] = next
-		return out
+	next := &isthmusv1.Condition{
+		Type: c.GetType(), Status: c.GetStatus(), Reason: c.GetReason(), Message: c.GetMessage(), ObservedGeneration: o.GetGeneration(),
 	}
-	return append(out, next)
+	at := slices.IndexFunc(conds, func(old *isthmusv1.Condition) bool { return old.GetType() == c.GetType() })
+	if at < 0 {
+		next.LastTransitionTime = timestamppb.New(now)
+		return append(conds[:len(conds):len(conds)], next)
+	}
+	old := conds[at]
+	if old.GetStatus() == c.GetStatus() && old.GetLastTransitionTime() != nil {
+		if old.GetReason() == c.GetReason() && old.GetMessage() == c.GetMessage() && old.GetObservedGeneration() == o.GetGeneration() {
+			return conds
+		}
+		next.LastTransitionTime = old.GetLastTransitionTime()
+	} else {
+		next.LastTransitionTime = timestamppb.New(now)
+	}
+	out := slices.Clone(conds)
+	out[at] = next
+	return out
 }
 
 // FindCondition is the condition of a type; nil when there is none.

@@ -243,8 +243,8 @@ func wanted(sent resource.Object) resource.Object {
 	o := resource.KindOf(sent).New()
 	resource.SetName(o, sent.GetName())
 	resource.SetLabels(o, sent.GetLabels())
-	if spec := resource.Spec(resource.Clone(sent)); spec.ProtoReflect().IsValid() {
-		resource.SetSpec(o, spec)
+	if spec := resource.Spec(sent); spec.ProtoReflect().IsValid() {
+		resource.SetSpec(o, proto.Clone(spec))
 	}
 	resource.Default(o)
 	return o

@@ -30,8 +30,12 @@ func checkGroups(v *snapshot.View, next *prospect, b *batch) error {
 
 // concernedGroups are those whose expansion an edit may alter, as they will be, in order of their names.
 func concernedGroups(v *snapshot.View, next *prospect, b *batch) []*isthmusv1.PeeringGroup {
+	choosing := []peering.Choosers{peering.ChoosersOf(v), peering.ChoosersOf(next)}
+	if choosing[0].None() && choosing[1].None() {
+		return nil
+	}
 	concerned := map[string]bool{}
-	for _, choosers := range []peering.Choosers{peering.ChoosersOf(v), peering.ChoosersOf(next)} {
+	for _, choosers := range choosing {
 		for _, e := range b.edits {
 			if !e.changes() {
 				continue

@@ -16,8 +16,9 @@ type prospect struct {
 	// edited are the resources that the edits leave, by kind and name; nil where one goes.
 	edited map[string]map[string]resource.Object
 	// left are the resources that the edits leave, in order of their names, by kind (all of them), and by kind and datacenter; termed are the
-	// same by kind and term.
+	// same by kind and term; sorted are the kinds of which that is known.
 	left, termed map[place][]resource.Object
+	sorted       map[string]bool
 	// holders of claims, by what touches the holder, once somebody has asked for them.
 	holders map[place]map[resource.Claim][]string
 	// memberships of all datacenters, once somebody has asked for them.
@@ -38,7 +39,7 @@ type place struct{ kind, word string }
 func newProspect(v *snapshot.View, edits []*edit) *prospect {
 	p := &prospect{
 		view: v, edited: map[string]map[string]resource.Object{}, left: map[place][]resource.Object{}, termed: map[place][]resource.Object{},
-		holders: map[place]map[resource.Claim][]string{}, remembered: map[string]any{},
+		holders: map[place]map[resource.Claim][]string{}, remembered: map[string]any{}, sorted: map[string]bool{},
 	}
 	for _, e := range edits {
 		if p.edited[e.kind.Name] == nil {
@@ -46,27 +47,34 @@ func newProspect(v *snapshot.View, edits []*edit) *prospect {
 		}
 		p.edited[e.kind.Name][e.name()] = e.after
 	}
-	for kind, edited := range p.edited {
-		for _, name := range slices.Sorted(maps.Keys(edited)) {
-			o := edited[name]
-			if o == nil {
-				continue
-			}
-			p.left[place{kind: kind}] = append(p.left[place{kind: kind}], o)
-			k := resource.KindOf(o)
-			for _, datacenter := range slices.Compact(slices.Sorted(slices.Values(k.Datacenters(o)))) {
-				at := place{kind, datacenter}
-				p.left[at] = append(p.left[at], o)
-			}
-			if k.Terms != nil {
-				for _, term := range slices.Compact(slices.Sorted(slices.Values(k.Terms(o)))) {
-					at := place{kind, term}
-					p.termed[at] = append(p.termed[at], o)
-				}
+	return p
+}
+
+// remaining are what the edits leave of a kind, once somebody asks for it: most checks of most edits do not.
+func (p *prospect) remaining(kind string) {
+	if p.sorted[kind] {
+		return
+	}
+	p.sorted[kind] = true
+	edited := p.edited[kind]
+	for _, name := range slices.Sorted(maps.Keys(edited)) {
+		o := edited[name]
+		if o == nil {
+			continue
+		}
+		p.left[place{kind: kind}] = append(p.left[place{kind: kind}], o)
+		k := resource.KindOf(o)
+		for _, datacenter := range slices.Compact(slices.Sorted(slices.Values(k.Datacenters(o)))) {
+			at := place{kind, datacenter}
+			p.left[at] = append(p.left[at], o)
+		}
+		if k.Terms != nil {
+			for _, term := range slices.Compact(slices.Sorted(slices.Values(k.Terms(o)))) {
+				at := place{kind, term}
+				p.termed[at] = append(p.termed[at], o)
 			}
 		}
 	}
-	return p
 }
 
 // claimed are the names of those who hold each claim, among the resources of a kind that touch a datacenter.
@@ -113,17 +121,17 @@ func (p *prospect) Get(kind, name string) (resource.Object, bool) {
 
 // List implements resource.Reader.
 func (p *prospect) List(kind string) iter.Seq[resource.Object] {
-	return p.merge(kind, p.view.List(kind), p.left[place{kind: kind}])
+	return p.merge(kind, p.view.List(kind), p.left, place{kind: kind})
 }
 
 // Touching implements resource.Reader.
 func (p *prospect) Touching(kind, datacenter string) iter.Seq[resource.Object] {
-	return p.merge(kind, p.view.Touching(kind, datacenter), p.left[place{kind, datacenter}])
+	return p.merge(kind, p.view.Touching(kind, datacenter), p.left, place{kind, datacenter})
 }
 
 // Having implements resource.Reader.
 func (p *prospect) Having(kind, term string) iter.Seq[resource.Object] {
-	return p.merge(kind, p.view.Having(kind, term), p.termed[place{kind, term}])
+	return p.merge(kind, p.view.Having(kind, term), p.termed, place{kind, term})
 }
 
 // Terms implements resource.Reader. Those that only what is edited had are among them.
@@ -135,6 +143,7 @@ func (p *prospect) Terms(kind, prefix string) iter.Seq[string] {
 				return
 			}
 		}
+		p.remaining(kind)
 		for at := range p.termed {
 			if at.kind == kind && strings.HasPrefix(at.word, prefix) && !known[at.word] && !yield(at.word) {
 				return
@@ -143,12 +152,14 @@ func (p *prospect) Terms(kind, prefix string) iter.Seq[string] {
 	}
 }
 
-// merge is the view's resources without those that the edits touch, and those that the edits leave, by name.
-func (p *prospect) merge(kind string, base iter.Seq[resource.Object], left []resource.Object) iter.Seq[resource.Object] {
+// merge is the view's resources without those that the edits touch, and those that the edits leave at a place, by name.
+func (p *prospect) merge(kind string, base iter.Seq[resource.Object], places map[place][]resource.Object, at place) iter.Seq[resource.Object] {
 	edited := p.edited[kind]
 	if len(edited) == 0 {
 		return base
 	}
+	p.remaining(kind)
+	left := places[at]
 	return func(yield func(resource.Object) bool) {
 		next := 0
 		for o := range base {

@@ -30,9 +30,10 @@ func (l *leader) datacenter(v *snapshot.View, name string) []edit {
 	if d.GetDeleteTime() != nil && !departing && !touched(v, name) {
 		return append(out, l.datacenterGoes(v, d, "nothing holds it any more")...)
 	}
-	next := resource.Clone(d)
+	next := d
 	var events []*isthmusv1.Event
 	if departing {
+		next = resource.Clone(d)
 		steps := l.depart(v, next)
 		if out = append(out, steps.edits...); steps.gone {
 			return append(out, l.datacenterGoes(v, d, "nothing of it is left in the others", steps.events...)...)
@@ -40,9 +41,11 @@ func (l *leader) datacenter(v *snapshot.View, name string) []edit {
 		events = steps.events
 	}
 	seen, _ := l.Observations.Get(name, observation.PartEntries)
-	next.Status = evidence.Datacenter(next, l.inventory(v, d, acting), seen.Entries, l.now())
-	events = append(events, l.settingEvents(next)...)
-	if !proto.Equal(d.GetStatus(), next.GetStatus()) {
+	status := evidence.Datacenter(next, l.inventory(v, d, acting), seen.Entries, l.now())
+	events = append(events, l.settingEvents(d, status)...)
+	if !proto.Equal(d.GetStatus(), status) {
+		next = resource.Clone(d)
+		next.Status = status
 		if was, is := d.GetStatus().GetAgent(), next.GetStatus().GetAgent(); was != is && was != "" {
 			since := func(s *isthmusv1.DatacenterStatus) string {
 				if s.GetAgentSince() == nil {
@@ -59,6 +62,21 @@ func (l *leader) datacenter(v *snapshot.View, name string) []edit {
 		out = append(out, l.gateways(v, d)...)
 	}
 	return out
+}
+
+// newborn tells whether nothing is known of a datacenter but that it is declared: its status says so since it was stored (evidence.Datacenter),
+// and there is nothing to look at.
+func (l *leader) newborn(v *snapshot.View, d *isthmusv1.Datacenter) bool {
+	if d.GetStatus() == nil || d.GetGeneration() != 1 || d.GetDeleteTime() != nil || d.GetStatus().GetRemoval() != nil || l.Observations.Knows(d.GetName()) {
+		return false
+	}
+	for _, kind := range [...]string{resource.KindAgent, resource.KindGateway} {
+		for range v.Touching(kind, d.GetName()) {
+			return false
+		}
+	}
+	_, member := resource.MembershipOf(v, d.GetName())
+	return !member
 }
 
 // touched tells whether something of it is still in a Consul: a peering's end, or its part in a federation.

@@ -79,16 +79,16 @@ func settingDrifts(drifts []*isthmusv1.Drift) []*isthmusv1.Drift {
 }
 
 // settingEvents tell the audit log of what somebody did to the one setting that isthmus has in a datacenter's mesh entry, and to the one in
-// proxy-defaults, which are no policy's, and remember the last of it in the status.
-func (l *leader) settingEvents(next *isthmusv1.Datacenter) []*isthmusv1.Event {
-	seen, _ := l.Observations.Get(next.GetName(), observation.PartPolicy)
+// proxy-defaults, which are no policy's, and remember the last of it in the datacenter's next status.
+func (l *leader) settingEvents(d *isthmusv1.Datacenter, next *isthmusv1.DatacenterStatus) []*isthmusv1.Event {
+	seen, _ := l.Observations.Get(d.GetName(), observation.PartPolicy)
 	drifts := settingDrifts(seen.Policy.GetDrifts())
-	last := next.GetStatus().GetDrift()
+	last := next.GetDrift()
 	if len(drifts) == 0 || proto.Equal(last, drifts[0]) {
 		return nil
 	}
-	next.Status.Drift = drifts[0]
-	return l.driftEvents(next, next.GetName(), seen, driftsSince(last, drifts))
+	next.Drift = drifts[0]
+	return l.driftEvents(d, d.GetName(), seen, driftsSince(last, drifts))
 }
 
 // shown is a part of a config entry as the audit log has it.

@@ -306,7 +306,9 @@ func (l *leader) changed(batch *snapshot.Batch) {
 		for _, o := range []resource.Object{c.Before, c.After} {
 			switch o := o.(type) {
 			case *isthmusv1.Datacenter:
-				l.dirty.datacenters[o.GetName()] = true
+				if c.Before != nil || !l.newborn(batch.View, o) {
+					l.dirty.datacenters[o.GetName()] = true
+				}
 				l.dirty.federated[o.GetName()] = true
 				if c.Part != store.PartStatus || o.GetStatus().GetRemoval() != nil {
 					l.dirty.choosing(batch.View, o)

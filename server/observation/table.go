@@ -101,6 +101,18 @@ func (t *Table) Get(datacenter, part string) (Seen, bool) {
 	return s, ok
 }
 
+// Knows tells whether there is a report of a datacenter as a whole, which nobody need have asked for.
+func (t *Table) Knows(datacenter string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, part := range [...]string{PartInventory, PartServices, PartPeerings, PartExports, PartFederation, PartPolicy, PartEntries, PartRights} {
+		if _, ok := t.rows[key{datacenter, part}]; ok {
+			return true
+		}
+	}
+	return false
+}
+
 // Report takes in what an agent says and returns when the store has it: the agent will not say it again. Invalid: it
 // cannot be stored.
 func (t *Table) Report(ctx context.Context, datacenter, agent string, r *isthmusv1.ReportRequest) error {

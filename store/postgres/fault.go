@@ -79,7 +79,7 @@ type stateError struct{ state, message, constraint, severity string }
 // Is tells that nothing was stored: a statement that fails ends its transaction, whose COMMIT is not looked at any more. What ends the
 // connection (FATAL, PANIC) may come after it.
 func (e *stateError) Is(target error) bool {
-	return target == sqlstore.ErrUndone && e.severity == "ERROR" //nolint:errorlint // it is what errors.Is asks of a link of the chain
+	return target == sqlstore.ErrUndone && e.severity == "ERROR"
 }
 
 func (e *stateError) Error() string {

@@ -57,6 +57,7 @@ func (s *Store) Load(ctx context.Context, visit func(resource.Object) error) (st
 	if err != nil {
 		return store.Revision{}, err
 	}
+	s.horizon.see(revision)
 	return revision, nil
 }
 

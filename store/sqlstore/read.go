@@ -60,6 +60,7 @@ func (s *Store) Changes(ctx context.Context, since store.Revision, limit int) (s
 	var head store.Revision
 	var compacted uint64
 	var changes []store.Change
+	had := s.horizon.now()
 	objects := map[store.Key]resource.Object{}
 	args := []any{int64(since.Index), int64(limit), int64(since.Index)}
 	statements := []Statement{s.readRevision(&head, &compacted), {SQL: s.sql.feed, Args: args, Row: func(scan func(...any) error) error {
@@ -80,6 +81,11 @@ func (s *Store) Changes(ctx context.Context, since store.Revision, limit int) (s
 	if err != nil {
 		return store.Feed{}, err
 	}
+	if lacks(head, had) {
+		head, err = s.readAnew(ctx, head, had)
+		return store.Feed{Revision: head, Reload: true}, err
+	}
+	s.horizon.see(head)
 	if since.Epoch != head.Epoch || since.Index < compacted || since.Index > head.Index {
 		return store.Feed{Revision: head, Reload: true}, nil
 	}

@@ -125,12 +125,12 @@ func (b *bulk) source(size int) string {
 
 // queries are all of the store's SQL.
 type queries struct {
-	lock, shareLease, putCommit, bump, notify                   string
-	revision, get, list, load, feed, feedObjects                string
-	byIndex, unhurried                                          string
-	secret, observations, forget, forgetPart                    string
-	acquire, held, release                                      string
-	compactAt, compacted, compactChanges, compactSecrets, renew string
+	lock, shareLease, putCommit, bump, notify                              string
+	revision, get, list, load, feed, feedObjects                           string
+	byIndex, unhurried                                                     string
+	secret, observations, forget, forgetPart                               string
+	acquire, held, release                                                 string
+	compactAt, compacted, compactChanges, compactSecrets, renew, renewLost string
 
 	// events are by what is asked for: see eventShape.
 	events [eventShapes]string
@@ -259,6 +259,7 @@ func (q *queries) writes(d Dialect) {
 		(SELECT last_index FROM commits WHERE last_index <= ? ORDER BY last_index LIMIT ?) RETURNING last_index`)
 	q.compactSecrets = d.numbered(`DELETE FROM secrets WHERE expire_time <= ?`)
 	q.renew = d.numbered(`UPDATE revision SET epoch = ?`)
+	q.renewLost = d.numbered(`UPDATE revision SET epoch = ? WHERE epoch = ? AND "index" < ?`)
 }
 
 func (q *queries) bulks(d Dialect) {

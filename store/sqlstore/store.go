@@ -36,7 +36,8 @@ type Store struct {
 	told func(store.Commit)
 
 	// recall belongs to the goroutine of writes.
-	recall recall
+	recall  recall
+	horizon horizon
 
 	writes   *group[*write]
 	observes *group[[]store.Observation]

@@ -129,9 +129,12 @@ func (s *Store) commitAll(writes []*write) error {
 		return err
 	}
 	defer tx.Rollback()
-	st := newState(s.codec)
+	st, had := newState(s.codec), s.horizon.now()
 	if err := tx.Run(ctx, s.reads(st, writes)...); err != nil {
 		return err
+	}
+	if lacks(st.revision(), had) {
+		return s.writeAnew(ctx, tx, st.revision(), had)
 	}
 	outcomes := st.applyAll(writes)
 	if st.dirty() {
@@ -168,6 +171,7 @@ func (s *Store) commitForeseen(ctx context.Context, st *state, writes []*write) 
 // committed tells of a commit, and remembers it.
 func (s *Store) committed(st *state) {
 	s.recall.learn(st)
+	s.horizon.see(st.revision())
 	if s.told == nil {
 		s.signal()
 	}

@@ -58,7 +58,7 @@ func Run(t *testing.T, o Options) {
 		"ReadAndWrite": testReadAndWrite, "Parts": testParts, "Preconditions": testPreconditions, "UIDs": testUIDs,
 		"Claims": testClaims, "References": testReferences, "Paging": testPaging, "OddText": testOddText, "Atomic": testAtomic,
 		"ManyRows": testManyRows, "UnknownFields": testUnknownFields, "UnknownKind": testUnknownKind, "Batch": testBatch, "Overlay": testOverlay, "Foresight": testForesight, "Poison": testPoison,
-		"Feed": testFeed, "FeedLimit": testFeedLimit, "Tail": testTail, "Compaction": testCompaction, "CompactionRace": testCompactionRace, "Epoch": testEpoch, "Revision": testRevision, "Wake": testWake,
+		"Feed": testFeed, "FeedLimit": testFeedLimit, "Tail": testTail, "Compaction": testCompaction, "CompactionRace": testCompactionRace, "Epoch": testEpoch, "Lost": testLost, "LostUnread": testLostUnread, "Revision": testRevision, "Wake": testWake,
 		"RequireRace": testRequireRace, "ClaimRace": testClaimRace, "DeleteRace": testDeleteRace, "Cancellation": testCancellation, "Closed": testClosed,
 		"Announce": testAnnounce, "AnnounceOdd": testAnnounceOdd,
 		"Reopen": testReopen, "Kill": testKill, "Crash": testCrash, "TooOld": testTooOld, "Upgrade": testUpgrade,
@@ -68,6 +68,7 @@ func Run(t *testing.T, o Options) {
 	if o.Replicas {
 		cases["Replicas"] = testReplicas
 		cases["ReplicaTail"] = testReplicaTail
+		cases["LostOnce"] = testLostOnce
 		cases["AnnounceReplicas"] = testAnnounceReplicas
 	}
 	for name, run := range cases {

@@ -51,6 +51,9 @@ const (
 type Put struct {
 	// Object has all its metadata but the index, which the store gives.
 	Object resource.Object
+	// Given: the object is the store's from now on. Nobody changes it any more, and whoever reads it does so after the write has come to an end. Else
+	// it is copied.
+	Given bool
 	// Part to store. PartAll creates the resource or replaces it, whatever it was; require its absence to only create.
 	// The other parts are of a resource that exists (NotFound) and still has the object's uid (Conflict).
 	Part Part

@@ -165,7 +165,7 @@ func (c *Core) write(ctx context.Context, b *batch) (*snapshot.View, error) {
 			continue
 		case e.before == nil:
 			c.born(e.after)
-			w.Puts = append(w.Puts, store.Put{Object: e.after, Part: store.PartAll})
+			w.Puts = append(w.Puts, store.Put{Object: e.after, Given: true, Part: store.PartAll})
 			continue
 		}
 		c.advance(e)

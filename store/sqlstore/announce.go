@@ -1,11 +1,13 @@
 package sqlstore
 
 import (
-	"bytes"
+	"encoding/binary"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"isthmus/fault"
 	"isthmus/resource"
@@ -89,7 +91,7 @@ func (k *kind) at(o resource.Object, index uint64) resource.Object {
 	return o
 }
 
-// encodedAt is at for an encoded object: fields are in the order of their numbers. Nil for none.
+// encodedAt is at for an encoded object, in place: fields are in the order of their numbers. Nil for none.
 func (k *kind) encodedAt(encoded []byte, index uint64) []byte {
 	if encoded == nil {
 		return nil
@@ -102,10 +104,64 @@ func (k *kind) encodedAt(encoded []byte, index uint64) []byte {
 		}
 		at += n
 	}
-	out := make([]byte, 0, len(encoded)+protowire.SizeTag(k.index.Number())+protowire.SizeVarint(index))
-	out = append(out, encoded[:at]...)
-	out = protowire.AppendVarint(protowire.AppendTag(out, k.index.Number(), protowire.VarintType), index)
-	return append(out, encoded[at:]...)
+	var room [maxIndex]byte
+	field := protowire.AppendVarint(protowire.AppendTag(room[:0], k.index.Number(), protowire.VarintType), index)
+	return slices.Insert(encoded, at, field...)
+}
+
+// maxIndex is how long an encoded index is at most, with its tag: all kinds have it as one of their first fields.
+const maxIndex = 1 + binary.MaxVarintLen64
+
+// kept is what a load will give of a put object, which is the writer's no more.
+func (c *codec) kept(k *kind, p store.Put) (out resource.Object, encoded []byte, err error) {
+	if !p.Given || p.Part != store.PartAll || !plain(p.Object) {
+		return c.copied(k, p.Object, p.Part)
+	}
+	err = c.use(func(room []byte) ([]byte, error) {
+		wire, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend(room, p.Object)
+		encoded = roomy(wire)
+		return wire, err
+	})
+	if err != nil {
+		return nil, nil, fault.Wrap(fault.Internal, err, "encoding %s %s", k.Name, p.Object.GetName())
+	}
+	return p.Object, encoded, nil
+}
+
+// roomy is a copy of an encoded object with room for its index.
+func roomy(wire []byte) []byte { return append(make([]byte, 0, len(wire)+maxIndex), wire...) }
+
+// plain tells whether an object is as a load gives it but for its index: it has none yet, and nothing in it that is not stored.
+func plain(o resource.Object) bool {
+	for _, t := range []*timestamppb.Timestamp{o.GetCreateTime(), o.GetUpdateTime(), o.GetDeleteTime()} {
+		if t != nil && !t.IsValid() {
+			return false
+		}
+	}
+	return o.GetIndex() == 0 && known(o.ProtoReflect())
+}
+
+// known tells whether all that there is of a message are fields that this binary knows.
+func known(m protoreflect.Message) bool {
+	if len(m.GetUnknown()) > 0 {
+		return false
+	}
+	all := true
+	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		switch {
+		case field.Message() == nil, field.IsMap() && field.MapValue().Message() == nil:
+		case field.IsMap():
+			all = false // nobody has looked
+		case field.IsList():
+			for i := 0; i < value.List().Len() && all; i++ {
+				all = known(value.List().Get(i).Message())
+			}
+		default:
+			all = known(value.Message())
+		}
+		return all
+	})
+	return all
 }
 
 // copied is what a load will give of an object once part of it is written; it shares nothing that its writer may change.
@@ -141,7 +197,7 @@ func (c *codec) copied(k *kind, o resource.Object, part store.Part) (out resourc
 			return nil, err
 		}
 		if part == store.PartAll && proto.Size(out) == len(wire) { // else there were unknown fields
-			encoded = bytes.Clone(wire)
+			encoded = roomy(wire)
 		}
 		return wire, nil
 	})

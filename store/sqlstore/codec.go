@@ -90,7 +90,8 @@ type put struct {
 	shape                  string
 	datacenters            []string
 	relations
-	// object is what is written, as a load gives it, and encoded its protobuf; nil for a part. Its index comes with the commit.
+	// object is what is written, as a load gives it, and encoded its protobuf, with room for its index; nil for a part. The index comes with the
+	// commit.
 	object  resource.Object
 	encoded []byte
 }
@@ -128,19 +129,20 @@ func (c *codec) encode(p store.Put) (*put, error) {
 	out := &put{
 		key: store.Key{Kind: name, Name: o.GetName()}, part: p.Part,
 		uid: o.GetUid(), generation: int64(o.GetGeneration()), shape: k.shape,
-		create: timeText(o.GetCreateTime()), update: timeText(o.GetUpdateTime()), delete: timeText(o.GetDeleteTime()),
+		create: timeText(o.GetCreateTime()), delete: timeText(o.GetDeleteTime()),
+	}
+	if out.update = out.create; o.GetUpdateTime() != o.GetCreateTime() {
+		out.update = timeText(o.GetUpdateTime())
 	}
 	var err error
-	if out.object, out.encoded, err = c.copied(k, o, p.Part); err != nil {
+	if out.object, out.encoded, err = c.kept(k, p); err != nil {
 		return nil, err
 	}
 	if p.Part != store.PartStatus {
 		if err = c.encodePart(o, k.spec, &out.spec); err != nil {
 			return nil, err
 		}
-		if out.labels, err = labelsText(o.GetLabels()); err != nil {
-			return nil, fault.Wrap(fault.Internal, err, "encoding the labels of %s %s", name, o.GetName())
-		}
+		out.labels = labelsText(o.GetLabels())
 		out.scope(k, o)
 	}
 	if p.Part != store.PartSpec {
@@ -160,12 +162,23 @@ func (p *put) scope(k *kind, o resource.Object) {
 }
 
 // labelsText is the column's.
-func labelsText(labels map[string]string) (string, error) {
+func labelsText(labels map[string]string) string {
 	if len(labels) == 0 {
-		return "{}", nil
+		return "{}"
 	}
-	text, err := json.Marshal(labels)
-	return string(text), err
+	keys := make([]string, 0, len(labels))
+	for key := range labels {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	out := []byte{'{'}
+	for i, key := range keys {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = appendText(append(appendText(out, key), ':'), labels[key])
+	}
+	return string(append(out, '}'))
 }
 
 // maxRoom is how large a buffer may be that is kept: most messages are far smaller.

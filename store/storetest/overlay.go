@@ -209,7 +209,7 @@ func randomWrite(f *fixture, random *rand.Rand) store.Write {
 	var w store.Write
 	for range random.IntN(3) {
 		part := []store.Part{store.PartAll, store.PartAll, store.PartSpec, store.PartStatus}[random.IntN(4)]
-		w.Puts = append(w.Puts, store.Put{Object: randomObject(random), Part: part})
+		w.Puts = append(w.Puts, store.Put{Object: randomObject(random), Part: part, Given: random.IntN(2) == 0})
 	}
 	if random.IntN(3) == 0 {
 		w.Deletes = append(w.Deletes, randomKey(random))

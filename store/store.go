@@ -195,7 +195,8 @@ type Store interface {
 	// Changes are those after since, in order, at most limit of them but always whole indexes. A reader that has seen
 	// index N has seen everything at or below N.
 	Changes(ctx context.Context, since Revision, limit int) (Feed, error)
-	// Wake signals that there may be changes; a hint, which may be missing or spurious.
+	// Wake signals that there may be changes; a hint, which may be missing or spurious. As long as a store cannot hear of other processes'
+	// commits, there is one each second.
 	Wake() <-chan struct{}
 }
 
@@ -250,6 +251,8 @@ type Observatory interface {
 	Observe(ctx context.Context, observations []Observation) error
 	// Observations are those received or heard at or after since; the zero time gives all.
 	Observations(ctx context.Context, since time.Time) ([]Observation, error)
+	// ObservationsOf are those of one datacenter; of none, what servers say of themselves.
+	ObservationsOf(ctx context.Context, datacenter string) ([]Observation, error)
 	// Forget deletes a datacenter's observations, those of one part only if part is not empty.
 	Forget(ctx context.Context, datacenter, part string) error
 }

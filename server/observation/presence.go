@@ -11,7 +11,8 @@ import (
 )
 
 // Who is there is no matter of heartbeats: an agent is present at the replica where a call of its waits, until that ends. The store has a row
-// when that begins or is over, and one row for each replica, whose heartbeat stands for all that are present there.
+// when that begins or is over, and one row for each replica, whose heartbeat stands for all that are present there, and tells other replicas that
+// it is at work.
 //
 //	Attend ─▶ presence/AGENT = REPLICA ─┐
 //	leave  ─▶ presence/AGENT = ""       ├─▶ HeardOf: now; the replica's heartbeat; or when it was last heard
@@ -64,6 +65,7 @@ func (t *Table) Attend(datacenter, agent string) (leave func()) {
 				p.last = t.looked
 			}
 			t.moved[p] = true
+			t.mayFallSilent(p)
 		}
 	}
 }
@@ -121,6 +123,7 @@ func (t *Table) presence(datacenter, agent string) (_ *presence, known bool) {
 	}
 	p := &presence{datacenter: datacenter, agent: agent}
 	t.agents[k] = p
+	t.mayFallSilent(p)
 	row := key{datacenter, AgentPart(agent)}
 	if _, ok := t.rows[row]; !ok {
 		t.rows[row] = Seen{Datacenter: datacenter, Part: row.part, Agent: agent}
@@ -129,17 +132,35 @@ func (t *Table) presence(datacenter, agent string) (_ *presence, known bool) {
 }
 
 // hush tells subscribers of the agents that have just been silent for long enough to count as gone, and of those that are heard of again
-// because their replica is.
+// because their replica is. They are looked through when the first of them may be.
 func (t *Table) hush() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
 	t.looked = now
+	if now.Before(t.quietUntil) {
+		return
+	}
+	t.quietUntil = now.Add(resource.Silence)
 	for _, p := range t.agents {
-		if silent := p.open == 0 && now.Sub(t.heardOf(p, now)) > resource.Silence; silent != p.silent {
+		silent := p.open == 0 && now.Sub(t.heardOf(p, now)) > resource.Silence
+		if silent != p.silent {
 			p.silent = silent
 			t.notify(p.datacenter)
 		}
+		if !silent {
+			t.mayFallSilent(p)
+		}
+	}
+}
+
+// mayFallSilent has hush look in time at an agent of which no call waits here any more, or that is somewhere else than before.
+func (t *Table) mayFallSilent(p *presence) {
+	if p.open > 0 {
+		return
+	}
+	if by := t.heardOf(p, p.last).Add(resource.Silence); by.Before(t.quietUntil) {
+		t.quietUntil = by
 	}
 }
 
@@ -169,7 +190,7 @@ func (t *Table) moves() ([]store.Observation, error) {
 		p.at = at
 		delete(t.moved, p)
 	}
-	if t.here() {
+	if t.shared || t.here() {
 		s, err := newSaid(key{"", replicaPrefix + t.self}, t.self, wrapperspb.String(t.self), now)
 		if err != nil {
 			return nil, err
@@ -177,6 +198,18 @@ func (t *Table) moves() ([]store.Observation, error) {
 		rows = append(rows, encode(s.Seen, s.body))
 	}
 	return rows, nil
+}
+
+// accompanied tells whether another replica may be at work, by its heartbeats, which are by its own clock.
+func (t *Table) accompanied(now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for replica, alive := range t.replicas {
+		if replica != t.self && now.Sub(alive) <= 2*resource.Silence {
+			return true
+		}
+	}
+	return false
 }
 
 // here tells whether this replica's heartbeat stands for anybody.
@@ -198,6 +231,7 @@ func (t *Table) learnPresence(o store.Observation) bool {
 		}
 		if alive.After(t.replicas[replica]) {
 			t.replicas[replica] = alive
+			t.quietUntil = time.Time{} // those that are present there may be heard of again
 		}
 		return true
 	}
@@ -235,6 +269,7 @@ func (t *Table) heardAt(p *presence, at time.Time) {
 		p.silent = false
 		t.notify(p.datacenter)
 	}
+	t.mayFallSilent(p)
 }
 
 // returned looks once, when the table was read for the first time, at who was present at the server before this one in the same place: it

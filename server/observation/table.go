@@ -15,13 +15,11 @@ import (
 )
 
 const (
-	// pollEvery is how often what other replicas were told is read.
+	// pollEvery is how often what other replicas were told is read, if there are any, and is looked who has been silent for long enough.
 	pollEvery = time.Second
 	// heardEvery is how often this replica's heartbeat is written, with who came and went. Liveness is judged at 30 s, so a few seconds late
 	// is early enough.
 	heardEvery = 5 * time.Second
-	// hushEvery is how often is looked who has been silent for long enough.
-	hushEvery = time.Second
 	// alone is the name of a server that is the only one of its store: after a restart it is the same one.
 	alone = "server"
 	// overlap is how far back a poll reads beyond the last one: replicas' clocks differ.
@@ -54,8 +52,8 @@ type Table struct {
 	agents   map[key]*presence
 	moved    map[*presence]bool
 	replicas map[string]time.Time
-	// looked is when was last looked who is silent.
-	looked time.Time
+	// looked is when was last looked who is silent; before quietUntil nobody can be who was not.
+	looked, quietUntil time.Time
 	// clocks are the last looks at each agent's clock, by its ClockPart.
 	clocks map[key]*clock
 	// subscribers hear of each datacenter that something new is known of.
@@ -75,7 +73,8 @@ func Open(ctx context.Context, o store.Observatory, shared bool, now func() time
 	if shared {
 		t.self = uuid.NewString()
 	}
-	if err := t.load(ctx, time.Time{}); err != nil {
+	everything := func(ctx context.Context) ([]store.Observation, error) { return o.Observations(ctx, time.Time{}) }
+	if err := t.load(ctx, everything); err != nil {
 		return nil, err
 	}
 	t.returned()
@@ -169,12 +168,13 @@ func (t *Table) take(datacenter, agent string, news []said, now time.Time) <-cha
 
 // Run writes and polls until ctx ends; then it writes what is left.
 func (t *Table) Run(ctx context.Context) error {
-	poll := time.NewTicker(pollEvery)
-	defer poll.Stop()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
 	heard := time.NewTicker(heardEvery)
 	defer heard.Stop()
-	hush := time.NewTicker(hushEvery)
-	defer hush.Stop()
+	if t.shared {
+		t.flush(ctx, true) // others learn that it is there
+	}
 	last := t.now()
 	for {
 		select {
@@ -188,20 +188,35 @@ func (t *Table) Run(ctx context.Context) error {
 			t.flush(ctx, false)
 		case <-heard.C:
 			t.flush(ctx, true)
-		case <-hush.C:
+		case <-tick.C:
 			t.hush()
-		case <-poll.C:
-			if !t.shared {
-				continue
+			if t.shared {
+				last = t.poll(ctx, last)
 			}
-			start := t.now()
-			if err := t.load(ctx, last.Add(-overlap)); err != nil {
-				t.log.Warn("cannot read what other replicas were told", "error", err)
-				continue
-			}
-			last = start
 		}
 	}
+}
+
+// poll reads what other replicas were told since a time, and gives the time since when it is to be read next. As long as there seems to be no
+// other replica, all there is to read is this one's own, which may be the whole of a large fleet: then it is looked for their heartbeats alone.
+func (t *Table) poll(ctx context.Context, last time.Time) time.Time {
+	start := t.now()
+	var err error
+	if !t.accompanied(start) {
+		err = t.load(ctx, func(ctx context.Context) ([]store.Observation, error) { return t.observatory.ObservationsOf(ctx, "") })
+	}
+	if err == nil && t.accompanied(start) {
+		err = t.load(ctx, func(ctx context.Context) ([]store.Observation, error) {
+			return t.observatory.Observations(ctx, last.Add(-overlap))
+		})
+		if err == nil {
+			return start
+		}
+	}
+	if err != nil {
+		t.log.Warn("cannot read what other replicas were told", "error", err)
+	}
+	return last
 }
 
 // flush writes the reports that wait, and with presence also who came and went.
@@ -265,12 +280,12 @@ func (t *Table) wrote(err error) {
 	}
 }
 
-// load takes in what the store has since a time. What is not dirty here is as the store has it: the last that any replica
+// load takes in what is read of the store. What is not dirty here is as the store has it: the last that any replica
 // was told, by no clock.
-func (t *Table) load(ctx context.Context, since time.Time) error {
+func (t *Table) load(ctx context.Context, read func(ctx context.Context) ([]store.Observation, error)) error {
 	t.storing.Lock()
 	defer t.storing.Unlock()
-	rows, err := t.observatory.Observations(ctx, since)
+	rows, err := read(ctx)
 	if err != nil {
 		return fault.Wrap(fault.CodeOf(err), err, "reading what agents reported")
 	}

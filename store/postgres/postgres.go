@@ -31,8 +31,12 @@ import (
 // channel is what servers notify each other on.
 const channel = "isthmus"
 
-// longestPause between tries to listen again.
-const longestPause = 30 * time.Second
+const (
+	// longestPause between tries to listen again.
+	longestPause = 30 * time.Second
+	// remindEvery is how often readers are sent to look while nobody listens.
+	remindEvery = time.Second
+)
 
 // timeouts that the server keeps, so that a client that hangs cannot hold the revision for ever. An address may set others.
 func timeouts() map[string]string {
@@ -166,18 +170,25 @@ func (d *database) Close() error {
 // origin ends the payload of this process's notifications.
 func (d *database) origin() string { return " by " + d.self }
 
-// listen turns notifications into signals. While it cannot, readers poll.
+// listen turns notifications into signals. While it cannot, there is one each second, so that readers look.
 func (d *database) listen(ctx context.Context) {
 	defer close(d.done)
 	pause := backoff.NewExponentialBackOff()
 	pause.MaxInterval = longestPause
+	remind := time.NewTicker(remindEvery)
+	defer remind.Stop()
+	go d.remind(ctx, remind.C)
 	for {
-		err := d.listenOnce(ctx, pause.Reset)
+		err := d.listenOnce(ctx, func() {
+			remind.Stop()
+			pause.Reset()
+		})
 		if ctx.Err() != nil {
 			return
 		}
+		remind.Reset(remindEvery)
 		wait := pause.NextBackOff()
-		d.log.Debug("not listening for other servers' changes: polling only", "error", err, "again-in", wait)
+		d.log.Debug("not listening for other servers' changes: polling each second", "error", err, "again-in", wait)
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
@@ -185,6 +196,24 @@ func (d *database) listen(ctx context.Context) {
 			timer.Stop()
 			return
 		}
+	}
+}
+
+func (d *database) remind(ctx context.Context, due <-chan time.Time) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-due:
+			d.signal()
+		}
+	}
+}
+
+func (d *database) signal() {
+	select {
+	case d.signals <- struct{}{}:
+	default:
 	}
 }
 
@@ -202,10 +231,7 @@ func (d *database) listenOnce(ctx context.Context, listening func()) (err error)
 	for {
 		// At once, for what came before is not notified of, and after each notification of another process.
 		if !own {
-			select {
-			case d.signals <- struct{}{}:
-			default:
-			}
+			d.signal()
 		}
 		n, err := conn.WaitForNotification(ctx)
 		if err != nil {

@@ -187,3 +187,28 @@ func TestLoadTakesItsTime(t *testing.T) {
 		t.Error("another reading has no limit")
 	}
 }
+
+// While nobody can listen for other servers' commits, readers are woken again and again, so that they look.
+func TestWhoCannotListenLooks(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	url, other := server.Database(t), server.Database(t)
+	st, err := postgres.Open(t.Context(), url, hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute(t, other, fmt.Sprintf("ALTER DATABASE %s ALLOW_CONNECTIONS false", config.Database))
+	execute(t, other, fmt.Sprintf("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s'", config.Database))
+	for range 3 {
+		select {
+		case <-st.Wake():
+		case <-time.After(time.Minute):
+			t.Fatal("nobody is woken")
+		}
+	}
+}

@@ -19,9 +19,9 @@ const (
 	// pageSize of one read of the feed.
 	pageSize = 5_000
 	// pollInterval is the safety net under Wake, whose signals may be lost.
-	pollInterval = time.Second
-	// longestPause between tries while the store cannot be reached.
-	longestPause = 5 * time.Second
+	pollInterval = 5 * time.Second
+	// firstPause and longestPause are between tries while the store cannot be reached.
+	firstPause, longestPause = 100 * time.Millisecond, 5 * time.Second
 )
 
 // Snapshot follows a store.
@@ -82,7 +82,7 @@ func (s *Snapshot) View() *View { return &View{state: s.newest().view.state} }
 // Run follows the store until ctx ends. While the store cannot be reached, the last state stays.
 func (s *Snapshot) Run(ctx context.Context) error {
 	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = pollInterval/10, longestPause
+	pause.InitialInterval, pause.MaxInterval = firstPause, longestPause
 	failing := false
 	timer := time.NewTimer(pollInterval)
 	defer timer.Stop()

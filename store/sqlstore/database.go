@@ -23,7 +23,7 @@ type Database interface {
 	Read(ctx context.Context, statements ...Statement) error
 	// Begin starts a write transaction. It takes no lock yet.
 	Begin(ctx context.Context) (Tx, error)
-	// Signals of commits that other processes made; hints.
+	// Signals of commits that other processes made; hints. One that cannot be told of them gives one each second.
 	Signals() <-chan struct{}
 	Ping(ctx context.Context) error
 	Close() error

@@ -60,8 +60,11 @@ func (s *Store) Compact(ctx context.Context, keep int) (uint64, error) {
 // Restored implements store.Keeper.
 func (s *Store) Restored(ctx context.Context) (store.Revision, error) {
 	var revision store.Revision
-	err := s.transact(ctx, Statement{SQL: s.sql.renew, Args: []any{uuid.NewString()}}, s.readRevision(&revision, nil))
-	if err != nil {
+	statements := []Statement{{SQL: s.sql.renew, Args: []any{uuid.NewString()}}, s.readRevision(&revision, nil)}
+	if s.sql.notify != "" {
+		statements = append(statements, Statement{SQL: s.sql.notify, Args: []any{"restored"}})
+	}
+	if err := s.transact(ctx, statements...); err != nil {
 		return store.Revision{}, err
 	}
 	s.signal()

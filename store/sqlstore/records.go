@@ -157,8 +157,18 @@ func (s *Store) Observations(ctx context.Context, since time.Time) ([]store.Obse
 	if !since.IsZero() {
 		from = formatTime(since)
 	}
+	return s.observed(ctx, s.sql.observations, from, from)
+}
+
+// ObservationsOf implements store.Observatory.
+func (s *Store) ObservationsOf(ctx context.Context, datacenter string) ([]store.Observation, error) {
+	return s.observed(ctx, s.sql.observationsOf, datacenter)
+}
+
+// observed are the observations that a query finds.
+func (s *Store) observed(ctx context.Context, query string, args ...any) ([]store.Observation, error) {
 	var out []store.Observation
-	err := s.read(ctx, Statement{SQL: s.sql.observations, Args: []any{from, from}, Row: func(scan func(...any) error) error {
+	err := s.read(ctx, Statement{SQL: query, Args: args, Row: func(scan func(...any) error) error {
 		var o store.Observation
 		var received, heard string
 		if err := scan(&o.Datacenter, &o.Part, &o.Agent, &o.Digest, &o.Body, &received, &heard); err != nil {

@@ -128,7 +128,7 @@ type queries struct {
 	lock, shareLease, putCommit, bump, notify                              string
 	revision, get, list, load, feed, feedObjects                           string
 	byIndex, unhurried                                                     string
-	secret, observations, forget, forgetPart                               string
+	secret, observations, observationsOf, forget, forgetPart               string
 	acquire, held, release                                                 string
 	compactAt, compacted, compactChanges, compactSecrets, renew, renewLost string
 
@@ -230,8 +230,9 @@ func (q *queries) reads(d Dialect) {
 		JOIN resources r ON r.kind = changed.kind AND r.name = changed.name`)
 	q.events = eventQueries(d)
 	q.secret = d.numbered(`SELECT digest, kind, body, expire_time FROM secrets WHERE digest = ?`)
-	q.observations = d.numbered(`SELECT datacenter, part, agent, digest, body, receive_time, heard_time FROM observations
-		WHERE receive_time >= ? OR heard_time >= ? ORDER BY datacenter, part`)
+	const observed = `SELECT datacenter, part, agent, digest, body, receive_time, heard_time FROM observations `
+	q.observations = d.numbered(observed + `WHERE receive_time >= ? OR heard_time >= ? ORDER BY datacenter, part`)
+	q.observationsOf = d.numbered(observed + `WHERE datacenter = ? ORDER BY part`)
 	q.compactAt = d.numbered(`SELECT last_index FROM commits WHERE preceding + number + ? <=
 		(SELECT preceding + number FROM commits ORDER BY last_index DESC LIMIT 1) ORDER BY last_index DESC LIMIT 1`)
 }

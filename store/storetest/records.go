@@ -273,6 +273,16 @@ func testObservations(f *fixture) {
 	if since := read(base.Add(4 * time.Second)); len(since) != 2 || since["dc2/inventory"].Body != nil {
 		t.Fatalf("observations since: %+v", since)
 	}
+	// A server's own have no datacenter.
+	observe(o("", "replica/a", `"a"`, 5))
+	for of, want := range map[string]int{"": 1, "dc1": 2, "dc2": 1, "dc": 0} {
+		if rows, err := f.ObservationsOf(f.ctx, of); err != nil || len(rows) != want {
+			t.Fatalf("observations of %q: %+v, %v", of, rows, err)
+		}
+	}
+	if err := f.Forget(f.ctx, "", "replica/a"); err != nil {
+		t.Fatal(err)
+	}
 	// Several for one part in one call, and in calls that arrive together.
 	observe(o("dc2", "inventory", `{"x":2}`, 6), heard("dc2", "inventory", 7), heard("dc1", "peerings", 8), o("dc1", "peerings", `{"n":3}`, 9))
 	all = read(time.Time{})

@@ -17,13 +17,15 @@ func (l *leader) heard(a *isthmusv1.Agent) inventory.Heard {
 	return inventory.Heard{At: l.Observations.HeardOf(a.GetSpec().GetDatacenter(), a.GetName()), Listening: l.began}
 }
 
-// livenessChanges are the datacenters with an agent whose liveness is not what its status says. While a term is young, agents become unknown
-// or offline by time alone; later that an agent comes or falls silent is told by the observations: see livenessMoved.
+// livenessChanges are the datacenters with an agent whose liveness is not what its status says. Once in a term that may be so by the time alone:
+// who has not been heard of is unknown until somebody has listened for long enough, and offline from then on. All else is told by the
+// observations: see livenessMoved.
 func (l *leader) livenessChanges(v *snapshot.View) map[string]bool {
 	out := map[string]bool{}
-	if l.now().Sub(l.began) > 2*resource.Silence {
+	if l.proven || l.now().Sub(l.began) <= resource.Silence {
 		return out
 	}
+	l.proven = true
 	for a := range resource.All[*isthmusv1.Agent](v, resource.KindAgent) {
 		if l.movedLiveness(a) {
 			out[a.GetSpec().GetDatacenter()] = true

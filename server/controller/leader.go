@@ -47,9 +47,10 @@ type leader struct {
 	lease store.Lease
 	log   hclog.Logger
 	now   func() time.Time
-	// began is when the term did: what was not heard of since is not known to be silent.
-	began time.Time
-	dirty *dirty
+	// began is when the term did: what was not heard of since is not known to be silent. proven: that time was over, and it was looked who is.
+	began  time.Time
+	proven bool
+	dirty  *dirty
 	// expiry is when tokens have to be looked at.
 	expiry expiry
 	// unsettled are the peerings whose status may change by time alone, and when each last did something.

@@ -7,6 +7,7 @@ import (
 	"isthmus/resource"
 	"isthmus/server/auth"
 	"isthmus/server/observation"
+	"isthmus/server/request"
 	"isthmus/store/snapshot"
 )
 
@@ -34,7 +35,7 @@ type ServerService struct {
 func (s *ServerService) GetServer(ctx context.Context, _ *isthmusv1.GetServerRequest) (*isthmusv1.ServerInfo, error) {
 	revision := s.Snapshot.View().Revision()
 	caller := auth.CallerOf(ctx)
-	setIndex(ctx, revision.Index)
+	request.At(ctx, revision.Index)
 	return &isthmusv1.ServerInfo{
 		Version: s.Version, Epoch: revision.Epoch, Index: revision.Index,
 		GrpcAddress: s.GRPCAddress(), CaFingerprint: s.CAFingerprint,
@@ -67,7 +68,7 @@ func (s *ServerService) Apply(ctx context.Context, r *isthmusv1.ApplyRequest) (*
 	}
 	if r.GetDryRun() {
 		response.Federations = plannedFederations(v, s.Observations, b.edits[:len(manifests)])
-		setIndex(ctx, v.Revision().Index)
+		request.At(ctx, v.Revision().Index)
 		return response, nil
 	}
 	response.Index = v.Revision().Index

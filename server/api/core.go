@@ -2,20 +2,14 @@ package api
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
-
 	"isthmus/fault"
+	"isthmus/server/request"
 	"isthmus/store"
 	"isthmus/store/snapshot"
 )
-
-// indexHeader tells at which index an answer was true.
-const indexHeader = "x-isthmus-index"
 
 // Core is what all services share: the way to read and the way to write.
 type Core struct {
@@ -25,11 +19,6 @@ type Core struct {
 	Stopping <-chan struct{}
 	Log      hclog.Logger
 	Now      func() time.Time
-}
-
-// setIndex says at which index the answer is true. A failure means that the caller is gone, which sending will show.
-func setIndex(ctx context.Context, index uint64) {
-	_ = grpc.SetHeader(ctx, metadata.Pairs(indexHeader, strconv.FormatUint(index, 10)))
 }
 
 // commit writes, sees to it that this replica's snapshot has it, so that whoever wrote reads it, and says the index.
@@ -42,7 +31,7 @@ func (c *Core) commit(ctx context.Context, w store.Write) (*snapshot.View, error
 	if err != nil {
 		return nil, err
 	}
-	setIndex(ctx, revision.Index)
+	request.At(ctx, revision.Index)
 	return v, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"isthmus/server/auth"
 	"isthmus/server/change"
 	"isthmus/server/evidence"
+	"isthmus/server/request"
 	"isthmus/store"
 	"isthmus/store/snapshot"
 )
@@ -177,7 +178,7 @@ func (c *Core) write(ctx context.Context, b *batch) (*snapshot.View, error) {
 	}
 	if len(w.Puts)+len(w.Deletes) == 0 {
 		v := c.Snapshot.View()
-		setIndex(ctx, v.Revision().Index)
+		request.At(ctx, v.Revision().Index)
 		return v, nil
 	}
 	v, err := c.commit(ctx, w)

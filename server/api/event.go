@@ -11,6 +11,7 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/auth"
+	"isthmus/server/request"
 	"isthmus/store"
 	"isthmus/store/snapshot"
 )
@@ -134,7 +135,7 @@ func (s *EventService) GetEvent(ctx context.Context, r *isthmusv1.GetRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	setIndex(ctx, s.Snapshot.View().Revision().Index)
+	request.At(ctx, s.Snapshot.View().Revision().Index)
 	if len(events) == 0 || events[0].GetName() != r.GetName() {
 		return nil, notFound(store.KindEvent, r.GetName())
 	}

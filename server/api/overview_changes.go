@@ -119,6 +119,6 @@ func (s *OverviewService) told(ctx context.Context, a feed.Answer) *isthmusv1.Li
 			out.Observed = append(out.Observed, o.GetName())
 		}
 	}
-	setIndex(ctx, a.Cursor.Index)
+	request.At(ctx, a.Cursor.Index)
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/server/request"
 )
 
 // GetFleet implements the RPC. Reports have no index, so it never blocks: ListChanges tells when to ask again.
@@ -12,6 +13,6 @@ func (s *OverviewService) GetFleet(ctx context.Context, _ *isthmusv1.GetFleetReq
 		return nil, err
 	}
 	fleet, index := s.Fleets.Get()
-	setIndex(ctx, index)
+	request.At(ctx, index)
 	return fleet, nil
 }

@@ -8,6 +8,7 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/evidence"
+	"isthmus/server/request"
 )
 
 // ListServices implements the RPC. Reports have no index, so it never blocks: ListChanges tells when to ask again.
@@ -37,6 +38,6 @@ func (s *OverviewService) ListServices(ctx context.Context, r *isthmusv1.ListSer
 	if page.More {
 		out.NextPageToken = scope.token(page.Services[len(page.Services)-1].GetName())
 	}
-	setIndex(ctx, v.Revision().Index)
+	request.At(ctx, v.Revision().Index)
 	return out, nil
 }

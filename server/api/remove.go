@@ -17,6 +17,7 @@ import (
 	"isthmus/server/auth"
 	"isthmus/server/change"
 	"isthmus/server/evidence"
+	"isthmus/server/request"
 	"isthmus/store/snapshot"
 )
 
@@ -64,7 +65,7 @@ func (s *DatacenterService) planRemoval(ctx context.Context, r *isthmusv1.Remove
 	if !ok {
 		return nil, notFound(resource.KindDatacenter, r.GetName())
 	}
-	setIndex(ctx, v.Revision().Index)
+	request.At(ctx, v.Revision().Index)
 	if known := d.GetStatus().GetRemoval(); known != nil && (known.GetLost() || !r.GetLost()) {
 		return known, nil
 	}

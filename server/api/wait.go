@@ -71,7 +71,7 @@ func ask[T any](ctx context.Context, c *Core, q query, a answer[T]) (T, error) {
 	}
 	result, changed, err := a.read(ctx, v)
 	if q.index == 0 || q.index > v.Revision().Index || a.newer(v, result, q.index) {
-		setIndex(ctx, v.Revision().Index)
+		request.At(ctx, v.Revision().Index)
 		return result, err
 	}
 	done, busy := limit.Wait(ctx)
@@ -89,10 +89,10 @@ func ask[T any](ctx context.Context, c *Core, q query, a answer[T]) (T, error) {
 		case <-ctx.Done():
 			return none, ctx.Err()
 		case <-timeout.C:
-			setIndex(ctx, v.Revision().Index)
+			request.At(ctx, v.Revision().Index)
 			return result, err
 		case <-c.Stopping:
-			setIndex(ctx, v.Revision().Index)
+			request.At(ctx, v.Revision().Index)
 			return result, err
 		case <-changed:
 		case <-revoked:
@@ -104,7 +104,7 @@ func ask[T any](ctx context.Context, c *Core, q query, a answer[T]) (T, error) {
 			return none, err
 		}
 		if (err == nil) != (nextErr == nil) || err == nil && !a.same(result, next) {
-			setIndex(ctx, v.Revision().Index)
+			request.At(ctx, v.Revision().Index)
 			return next, nextErr
 		}
 		changed = nextChanged

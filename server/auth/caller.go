@@ -38,15 +38,34 @@ func (c Caller) Actor() string {
 
 type callerKey struct{}
 
+// admission is what a call's context says of its caller.
+type admission struct {
+	caller Caller
+	// method is what Tap has let through; empty: it was not asked.
+	method string
+	// guard can be asked whether the caller's API token is still good: calls may wait for minutes. Nil for who holds none.
+	guard *Guard
+}
+
+func (a *admission) in(ctx context.Context) context.Context {
+	return context.WithValue(ctx, callerKey{}, a)
+}
+
+// admissionOf is a context's; nil when nobody was let in.
+func admissionOf(ctx context.Context) *admission {
+	a, _ := ctx.Value(callerKey{}).(*admission)
+	return a
+}
+
 // WithCaller gives a context that says who calls.
 func WithCaller(ctx context.Context, c Caller) context.Context {
-	return context.WithValue(ctx, callerKey{}, c)
+	return (&admission{caller: c}).in(ctx)
 }
 
 // CallerOf is who calls: Anonymous when nobody said.
 func CallerOf(ctx context.Context) Caller {
-	if c, ok := ctx.Value(callerKey{}).(Caller); ok {
-		return c
+	if a := admissionOf(ctx); a != nil {
+		return a.caller
 	}
 	return Caller{Role: Anonymous}
 }

@@ -62,7 +62,7 @@ func NewGuard(s *snapshot.Snapshot, pool *x509.CertPool, window time.Duration, n
 
 // Unary lets unary calls through.
 func (g *Guard) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	ctx, err := g.admit(ctx, info.FullMethod)
+	ctx, err := g.enter(ctx, info.FullMethod)
 	if err != nil {
 		return nil, err
 	}
@@ -71,25 +71,34 @@ func (g *Guard) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 
 // Stream lets streams through.
 func (g *Guard) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	ctx, err := g.admit(stream.Context(), info.FullMethod)
+	ctx, err := g.enter(stream.Context(), info.FullMethod)
 	if err != nil {
 		return err
 	}
 	return next(srv, request.WithContext(ctx, stream))
 }
 
-// admit finds out who calls and whether they may; the context it gives says who. What Tap has admitted is not asked again.
-func (g *Guard) admit(ctx context.Context, method string) (context.Context, error) {
+// enter lets a call in, whose context says who calls then. What Tap has admitted is not asked again.
+func (g *Guard) enter(ctx context.Context, method string) (context.Context, error) {
 	if admitted(ctx, method) {
 		return ctx, nil
 	}
+	a, err := g.admit(ctx, method)
+	if err != nil {
+		return nil, err
+	}
+	return a.in(ctx), nil
+}
+
+// admit finds out who calls and whether they may.
+func (g *Guard) admit(ctx context.Context, method string) (*admission, error) {
 	rule, known := g.rules[method]
 	if !known {
 		return nil, fault.New(fault.Denied, "nobody may call %s", method)
 	}
 	if rule.anonymous() {
 		// What everybody may call works with a credential that is no longer good, too.
-		return WithCaller(ctx, Caller{Role: Anonymous}), nil
+		return &admission{caller: Caller{Role: Anonymous}}, nil
 	}
 	caller, err := g.identify(ctx)
 	if err != nil {
@@ -98,7 +107,11 @@ func (g *Guard) admit(ctx context.Context, method string) (context.Context, erro
 	if err := g.May(caller, method); err != nil {
 		return nil, err
 	}
-	return g.watched(WithCaller(ctx, caller), caller), nil
+	a := &admission{caller: caller}
+	if caller.holdsToken() {
+		a.guard = g
+	}
+	return a, nil
 }
 
 // May refuses a caller who may not call a method: Unauthenticated or Denied.
@@ -132,11 +145,10 @@ func refuse(code fault.Code, reason, format string, args ...any) error {
 
 // identify says who calls. An API token goes before a session, that before a certificate.
 func (g *Guard) identify(ctx context.Context) (Caller, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
-	if values := md.Get("authorization"); len(values) > 0 {
+	if values := metadata.ValueFromIncomingContext(ctx, "authorization"); len(values) > 0 {
 		return g.Bearer(ctx, values[0])
 	}
-	if values := md.Get(SessionKey); len(values) > 0 && g.sessions != nil {
+	if values := metadata.ValueFromIncomingContext(ctx, SessionKey); len(values) > 0 && g.sessions != nil {
 		return g.bySession(ctx, values[0])
 	}
 	if p, ok := peer.FromContext(ctx); ok {

@@ -9,16 +9,6 @@ import (
 	"isthmus/store/snapshot"
 )
 
-type stillKey struct{}
-
-// watched gives a context that can be asked whether its caller's API token is still good: calls may wait for minutes.
-func (g *Guard) watched(ctx context.Context, c Caller) context.Context {
-	if !c.holdsToken() {
-		return ctx
-	}
-	return context.WithValue(ctx, stillKey{}, func() error { return g.still(c) })
-}
-
 // holdsToken tells whether the caller showed an API token, or a session that one began.
 func (c Caller) holdsToken() bool {
 	return c.Role == Admin || c.Role == Operator || c.Role == Viewer
@@ -37,8 +27,8 @@ func (g *Guard) still(c Caller) error {
 
 // Still refuses a call that has waited, and whose caller may no longer make it: Unauthenticated. To be asked after what it would be told was read.
 func Still(ctx context.Context) error {
-	if still, ok := ctx.Value(stillKey{}).(func() error); ok {
-		return still()
+	if a := admissionOf(ctx); a != nil && a.guard != nil {
+		return a.guard.still(a.caller)
 	}
 	return nil
 }

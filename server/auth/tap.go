@@ -25,16 +25,17 @@ func (g *Guard) Tap(ctx context.Context, method string) (context.Context, error)
 	if !known {
 		return ctx, nil
 	}
-	next, err := g.admit(ctx, method)
+	a, err := g.admit(ctx, method)
 	if err != nil {
 		return nil, err
 	}
+	a.method = method
 	if rule.anonymous() {
-		if next, err = g.bounded(next, method); err != nil {
+		if ctx, err = g.bounded(ctx, method); err != nil {
 			return nil, err
 		}
 	}
-	return context.WithValue(next, admittedKey{}, method), nil
+	return a.in(ctx), nil
 }
 
 // bounded gives a stranger's call one of the method's places, until it ends, and an end.
@@ -53,10 +54,8 @@ func (g *Guard) bounded(ctx context.Context, method string) (context.Context, er
 	return ctx, nil
 }
 
-type admittedKey struct{}
-
 // admitted tells that Tap has let this call through.
 func admitted(ctx context.Context, method string) bool {
-	m, ok := ctx.Value(admittedKey{}).(string)
-	return ok && m == method
+	a := admissionOf(ctx)
+	return a != nil && a.method == method
 }

@@ -10,6 +10,8 @@ import (
 type Info struct {
 	// ID names the call in logs, events and internal errors.
 	ID string
+	// index is that at which the answer is true; 0: it has none.
+	index atomic.Uint64
 	// waited is how long the call blocked on purpose, in nanoseconds.
 	waited atomic.Int64
 }
@@ -27,6 +29,13 @@ func ID(ctx context.Context) string {
 		return info.ID
 	}
 	return ""
+}
+
+// At says at which index the call's answer is true; its header tells the client.
+func At(ctx context.Context, index uint64) {
+	if info, ok := ctx.Value(infoKey{}).(*Info); ok {
+		info.index.Store(index)
+	}
 }
 
 // Waited adds to the time that the call blocked on purpose (a blocking query), which is not counted as latency.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,8 +21,12 @@ import (
 	"isthmus/fault"
 )
 
-// Header carries the request id to the client.
-const Header = "x-request-id"
+const (
+	// Header carries the request id to the client.
+	Header = "x-request-id"
+	// IndexHeader tells at which index an answer was true.
+	IndexHeader = "x-isthmus-index"
+)
 
 // Observer sees every call go in and come out.
 type Observer struct {
@@ -29,6 +35,26 @@ type Observer struct {
 	requests *prometheus.CounterVec
 	latency  *prometheus.HistogramVec
 	inFlight *prometheus.GaugeVec
+	// rpcs are the metrics of each, which are looked for once: *rpc by name.
+	rpcs sync.Map
+}
+
+// rpc is the metrics of one.
+type rpc struct {
+	name     string
+	inFlight prometheus.Gauge
+	latency  prometheus.Observer
+	fine     prometheus.Counter
+}
+
+func (o *Observer) rpc(method string) *rpc {
+	if known, ok := o.rpcs.Load(method); ok {
+		return known.(*rpc) //nolint:forcetypeassert // nothing else is stored
+	}
+	name := strings.TrimPrefix(method, "/")
+	r := &rpc{name, o.inFlight.WithLabelValues(name), o.latency.WithLabelValues(name), o.requests.WithLabelValues(name, codes.OK.String())}
+	o.rpcs.Store(method, r)
+	return r
 }
 
 // NewObserver makes an Observer whose metrics are in registry.
@@ -56,13 +82,18 @@ func NewObserver(log hclog.Logger, now func() time.Time, registry prometheus.Reg
 
 // Unary is the outermost interceptor of unary calls.
 func (o *Observer) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	ctx, done := o.begin(ctx, info.FullMethod)
-	// A failure to set the header (the stream is gone) shows when the answer is sent.
-	_ = grpc.SetHeader(ctx, metadata.Pairs(Header, ID(ctx)))
+	known := &Info{ID: uuid.NewString()}
+	ctx, done := o.begin(ctx, known, info.FullMethod)
 	resp, err := call(func() (any, error) { return next(ctx, req) })
-	if f, ok := errors.AsType[*fault.Error](err); ok {
-		_ = grpc.SetHeader(ctx, metadata.Pairs(fault.Header, string(f.Code)))
+	header := metadata.MD{Header: {known.ID}}
+	if index := known.index.Load(); index > 0 {
+		header[IndexHeader] = []string{strconv.FormatUint(index, 10)}
 	}
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		header[fault.Header] = []string{string(f.Code)}
+	}
+	// A failure to set the header (the stream is gone) shows when the answer is sent.
+	_ = grpc.SetHeader(ctx, header)
 	if err = done(err); err != nil {
 		return nil, err
 	}
@@ -71,31 +102,35 @@ func (o *Observer) Unary(ctx context.Context, req any, info *grpc.UnaryServerInf
 
 // Stream is the outermost interceptor of streams (reflection and health).
 func (o *Observer) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	ctx, done := o.begin(stream.Context(), info.FullMethod)
+	ctx, done := o.begin(stream.Context(), &Info{ID: uuid.NewString()}, info.FullMethod)
 	_, err := call(func() (any, error) { return nil, next(srv, WithContext(ctx, stream)) })
 	return done(err)
 }
 
 // Refused counts a call that was refused before it came to the interceptors, and gives what the client may see of the error.
 func (o *Observer) Refused(ctx context.Context, method string, err error) error {
-	_, done := o.begin(ctx, method)
+	_, done := o.begin(ctx, &Info{ID: uuid.NewString()}, method)
 	return done(err)
 }
 
 // begin starts a call; done ends it and turns its error into what the client may see.
-func (o *Observer) begin(ctx context.Context, method string) (_ context.Context, done func(error) error) {
-	info := &Info{ID: uuid.NewString()}
-	start := o.now()
-	rpc := strings.TrimPrefix(method, "/")
-	o.inFlight.WithLabelValues(rpc).Inc()
+func (o *Observer) begin(ctx context.Context, info *Info, method string) (_ context.Context, done func(error) error) {
+	start, rpc := o.now(), o.rpc(method)
+	rpc.inFlight.Inc()
 	return WithInfo(ctx, info), func(err error) error {
-		o.inFlight.WithLabelValues(rpc).Dec()
+		rpc.inFlight.Dec()
 		elapsed := o.now().Sub(start)
 		err = o.visible(info, method, err)
 		code := status.Code(err)
-		o.requests.WithLabelValues(rpc, code.String()).Inc()
-		o.latency.WithLabelValues(rpc).Observe((elapsed - time.Duration(info.waited.Load())).Seconds())
-		o.log.Debug("call", "rpc", rpc, "code", code, "request", info.ID, "took", elapsed)
+		if code == codes.OK {
+			rpc.fine.Inc()
+		} else {
+			o.requests.WithLabelValues(rpc.name, code.String()).Inc()
+		}
+		rpc.latency.Observe((elapsed - time.Duration(info.waited.Load())).Seconds())
+		if o.log.IsDebug() {
+			o.log.Debug("call", "rpc", rpc.name, "code", code, "request", info.ID, "took", elapsed)
+		}
 		return err
 	}
 }

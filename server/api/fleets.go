@@ -29,18 +29,27 @@ type Fleets struct {
 	revision store.Revision
 	reported uint64
 	at       time.Time
+	// since is when something was stored or reported last, as far as anybody has looked.
+	since time.Time
 }
 
 // Get is the fleet as it is, and the index at which that is true. It is shared: do not change it.
-func (f *Fleets) Get() (*isthmusv1.Fleet, uint64) { return f.within(fleetAge) }
+func (f *Fleets) Get() (*isthmusv1.Fleet, uint64) {
+	return f.within(func(time.Duration) time.Duration { return fleetAge })
+}
 
-// within is Get, but that what the time alone has changed since then may be missing for a while: who falls silent, until a controller writes it down.
-func (f *Fleets) within(most time.Duration) (*isthmusv1.Fleet, uint64) {
+// within is Get, but that what the time alone has changed since then may be missing for a while: who falls silent, until a controller writes it
+// down. How long is up to how long nothing else has happened.
+func (f *Fleets) within(most func(calm time.Duration) time.Duration) (*isthmusv1.Fleet, uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	// What comes while it is computed has another number.
 	v, reported, now := f.Snapshot.View(), f.Observations.Reported(), f.Now()
-	if age := now.Sub(f.at); f.last == nil || v.Revision() != f.revision || reported != f.reported || age < 0 || age >= most {
+	news := f.last == nil || v.Revision() != f.revision || reported != f.reported
+	if news {
+		f.since = now
+	}
+	if age := now.Sub(f.at); news || age < 0 || age >= most(now.Sub(f.since)) {
 		f.last = overview.Fleet(v, evidence.Fleet(v, f.Observations), connection.Links(v, evidence.Connection(v, f.Observations), now), now)
 		f.revision, f.reported, f.at = v.Revision(), reported, now
 	}

@@ -19,8 +19,13 @@ const defaultTrend = time.Hour
 // trendRest is how many times as long as a look at the fleet took the next one is away at least: a hundredth of one processor is for it.
 const trendRest = 100
 
-// trendAge is how old a fleet may be that is counted, as long as nothing was stored or reported.
-const trendAge = resource.Silence
+// A fleet that is counted may be trendAge old, as long as nothing was stored or reported: what the time alone changes is reported, or written down.
+// Where nothing has been for long, the time changes little as well: then it may be as old as the trendCalm-th part of that, up to trendOld.
+const (
+	trendAge  = resource.Silence
+	trendOld  = 20 * trendAge
+	trendCalm = 4
+)
 
 // Trends counts the fleet again and again, for GetTrend.
 type Trends struct {
@@ -52,8 +57,9 @@ func (t *Trends) Run(ctx context.Context) error {
 
 // Look counts the fleet as it is now.
 func (t *Trends) Look() {
-	fleet, _ := t.fleets.within(trendAge)
+	fleet, _ := t.fleets.within(func(calm time.Duration) time.Duration { return min(max(trendAge, calm/trendCalm), trendOld) })
 	next := trend.Of(fleet)
+	next.At = t.fleets.Now() // nothing else has come since
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.series.Add(next)

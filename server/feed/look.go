@@ -85,9 +85,11 @@ func (f *Feed) look(ctx context.Context) {
 			if !idle {
 				continue
 			}
+			ticker.Reset(lookEvery)
 		case <-ticker.C:
 			if f.looks.count(0) == 0 {
 				idle = true
+				ticker.Stop()
 				continue
 			}
 		}

@@ -69,7 +69,7 @@ func (m *marshaler) Marshal(v any) ([]byte, error) {
 	if answer, ok := v.(proto.Message); ok {
 		if raw := answer.ProtoReflect().GetUnknown(); len(raw) > 0 {
 			// JSON is some times as long: names of fields, and of those that have no value, too.
-			return m.transcoder.appendMessage(make([]byte, 0, 5*len(raw)+512), answer.ProtoReflect().Descriptor(), raw)
+			return m.transcoder.appendMessage(make([]byte, 0, 3*len(raw)+512), answer.ProtoReflect().Descriptor(), raw)
 		}
 	}
 	return m.JSONPb.Marshal(v)

@@ -1,13 +1,13 @@
 package rest
 
 import (
+	"bytes"
 	"encoding/base64"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -21,8 +21,9 @@ import (
 // transcoder makes JSON of encoded messages without decoding them, as protojson does with EmitDefaultValues: most of what a list costs would be
 // building messages that nobody looks into.
 type transcoder struct {
+	mu sync.RWMutex
 	// shapes by the descriptors of messages.
-	shapes sync.Map
+	shapes map[protoreflect.MessageDescriptor]*shape
 }
 
 // shape is what there is to know of a message type.
@@ -43,43 +44,64 @@ type field struct {
 	// name is the JSON name as a key: with quotes and colon.
 	name []byte
 	list bool
-	// entry is the shape of a map's entries: key and value.
-	entry *shape
-	// message is the type of a message field, found when it is first met: types contain themselves.
-	message protoreflect.MessageDescriptor
+	// inner is the shape of a message, or of a map's entries: key and value. Nil for others.
+	inner *shape
+	// entries: it is a map.
+	entries bool
 	// absent is what stands for a field that is not there; nil: nothing.
 	absent []byte
 }
 
 func (t *transcoder) shapeOf(d protoreflect.MessageDescriptor) *shape {
-	if known, ok := t.shapes.Load(d); ok {
-		return known.(*shape) //nolint:forcetypeassert // nothing else is stored.
+	t.mu.RLock()
+	s := t.shapes[d]
+	t.mu.RUnlock()
+	if s != nil {
+		return s
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.shapes == nil {
+		t.shapes = map[protoreflect.MessageDescriptor]*shape{}
+	}
+	return t.learn(d)
+}
+
+// learn makes the shape of a message and of all that may be in it. Types contain themselves: one that is being learned is there already.
+func (t *transcoder) learn(d protoreflect.MessageDescriptor) *shape {
+	if known := t.shapes[d]; known != nil {
+		return known
 	}
 	s := &shape{
 		descriptor: d, rare: strings.HasPrefix(string(d.FullName()), "google."), time: d.FullName() == "google.protobuf.Timestamp",
 	}
+	t.shapes[d] = s
 	for i := range d.Fields().Len() {
 		s.add(t, d.Fields().Get(i))
 	}
-	known, _ := t.shapes.LoadOrStore(d, s)
-	return known.(*shape) //nolint:forcetypeassert // nothing else is stored.
+	return s
 }
 
 func (s *shape) add(t *transcoder, d protoreflect.FieldDescriptor) {
 	f := field{
-		number: d.Number(), kind: d.Kind(), list: d.IsList(), message: d.Message(),
+		number: d.Number(), kind: d.Kind(), list: d.IsList(), entries: d.IsMap(),
 		name: append(strconv.AppendQuote(nil, d.JSONName()), ':'),
+	}
+	if d.Message() != nil {
+		f.inner = t.learn(d.Message())
 	}
 	switch {
 	case d.IsMap():
-		f.entry = t.shapeOf(d.Message())
 		f.absent = []byte("{}")
 	case d.IsList():
 		f.absent = []byte("[]")
 	case !d.HasPresence():
 		f.absent = absent(d.Kind())
 	}
-	s.rare = s.rare || f.entry != nil && (f.entry.rare || f.entry.fields[0].kind != protoreflect.StringKind) || f.message == nil && absent(f.kind) == nil
+	switch {
+	case f.entries && (f.inner.rare || f.inner.fields[0].kind != protoreflect.StringKind), f.inner == nil && absent(f.kind) == nil:
+		s.rare = true
+	}
 	for len(s.byNumber) <= int(f.number) {
 		s.byNumber = append(s.byNumber, -1)
 	}
@@ -103,15 +125,42 @@ func absent(kind protoreflect.Kind) []byte {
 	}
 }
 
-// spot is where the first occurrence of a field begins, and the last one's value is.
+// spot is where a field is: where its first occurrence begins, and the value of its last one, without its length, begins and ends.
 type spot struct {
 	first, value, end int
 	kind              protowire.Type
 }
 
+// next reads the field that begins at a place: its number, where its value is, and in which form. Most tags and lengths are of one byte.
+func (s *shape) next(raw []byte, at int) (protowire.Number, spot, error) {
+	if at+1 < len(raw) && raw[at] < 0x80 && raw[at+1] < 0x80 {
+		number, kind, size := protowire.Number(raw[at]>>3), protowire.Type(raw[at]&7), int(raw[at+1])
+		switch {
+		case number == 0:
+		case kind == protowire.VarintType:
+			return number, spot{at, at + 1, at + 2, kind}, nil
+		case kind == protowire.BytesType && at+2+size <= len(raw):
+			return number, spot{at, at + 2, at + 2 + size, kind}, nil
+		}
+	}
+	number, kind, n := protowire.ConsumeTag(raw[at:])
+	if n < 0 {
+		return 0, spot{}, errWire(s)
+	}
+	size := protowire.ConsumeFieldValue(number, kind, raw[at+n:])
+	if size < 0 {
+		return 0, spot{}, errWire(s)
+	}
+	value, end := at+n, at+n+size
+	if kind == protowire.BytesType {
+		text, _ := protowire.ConsumeBytes(raw[value:end])
+		value = end - len(text)
+	}
+	return number, spot{at, value, end, kind}, nil
+}
+
 // writer makes the JSON of one message and all that is in it.
 type writer struct {
-	*transcoder
 	// spots is room for those of the messages that are being written, the outermost first.
 	spots []spot
 }
@@ -134,8 +183,7 @@ func errWire(s *shape) error {
 
 // appendMessage appends the JSON of an encoded message.
 func (t *transcoder) appendMessage(out []byte, d protoreflect.MessageDescriptor, raw []byte) ([]byte, error) {
-	w := &writer{transcoder: t}
-	return w.appendMessage(out, t.shapeOf(d), raw)
+	return new(writer).appendMessage(out, t.shapeOf(d), raw)
 }
 
 func (w *writer) appendMessage(out []byte, s *shape, raw []byte) ([]byte, error) {
@@ -175,22 +223,19 @@ func (w *writer) appendMessage(out []byte, s *shape, raw []byte) ([]byte, error)
 // find notes where each field of a message is.
 func (s *shape) find(raw []byte, spots []spot) error {
 	for at := 0; at < len(raw); {
-		number, kind, n := protowire.ConsumeTag(raw[at:])
-		if n < 0 {
-			return errWire(s)
+		number, found, err := s.next(raw, at)
+		if err != nil {
+			return err
 		}
-		size := protowire.ConsumeFieldValue(number, kind, raw[at+n:])
-		if size < 0 {
-			return errWire(s)
+		at = found.end
+		if int(number) >= len(s.byNumber) || s.byNumber[number] < 0 {
+			continue
 		}
-		if int(number) < len(s.byNumber) && s.byNumber[number] >= 0 {
-			was := &spots[s.byNumber[number]]
-			if was.end == 0 {
-				was.first = at
-			}
-			was.value, was.end, was.kind = at+n, at+n+size, kind
+		known := &spots[s.byNumber[number]]
+		if known.end > 0 {
+			found.first = known.first
 		}
-		at += n + size
+		*known = found
 	}
 	return nil
 }
@@ -199,154 +244,140 @@ func (w *writer) appendField(out []byte, s *shape, f *field, at spot, raw []byte
 	switch {
 	case at.end == 0:
 		return append(out, f.absent...), nil
-	case f.entry != nil:
+	case f.entries:
 		return w.appendMap(out, s, f, raw[at.first:at.end])
 	case f.list:
 		return w.appendList(out, s, f, raw[at.first:at.end])
 	}
-	out, _, err := w.appendValue(out, s, f, at.kind, raw[at.value:at.end])
-	return out, err
+	return w.appendValue(out, s, f, at.kind, raw[at.value:at.end])
 }
 
-// each visits the values of all occurrences of a field.
-func (s *shape) each(f *field, raw []byte, visit func(kind protowire.Type, value []byte) error) error {
-	for len(raw) > 0 {
-		number, kind, n := protowire.ConsumeTag(raw)
-		if n < 0 {
-			return errWire(s)
-		}
-		size := protowire.ConsumeFieldValue(number, kind, raw[n:])
-		if size < 0 {
-			return errWire(s)
-		}
-		if number == f.number {
-			if err := visit(kind, raw[n:n+size]); err != nil {
-				return err
-			}
-		}
-		raw = raw[n+size:]
-	}
-	return nil
-}
-
+// appendList appends the values of all occurrences of a field.
 func (w *writer) appendList(out []byte, s *shape, f *field, raw []byte) ([]byte, error) {
-	out = append(out, '[')
-	empty := true
-	err := s.each(f, raw, func(kind protowire.Type, value []byte) error {
-		packed := kind == protowire.BytesType && f.kind != protoreflect.StringKind && f.kind != protoreflect.BytesKind && f.kind != protoreflect.MessageKind
-		if packed {
-			value, _ = protowire.ConsumeBytes(value)
-			kind = protowire.VarintType
+	begin := len(out)
+	for at := 0; at < len(raw); {
+		number, found, err := s.next(raw, at)
+		if err != nil {
+			return nil, err
 		}
-		for first := true; first || packed && len(value) > 0; first = false {
-			if packed && len(value) == 0 {
-				break
-			}
-			if !empty {
-				out = append(out, ',')
-			}
-			empty = false
-			var err error
-			var n int
-			if out, n, err = w.appendValue(out, s, f, kind, value); err != nil {
-				return err
-			}
-			value = value[n:]
+		at = found.end
+		if number != f.number {
+			continue
 		}
-		return nil
-	})
-	return append(out, ']'), err
+		value := raw[found.value:found.end]
+		if found.kind == protowire.BytesType && f.numeric() {
+			out, err = appendPacked(out, s, f, value)
+		} else {
+			out, err = w.appendValue(append(out, ','), s, f, found.kind, value)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(out) == begin { // packed, and none in it
+		out = append(out, ',')
+	}
+	out[begin] = '['
+	return append(out, ']'), nil
 }
 
 // appendMap appends a map in the order of its keys. When one comes twice, the last counts.
 func (w *writer) appendMap(out []byte, s *shape, f *field, raw []byte) ([]byte, error) {
 	type pair struct {
-		key   string
-		value []byte
+		key   []byte
+		entry []byte
+		value spot
 	}
-	var pairs []pair
-	err := s.each(f, raw, func(_ protowire.Type, value []byte) error {
-		entry, _ := protowire.ConsumeBytes(value)
-		var spots [2]spot
-		if err := f.entry.find(entry, spots[:]); err != nil {
-			return err
+	var room [8]pair
+	pairs := room[:0]
+	for at := 0; at < len(raw); {
+		number, found, err := s.next(raw, at)
+		if err != nil {
+			return nil, err
 		}
-		var key []byte
-		if spots[0].end > 0 {
-			if key, _ = protowire.ConsumeBytes(entry[spots[0].value:spots[0].end]); !utf8.Valid(key) {
-				return errWire(s)
-			}
-		}
-		text := w.absentValue(&f.entry.fields[1], spots[1])
-		if text == nil {
-			var err error
-			if text, err = w.appendField(nil, f.entry, &f.entry.fields[1], spots[1], entry); err != nil {
-				return err
-			}
-		}
-		pairs = append(pairs, pair{string(key), text})
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	slices.SortStableFunc(pairs, func(a, b pair) int { return strings.Compare(a.key, b.key) })
-	out = append(out, '{')
-	empty := true
-	for i, p := range pairs {
-		if i+1 < len(pairs) && pairs[i+1].key == p.key {
+		at = found.end
+		if number != f.number {
 			continue
 		}
-		if !empty {
+		if found.kind != protowire.BytesType {
+			return nil, errWire(s)
+		}
+		entry := raw[found.value:found.end]
+		var spots [2]spot
+		if err := f.inner.find(entry, spots[:]); err != nil {
+			return nil, err
+		}
+		if spots[0].end > 0 && spots[0].kind != protowire.BytesType {
+			return nil, errWire(s)
+		}
+		pairs = append(pairs, pair{entry[spots[0].value:spots[0].end], entry, spots[1]})
+	}
+	slices.SortStableFunc(pairs, func(a, b pair) int { return bytes.Compare(a.key, b.key) })
+	out = append(out, '{')
+	begin := len(out)
+	for i, p := range pairs {
+		if i+1 < len(pairs) && bytes.Equal(pairs[i+1].key, p.key) {
+			continue
+		}
+		if len(out) > begin {
 			out = append(out, ',')
 		}
-		empty = false
-		out = append(append(appendText(out, p.key), ':'), p.value...)
+		var err error
+		if out, err = appendText(out, s, p.key); err != nil {
+			return nil, err
+		}
+		if out, err = w.appendEntry(append(out, ':'), f.inner, p.value, p.entry); err != nil {
+			return nil, err
+		}
 	}
 	return append(out, '}'), nil
 }
 
-// absentValue is an empty message, for a map's value that is not there; nil for what is there, or has a default.
-func (w *writer) absentValue(f *field, at spot) []byte {
-	if at.end != 0 || f.message == nil {
-		return nil
+// appendEntry appends the value of a map's entry. One that is not there is an empty message, or its kind's default.
+func (w *writer) appendEntry(out []byte, s *shape, at spot, entry []byte) ([]byte, error) {
+	f := &s.fields[1]
+	if at.end == 0 && f.inner != nil {
+		return w.appendMessage(out, f.inner, nil)
 	}
-	text, err := w.appendMessage(nil, w.shapeOf(f.message), nil)
-	if err != nil {
-		return nil
-	}
-	return text
+	return w.appendField(out, s, f, at, entry)
 }
 
-// appendValue appends one value, and tells how long it was.
-func (w *writer) appendValue(out []byte, s *shape, f *field, kind protowire.Type, value []byte) ([]byte, int, error) {
-	switch kind { //nolint:exhaustive // groups are not in our messages.
-	case protowire.VarintType:
+// appendValue appends one value.
+func (w *writer) appendValue(out []byte, s *shape, f *field, kind protowire.Type, value []byte) ([]byte, error) {
+	switch {
+	case kind == protowire.VarintType && f.numeric():
 		v, n := protowire.ConsumeVarint(value)
 		if n < 0 {
-			return nil, 0, errWire(s)
+			return nil, errWire(s)
 		}
-		return appendVarint(out, f, v), n, nil
-	case protowire.BytesType:
-		v, n := protowire.ConsumeBytes(value)
-		if n < 0 {
-			return nil, 0, errWire(s)
-		}
-		switch f.kind { //nolint:exhaustive // no others are encoded so.
-		case protoreflect.StringKind:
-			if !utf8.Valid(v) {
-				return nil, 0, errWire(s)
-			}
-			return appendText(out, v), n, nil
-		case protoreflect.BytesKind:
-			out = append(out, '"')
-			return append(base64.StdEncoding.AppendEncode(out, v), '"'), n, nil
-		case protoreflect.MessageKind:
-			out, err := w.appendMessage(out, w.shapeOf(f.message), v)
-			return out, n, err
-		}
+		return appendVarint(out, f, v), nil
+	case kind != protowire.BytesType || f.numeric():
+		return nil, errWire(s)
+	case f.kind == protoreflect.StringKind:
+		return appendText(out, s, value)
+	case f.kind == protoreflect.BytesKind:
+		out = append(out, '"')
+		return append(base64.StdEncoding.AppendEncode(out, value), '"'), nil
 	}
-	return nil, 0, errWire(s)
+	return w.appendMessage(out, f.inner, value)
+}
+
+// numeric tells whether a field is encoded as a number: all kinds that a shape has, but for texts, bytes and messages.
+func (f *field) numeric() bool {
+	return f.kind != protoreflect.StringKind && f.kind != protoreflect.BytesKind && f.kind != protoreflect.MessageKind
+}
+
+// appendPacked appends numbers that are encoded as one value, each after a comma.
+func appendPacked(out []byte, s *shape, f *field, raw []byte) ([]byte, error) {
+	for len(raw) > 0 {
+		v, n := protowire.ConsumeVarint(raw)
+		if n < 0 {
+			return nil, errWire(s)
+		}
+		out = appendVarint(append(out, ','), f, v)
+		raw = raw[n:]
+	}
+	return out, nil
 }
 
 func appendVarint(out []byte, f *field, v uint64) []byte {
@@ -358,38 +389,6 @@ func appendVarint(out []byte, f *field, v uint64) []byte {
 	default: // 64 bits, which JSON has as text
 		return append(strconv.AppendUint(append(out, '"'), v, 10), '"')
 	}
-}
-
-// appendText appends a string as JSON.
-func appendText[T string | []byte](out []byte, text T) []byte {
-	const digits = "0123456789abcdef"
-	out = append(out, '"')
-	plain := 0
-	for i := range len(text) {
-		c := text[i]
-		if c >= ' ' && c != '"' && c != '\\' {
-			continue
-		}
-		out = append(out, text[plain:i]...)
-		plain = i + 1
-		switch c {
-		case '"', '\\':
-			out = append(out, '\\', c)
-		case '\b':
-			out = append(out, '\\', 'b')
-		case '\f':
-			out = append(out, '\\', 'f')
-		case '\n':
-			out = append(out, '\\', 'n')
-		case '\r':
-			out = append(out, '\\', 'r')
-		case '\t':
-			out = append(out, '\\', 't')
-		default:
-			out = append(out, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
-		}
-	}
-	return append(append(out, text[plain:]...), '"')
 }
 
 // appendRare has protojson do it.
@@ -429,21 +428,21 @@ func appendTime(out, raw []byte) ([]byte, bool) {
 		return nil, false
 	}
 	year, month, day := time.Unix(seconds, 0).UTC().Date()
-	ofDay := (seconds - firstSecond) % secondsPerDay
-	out = appendDigits(append(out, '"'), int64(year), 4)
-	out = appendDigits(append(out, '-'), int64(month), 2)
-	out = appendDigits(append(out, '-'), int64(day), 2)
-	out = appendDigits(append(out, 'T'), ofDay/3600, 2)
-	out = appendDigits(append(out, ':'), ofDay/60%60, 2)
-	out = appendDigits(append(out, ':'), ofDay%60, 2)
+	ofDay := int((seconds - firstSecond) % secondsPerDay)
+	out = appendTwo(appendTwo(append(out, '"'), year/100), year%100)
+	out = appendTwo(append(out, '-'), int(month))
+	out = appendTwo(append(out, '-'), day)
+	out = appendTwo(append(out, 'T'), ofDay/3600)
+	out = appendTwo(append(out, ':'), ofDay/60%60)
+	out = appendTwo(append(out, ':'), ofDay%60)
 	switch {
 	case nanos == 0:
 	case nanos%1_000_000 == 0:
-		out = appendDigits(append(out, '.'), nanos/1_000_000, 3)
+		out = appendFraction(out, nanos/1_000_000, 3)
 	case nanos%1_000 == 0:
-		out = appendDigits(append(out, '.'), nanos/1_000, 6)
+		out = appendFraction(out, nanos/1_000, 6)
 	default:
-		out = appendDigits(append(out, '.'), nanos, 9)
+		out = appendFraction(out, nanos, 9)
 	}
 	return append(out, 'Z', '"'), true
 }
@@ -454,12 +453,17 @@ const (
 	secondsPerDay           = 24 * 3600
 )
 
-// appendDigits appends a number with as many digits as are asked for.
-func appendDigits(out []byte, number int64, digits int) []byte {
-	out = append(out, "000000000"[:digits]...)
-	for i := len(out) - 1; number > 0; i-- {
-		out[i] = byte('0' + number%10)
+// appendTwo appends a number below 100 with two digits.
+func appendTwo(out []byte, number int) []byte {
+	return append(out, byte('0'+number/10), byte('0'+number%10))
+}
+
+// appendFraction appends a point, and a number with as many digits as are asked for.
+func appendFraction(out []byte, number int64, digits int) []byte {
+	text := [10]byte{'.'}
+	for i := digits; i > 0; i-- {
+		text[i] = byte('0' + number%10)
 		number /= 10
 	}
-	return out
+	return append(out, text[:digits+1]...)
 }

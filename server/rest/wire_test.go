@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/mem"
@@ -113,6 +115,24 @@ func TestEncodedAnswers(t *testing.T) {
 	})
 }
 
+// Texts are looked at in parts: what has to be written differently may stand anywhere in them.
+func TestEncodedTexts(t *testing.T) {
+	t.Parallel()
+	plain := rapid.RuneFrom([]rune("abz ~!#/[]^_09\u007f"))
+	special := rapid.RuneFrom([]rune("\"\\\x00\x01\b\t\n\f\r\x1f\u0080\u00ff☃🙂\u2028"))
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.StringOfN(rapid.OneOf(plain, plain, plain, plain, plain, plain, plain, special), 0, 40, -1).Draw(t, "text")
+		compareJSON(t, &isthmusv1.Datacenter{Name: name, Labels: map[string]string{name: name, "a" + name: "b"}})
+	})
+	for at := range 24 {
+		for c := range rune(0x100) {
+			text := []rune("abcdefghijklmnopqrstuvwx")
+			text[at] = c
+			compareJSON(t, &isthmusv1.Datacenter{Name: string(text)})
+		}
+	}
+}
+
 func compareJSON(t interface{ Fatalf(string, ...any) }, m proto.Message) {
 	want, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
 	if err != nil {
@@ -165,10 +185,13 @@ func FuzzEncodedAnswer(f *testing.F) {
 func BenchmarkAnswer(b *testing.B) {
 	list := &isthmusv1.ListDatacentersResponse{}
 	for range 1000 {
+		at := timestamppb.New(time.Date(2026, 1, 2, 3, 4, 5, 678_901_234, time.UTC))
 		list.Datacenters = append(list.Datacenters, &isthmusv1.Datacenter{
 			Name: "dc", Labels: map[string]string{"env": "prod"}, Uid: "8f0c1d2e-0000-4000-8000-000000000000", Generation: 1, Index: 7,
-			CreateTime: timestamppb.Now(), Spec: &isthmusv1.DatacenterSpec{Runtime: "vm"},
-			Status: &isthmusv1.DatacenterStatus{Agent: "online", ConsulVersion: "1.20.6", Servers: 3, Conditions: []*isthmusv1.Condition{{Type: "Ready", Status: "true"}}},
+			CreateTime: at, UpdateTime: at, Spec: &isthmusv1.DatacenterSpec{Runtime: "vm", ConsulDatacenter: "dc", ConsulPartition: "default"},
+			Status: &isthmusv1.DatacenterStatus{Agent: "online", AgentSince: at, ConsulVersion: "1.20.6", Servers: 3, Conditions: slices.Repeat([]*isthmusv1.Condition{{
+				Type: "Ready", Status: "true", Reason: "Current", Message: "its agents know everything that is wanted of them", LastTransitionTime: at, ObservedGeneration: 1,
+			}}, 4)},
 		})
 	}
 	wire, err := proto.Marshal(list)

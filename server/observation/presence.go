@@ -24,6 +24,9 @@ const (
 	// goneAfter is how long no call of an agent waits before the store is told that it is present no more: between two calls it is away for
 	// milliseconds, and when it goes to another replica that one tells first.
 	goneAfter = 2 * heardEvery
+	// companyFor is after what time without a heartbeat of any other replica there seems to be none: three were left out. One that is older than
+	// forgetCompany when it is read for the first time is that of one that is no more; replicas' clocks differ.
+	companyFor, forgetCompany = 3 * heardEvery, 2 * resource.Silence
 	// forgetReplica is how long the heartbeats of a replica that is no more are kept.
 	forgetReplica = 24 * time.Hour
 )
@@ -200,16 +203,11 @@ func (t *Table) moves() ([]store.Observation, error) {
 	return rows, nil
 }
 
-// accompanied tells whether another replica may be at work, by its heartbeats, which are by its own clock.
+// accompanied tells whether another replica seems to be at work.
 func (t *Table) accompanied(now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for replica, alive := range t.replicas {
-		if replica != t.self && now.Sub(alive) <= 2*resource.Silence {
-			return true
-		}
-	}
-	return false
+	return !t.company.IsZero() && now.Sub(t.company) <= companyFor
 }
 
 // here tells whether this replica's heartbeat stands for anybody.
@@ -230,6 +228,9 @@ func (t *Table) learnPresence(o store.Observation) bool {
 			alive = now // by another clock
 		}
 		if alive.After(t.replicas[replica]) {
+			if now := t.now(); replica != t.self && now.Sub(alive) <= forgetCompany {
+				t.company = now
+			}
 			t.replicas[replica] = alive
 			t.quietUntil = time.Time{} // those that are present there may be heard of again
 		}

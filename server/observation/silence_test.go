@@ -132,6 +132,15 @@ func TestAloneOnlyHeartbeatsAreRead(t *testing.T) {
 	if heard := first.HeardOf("dc2", "a2"); !heard.Equal(now) || !last.Equal(now) {
 		t.Errorf("at %v the other replica's agent is heard of at %v", now, heard)
 	}
+	// It has died: until then everything is read, and not for ever after.
+	st.all = 0
+	for range 60 {
+		now = now.Add(time.Second)
+		last = first.Poll(t.Context(), last)
+	}
+	if st.all == 0 || st.all > 20 {
+		t.Errorf("after the other replica's last heartbeat everything was read %d times", st.all)
+	}
 }
 
 // counted counts how often everything is read.

@@ -52,6 +52,8 @@ type Table struct {
 	agents   map[key]*presence
 	moved    map[*presence]bool
 	replicas map[string]time.Time
+	// company is when another replica's heartbeat was learned last.
+	company time.Time
 	// looked is when was last looked who is silent; before quietUntil nobody can be who was not.
 	looked, quietUntil time.Time
 	// clocks are the last looks at each agent's clock, by its ClockPart.

@@ -16,7 +16,10 @@ import (
 const description = `The REST API of isthmus, a control plane for many Consul datacenters.
 
 Every read answers with the header X-Isthmus-Index. A read with ?index=N&wait=60s is a blocking query as Consul's are: it
-answers when what it covers is newer than N, or when the wait is over. Writes that take an index are check-and-set.`
+answers when what it covers is newer than N, or when the wait is over. Writes that take an index are check-and-set.
+
+Who sends Accept: application/protobuf is answered with the messages of proto/isthmus/v1 themselves, which costs large lists less than JSON.
+Bodies of requests and errors are JSON in any case.`
 
 // describe says what the document is about and how to log in.
 func describe(doc *openapi3.T) {

@@ -172,6 +172,9 @@ func (s *Store) changes(st *state) []Statement {
 	out := []Statement{{SQL: s.sql.bump, Args: []any{
 		began.epoch, int64(began.index), int64(began.events), began.chainHead, int64(st.index), int64(st.events), st.chainHead,
 	}}}
+	for _, fence := range st.fences {
+		out = append(out, Statement{SQL: s.sql.fence, Args: []any{fence.Name, fence.Holder, int64(fence.Fencing)}})
+	}
 	out = append(out, s.resourceStatements(st)...)
 	out = append(out, s.relationStatements(st)...)
 	out = append(out, s.sql.putEvents.statements(st.output.events, nil)...)

@@ -5,7 +5,7 @@ import "isthmus/store"
 const (
 	// maxRecalled is how many resources are remembered: some MiB at most.
 	maxRecalled = 8 << 10
-	// maxForeseen is how many resources a write may put that is not read for: of more, reading them costs little.
+	// maxForeseen is how many resources a write may change that is not read for: of more, reading them costs little. What it makes is not counted.
 	maxForeseen = 32
 )
 
@@ -66,11 +66,12 @@ func (r *recall) foresee(c *codec, writes []*write) *state {
 
 // covers tells whether all is known that a write's preconditions are about, and puts it into the state.
 func (r *recall) covers(st *state, w *write) bool {
-	if w.fence != nil || len(w.deletes) > 0 || len(w.puts) > maxForeseen {
+	made := w.made()
+	if len(w.deletes) > 0 || len(w.puts)-len(made) > maxForeseen || w.fence != nil && !st.assumeHeld(*w.fence) {
 		return false
 	}
 	for _, q := range w.requires {
-		if !r.row(st, q.Key, q.Absent && w.makes(q.Key)) {
+		if !r.row(st, q.Key, q.Absent && made[q.Key]) {
 			return false
 		}
 	}
@@ -87,14 +88,25 @@ func (r *recall) covers(st *state, w *write) bool {
 	return true
 }
 
-// makes tells whether a write puts the whole of a resource.
-func (w *write) makes(key store.Key) bool {
+// made are the resources of which a write puts the whole.
+func (w *write) made() map[store.Key]bool {
+	out := make(map[store.Key]bool, len(w.puts))
 	for _, p := range w.puts {
-		if p.key == key && p.part == store.PartAll {
-			return true
+		if p.part == store.PartAll {
+			out[p.key] = true
 		}
 	}
-	return false
+	return out
+}
+
+// assumeHeld takes a lease to be held as a fence says, which the commit has to prove; false: another write says otherwise.
+func (s *state) assumeHeld(fence store.Lease) bool {
+	if known, there := s.leases[fence.Name]; there {
+		return known.Holder == fence.Holder && known.Fencing == fence.Fencing
+	}
+	s.leases[fence.Name] = fence
+	s.fences = append(s.fences, fence)
+	return true
 }
 
 // row puts what is known of a resource into the state; false: nothing is, and it may not be assumed to be absent.

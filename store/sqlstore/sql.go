@@ -125,7 +125,7 @@ func (b *bulk) source(size int) string {
 
 // queries are all of the store's SQL.
 type queries struct {
-	lock, shareLease, putCommit, bump, notify                              string
+	lock, shareLease, fence, putCommit, bump, notify                       string
 	revision, get, list, load, feed, feedObjects                           string
 	byIndex, unhurried                                                     string
 	secret, observations, observationsOf, forget, forgetPart               string
@@ -245,6 +245,9 @@ func (q *queries) writes(d Dialect) {
 	// An index that is null is refused: somebody else has committed.
 	q.bump = d.numbered(`UPDATE revision SET "index" = CASE WHEN epoch = ? AND "index" = ? AND events = ? AND chain_head = ? THEN CAST(? AS bigint) END,
 		events = ?, chain_head = ?`)
+	// A holder that is null is refused: somebody else has the lease, or nobody.
+	q.fence = d.numbered(`INSERT INTO leases (name, holder, fencing, expires) SELECT '', NULL, 0, 0
+		WHERE NOT EXISTS (SELECT 1 FROM leases WHERE name = ? AND holder = ? AND fencing = ?` + d.ShareRow + `)`)
 	q.forget = d.numbered(`DELETE FROM observations WHERE datacenter = ?`)
 	q.forgetPart = d.numbered(`DELETE FROM observations WHERE datacenter = ? AND part = ?`)
 	q.acquire = d.numbered(strings.ReplaceAll(`INSERT INTO leases (name, holder, fencing, expires)

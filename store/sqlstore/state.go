@@ -57,6 +57,8 @@ type state struct {
 	leases  map[string]store.Lease
 	// assumed are resources that are taken to be absent without having been looked for.
 	assumed []store.Key
+	// fences are leases that are taken to be held without having been looked at.
+	fences []store.Lease
 
 	output output
 	undo   []func()

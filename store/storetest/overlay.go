@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,22 +35,35 @@ type result struct {
 // plain is another store, on a database of its own, that looks up all that its writes are about.
 type plain struct {
 	*fixture
-	lease store.Lease
+	written int
 }
 
 func newPlain(f *fixture) *plain {
-	single := f.on(open(f.ctx, f.t, f.options.New(f.t)))
-	lease, err := single.Acquire(f.ctx, "plain", "test", time.Hour)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	return &plain{single, lease}
+	return &plain{fixture: f.on(open(f.ctx, f.t, f.options.New(f.t)))}
 }
 
-// Write implements store.Store: a fence has to be looked at, and so has all else.
+// Write implements store.Store: what nobody has ever asked about has to be looked at, and so has all else.
 func (p *plain) Write(ctx context.Context, w store.Write) (store.Revision, error) {
-	w.Fence = &p.lease
+	p.written++
+	w.Requires = append(slices.Clone(w.Requires), store.Require{Key: datacenterKey(number("nobody", p.written)), Absent: true})
 	return p.fixture.Write(ctx, w)
+}
+
+// twoLeases are one that was lost, and one that is held; the same on each fresh database.
+func (f *fixture) twoLeases() (lost, held store.Lease) {
+	f.t.Helper()
+	acquire := func(holder string) store.Lease {
+		lease, err := f.Acquire(f.ctx, "fence", holder, time.Hour)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		return lease
+	}
+	lost = acquire("one")
+	if err := f.Release(f.ctx, lost); err != nil {
+		f.t.Fatal(err)
+	}
+	return lost, acquire("two")
 }
 
 // testOverlay gives the same random writes to two stores: to one all at once, so that they are committed together, to the
@@ -98,6 +112,10 @@ func testForesight(f *fixture) {
 		servers = append(servers, f.on(open(f.ctx, t, f.db)))
 	}
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // the same writes each time
+	lost, held := single.twoLeases()
+	if again, same := f.twoLeases(); again.Fencing != lost.Fencing || same.Fencing != held.Fencing {
+		t.Fatalf("the leases of two databases differ: %+v and %+v, %+v and %+v", lost, again, held, same)
+	}
 	server := f
 	for round := range rounds {
 		if random.IntN(turn) == 0 {
@@ -107,6 +125,12 @@ func testForesight(f *fixture) {
 		var want []result
 		for range 1 + random.IntN(most) {
 			w := foreseeable(f, random)
+			switch random.IntN(8) {
+			case 0:
+				w.Fence = &lost
+			case 1, 2, 3:
+				w.Fence = &held
+			}
 			r, err := single.Write(f.ctx, w)
 			writes, want = append(writes, w), append(want, result{fault.CodeOf(err), r.Index})
 		}

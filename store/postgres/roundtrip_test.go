@@ -159,7 +159,7 @@ func TestRoundTrips(t *testing.T) {
 			}
 			dc := &isthmusv1.Datacenter{Name: name, Uid: name, Spec: &isthmusv1.DatacenterSpec{Runtime: "vm"}}
 			before = counter.trips.Load()
-			since, err = st.Write(t.Context(), store.Write{Puts: []store.Put{{Object: dc, Part: part}}, Requires: []store.Require{require}})
+			since, err = st.Write(t.Context(), store.Write{Fence: &lease, Puts: []store.Put{{Object: dc, Part: part}}, Requires: []store.Require{require}})
 			if err != nil {
 				t.Fatalf("Write: %v", err)
 			}

@@ -26,7 +26,7 @@ const listPage = 1000
 
 func countLines(text []byte) int { return bytes.Count(text, []byte("\n")) }
 
-// isthmusListers list datacenters over gRPC and over REST.
+// isthmusListers list datacenters over gRPC, and over REST in both forms.
 func isthmusListers(b *testing.B, f *fleet, n int) []*lister {
 	b.Helper()
 	conn, err := dialGRPC(f.grpc, f.config.CACert, grpc.WithDefaultCallOptions(grpc.ForceCodec(rawCodec{}), grpc.MaxCallRecvMsgSize(64<<20)))
@@ -40,7 +40,10 @@ func isthmusListers(b *testing.B, f *fleet, n int) []*lister {
 			return listOverGRPC(metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+f.config.Token), conn)
 		}},
 		{name: overREST, objects: n, pid: pid, list: func(ctx context.Context) (int, error) {
-			return listOverREST(ctx, overHTTPS, f)
+			return listOverREST(ctx, overHTTPS, f, "application/json", countJSON)
+		}},
+		{name: encodedREST, objects: n, pid: pid, list: func(ctx context.Context) (int, error) {
+			return listOverREST(ctx, overHTTPS, f, "application/protobuf", countEncoded)
 		}},
 	}
 }
@@ -55,46 +58,63 @@ func listOverGRPC(ctx context.Context, conn *grpc.ClientConn) (n int, err error)
 		if err := conn.Invoke(ctx, "/isthmus.v1.DatacenterService/ListDatacenters", request, &answer); err != nil {
 			return n, err
 		}
-		// Field 1 is a datacenter, field 2 the next page's token.
-		token = ""
-		for len(answer) > 0 {
-			number, kind, size := protowire.ConsumeTag(answer)
-			if size < 0 || kind != protowire.BytesType {
-				return n, fmt.Errorf("field %d is of type %d", number, kind)
-			}
-			value, length := protowire.ConsumeBytes(answer[size:])
-			if length < 0 {
-				return n, protowire.ParseError(length)
-			}
-			if number == 1 {
-				n++
-			} else {
-				token = string(value)
-			}
-			answer = answer[size+length:]
+		var on int
+		if on, token, err = countEncoded(answer); err != nil {
+			return n, err
 		}
-		if token == "" {
+		if n += on; token == "" {
 			return n, nil
 		}
 	}
 }
 
-func listOverREST(ctx context.Context, client *http.Client, f *fleet) (n int, err error) {
+// countEncoded counts the datacenters of a page in protobuf, and finds the token of the next one.
+func countEncoded(answer []byte) (n int, token string, err error) {
+	// Field 1 is a datacenter, field 2 the next page's token.
+	for len(answer) > 0 {
+		number, kind, size := protowire.ConsumeTag(answer)
+		if size < 0 || kind != protowire.BytesType {
+			return n, "", fmt.Errorf("field %d is of type %d", number, kind)
+		}
+		value, length := protowire.ConsumeBytes(answer[size:])
+		if length < 0 {
+			return n, "", protowire.ParseError(length)
+		}
+		if number == 1 {
+			n++
+		} else {
+			token = string(value)
+		}
+		answer = answer[size+length:]
+	}
+	return n, token, nil
+}
+
+// listOverREST lists in the form that is accepted, and counts what is on each page.
+func listOverREST(ctx context.Context, client *http.Client, f *fleet, accept string, count func(answer []byte) (n int, token string, err error)) (n int, err error) {
+	header := http.Header{"Authorization": {"Bearer " + f.config.Token}, "Accept": {accept}}
 	for token := ""; ; {
-		text, err := fetch(ctx, client, http.MethodGet, fmt.Sprintf("%s/v1/datacenters?pageSize=%d&pageToken=%s", f.config.Address, listPage, url.QueryEscape(token)),
-			http.Header{"Authorization": {"Bearer " + f.config.Token}}, nil)
+		answer, err := fetch(ctx, client, http.MethodGet, fmt.Sprintf("%s/v1/datacenters?pageSize=%d&pageToken=%s", f.config.Address, listPage, url.QueryEscape(token)), header, nil)
 		if err != nil {
 			return n, err
 		}
-		n += bytes.Count(text, []byte(`"runtime":`))
-		_, after, more := bytes.Cut(text[max(0, len(text)-256):], []byte(`"nextPageToken":`))
-		if !more {
-			return n, nil
-		}
-		if err := json.NewDecoder(bytes.NewReader(after)).Decode(&token); err != nil || token == "" {
+		var on int
+		if on, token, err = count(answer); err != nil {
 			return n, err
 		}
+		if n += on; token == "" {
+			return n, nil
+		}
 	}
+}
+
+// countJSON is countEncoded for JSON.
+func countJSON(text []byte) (n int, token string, err error) {
+	n = bytes.Count(text, []byte(`"runtime":`))
+	if _, after, more := bytes.Cut(text[max(0, len(text)-256):], []byte(`"nextPageToken":`)); more {
+		err = json.NewDecoder(bytes.NewReader(after)).Decode(&token)
+	}
+	return n, token, err
 }
 
 // fetch sends one request and reads the whole answer.

@@ -393,9 +393,6 @@ func ChoosersOf(r resource.Reader) Choosers {
 	return out
 }
 
-// None tells that there is no group.
-func (c Choosers) None() bool { return len(c.all) == 0 }
-
 // Concerned are the groups whose expansion a change of an object may alter: of a datacenter or a peering, all that choose one of its
 // datacenters before or after, by name or by labels; of a group, itself. In order of their names.
 func (c Choosers) Concerned(before, after resource.Object) []*isthmusv1.PeeringGroup {

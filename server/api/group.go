@@ -30,12 +30,11 @@ func checkGroups(v *snapshot.View, next *prospect, b *batch) error {
 
 // concernedGroups are those whose expansion an edit may alter, as they will be, in order of their names.
 func concernedGroups(v *snapshot.View, next *prospect, b *batch) []*isthmusv1.PeeringGroup {
-	choosing := []peering.Choosers{peering.ChoosersOf(v), peering.ChoosersOf(next)}
-	if choosing[0].None() && choosing[1].None() {
+	if !anyGroup(v) && !anyGroup(next) {
 		return nil
 	}
 	concerned := map[string]bool{}
-	for _, choosers := range choosing {
+	for _, choosers := range []peering.Choosers{peering.ChoosersOf(v), peering.ChoosersOf(next)} {
 		for _, e := range b.edits {
 			if !e.changes() {
 				continue
@@ -52,6 +51,13 @@ func concernedGroups(v *snapshot.View, next *prospect, b *batch) []*isthmusv1.Pe
 		}
 	}
 	return out
+}
+
+func anyGroup(r resource.Reader) bool {
+	for range r.List(resource.KindPeeringGroup) {
+		return true
+	}
+	return false
 }
 
 // deletesMore tells whether a group would lose peerings that it does not lose already: what is held back for an earlier

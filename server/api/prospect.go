@@ -37,10 +37,7 @@ var (
 type place struct{ kind, word string }
 
 func newProspect(v *snapshot.View, edits []*edit) *prospect {
-	p := &prospect{
-		view: v, edited: map[string]map[string]resource.Object{}, left: map[place][]resource.Object{}, termed: map[place][]resource.Object{},
-		holders: map[place]map[resource.Claim][]string{}, remembered: map[string]any{}, sorted: map[string]bool{},
-	}
+	p := &prospect{view: v, edited: map[string]map[string]resource.Object{}}
 	for _, e := range edits {
 		if p.edited[e.kind.Name] == nil {
 			p.edited[e.kind.Name] = map[string]resource.Object{}
@@ -54,6 +51,9 @@ func newProspect(v *snapshot.View, edits []*edit) *prospect {
 func (p *prospect) remaining(kind string) {
 	if p.sorted[kind] {
 		return
+	}
+	if p.sorted == nil {
+		p.sorted, p.left, p.termed = map[string]bool{}, map[place][]resource.Object{}, map[place][]resource.Object{}
 	}
 	p.sorted[kind] = true
 	edited := p.edited[kind]
@@ -88,6 +88,9 @@ func (p *prospect) claimed(kind resource.Kind, datacenter string) map[resource.C
 				known[c] = append(known[c], o.GetName())
 			}
 		}
+		if p.holders == nil {
+			p.holders = map[place]map[resource.Claim][]string{}
+		}
 		p.holders[at] = known
 	}
 	return known
@@ -106,6 +109,9 @@ func (p *prospect) Remember(key string, find func() any) any {
 	found, ok := p.remembered[key]
 	if !ok {
 		found = find()
+		if p.remembered == nil {
+			p.remembered = map[string]any{}
+		}
 		p.remembered[key] = found
 	}
 	return found
@@ -121,17 +127,17 @@ func (p *prospect) Get(kind, name string) (resource.Object, bool) {
 
 // List implements resource.Reader.
 func (p *prospect) List(kind string) iter.Seq[resource.Object] {
-	return p.merge(kind, p.view.List(kind), p.left, place{kind: kind})
+	return p.merge(p.view.List(kind), place{kind: kind}, false)
 }
 
 // Touching implements resource.Reader.
 func (p *prospect) Touching(kind, datacenter string) iter.Seq[resource.Object] {
-	return p.merge(kind, p.view.Touching(kind, datacenter), p.left, place{kind, datacenter})
+	return p.merge(p.view.Touching(kind, datacenter), place{kind, datacenter}, false)
 }
 
 // Having implements resource.Reader.
 func (p *prospect) Having(kind, term string) iter.Seq[resource.Object] {
-	return p.merge(kind, p.view.Having(kind, term), p.termed, place{kind, term})
+	return p.merge(p.view.Having(kind, term), place{kind, term}, true)
 }
 
 // Terms implements resource.Reader. Those that only what is edited had are among them.
@@ -152,14 +158,17 @@ func (p *prospect) Terms(kind, prefix string) iter.Seq[string] {
 	}
 }
 
-// merge is the view's resources without those that the edits touch, and those that the edits leave at a place, by name.
-func (p *prospect) merge(kind string, base iter.Seq[resource.Object], places map[place][]resource.Object, at place) iter.Seq[resource.Object] {
-	edited := p.edited[kind]
+// merge is the view's resources without those that the edits touch, and those that the edits leave at a place, by name; termed: its word is a term.
+func (p *prospect) merge(base iter.Seq[resource.Object], at place, termed bool) iter.Seq[resource.Object] {
+	edited := p.edited[at.kind]
 	if len(edited) == 0 {
 		return base
 	}
-	p.remaining(kind)
-	left := places[at]
+	p.remaining(at.kind)
+	left := p.left[at]
+	if termed {
+		left = p.termed[at]
+	}
 	return func(yield func(resource.Object) bool) {
 		next := 0
 		for o := range base {

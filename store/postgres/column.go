@@ -43,13 +43,15 @@ func (c columnCodec) PlanEncode(m *pgtype.Map, oid uint32, format int16, value a
 // arrayHeader is how many dimensions, whether there may be nulls, the elements' type, how many, from which number on.
 const arrayHeader = 5 * 4
 
-// size is how long the elements are at most, with their own lengths.
-func size(column sqlstore.Column) int {
+// room is how long the arrays of all columns of a statement are at most, when this is the first of them: each makes its room by copying those
+// before it.
+func room(column sqlstore.Column) int {
 	const length, version = 4, 1
 	sum := 0
-	for i := range column.Len() {
+	cells, columns := column.Leads()
+	for _, cell := range cells {
 		sum += length + version
-		switch v := column.At(i).(type) {
+		switch v := cell.(type) {
 		case int64:
 			sum += 8
 		case []byte:
@@ -58,14 +60,14 @@ func size(column sqlstore.Column) int {
 			sum += len(v)
 		}
 	}
-	return sum
+	return sum + columns*arrayHeader
 }
 
 // Encode implements pgtype.EncodePlan: PostgreSQL's binary form of an array.
 func (c columnCodec) Encode(value any, buf []byte) ([]byte, error) {
 	column := value.(sqlstore.Column)
 	n := column.Len()
-	buf = slices.Grow(buf, arrayHeader+size(column))
+	buf = slices.Grow(buf, room(column))
 	header := [arrayHeader]byte{3: 1, 7: 1, 19: 1}
 	binary.BigEndian.PutUint32(header[8:], c.element)
 	binary.BigEndian.PutUint32(header[12:], uint32(n))

@@ -57,6 +57,14 @@ func (c Column) Len() int { return len(c.cells) / c.stride }
 // At is the value in row i.
 func (c Column) At(i int) any { return c.cells[i*c.stride+c.offset] }
 
+// Leads are the cells of all columns, and how many columns there are, for the first one of a statement; nothing for the others.
+func (c Column) Leads() (cells []any, columns int) {
+	if c.offset > 0 {
+		return nil, 0
+	}
+	return c.cells, c.stride
+}
+
 // bulk is a statement over many rows: head, the rows, tail. The rows are a query by themselves: VALUES, or arrays where the
 // dialect has them, so that one text serves any number.
 type bulk struct {

@@ -24,6 +24,7 @@ import (
 	"isthmus/server/api"
 	"isthmus/server/controller"
 	"isthmus/server/feed"
+	"isthmus/server/memory"
 	"isthmus/server/observation"
 	"isthmus/server/pulse"
 	"isthmus/server/session"
@@ -219,7 +220,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopBackground()
 	group, failed := errgroup.WithContext(background)
 	for _, work := range []func(context.Context) error{
-		s.snapshot.Run, s.observations.Run, s.planner.Run, s.controller.Run, s.feed.Run, s.trends.Run, s.sessions.Run, s.pulse.Run,
+		s.snapshot.Run, s.observations.Run, s.planner.Run, s.controller.Run, s.feed.Run, s.trends.Run, s.sessions.Run, s.pulse.Run, memory.New().Run,
 		func(ctx context.Context) error { return s.observations.Follow(ctx, s.snapshot) },
 	} {
 		group.Go(func() error { return endedBy(background, work(background)) })

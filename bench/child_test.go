@@ -22,6 +22,8 @@ func runChild(work string) int {
 		err = serve(new(writers).run)
 	case "watchers":
 		err = serve(new(watchers).run)
+	case "empty":
+		err = serve(emptyCall{}.serve)
 	case "floor":
 		err = serve(new(floor).serve)
 	default:

@@ -23,6 +23,7 @@ const (
 	onSQLite       = "isthmus, SQLite"
 	ofEtcd         = "etcd"
 	ofConsul       = "Consul KV"
+	emptyGRPC      = "an empty gRPC call over TLS"
 	floorPostgres  = "PostgreSQL, same transaction and groups"
 	singlePostgre  = "PostgreSQL one by one"
 	singleSQLiteDB = "SQLite one by one"
@@ -45,7 +46,7 @@ type effort struct {
 }
 
 // BenchmarkWrites creates small objects durably, 64 clients at a time and one alone: isthmus on both of its stores, etcd, Consul's KV
-// store, and what the databases do by themselves with the same transaction. They take turns in each round.
+// store, what gRPC alone takes, and what the databases do by themselves with the same transaction. They take turns in each round.
 func BenchmarkWrites(b *testing.B) {
 	c := compare(b, "writes")
 	targets := writeTargets(b, c)
@@ -150,6 +151,10 @@ func writeTargets(b *testing.B, c *comparison) []*target {
 
 	consul := startConsul(b)
 	add(ofConsul, consul.PID(), 0, writing{Target: "consul", Addr: strings.TrimPrefix(consul.HTTPAddr, "https://"), CAFile: consul.CAFile, Token: consul.ManagementToken})
+
+	server, addr := startChild(b, "empty"), freeAddr(b)
+	c.ran(do[floorServing](b, server, floorTask{Addr: addr, CertFile: keys.certFile, KeyFile: keys.keyFile}).Version)
+	add(emptyGRPC, server.cmd.Process.Pid, 0, writing{Target: "isthmus", Addr: addr, CAFile: keys.certFile})
 
 	c.ran(postgresVersion(b, store))
 	for _, floor := range []struct{ name, target string }{{floorPostgres, "postgres"}, {singlePostgre, "postgres-single"}} {

@@ -1,15 +1,17 @@
 import { Text } from '@mantine/core';
 import { IconArrowDown, IconArrowUp } from '@tabler/icons-react';
-import type { Row } from '@tanstack/react-table';
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { memo, useMemo, useRef } from 'react';
+import { memo, useMemo, useRef, useState } from 'react';
 import classes from '../table.module.css';
 import type { Column } from './column';
+import { Places } from './places';
 
 interface Props<T> {
   label: string;
   columns: readonly Column<T>[];
-  found: Row<T>[];
+  found: readonly T[];
+  rowKey: (row: T) => string;
+  recycled: boolean;
   sortBy: string;
   onSort: (sort: string) => void;
   /** The largest height (CSS); beyond it the table scrolls. */
@@ -21,7 +23,7 @@ const virtualFrom = 50;
 const rowHeight = 41;
 
 /** The table itself, with those of its rows that can be seen. */
-export function Body<T>({ label, columns, found, sortBy, onSort, height }: Props<T>) {
+export function Body<T>({ label, columns, found, rowKey, recycled, sortBy, onSort, height }: Props<T>) {
   const scroll = useRef<HTMLDivElement>(null);
   const virtual = found.length >= virtualFrom;
   // eslint-disable-next-line react-hooks/incompatible-library -- used in this component only.
@@ -38,12 +40,15 @@ export function Body<T>({ label, columns, found, sortBy, onSort, height }: Props
   const shown = virtual ? found.slice(from, (last?.index ?? -1) + 1) : found;
   const above = virtual ? (first?.start ?? 0) : 0;
   const below = virtual && last !== undefined ? virtualizer.getTotalSize() - last.end : 0;
-  const sample = found[0]?.original;
+  const sample = found[0];
   const numeric = useMemo(
     () => new Set(columns.filter((c) => sample !== undefined && typeof c.value(sample) === 'number').map((c) => c.id)),
     [columns, sample],
   );
   const alike = useAlike(numeric);
+  const [places] = useState(() => new Places());
+  const names = shown.map(rowKey);
+  const keys = recycled ? places.of(names) : names;
   return (
     <div
       ref={scroll}
@@ -60,7 +65,7 @@ export function Body<T>({ label, columns, found, sortBy, onSort, height }: Props
         <tbody>
           <Spacer height={above} columns={columns.length} />
           {shown.map((row, i) => (
-            <Line key={row.id} row={row.original} index={from + i + 2} columns={columns} numeric={alike} />
+            <Line key={keys[i]} row={row} index={from + i + 2} columns={columns} numeric={alike} />
           ))}
           <Spacer height={below} columns={columns.length} />
         </tbody>

@@ -39,7 +39,7 @@ export function Toolbar<T>({ label, rows, facets, state, onChange, searchable, c
         <Facet key={c.id} column={c} rows={rows} value={state[c.id] ?? null} onChange={onChange} />
       ))}
       {children}
-      <Text size="sm" c="dimmed" ml="auto" role="status" className="num">
+      <Text size="sm" c="dimmed" ml="auto" role="status" className={`num ${classes.count}`}>
         {count === rows.length ? rows.length : `${count} of ${rows.length}`}
       </Text>
       <Taking label={label} cells={cells} />
@@ -75,7 +75,7 @@ function FacetOf<T>({ column, rows, value, onChange }: FacetProps<T>) {
 const Facet = memo(FacetOf) as typeof FacetOf;
 
 /** Copies and exports what is found. */
-function Taking({ label, cells }: { label: string; cells: () => (string | number)[][] }) {
+const Taking = memo(function Taking({ label, cells }: { label: string; cells: () => (string | number)[][] }) {
   const copy = () => {
     const [header = [], ...rows] = cells();
     void navigator.clipboard.writeText(toTSV(header.map(String), rows)).then(
@@ -101,4 +101,4 @@ function Taking({ label, cells }: { label: string; cells: () => (string | number
       </Tooltip>
     </>
   );
-}
+});

@@ -1,6 +1,5 @@
 // What a table's columns are, and what is found, sorted and offered by them. Pure.
 
-import type { FilterFn, Row, SortingFn } from '@tanstack/react-table';
 import type { ReactNode } from 'react';
 
 export interface Column<T> {
@@ -20,10 +19,19 @@ export interface Column<T> {
 /** Names with numbers in them as people count: dc9 before dc10. One collator: making one is what costs. */
 const collator = new Intl.Collator(undefined, { numeric: true });
 
-/** Sorts rows by a column. */
-export function sortingOf<T>({ order, value }: Column<T>): SortingFn<T> {
-  if (order !== undefined) return (a, b) => order(a.original) - order(b.original);
-  return (a, b) => compare(value(a.original), value(b.original));
+/** The rows by a column, downwards with - before its id; as they are, when no column has it. */
+export function sortedBy<T>(rows: readonly T[], columns: readonly Column<T>[], sort: string): readonly T[] {
+  const down = sort.startsWith('-');
+  const column = columns.find((c) => c.id === (down ? sort.slice(1) : sort));
+  if (column === undefined) return rows;
+  const { order, value } = column;
+  const sign = down ? -1 : 1;
+  const by = order ?? value;
+  // What rows are sorted by is found once for each, and not at each comparison.
+  return rows
+    .map((row) => ({ row, key: by(row) }))
+    .sort((a, b) => sign * compare(a.key, b.key))
+    .map(({ row }) => row);
 }
 
 function compare(a: string | number, b: string | number): number {
@@ -31,8 +39,8 @@ function compare(a: string | number, b: string | number): number {
   return collator.compare(String(a), String(b));
 }
 
-/** Finds rows by a part of what any column says, without regard to case. What a row says is put together once. */
-export function searchOf<T extends object>(columns: readonly Column<T>[]): FilterFn<T> {
+/** Tells whether a part of what any column says of a row is a text, without regard to case. What a row says is put together once. */
+export function searchOf<T extends object>(columns: readonly Column<T>[]): (row: T, text: string) => boolean {
   const said = new WeakMap<T, string>();
   const textOf = (row: T) => {
     let text = said.get(row);
@@ -45,7 +53,7 @@ export function searchOf<T extends object>(columns: readonly Column<T>[]): Filte
     }
     return text;
   };
-  return (row: Row<T>, _column: string, query: string) => textOf(row.original).includes(query.toLowerCase());
+  return (row, text) => text === '' || textOf(row).includes(text.toLowerCase());
 }
 
 /** The values of a column that are not empty, sorted: what a drop-down offers. */

@@ -32,23 +32,22 @@ export function useNow(): number {
 
 /** A time as how long ago it is; the exact one on hover. none stands for a time that is not set. */
 export function Ago({ time, none = '–' }: { time: string | number | undefined; none?: string }) {
-  const seconds = useNow();
   const at = parseTime(time);
-  if (at === undefined) return <>{none}</>;
-  return (
-    <time dateTime={new Date(at).toISOString()} title={exact(at)} className="num">
-      {relative(at, serverTime(seconds))}
-    </time>
-  );
+  return at === undefined ? <>{none}</> : <Time at={at} nowAt={serverTime} />;
 }
 
 /** How long ago something happened in this browser, by its own clock (ms). */
 export function BrowserAgo({ at }: { at: number }) {
-  const now = useNow();
+  // The second of now is behind what has just happened.
+  return <Time at={at} nowAt={(now) => Math.max(at, now)} />;
+}
+
+function Time({ at, nowAt }: { at: number; nowAt: (now: number) => number }) {
+  // Rendered again only when it says something else.
+  const said = useSyncExternalStore(subscribe, () => relative(at, nowAt(now)));
   return (
     <time dateTime={new Date(at).toISOString()} title={exact(at)} className="num">
-      {/* The second of now is behind what has just happened. */}
-      {relative(at, Math.max(at, now))}
+      {said}
     </time>
   );
 }

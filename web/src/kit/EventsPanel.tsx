@@ -1,11 +1,10 @@
-import { Anchor } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { Link } from 'react-router';
 import { events } from '../api/queries';
 import type { Event } from '../api/types';
 import { Ago } from './Ago';
 import { type Column, DataTable } from './DataTable';
 import { Empty } from './Empty';
+import { PageLink } from './links';
 import { Panel } from './Panel';
 
 const most = 100;
@@ -15,15 +14,7 @@ export function EventsPanel({ kind, target }: { kind: string; target: string }) 
   const query = useQuery(events({ kind, target }, most));
   const all = `/events?${new URLSearchParams({ kind, target }).toString()}`;
   return (
-    <Panel
-      title="Events"
-      query={query}
-      actions={
-        <Anchor component={Link} to={all} size="sm">
-          In the audit log
-        </Anchor>
-      }
-    >
+    <Panel title="Events" query={query} actions={<PageLink to={all}>In the audit log</PageLink>}>
       {(page) => (
         <DataTable
           label={`Events of ${target}`}

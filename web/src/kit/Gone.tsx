@@ -1,8 +1,7 @@
-import { Anchor } from '@mantine/core';
-import { Link } from 'react-router';
 import { ApiError } from '../api/error';
 import { useScope } from '../shell/scope';
 import { Empty } from './Empty';
+import { PageLink } from './links';
 import { Page } from './Page';
 
 /** Tells whether a question failed because what it is about is not there. */
@@ -27,13 +26,13 @@ export function Gone({ kind, name, title = name, list, all }: Props) {
     <Page title={title}>
       <Empty title={`There is no ${kind} ${name}`}>
         It was deleted, or never was.{' '}
-        <Anchor component={Link} size="sm" underline="always" to={scoped(list)}>
+        <PageLink underlined to={scoped(list)}>
           {all}
-        </Anchor>{' '}
+        </PageLink>{' '}
         or{' '}
-        <Anchor component={Link} size="sm" underline="always" to={happened}>
+        <PageLink underlined to={happened}>
           what happened to it
-        </Anchor>
+        </PageLink>
         .
       </Empty>
     </Page>

@@ -1,7 +1,41 @@
-import { Anchor } from '@mantine/core';
-import type { ReactNode } from 'react';
-import { Link } from 'react-router';
+import type { MouseEvent, ReactNode } from 'react';
+import { useNavigate } from 'react-router';
+import classes from './links.module.css';
 import { words } from './words';
+
+interface Way {
+  /** A path of this dashboard, from its root, with what it asks for. */
+  to: string;
+  /** What a row of a table is about. */
+  strong?: boolean;
+  /** In a text, where its colour would be the only sign. */
+  underlined?: boolean;
+  label?: string;
+  children: ReactNode;
+}
+
+/** A way to a page. A plain element: the router's own would look at the address in each of a table's rows. */
+export function PageLink({ to, strong = false, underlined = false, label, children }: Way) {
+  const navigate = useNavigate();
+  const follow = (event: MouseEvent) => {
+    // With a key or another button the browser opens it elsewhere.
+    if (event.button !== 0 || event.metaKey || event.altKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    void navigate(to, { replace: to === window.location.pathname + window.location.search });
+  };
+  return (
+    <a
+      href={to}
+      onClick={follow}
+      className={classes.link}
+      data-strong={strong || undefined}
+      data-underlined={underlined || undefined}
+      aria-label={label}
+    >
+      {children}
+    </a>
+  );
+}
 
 const places = words<(name: string) => string>({
   Datacenter: (name) => `/datacenters/${name}`,
@@ -21,9 +55,9 @@ export function ResourceLink({ kind, name, children }: { kind: string; name: str
   const place = places[kind];
   if (place === undefined || name === '') return <>{children ?? name}</>;
   return (
-    <Anchor component={Link} to={place(encodeURIComponent(name))} size="sm" underline="always">
+    <PageLink to={place(encodeURIComponent(name))} underlined>
       {children ?? name}
-    </Anchor>
+    </PageLink>
   );
 }
 

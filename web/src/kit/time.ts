@@ -33,9 +33,12 @@ export function parseTime(time: string | number | undefined): number | undefined
   return Number.isNaN(at) ? undefined : at;
 }
 
+/** One format: making one is what costs. */
+const exactly = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'long' });
+
 /** The exact time, in the reader's zone, with the zone. */
 export function exact(at: number): string {
-  return new Date(at).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'long' });
+  return exactly.format(at);
 }
 
 /** Whether the end of something that has one is far, near (within that many ms) or over. */

@@ -1,5 +1,5 @@
-import { Anchor, Stack, Text, Title } from '@mantine/core';
-import { Link } from 'react-router';
+import { Stack, Text, Title } from '@mantine/core';
+import { PageLink } from '../kit/links';
 
 export function NotFound() {
   return (
@@ -7,11 +7,11 @@ export function NotFound() {
       <Title order={1} size="h2">
         There is no such page
       </Title>
-      <Text>
+      <Text size="sm">
         The address may be of an older version.{' '}
-        <Anchor component={Link} to="/" underline="always">
+        <PageLink to="/" underlined>
           Overview
-        </Anchor>
+        </PageLink>
       </Text>
     </Stack>
   );

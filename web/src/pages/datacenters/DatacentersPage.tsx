@@ -1,8 +1,7 @@
-import { Anchor, Button, Text } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { useMemo } from 'react';
-import { Link } from 'react-router';
 import { fleet } from '../../api/queries';
 import type { Fleet, FleetDatacenter } from '../../api/types';
 import { Ago } from '../../kit/Ago';
@@ -10,7 +9,7 @@ import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
 import { Labels } from '../../kit/Labels';
 import { labelsText } from '../../kit/labels';
-import { ResourceLink } from '../../kit/links';
+import { PageLink, ResourceLink } from '../../kit/links';
 import { Page } from '../../kit/Page';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
@@ -46,6 +45,7 @@ function List({ fleet: { datacenters, links } }: { fleet: Fleet }) {
       columns={columns}
       rowKey={(d) => d.name}
       sort="name"
+      recycled
       empty={
         <Empty title="No datacenter is declared">
           Declare one, here or with a manifest of kind Datacenter, then enrol its agent: Access, join tokens.
@@ -74,9 +74,9 @@ const columns: Column<Row>[] = [
     header: 'Datacenter',
     value: (d) => d.name,
     cell: (d) => (
-      <Anchor component={Link} to={`/datacenters/${encodeURIComponent(d.name)}`} size="sm" fw={600}>
+      <PageLink to={`/datacenters/${encodeURIComponent(d.name)}`} strong>
         {d.name}
-      </Anchor>
+      </PageLink>
     ),
   },
   {
@@ -97,7 +97,6 @@ const columns: Column<Row>[] = [
     header: 'Reason',
     value: (d) => (d.health === 'healthy' ? '' : d.reason),
     facet: true,
-    cell: (d) => <Text size="sm">{d.health === 'healthy' ? '' : d.reason}</Text>,
   },
   { id: 'runtime', header: 'Runtime', value: (d) => d.runtime, facet: true },
   { id: 'version', header: 'Consul', value: (d) => d.consulVersion, facet: true },

@@ -1,10 +1,10 @@
-import { Anchor, Stack } from '@mantine/core';
+import { Stack } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { Link } from 'react-router';
 import { services } from '../../api/queries';
 import type { DatacenterState, FleetService, ServicePlace } from '../../api/types';
 import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
+import { PageLink } from '../../kit/links';
 import { Notice } from '../../kit/Notice';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
@@ -48,11 +48,7 @@ const columns: Column<Row>[] = [
     id: 'name',
     header: 'Service',
     value: (r) => keyOf(r.service),
-    cell: (r) => (
-      <Anchor component={Link} size="sm" to={servicePath(r.service.name, keyOf(r.service))}>
-        {keyOf(r.service)}
-      </Anchor>
-    ),
+    cell: (r) => <PageLink to={servicePath(r.service.name, keyOf(r.service))}>{keyOf(r.service)}</PageLink>,
   },
   {
     id: 'health',

@@ -1,13 +1,12 @@
-import { Anchor, Button, Code } from '@mantine/core';
+import { Button, Code } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
-import { Link } from 'react-router';
 import { list } from '../../api/queries';
 import type { Federation } from '../../api/types';
 import { Ago } from '../../kit/Ago';
 import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
-import { DatacenterLink } from '../../kit/links';
+import { DatacenterLink, PageLink } from '../../kit/links';
 import { Page } from '../../kit/Page';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
@@ -53,9 +52,9 @@ const columns: Column<Federation>[] = [
     header: 'Federation',
     value: (f) => f.name,
     cell: (f) => (
-      <Anchor component={Link} to={`/federations/${encodeURIComponent(f.name)}`} size="sm" fw={600}>
+      <PageLink to={`/federations/${encodeURIComponent(f.name)}`} strong>
         {f.name}
-      </Anchor>
+      </PageLink>
     ),
   },
   {

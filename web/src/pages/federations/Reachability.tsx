@@ -55,6 +55,7 @@ function Both({ cells }: { cells: ReachedGateway[] }) {
         columns={columns}
         rowKey={(c) => `${c.from} ${c.to} ${c.address}`}
         sort="reached"
+        recycled
         height="50vh"
         empty={null}
       />

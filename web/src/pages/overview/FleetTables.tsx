@@ -36,6 +36,7 @@ export function FleetTables({ match, onShow }: Props) {
         prefix="link-"
         sort="verdict"
         searchable={false}
+        recycled
         height="40vh"
         empty={<Empty title="None">All connections that the map shows are healthy.</Empty>}
       />
@@ -50,6 +51,7 @@ export function FleetTables({ match, onShow }: Props) {
         prefix="dc-"
         sort="health"
         searchable={false}
+        recycled
         height="40vh"
         empty={<Empty title="Nothing matches">Take out a filter of the map.</Empty>}
       />

@@ -1,10 +1,9 @@
-import { Anchor, Text } from '@mantine/core';
+import { Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { Link } from 'react-router';
 import { events } from '../../api/queries';
 import { Ago } from '../../kit/Ago';
 import { Empty } from '../../kit/Empty';
-import { ResourceLink } from '../../kit/links';
+import { PageLink, ResourceLink } from '../../kit/links';
 import { Panel } from '../../kit/Panel';
 import { useScope } from '../../shell/scope';
 import classes from './graph.module.css';
@@ -16,15 +15,7 @@ export function LastEvents() {
   const target = datacenter === '' ? {} : { kind: 'Datacenter', target: datacenter };
   const query = useQuery(events(target, 12));
   return (
-    <Panel
-      title="Last events"
-      query={query}
-      actions={
-        <Anchor component={Link} to={scoped('/events')} size="sm" underline="hover">
-          All events
-        </Anchor>
-      }
-    >
+    <Panel title="Last events" query={query} actions={<PageLink to={scoped('/events')}>All events</PageLink>}>
       {(data) =>
         data.events.length === 0 ? (
           <Empty title="Nothing has happened yet" />

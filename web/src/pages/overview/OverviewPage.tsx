@@ -1,10 +1,10 @@
-import { Anchor, Code } from '@mantine/core';
+import { Code } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useCallback, useMemo, useRef, useState } from 'react';
-import { Link } from 'react-router';
 import { fleet } from '../../api/queries';
 import type { Fleet } from '../../api/types';
 import { Empty } from '../../kit/Empty';
+import { PageLink } from '../../kit/links';
 import { Page } from '../../kit/Page';
 import { Panel } from '../../kit/Panel';
 import { useSession } from '../../shell/context';
@@ -96,9 +96,9 @@ function NoFleet() {
       {mayOperate ? (
         <>
           Make one under{' '}
-          <Anchor component={Link} to="/access?tab=join-tokens" underline="always">
+          <PageLink to="/access?tab=join-tokens" underlined>
             Access
-          </Anchor>
+          </PageLink>
           , or with <Code>isthmus join-token create</Code>.
         </>
       ) : (

@@ -1,11 +1,9 @@
-import { Anchor } from '@mantine/core';
-import { Link } from 'react-router';
 import type { PeeringGroup } from '../../api/types';
 import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
 import { Labels } from '../../kit/Labels';
 import { labelsText } from '../../kit/labels';
-import { ResourceLink } from '../../kit/links';
+import { PageLink, ResourceLink } from '../../kit/links';
 import { StateBadge } from '../../kit/StateBadge';
 import { useSession } from '../../shell/context';
 import { groupVerdict, limitText, membersText } from './group';
@@ -26,9 +24,9 @@ export function GroupsTable({ groups }: { groups: readonly PeeringGroup[] }) {
           A group keeps all datacenters with certain labels peered with each other: a new one is connected as soon as it
           has the labels.{' '}
           {mayOperate && (
-            <Anchor component={Link} size="sm" underline="always" to="/peerings/new?what=group">
+            <PageLink underlined to="/peerings/new?what=group">
               Make one
-            </Anchor>
+            </PageLink>
           )}
         </Empty>
       }

@@ -1,12 +1,13 @@
-import { Anchor, SimpleGrid, Stack, Tabs } from '@mantine/core';
+import { SimpleGrid, Stack, Tabs } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { parseAsBoolean, parseAsStringLiteral, useQueryState } from 'nuqs';
-import { Link, useParams } from 'react-router';
+import { useParams } from 'react-router';
 import { ApiError } from '../../api/error';
 import { connections, one } from '../../api/queries';
 import { Empty } from '../../kit/Empty';
 import { EventsPanel } from '../../kit/EventsPanel';
 import { HistoryPanel } from '../../kit/HistoryPanel';
+import { PageLink } from '../../kit/links';
 import { Page } from '../../kit/Page';
 import { StateBadge } from '../../kit/StateBadge';
 import { useSession } from '../../shell/context';
@@ -93,18 +94,13 @@ function Gone({ name }: { name: string }) {
     <Page title={name}>
       <Empty title={`There is no peering ${name}`}>
         It was deleted, or never was.{' '}
-        <Anchor component={Link} size="sm" underline="always" to={scoped('/peerings')}>
+        <PageLink underlined to={scoped('/peerings')}>
           All peerings
-        </Anchor>{' '}
+        </PageLink>{' '}
         or{' '}
-        <Anchor
-          component={Link}
-          size="sm"
-          underline="always"
-          to={`/events?kind=Peering&target=${encodeURIComponent(name)}`}
-        >
+        <PageLink underlined to={`/events?kind=Peering&target=${encodeURIComponent(name)}`}>
           what happened to it
-        </Anchor>
+        </PageLink>
         .
       </Empty>
     </Page>

@@ -1,10 +1,8 @@
-import { Anchor } from '@mantine/core';
-import { Link } from 'react-router';
 import type { Peering } from '../../api/types';
 import { Ago } from '../../kit/Ago';
 import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
-import { DatacenterLink, ResourceLink } from '../../kit/links';
+import { DatacenterLink, PageLink, ResourceLink } from '../../kit/links';
 import { StateBadge } from '../../kit/StateBadge';
 import { verdictLook } from '../../kit/verdict';
 import { useSession } from '../../shell/context';
@@ -23,19 +21,18 @@ export function PeeringsTable({ peerings }: { peerings: readonly Peering[] }) {
       columns={columns}
       rowKey={(p) => p.uid}
       sort="verdict"
+      recycled
       empty={
         <Empty title={datacenter === '' ? 'No datacenters are peered yet' : `${datacenter} is peered with none`}>
           A peering lets the services of two datacenters call each other, while both stay independent.{' '}
           {mayOperate ? (
             <>
-              <Anchor
-                component={Link}
-                size="sm"
-                underline="always"
+              <PageLink
+                underlined
                 to={`/peerings/new${datacenter === '' ? '' : `?acceptor=${encodeURIComponent(datacenter)}`}`}
               >
                 Make one
-              </Anchor>
+              </PageLink>
               : the agents of both ends hand over the token, and nobody gets to see it.
             </>
           ) : (

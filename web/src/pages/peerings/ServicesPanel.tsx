@@ -1,11 +1,11 @@
-import { Anchor, SegmentedControl, Stack, Text } from '@mantine/core';
+import { SegmentedControl, Stack, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { parseAsString, useQueryState } from 'nuqs';
-import { Link } from 'react-router';
 import { datacenterServices, services } from '../../api/queries';
 import type { CatalogService, Peering } from '../../api/types';
 import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
+import { PageLink } from '../../kit/links';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
 import { verdictLook } from '../../kit/verdict';
@@ -118,9 +118,9 @@ export function ExportedPanel({ peering }: { peering: Peering }) {
               <Empty title={`${here.name} exports nothing to ${there.name}`}>
                 A service can be called from a peer only when it is exported to it.{' '}
                 {mayOperate && (
-                  <Anchor component={Link} size="sm" underline="always" to="/policies/new?kind=ServiceExport">
+                  <PageLink underlined to="/policies/new?kind=ServiceExport">
                     Export one
-                  </Anchor>
+                  </PageLink>
                 )}
               </Empty>
             }
@@ -152,9 +152,5 @@ const exportedColumns: Column<Exported>[] = [
 ];
 
 function ServiceLink({ name }: { name: string }) {
-  return (
-    <Anchor component={Link} size="sm" underline="hover" to={servicePath(name)}>
-      {name}
-    </Anchor>
-  );
+  return <PageLink to={servicePath(name)}>{name}</PageLink>;
 }

@@ -1,10 +1,11 @@
-import { Anchor, Button, Tabs } from '@mantine/core';
+import { Button, Tabs } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { parseAsStringLiteral, useQueryState } from 'nuqs';
 import { Link } from 'react-router';
 import { list } from '../../api/queries';
 import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
+import { PageLink } from '../../kit/links';
 import { Page } from '../../kit/Page';
 import { Panel } from '../../kit/Panel';
 import { StateBadge } from '../../kit/StateBadge';
@@ -91,9 +92,9 @@ function columns(kind: PolicyKind): Column<Policy>[] {
       header: 'Policy',
       value: (p) => p.name,
       cell: (p) => (
-        <Anchor component={Link} to={`/policies/${kind}/${encodeURIComponent(p.name)}`} size="sm" fw={600}>
+        <PageLink to={`/policies/${kind}/${encodeURIComponent(p.name)}`} strong>
           {p.name}
-        </Anchor>
+        </PageLink>
       ),
     },
     {

@@ -1,10 +1,9 @@
-import { Anchor, Stack, Title } from '@mantine/core';
-import { Link } from 'react-router';
+import { Stack, Title } from '@mantine/core';
 import type { FleetService, ServicePlace } from '../../api/types';
 import { Ago } from '../../kit/Ago';
 import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
-import { DatacenterLink } from '../../kit/links';
+import { DatacenterLink, PageLink } from '../../kit/links';
 import { StateBadge } from '../../kit/StateBadge';
 import { address, placeHealth } from './places';
 
@@ -64,14 +63,12 @@ function columns(service: FleetService): Column<ServicePlace>[] {
       header: 'Why',
       value: () => '',
       cell: (p) => (
-        <Anchor
-          component={Link}
-          size="sm"
+        <PageLink
           to={`/explain?${new URLSearchParams({ to: address(service, p.from || p.datacenter), ...(p.peer === '' ? {} : { fromDatacenter: p.datacenter }) }).toString()}`}
-          aria-label={`Explain the way to ${service.name} of ${p.from || p.datacenter}`}
+          label={`Explain the way to ${service.name} of ${p.from || p.datacenter}`}
         >
           Explain
-        </Anchor>
+        </PageLink>
       ),
     },
   ];

@@ -8,6 +8,7 @@ import { services } from '../../api/queries';
 import type { FleetService } from '../../api/types';
 import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
+import { PageLink } from '../../kit/links';
 import { Notice } from '../../kit/Notice';
 import { Page } from '../../kit/Page';
 import { Panel } from '../../kit/Panel';
@@ -62,9 +63,9 @@ export default function ServicesPage() {
                   {searched === ''
                     ? 'Agents tell of the services of their datacenters when they are enrolled and reach their Consul.'
                     : 'A service that should be here and is not: ask Explain for the way to it.'}{' '}
-                  <Anchor component={Link} to="/explain" size="sm" underline="always">
+                  <PageLink to="/explain" underlined>
                     Explain
-                  </Anchor>
+                  </PageLink>
                 </Empty>
               }
             />

@@ -5,6 +5,7 @@ import type { ReactNode } from 'react';
 import { useFeed } from '../shell/context';
 import { Ago, BrowserAgo } from './Ago';
 import { ErrorNote } from './ErrorNote';
+import classes from './panel.module.css';
 
 interface Props<T> {
   title: ReactNode;
@@ -28,7 +29,7 @@ export function Panel<T>({ title, query, children, actions, seen, lastSeen, onRe
   const seenAt = data === undefined ? undefined : seen?.(data);
   const silentSince = data === undefined ? undefined : lastSeen?.(data);
   return (
-    <Card withBorder padding="md" component="section">
+    <Card withBorder padding="md" component="section" className={classes.panel}>
       <Stack gap="sm">
         <Group justify="space-between" align="baseline" gap="xs">
           <Title order={order} size="h4">

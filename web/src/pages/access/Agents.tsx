@@ -100,10 +100,10 @@ const columns: Column<Agent>[] = [
     value: (a) => a.status?.liveness ?? 'unknown',
     facet: true,
     cell: (a) => (
-      <span className={classes.name}>
+      <>
         <StateBadge state={a.status?.liveness ?? 'unknown'} look={livenessLook(a.status?.liveness)} />{' '}
         <Ago time={a.status?.livenessSince} none="" />
-      </span>
+      </>
     ),
   },
   {

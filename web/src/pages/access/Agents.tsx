@@ -3,18 +3,18 @@ import { useQuery } from '@tanstack/react-query';
 import { answer, api } from '../../api/client';
 import { list } from '../../api/queries';
 import type { Agent } from '../../api/types';
-import { Ago } from '../../kit/Ago';
 import { ConfirmButton } from '../../kit/ConfirmButton';
 import { Command } from '../../kit/Copy';
 import { type Column, DataTable } from '../../kit/DataTable';
 import { Empty } from '../../kit/Empty';
 import { Expiry } from '../../kit/Expiry';
+import { Liveness } from '../../kit/Liveness';
 import { DatacenterLink } from '../../kit/links';
 import { Panel } from '../../kit/Panel';
 import { command } from '../../kit/shell';
 import { StateBadge } from '../../kit/StateBadge';
 import { agentCertificateSoon } from '../../kit/time';
-import { livenessLook, verdictLook } from '../../kit/verdict';
+import { verdictLook } from '../../kit/verdict';
 import { words } from '../../kit/words';
 import { useSession } from '../../shell/context';
 import { useScope } from '../../shell/scope';
@@ -96,15 +96,10 @@ const columns: Column<Agent>[] = [
   { id: 'kind', header: 'Kind', value: (a) => a.spec?.kind ?? '', facet: true },
   {
     id: 'liveness',
-    header: 'Heard of',
+    header: 'State',
     value: (a) => a.status?.liveness ?? 'unknown',
     facet: true,
-    cell: (a) => (
-      <>
-        <StateBadge state={a.status?.liveness ?? 'unknown'} look={livenessLook(a.status?.liveness)} />{' '}
-        <Ago time={a.status?.livenessSince} none="" />
-      </>
-    ),
+    cell: (a) => <Liveness status={a.status} />,
   },
   {
     id: 'trust',

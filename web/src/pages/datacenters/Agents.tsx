@@ -5,12 +5,11 @@ import { Ago } from '../../kit/Ago';
 import { type Column, DataTable } from '../../kit/DataTable';
 import { Expiry } from '../../kit/Expiry';
 import { Empty } from '../../kit/Empty';
+import { Liveness } from '../../kit/Liveness';
 import { ResourceLink } from '../../kit/links';
 import { Notice } from '../../kit/Notice';
 import { Panel } from '../../kit/Panel';
-import { StateBadge } from '../../kit/StateBadge';
 import { agentCertificateSoon } from '../../kit/time';
-import { livenessLook } from '../../kit/verdict';
 
 type State = DatacenterState['agents'][number];
 type Report = DatacenterState['reports'][number];
@@ -77,14 +76,9 @@ const agents: Column<State>[] = [
   { id: 'kind', header: 'Kind', value: (a) => a.agent?.spec?.kind ?? '' },
   {
     id: 'liveness',
-    header: 'Heard of',
+    header: 'State',
     value: (a) => a.agent?.status?.liveness ?? '',
-    cell: (a) => (
-      <>
-        <StateBadge state={a.agent?.status?.liveness ?? 'unknown'} look={livenessLook(a.agent?.status?.liveness)} />{' '}
-        <Ago time={a.agent?.status?.livenessSince} none="" />
-      </>
-    ),
+    cell: (a) => <Liveness status={a.agent?.status} />,
   },
   { id: 'trust', header: 'Trust', value: (a) => a.agent?.status?.trust ?? '' },
   { id: 'leader', header: 'Leads', value: (a) => (a.agent?.status?.leader === true ? 'leads' : '') },

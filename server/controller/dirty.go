@@ -28,6 +28,8 @@ type dirty struct {
 	// policies are Intentions and TrafficPolicies; policed are datacenters whose policies have to be looked at.
 	policies looks
 	policed  map[string]bool
+	// most is how many datacenters, and how many peerings, are taken at a time.
+	most int
 }
 
 // looks are in which homes each policy has to be looked at.
@@ -52,7 +54,7 @@ func newDirty() *dirty {
 		datacenters: map[string]bool{}, peerings: map[string]bool{}, groups: map[string]bool{}, counted: map[string]bool{},
 		exports: map[string]bool{}, exporters: map[string]bool{}, reexported: map[string]bool{}, repoliced: looks{},
 		federations: map[string]bool{}, federated: map[string]bool{},
-		policies: looks{}, policed: map[string]bool{},
+		policies: looks{}, policed: map[string]bool{}, most: maxTaken,
 	}
 }
 
@@ -63,8 +65,9 @@ const maxTaken = 2000
 func (d *dirty) take() *dirty {
 	taken := *d
 	*d = *newDirty()
-	taken.datacenters, d.datacenters = some(taken.datacenters, maxTaken)
-	taken.peerings, d.peerings = some(taken.peerings, maxTaken)
+	d.most = taken.most
+	taken.datacenters, d.datacenters = some(taken.datacenters, d.most)
+	taken.peerings, d.peerings = some(taken.peerings, d.most)
 	return &taken
 }
 

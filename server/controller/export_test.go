@@ -42,6 +42,25 @@ func (v Vigils) Reported(datacenter string) { v.g.reported(datacenter) }
 // Due are those that are looked at with a tick.
 func (v Vigils) Due(tick int, now time.Time) []string { return v.g.due(tick, now) }
 
+// Dirty is what a term has to look at, in rounds.
+type Dirty struct{ d *dirty }
+
+// NewDirty is one whose rounds look at no more than so many datacenters and peerings.
+func NewDirty(most int) *Dirty {
+	d := newDirty()
+	d.most = most
+	return &Dirty{d}
+}
+
+// Mark marks a datacenter and a peering of a name.
+func (d *Dirty) Mark(name string) { d.d.datacenters[name], d.d.peerings[name] = true, true }
+
+// Round takes what a round looks at; left tells that there is more.
+func (d *Dirty) Round() (datacenters, peerings map[string]bool, left bool) {
+	taken := d.d.take()
+	return taken.datacenters, taken.peerings, d.d.left()
+}
+
 // NewSweeps gives what sweeps of a term mark, one after the other.
 func NewSweeps() func(v *snapshot.View, kind string, most int) map[string]bool {
 	l := &leader{swept: map[string]string{}}

@@ -131,14 +131,15 @@ func (c *codec) kept(k *kind, p store.Put) (out resource.Object, encoded []byte,
 // roomy is a copy of an encoded object with room for its index.
 func roomy(wire []byte) []byte { return append(make([]byte, 0, len(wire)+maxIndex), wire...) }
 
-// plain tells whether an object is as a load gives it but for its index: it has none yet, and nothing in it that is not stored.
+// plain tells whether an object is as a load gives it but for its index: it has none yet, and nothing in it that is not stored. Its spec may be
+// what somebody sent; a status is what this binary made.
 func plain(o resource.Object) bool {
 	for _, t := range []*timestamppb.Timestamp{o.GetCreateTime(), o.GetUpdateTime(), o.GetDeleteTime()} {
 		if t != nil && !t.IsValid() {
 			return false
 		}
 	}
-	return o.GetIndex() == 0 && known(o.ProtoReflect())
+	return o.GetIndex() == 0 && len(o.ProtoReflect().GetUnknown()) == 0 && known(resource.Spec(o).ProtoReflect())
 }
 
 // known tells whether all that there is of a message are fields that this binary knows.

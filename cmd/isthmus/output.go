@@ -147,18 +147,19 @@ func messageYAML(m proto.Message, indent int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var node yaml.Node
-	if err := yaml.Unmarshal(raw, &node); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	node, err := yamlNode(decoder)
+	if err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "show %s", m.ProtoReflect().Descriptor().Name())
 	}
-	if len(node.Content) == 1 && len(node.Content[0].Content) == 0 {
+	if len(node.Content) == 0 {
 		return nil, nil
 	}
-	blockStyle(&node)
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
 	encoder.SetIndent(2)
-	if err := encoder.Encode(&node); err != nil {
+	if err := encoder.Encode(node); err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "show %s", m.ProtoReflect().Descriptor().Name())
 	}
 	if indent == 0 {
@@ -169,12 +170,38 @@ func messageYAML(m proto.Message, indent int) ([]byte, error) {
 	return []byte(margin + strings.Join(lines, "\n"+margin) + "\n"), nil
 }
 
-// blockStyle lets YAML look like YAML although it was read from JSON.
-func blockStyle(node *yaml.Node) {
-	node.Style = 0
-	for _, inner := range node.Content {
-		blockStyle(inner)
+// yamlNode reads a value of JSON as one of YAML. Reading it as YAML, which JSON nearly is, takes some times as long.
+func yamlNode(decoder *json.Decoder) (*yaml.Node, error) {
+	token, err := decoder.Token()
+	if err != nil {
+		return nil, err
 	}
+	node := &yaml.Node{Kind: yaml.ScalarNode}
+	switch token := token.(type) {
+	case json.Delim:
+		node.Kind = yaml.SequenceNode
+		if token == '{' {
+			node.Kind = yaml.MappingNode // keys and values by turns, as tokens come
+		}
+	case string:
+		node.Tag, node.Value = "!!str", token
+		return node, nil
+	case nil:
+		node.Value = "null"
+		return node, nil
+	default: // a number or a truth value
+		node.Value = fmt.Sprint(token)
+		return node, nil
+	}
+	for decoder.More() {
+		inner, err := yamlNode(decoder)
+		if err != nil {
+			return nil, err
+		}
+		node.Content = append(node.Content, inner)
+	}
+	_, err = decoder.Token()
+	return node, err
 }
 
 // write writes to Out.

@@ -29,6 +29,8 @@ type database struct {
 	mu        sync.Mutex
 	tries     int
 	committed []string
+	// index is that of the revision.
+	index int64
 }
 
 func (d *database) Read(context.Context, ...sqlstore.Statement) error { return nil }
@@ -55,7 +57,9 @@ func (t *transaction) Run(_ context.Context, statements ...sqlstore.Statement) e
 		t.d.reading()
 	}
 	return statements[0].Row(func(into ...any) error {
-		*into[0].(*string) = "epoch"
+		t.d.mu.Lock()
+		defer t.d.mu.Unlock()
+		*into[0].(*string), *into[1].(*int64) = "epoch", t.d.index
 		return nil
 	})
 }
@@ -76,6 +80,11 @@ func (t *transaction) Commit(_ context.Context, statements ...sqlstore.Statement
 		return err
 	}
 	t.d.committed = append(t.d.committed, args.String())
+	for _, s := range statements {
+		if strings.HasPrefix(s.SQL, "UPDATE revision SET") {
+			t.d.index = s.Args[4].(int64) // after where it is, the index to go on to
+		}
+	}
 	return nil
 }
 

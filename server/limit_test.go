@@ -246,8 +246,12 @@ func TestWaits(t *testing.T) {
 	held := n.holds(ctx, one, path, 3, `isthmus_requests_waiting{class="viewer"} 3`)
 	n.busy(n.callAs(one, http.MethodGet, path, ""), "waits for changes in 3 calls", "--max-waits-per-token")
 	n.busy(n.browse(one).call(http.MethodGet, path, ""), "--max-waits-per-token")
-	cursor := n.changesAs(one, "", "0s").GetCursor()
-	n.busy(n.callAs(one, http.MethodGet, "/v1/changes?wait=1m&cursor="+cursor, ""), "--max-waits-per-token")
+	var waiting answer
+	eventually(t, "nothing to tell of after the login's event", func() (bool, string) {
+		waiting = n.callAs(one, http.MethodGet, "/v1/changes?wait=1m&cursor="+n.changesAs(one, "", "0s").GetCursor(), "")
+		return waiting.status != http.StatusOK, waiting.body
+	})
+	n.busy(waiting, "--max-waits-per-token")
 	n.want(http.StatusOK, n.callAs(one, http.MethodGet, "/v1/datacenters", ""))
 	n.refused("token-waits", 3)
 	// People have half of all, agents the rest, without what is operators' and admins'.

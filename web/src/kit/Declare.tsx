@@ -1,5 +1,6 @@
-import { Button, Group, Modal, type ModalProps, Stack } from '@mantine/core';
+import { Button, Group, Modal, type ModalProps, Stack, TextInput } from '@mantine/core';
 import { type ReactNode, useState } from 'react';
+import { useNavigate } from 'react-router';
 import { type Manifest, toYAML } from '../api/apply';
 import { Preview } from './Preview';
 
@@ -24,23 +25,36 @@ export function DeclareDialogue({ opened, onClose, title, size = 'lg', children 
 interface FormProps {
   /** What the fields say, as a manifest. */
   manifest: () => Manifest;
-  /** Enough is filled in to ask the server. */
-  ready: boolean;
-  onApplied: () => void;
+  /** What is declared is called so, as far as it is typed. */
+  name: string;
+  onName: (name: string) => void;
+  /** Beside a name enough is filled in to ask the server. */
+  ready?: boolean;
+  /** Its page, which is opened when it is declared, by its name as addresses have it. */
+  page: (name: string) => string;
+  onDone: () => void;
   /** What there is to know before it is done. */
   warning?: ReactNode;
-  /** The fields; they keep what is in them while the preview is looked at. */
+  /** The other fields; they keep what is in them while the preview is looked at. */
   children: ReactNode;
 }
 
 /** Fields, then what they would change, as the server says, and the button that declares it. */
-export function DeclareForm({ manifest, ready, onApplied, warning, children }: FormProps) {
+export function DeclareForm({ manifest, name, onName, ready = true, page, onDone, warning, children }: FormProps) {
+  const navigate = useNavigate();
   const [manifests, setManifests] = useState('');
   if (manifests !== '') {
     return (
       <Stack>
         {warning}
-        <Preview manifests={manifests} action="Declare" onApplied={onApplied} />
+        <Preview
+          manifests={manifests}
+          action="Declare"
+          onApplied={() => {
+            onDone();
+            void navigate(page(encodeURIComponent(name.trim())));
+          }}
+        />
         <Button variant="default" w="fit-content" onClick={() => setManifests('')}>
           Back
         </Button>
@@ -55,9 +69,10 @@ export function DeclareForm({ manifest, ready, onApplied, warning, children }: F
       }}
     >
       <Stack>
+        <TextInput label="Name" required value={name} onChange={(e) => onName(e.currentTarget.value)} data-autofocus />
         {children}
         <Group justify="flex-end">
-          <Button type="submit" disabled={!ready}>
+          <Button type="submit" disabled={!ready || name.trim() === ''}>
             Show what would change
           </Button>
         </Group>

@@ -30,7 +30,7 @@ export function DatacenterSwitcher() {
       searchable
       allowDeselect={false}
       limit={shown}
-      w={{ base: 150, xs: 220 }}
+      w={{ base: 172, xs: 220 }}
       maxDropdownHeight={400}
       renderOption={({ option }) => {
         const health = healthOf.get(option.value);

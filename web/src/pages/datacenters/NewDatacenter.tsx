@@ -1,6 +1,5 @@
 import { Select, TextInput } from '@mantine/core';
 import { useState } from 'react';
-import { useNavigate } from 'react-router';
 import type { Manifest } from '../../api/apply';
 import { DeclareDialogue, DeclareForm } from '../../kit/Declare';
 import { parseLabels } from '../../kit/labels';
@@ -40,26 +39,16 @@ function manifestOf(d: Draft): Manifest {
 }
 
 function Form({ onDone }: { onDone: () => void }) {
-  const navigate = useNavigate();
   const [draft, setDraft] = useState(empty);
   const set = (change: Partial<Draft>) => setDraft((d) => ({ ...d, ...change }));
-  const name = draft.name.trim();
   return (
     <DeclareForm
       manifest={() => manifestOf(draft)}
-      ready={name !== ''}
-      onApplied={() => {
-        onDone();
-        void navigate(`/datacenters/${encodeURIComponent(name)}`);
-      }}
+      name={draft.name}
+      onName={(name) => set({ name })}
+      page={(name) => `/datacenters/${name}`}
+      onDone={onDone}
     >
-      <TextInput
-        label="Name"
-        required
-        value={draft.name}
-        onChange={(e) => set({ name: e.currentTarget.value })}
-        data-autofocus
-      />
       <Runtime draft={draft} onChange={set} />
       <TextInput
         label="Consul's own name for it"

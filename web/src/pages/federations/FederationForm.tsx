@@ -1,7 +1,6 @@
-import { MultiSelect, Select, Switch, TextInput } from '@mantine/core';
+import { MultiSelect, Select, Switch } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
-import { useNavigate } from 'react-router';
 import type { Manifest } from '../../api/apply';
 import { list } from '../../api/queries';
 import { DeclareDialogue, DeclareForm } from '../../kit/Declare';
@@ -38,20 +37,18 @@ function manifestOf({ name, primary, secondaries, mode, keyless }: Draft): Manif
 const offered = 200;
 
 function Form({ onDone }: { onDone: () => void }) {
-  const navigate = useNavigate();
   const { data = [] } = useQuery(list('Datacenter'));
   const names = data.map((d) => d.name);
   const [draft, setDraft] = useState(empty);
   const set = (change: Partial<Draft>) => setDraft((d) => ({ ...d, ...change }));
-  const name = draft.name.trim();
   return (
     <DeclareForm
       manifest={() => manifestOf(draft)}
-      ready={name !== '' && draft.primary !== null}
-      onApplied={() => {
-        onDone();
-        void navigate(`/federations/${encodeURIComponent(name)}?tab=plan`);
-      }}
+      name={draft.name}
+      onName={(name) => set({ name })}
+      ready={draft.primary !== null}
+      page={(name) => `/federations/${name}?tab=plan`}
+      onDone={onDone}
       warning={
         <Notice warning title="A datacenter that joins loses what is its own">
           Its ACLs, config entries and mesh CA are replaced by the primary&apos;s. Nothing happens before you accept
@@ -59,13 +56,6 @@ function Form({ onDone }: { onDone: () => void }) {
         </Notice>
       }
     >
-      <TextInput
-        label="Name"
-        required
-        value={draft.name}
-        onChange={(e) => set({ name: e.currentTarget.value })}
-        data-autofocus
-      />
       <Select
         label="Primary"
         description="Its ACLs, config entries and mesh CA hold for all. It cannot be changed later."

@@ -39,7 +39,7 @@ func SetCondition(o Object, conds []*isthmusv1.Condition, c *isthmusv1.Condition
 	at := slices.IndexFunc(conds, func(old *isthmusv1.Condition) bool { return old.GetType() == c.GetType() })
 	if at < 0 {
 		next.LastTransitionTime = timestamppb.New(now)
-		return append(conds[:len(conds):len(conds)], next)
+		return append(slices.Clip(conds), next)
 	}
 	old := conds[at]
 	if old.GetStatus() == c.GetStatus() && old.GetLastTransitionTime() != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
 	"isthmus/fault"
 	"isthmus/server/request"
 	"isthmus/store"

@@ -4,5 +4,6 @@
 // what is stored (store), what changes mean (plan, server). Start reading at Snapshot; View is what readers hold.
 //
 //	store ─Load, Changes─▶ Snapshot ──View()──────▶ one immutable state: Get, List, Touching, Watch…
-//	                                └─Follow()────▶ every change from one state to a later one, nothing lost
+//	                                └─Follow()────▶ every change from one state to a later one, nothing lost;
+//	                                                Gathering: those that come soon after each other together
 package snapshot

@@ -13,8 +13,8 @@ const (
 	restful   = 1 << 20
 	// A collection is worth its time when leastWork was allocated since the last one here, and a share-th of what is held: no more can have
 	// become free.
-	leastWork = 8 << 20
-	share     = 4
+	leastWork = 16 << 20
+	share     = 2
 )
 
 // What is read of the runtime.
@@ -28,6 +28,8 @@ type Keeper struct {
 	samples []metrics.Sample
 	// last is how much was allocated when it was looked, given when memory was given back.
 	last, given uint64
+	// worked: the process has not rested all the time since then. What little is done at rest is left to Go's own collections.
+	worked bool
 }
 
 // New makes a Keeper that begins to watch.
@@ -54,11 +56,11 @@ func (k *Keeper) Look() bool {
 	metrics.Read(k.samples)
 	now, heap := k.samples[allocated].Value.Uint64(), k.samples[held].Value.Uint64()
 	rests := now-k.last < restful
-	k.last = now
-	if !rests || now-k.given < max(leastWork, heap/share) {
+	k.last, k.worked = now, k.worked || !rests
+	if !rests || !k.worked || now-k.given < max(leastWork, heap/share) {
 		return false
 	}
 	debug.FreeOSMemory()
-	k.given = now
+	k.given, k.worked = now, false
 	return true
 }

@@ -39,5 +39,7 @@ export const variables: CSSVariablesResolver = () => ({
     '--mantine-color-placeholder': '#a6a7ab',
     '--mantine-color-anchor': '#91a7ff',
     '--mantine-color-error': '#ff8787',
+    // Of what is unknown or left out: its own would be that of the page.
+    '--mantine-color-gray-filled': 'var(--mantine-color-gray-6)',
   },
 });

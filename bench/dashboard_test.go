@@ -80,6 +80,8 @@ func BenchmarkDashboard(b *testing.B) {
 		page.Fill(b, browser.Label("API token"), f.config.Token)
 		page.Click(b, browser.Role("button", "Log in"))
 		page.See(b, browser.Role("application", "Map of the fleet"))
+		// The last that is loaded: the curves.
+		page.See(b, browser.Role("image", "datacenters that are not healthy, over time").Containing())
 		script = browser.Evaluate[int](b, page, `performance.getEntriesByType('resource').filter((r) => r.name.endsWith('.js')).reduce((sum, r) => sum + r.encodedBodySize, 0)`)
 		page.Goto(b, "/?layout=hub")
 		overview = append(overview, milliseconds(browser.Evaluate[float64](b, page, `window.usable`)))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -77,9 +78,9 @@ func mappedState(e *pgconn.PgError) *fault.Error {
 type stateError struct{ state, message, constraint, severity string }
 
 // Is tells that nothing was stored: a statement that fails ends its transaction, whose COMMIT is not looked at any more. What ends the
-// connection (FATAL, PANIC) may come after it.
+// connection (FATAL, PANIC, or what a pooler says of it as class 08) may come after it.
 func (e *stateError) Is(target error) bool {
-	return target == sqlstore.ErrUndone && e.severity == "ERROR"
+	return target == sqlstore.ErrUndone && e.severity == "ERROR" && !strings.HasPrefix(e.state, classConnection)
 }
 
 func (e *stateError) Error() string {

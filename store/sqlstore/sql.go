@@ -271,7 +271,7 @@ func (q *queries) writes(d Dialect) {
 		(SELECT last_index FROM commits WHERE last_index <= ? ORDER BY last_index LIMIT ?) RETURNING last_index`)
 	q.compactSecrets = d.numbered(`DELETE FROM secrets WHERE expire_time <= ?`)
 	q.renew = d.numbered(`UPDATE revision SET epoch = ?`)
-	q.renewLost = d.numbered(`UPDATE revision SET epoch = ? WHERE epoch = ? AND "index" < ?`)
+	q.renewLost = d.numbered(`UPDATE revision SET epoch = ? WHERE epoch = ? AND "index" < ? RETURNING epoch`)
 }
 
 func (q *queries) bulks(d Dialect) {

@@ -6,8 +6,12 @@ import (
 	"isthmus/store"
 )
 
-// share of the time that a look at one resource which is looked at again and again may take: a twentieth.
-const share = 20
+const (
+	// share of the time that a look at one resource which is looked at again and again may take: a twentieth.
+	share = 20
+	// longestRest is how long a resource rests at most: a look takes long on a busy machine as well.
+	longestRest = 5 * time.Second
+)
 
 // paces bound what looks at large things cost that many reports ask for, such as exports and groups of all the fleet: one that took long is due
 // again later, one that took next to nothing at once. Its zero value is not ready.
@@ -21,7 +25,7 @@ type pace struct {
 // due tells whether a resource may be looked at again.
 func (p paces) due(of store.Key) bool {
 	known, ok := p[of]
-	return !ok || time.Since(known.last) >= share*known.took
+	return !ok || time.Since(known.last) >= min(share*known.took, longestRest)
 }
 
 // took notes what a look at it cost, which began then.

@@ -32,7 +32,7 @@ func TestGatheringMissesNothing(t *testing.T) {
 	st := openStore(t)
 	s := openSnapshot(t, st)
 	g := s.Follow().Gathering(time.Millisecond)
-	const many = 200
+	const many = 50
 	written := make(chan error, 1)
 	go func() {
 		var err error

@@ -185,6 +185,9 @@ func yamlNode(decoder *json.Decoder) (*yaml.Node, error) {
 		}
 	case string:
 		node.Tag, node.Value = "!!str", token
+		if first := strings.TrimLeft(token, "\n"); strings.Contains(token, "\n") && (first == "" || first[0] == ' ' || first[0] == '\t') {
+			node.Style = yaml.DoubleQuotedStyle // yaml would write a block that it cannot read again
+		}
 		return node, nil
 	case nil:
 		node.Value = "null"

@@ -37,8 +37,12 @@ const (
 	subjectSQLite   = "isthmus on SQLite"
 )
 
-// targets is how many watchers get changes of their own: the first ones.
-const targets = 64
+const (
+	// targets is how many watchers get changes of their own: the first ones.
+	targets = 64
+	// leadEvery is how often a server is asked whether it runs the controllers.
+	leadEvery = 100 * time.Millisecond
+)
 
 // watchSubject is what is measured, with its watchers.
 type watchSubject struct {
@@ -246,19 +250,24 @@ func startIsthmus(b *testing.B, c *comparison, name string, agents int) *watchSu
 		_, err := s.client.Update(ctx, intend(only(i), mark), intended)
 		return err
 	}
-	s.restart, s.profile = s.startAgain, profiler(config)
+	fetch := fetcher(config)
+	s.profile = func(ctx context.Context, name string) ([]byte, error) {
+		return fetch(ctx, fmt.Sprintf("/debug/pprof/%s?seconds=%.0f", name, profiled.Seconds()))
+	}
+	s.restart = s.startAgain
 	s.enrol(b, agents)
+	s.lead(b, fetch)
 	return &s.watchSubject
 }
 
-// profiler reads profiles, which are an admin's.
-func profiler(c client.Config) func(ctx context.Context, name string) ([]byte, error) {
-	return func(ctx context.Context, name string) ([]byte, error) {
+// fetcher reads what only an admin may, by its path.
+func fetcher(c client.Config) func(ctx context.Context, path string) ([]byte, error) {
+	return func(ctx context.Context, path string) ([]byte, error) {
 		trust, err := trusting(c.CACert)
 		if err != nil {
 			return nil, err
 		}
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/debug/pprof/%s?seconds=%.0f", c.Address, name, profiled.Seconds()), nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Address+path, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -273,6 +282,24 @@ func profiler(c client.Config) func(ctx context.Context, name string) ([]byte, e
 			err = fmt.Errorf("%s: %s", answer.Status, data)
 		}
 		return data, err
+	}
+}
+
+// lead waits until the server runs the controllers: one that was killed on PostgreSQL keeps others from it for a while. What they hold and do at
+// first is not the watchers'.
+func (s *isthmusSubject) lead(b *testing.B, fetch func(ctx context.Context, path string) ([]byte, error)) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.Context(), stepTimeout)
+	defer cancel()
+	tick := time.NewTicker(leadEvery)
+	defer tick.Stop()
+	for {
+		metrics, err := fetch(ctx, "/metrics")
+		must(b, err)
+		if bytes.Contains(metrics, []byte("\nisthmus_controller_leader 1\n")) {
+			return
+		}
+		<-tick.C
 	}
 }
 

@@ -25,3 +25,6 @@ func (t *Table) Flush(ctx context.Context) { t.flush(ctx, true) }
 
 // Poll reads what other replicas were told.
 func (t *Table) Poll(ctx context.Context, last time.Time) time.Time { return t.poll(ctx, last) }
+
+// Lost is told when the store may lack what it had.
+func (t *Table) Lost() { t.lost() }

@@ -79,6 +79,9 @@ func (t *Table) Follow(ctx context.Context, s *snapshot.Snapshot) error {
 		if err != nil {
 			return nil // Next fails when ctx ends, which is how Follow is stopped.
 		}
+		if batch.Restarted() {
+			t.lost()
+		}
 		if places := deserted(batch); len(places) > 0 {
 			t.tidy(ctx, s, places)
 		}

@@ -141,7 +141,7 @@ func (t *Table) hush() {
 	defer t.mu.Unlock()
 	now := t.now()
 	t.looked = now
-	if now.Before(t.quietUntil) {
+	if until := t.quietUntil.Sub(now); until > 0 && until <= resource.Silence { // more, when the clock was set back
 		return
 	}
 	t.quietUntil = now.Add(resource.Silence)
@@ -203,6 +203,16 @@ func (t *Table) moves() ([]store.Observation, error) {
 	return rows, nil
 }
 
+// sayAgain has the store be told again where everybody is present.
+func (t *Table) sayAgain() {
+	for _, p := range t.agents {
+		t.moved[p] = true
+		if p.at == t.self {
+			p.at = ""
+		}
+	}
+}
+
 // accompanied tells whether another replica seems to be at work.
 func (t *Table) accompanied(now time.Time) bool {
 	t.mu.Lock()
@@ -223,6 +233,10 @@ func (t *Table) here() bool {
 // learnPresence takes in a row of the store about who is where; false for another row.
 func (t *Table) learnPresence(o store.Observation) bool {
 	if replica, ok := strings.CutPrefix(o.Part, replicaPrefix); ok && o.Datacenter == "" {
+		if !o.HeardTime.After(t.beats[replica]) {
+			return true
+		}
+		t.beats[replica] = o.HeardTime
 		alive := o.HeardTime
 		if now := t.now(); alive.After(now) {
 			alive = now // by another clock

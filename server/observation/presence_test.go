@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/observation"
 	"isthmus/store"
@@ -172,4 +173,38 @@ func (r *running) run() {
 func (r *running) halt() {
 	r.cancel()
 	<-r.done
+}
+
+// A store that may lack what it had is told again who is present, and agents are asked again for what they reported.
+func TestWhatIsLostIsSaidAgain(t *testing.T) {
+	t.Parallel()
+	st := openStore(t)
+	table := open(t, st, true)
+	report := &isthmusv1.ReportRequest{Agent: &isthmusv1.AgentReport{}, Inventory: &isthmusv1.InventoryReport{Leader: "s1"}}
+	defer table.Attend("dc1", "a1")()
+	say := func() {
+		t.Helper()
+		if err := table.Report(t.Context(), "dc1", "a1", report); err != nil {
+			t.Fatal(err)
+		}
+		table.Flush(t.Context())
+	}
+	say()
+	for _, part := range []string{observation.PresencePart("a1"), observation.PartInventory} {
+		if err := st.Forget(t.Context(), "dc1", part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	table.Lost()
+	if digest := table.ReportsOf("dc1", "a1"); digest != "" {
+		t.Errorf("it is told that %s of it is known", digest)
+	}
+	say()
+	other := open(t, st, true)
+	if other.HeardOf("dc1", "a1").IsZero() {
+		t.Error("another replica has never heard of it")
+	}
+	if seen, ok := other.Get("dc1", observation.PartInventory); !ok || seen.Inventory.GetLeader() != "s1" {
+		t.Errorf("another replica knows %+v", seen)
+	}
 }

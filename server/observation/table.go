@@ -52,6 +52,8 @@ type Table struct {
 	agents   map[key]*presence
 	moved    map[*presence]bool
 	replicas map[string]time.Time
+	// beats are the replicas' last heartbeats by their own clocks.
+	beats map[string]time.Time
 	// company is when another replica's heartbeat was learned last.
 	company time.Time
 	// looked is when was last looked who is silent; before quietUntil nobody can be who was not.
@@ -69,7 +71,7 @@ func Open(ctx context.Context, o store.Observatory, shared bool, now func() time
 	t := &Table{
 		observatory: o, now: now, log: log, shared: shared, self: alone, opened: now(),
 		rows: map[key]Seen{}, dirty: map[key]said{}, clocks: map[key]*clock{},
-		agents: map[key]*presence{}, moved: map[*presence]bool{}, replicas: map[string]time.Time{},
+		agents: map[key]*presence{}, moved: map[*presence]bool{}, replicas: map[string]time.Time{}, beats: map[string]time.Time{},
 		subscribers: map[*Subscription]bool{}, wake: make(chan struct{}, 1),
 	}
 	if shared {
@@ -85,6 +87,7 @@ func Open(ctx context.Context, o store.Observatory, shared bool, now func() time
 			return nil, err
 		}
 		delete(t.replicas, replica)
+		delete(t.beats, replica)
 	}
 	return t, nil
 }
@@ -273,12 +276,18 @@ func (t *Table) wrote(err error) {
 			t.dirty[k] = s
 		}
 	}
-	// Where everybody is present has to be said again.
-	for _, p := range t.agents {
-		t.moved[p] = true
-		if p.at == t.self {
-			p.at = ""
-		}
+	t.sayAgain()
+}
+
+// lost has all be said again that the store was told: it may lack it, being another history. Agents are asked for their reports when they ask for their
+// state, which they do of another epoch at once.
+func (t *Table) lost() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sayAgain()
+	for k, s := range t.rows {
+		s.Digest = ""
+		t.rows[k] = s
 	}
 }
 

@@ -62,7 +62,15 @@ export function Body<T>({ label, columns, found, rowKey, recycled, sortBy, onSor
     >
       <table className={classes.table} aria-rowcount={found.length + 1}>
         <Head columns={columns} numeric={alike} sortBy={sortBy} onSort={onSort} />
-        <tbody>
+        {/* eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions -- it only listens where the focus is. */}
+        <tbody
+          onFocus={(e) => {
+            const index = Number(e.target.closest('tr')?.getAttribute('aria-rowindex'));
+            const row = found[index - 2];
+            places.hold(row === undefined ? undefined : rowKey(row));
+          }}
+          onBlur={() => places.hold(undefined)}
+        >
           <Spacer height={above} columns={columns.length} />
           {shown.map((row, i) => (
             <Line key={keys[i]} row={row} index={from + i + 2} columns={columns} numeric={alike} />

@@ -12,6 +12,16 @@ test('who stays keeps its place, who comes takes one that is free', () => {
   expect(places.of(['c'])).toEqual([0]);
 });
 
+test('the place of a row that somebody is in is not given to another one', () => {
+  const places = new Places();
+  places.of(['a', 'b', 'c']);
+  places.hold('b');
+  expect(places.of(['x', 'y', 'c'])).toEqual([0, 3, 2]);
+  expect(places.of(['x', 'y', 'c'])).toEqual([0, 3, 2]);
+  places.hold(undefined);
+  expect(places.of(['x', 'y', 'c', 'z'])).toEqual([0, 3, 2, 1]);
+});
+
 test('no two rows have the same place, whatever comes and goes', () => {
   const places = new Places();
   for (let round = 0; round < 200; round++) {

@@ -46,19 +46,19 @@ func (w *worker) amend(ctx context.Context) {
 	if err != nil || state == nil {
 		return
 	}
-	a.reconciler.amendSingles(term, state, self)
+	a.reconciler.amendSingles(term, a.memory.working, self)
 	report := &isthmusv1.ReportRequest{Policy: a.reconciler.settings.tell(w.mender.mend(term, a.memory.working, self)), Entries: w.census.take(term)}
 	report.Exports = a.reconciler.reconcileExports(term, a.memory.working, self)
 	w.say(term, report)
 }
 
 // amendSingles does the same for the mesh and proxy-defaults entries.
-func (r *reconciler) amendSingles(ctx context.Context, state *isthmusv1.DesiredState, self consul.Self) {
+func (r *reconciler) amendSingles(ctx context.Context, newest func() *isthmusv1.DesiredState, self consul.Self) {
 	if self.Secondary() {
 		return
 	}
-	errMesh := r.setMesh(ctx, state, func(consul.Entry) {})
-	if err := cmp.Or(errMesh, r.reconcileProxyDefaults(ctx, state)); err != nil {
+	errMesh := r.setMesh(ctx, newest, func(consul.Entry) {})
+	if err := cmp.Or(errMesh, r.reconcileProxyDefaults(ctx, newest)); err != nil {
 		r.log.Debug("not amended; the next pass tells", "error", err)
 	}
 }

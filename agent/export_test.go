@@ -216,7 +216,7 @@ func (m *Mender) Mend(ctx context.Context, state *isthmusv1.DesiredState) (*isth
 	if err != nil {
 		return nil, nil, err
 	}
-	errMesh := m.r.reconcileMesh(ctx, state, self)
+	errMesh := m.r.reconcileMesh(ctx, newest, self)
 	for _, kind := range policyKinds() {
 		if _, err := m.m.shelf.refresh(ctx, kind); err != nil { // which watches do otherwise
 			return nil, nil, err
@@ -224,7 +224,7 @@ func (m *Mender) Mend(ctx context.Context, state *isthmusv1.DesiredState) (*isth
 	}
 	policies := m.m.mend(ctx, newest, self)
 	exports := m.r.reconcileExports(ctx, newest, self)
-	err = errors.Join(errMesh, m.r.reconcileProxyDefaults(ctx, state))
+	err = errors.Join(errMesh, m.r.reconcileProxyDefaults(ctx, newest))
 	return m.r.settings.tell(policies), exports, err
 }
 
@@ -250,20 +250,7 @@ func ForeignDigest(e consul.Entry) string { return foreignDigest(e) }
 // Soonest is the earlier of two times, of which the zero time is none.
 func Soonest(a, b time.Time) time.Time { return soonest(a, b) }
 
-// Settings are the marks of settings in entries.
-type Settings struct{ desk settingDesk }
-
-// Begin begins a look at a setting of an entry that is gone, for "on"; the result is what is learnt when it was written.
-func (s *Settings) Begin(entry string) (written func()) {
-	look := s.desk.begin(entry, "Part", "on")
-	return func() {
-		look.look(consul.Entry{}, "", "")
-		look.written = true
-		s.desk.learn(look, time.Now(), hclog.NewNullLogger())
-	}
-}
-
-// Drifts is how many were noted.
-func (s *Settings) Drifts() int {
-	return len(s.desk.tell(&isthmusv1.PolicyReport{}).GetDrifts())
+// Settings merges the settings that isthmus has in entries of others, by the newest state.
+func (m *Mender) Settings(ctx context.Context, newest func() *isthmusv1.DesiredState) error {
+	return errors.Join(m.r.setMesh(ctx, newest, func(consul.Entry) {}), m.r.reconcileProxyDefaults(ctx, newest))
 }

@@ -22,23 +22,25 @@ const (
 	fieldThrough = "PeerThroughMeshGateways"
 )
 
-// reconcileMesh merges the one switch that isthmus has in the mesh entry. Without an item, what isthmus set is put back. A secondary
+// reconcileMesh merges the one switch that isthmus has in the mesh entry, by the newest desired state. Without an item, what isthmus set is put back. A secondary
 // has the primary's entry, and leaves it alone.
-func (r *reconciler) reconcileMesh(ctx context.Context, state *isthmusv1.DesiredState, self consul.Self) error {
-	want := wantedMesh(state)
+func (r *reconciler) reconcileMesh(ctx context.Context, newest func() *isthmusv1.DesiredState, self consul.Self) error {
 	if self.Secondary() {
-		return r.checkMesh(ctx, want, self)
+		return r.checkMesh(ctx, wantedMesh(newest()), self)
 	}
-	return r.setMesh(ctx, state, func(e consul.Entry) { r.dials.through = through(e.Body) == wordOf(true) })
+	return r.setMesh(ctx, newest, func(e consul.Entry) { r.dials.through = through(e.Body) == wordOf(true) })
 }
 
 // setMesh merges the switch; seen is shown the entry before.
-func (r *reconciler) setMesh(ctx context.Context, state *isthmusv1.DesiredState, seen func(consul.Entry)) error {
-	want, word := wantedMesh(state), ""
+func (r *reconciler) setMesh(ctx context.Context, newest func() *isthmusv1.DesiredState, seen func(consul.Entry)) error {
+	r.settings.merging.Lock()
+	defer r.settings.merging.Unlock()
+	state := newest()
+	want := wantedMesh(state)
+	s := setting{entry: consul.KindMesh + "/" + consul.NameMesh, part: partThrough}
 	if want != nil {
-		word = wordOf(*want)
+		s.want = wordOf(*want)
 	}
-	s := r.settings.begin(consul.KindMesh+"/"+consul.NameMesh, partThrough, word)
 	result, err := r.mergeEntry(ctx, consul.KindMesh, consul.NameMesh, func(e consul.Entry) (mergeResult, error) {
 		seen(e)
 		now := through(e.Body)

@@ -53,7 +53,7 @@ func (p *Primary) Pass(ctx context.Context, state *isthmusv1.DesiredState) ([]*i
 
 // ProxyDefaults reconciles the entry.
 func (p *Primary) ProxyDefaults(ctx context.Context, state *isthmusv1.DesiredState) error {
-	return p.r.reconcileProxyDefaults(ctx, state)
+	return p.r.reconcileProxyDefaults(ctx, func() *isthmusv1.DesiredState { return state })
 }
 
 // PrimaryContent is what a primary's hosts shall have.

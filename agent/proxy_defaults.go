@@ -22,17 +22,19 @@ const (
 	fieldMode        = "Mode"
 )
 
-// reconcileProxyDefaults merges the one setting that isthmus has in the proxy-defaults entry. Without an item, what isthmus set is put back. A
+// reconcileProxyDefaults merges the one setting that isthmus has in the proxy-defaults entry, by the newest desired state. Without an item, what isthmus set is put back. A
 // secondary has the primary's entry, and leaves it alone.
-func (r *reconciler) reconcileProxyDefaults(ctx context.Context, state *isthmusv1.DesiredState) error {
-	want := ""
+func (r *reconciler) reconcileProxyDefaults(ctx context.Context, newest func() *isthmusv1.DesiredState) error {
+	r.settings.merging.Lock()
+	defer r.settings.merging.Unlock()
+	state, want := newest(), ""
 	for _, item := range state.GetItems() {
 		if d := item.GetProxyDefaults(); d != nil {
 			want = d.GetMeshGatewayMode()
 		}
 	}
 	correct := state.GetDrift() != resource.DriftReport
-	s := r.settings.begin(consul.KindProxyDefaults+"/"+consul.NameProxyDefaults, partGatewayMode, word(want))
+	s := setting{entry: consul.KindProxyDefaults + "/" + consul.NameProxyDefaults, part: partGatewayMode, want: word(want)}
 	result, err := r.mergeEntry(ctx, consul.KindProxyDefaults, consul.NameProxyDefaults, func(e consul.Entry) (mergeResult, error) {
 		s.look(e, word(gatewayMode(e.Body)), word(e.Meta()[metaGatewayMode]))
 		result, err := mergeProxyDefaults(e, want, correct)

@@ -21,6 +21,10 @@ const (
 // settingDesk remembers what isthmus set in the entries in which it has one setting, and who changed that. Who deletes or replaces an entry takes
 // isthmus's marks away with it: what was set then shows for as long as this process runs.
 type settingDesk struct {
+	// merging is held from reading an entry until it is written: passes and amends do so at the same time, and what one of them wrote is not to be
+	// taken out by another that began with an older state.
+	merging sync.Mutex
+
 	mu sync.Mutex
 	// set is by entry; JSON.
 	set    map[string]string
@@ -30,20 +34,12 @@ type settingDesk struct {
 // setting is one look at such a setting, and what came of it.
 type setting struct {
 	entry, part string
-	// want, before (what isthmus had set when the look began), found and marked (what isthmus's mark says that it set) are JSON; empty: nothing.
-	want, before, found, marked string
-	index                       uint64
+	// want, found and marked (what isthmus's mark says that it set) are JSON; empty: nothing.
+	want, found, marked string
+	index               uint64
 	// seen: the entry was read; written: it was put right.
 	seen, written bool
 	err           error
-}
-
-// begin begins a look, before the entry is read. Passes and amends look at the same time, and Consul lets the second one write what the first has
-// written: what is set after a look began, nobody took out of what it finds.
-func (d *settingDesk) begin(entry, part, want string) setting {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return setting{entry: entry, part: part, want: want, before: d.set[entry]}
 }
 
 // look takes in what an entry says before it is merged.
@@ -61,7 +57,7 @@ func (d *settingDesk) learn(s setting, now time.Time, log hclog.Logger) {
 	if d.set == nil {
 		d.set = map[string]string{}
 	}
-	ours := s.want != "" && (s.marked == s.want || s.marked == "" && s.before == s.want)
+	ours := s.want != "" && (s.marked == s.want || s.marked == "" && d.set[s.entry] == s.want)
 	if ours && s.found != s.want {
 		d.drifts = noteDrift(d.drifts, &isthmusv1.Drift{
 			Entry: s.entry, Part: s.part, Wanted: s.want, Found: s.found, Corrected: s.written, ModifyIndex: s.index,
@@ -70,7 +66,7 @@ func (d *settingDesk) learn(s setting, now time.Time, log hclog.Logger) {
 	switch {
 	case s.written || s.marked != "" && s.found == s.want:
 		d.set[s.entry] = s.want
-	case s.found == s.want: // a human's, who wants the same
+	case s.want == "", s.found == s.want: // isthmus takes it out itself; or it is a human's, who wants the same
 		delete(d.set, s.entry)
 	}
 }

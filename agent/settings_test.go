@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"testing"
 
-	"isthmus/agent"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
+
 	"isthmus/agent/consul"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/test/consultest"
@@ -67,19 +70,38 @@ func TestDriftOfSettings(t *testing.T) {
 	told(drifts("report", true), mode+`"none" for "local", false`, gone, mode+`"remote" for "local", true`, off)
 }
 
-// A pass and an amend that look at the same time both find nothing, and both write: nobody took anything out. Who looks after that and finds
-// nothing tells of somebody who did.
-func TestLooksAtTheSameTimeAreNoDrift(t *testing.T) {
+// Passes and amends merge settings at the same time, while a new desired state comes: none takes out what another one has just written, and nobody is
+// said to have changed anything.
+func TestSettingsAtTheSameTime(t *testing.T) {
 	t.Parallel()
-	var settings agent.Settings
-	first, second := settings.Begin("mesh/mesh"), settings.Begin("mesh/mesh")
-	first()
-	second()
-	if n := settings.Drifts(); n != 0 {
-		t.Errorf("%d drifts, though nobody changed anything", n)
-	}
-	settings.Begin("mesh/mesh")()
-	if n := settings.Drifts(); n != 1 {
-		t.Errorf("%d drifts, expected the one of who deleted the entry", n)
+	m := newMending(t, consultest.Start(t, "dc1"))
+	without := &isthmusv1.DesiredState{ConsulDatacenter: "dc1", Drift: "correct", Items: []*isthmusv1.DesiredItem{entries()}}
+	with := proto.CloneOf(without)
+	with.Items = append(with.Items, throughGateways(true),
+		&isthmusv1.DesiredItem{Id: "proxy-defaults", Type: "proxy-defaults", ProxyDefaults: &isthmusv1.ProxyDefaults{MeshGatewayMode: "local"}})
+	for range 5 {
+		var state atomic.Pointer[isthmusv1.DesiredState]
+		state.Store(without)
+		var calls errgroup.Group
+		for range 3 {
+			calls.Go(func() error {
+				for range 4 {
+					if err := m.Settings(t.Context(), state.Load); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		state.Store(with)
+		need(t, calls.Wait())
+		report, _, err := m.Mend(t.Context(), with)
+		need(t, err)
+		if drifts := report.GetDrifts(); len(drifts) > 0 {
+			t.Fatalf("somebody is said to have changed what nobody did: %v", drifts)
+		}
+		if _, _, err := m.Mend(t.Context(), without); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -267,7 +267,7 @@ func (w *worker) act(ctx context.Context, state *isthmusv1.DesiredState, from sn
 
 func (w *worker) lead(ctx context.Context, state *isthmusv1.DesiredState, from snapshot) (time.Duration, error) {
 	r, a := w.agent.reconciler, w.agent
-	errMesh := r.reconcileMesh(ctx, state, w.lastSelf)
+	errMesh := r.reconcileMesh(ctx, a.memory.working, w.lastSelf)
 	policies := w.mender.mend(ctx, a.memory.working, w.lastSelf)
 	peerings, pace, errPeerings := r.reconcilePeerings(ctx, state)
 	peerings = w.lastSeen(peerings, errPeerings)
@@ -308,7 +308,7 @@ func (w *worker) lastSeen(now *isthmusv1.PeeringsReport, err error) *isthmusv1.P
 // report and keeps nothing else from being done.
 func (w *worker) federate(ctx context.Context, state *isthmusv1.DesiredState) *isthmusv1.FederationReport {
 	r, self := w.agent.reconciler, w.lastSelf
-	errDefaults := r.reconcileProxyDefaults(ctx, state)
+	errDefaults := r.reconcileProxyDefaults(ctx, w.agent.memory.working)
 	bundles, errPrimary := w.served.bundles, w.served.err
 	if w.served.term != ctx { // it leads since this pass
 		bundles, errPrimary = r.reconcileFederationPrimary(ctx, state, self)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -215,9 +216,11 @@ type isthmusSubject struct {
 	dir, httpAddr, grpcAddr string
 	args                    []string
 	cmd                     *exec.Cmd
+	// connected is how many of its agents are.
+	connected int
 }
 
-func startIsthmus(b *testing.B, c *comparison, name string, agents int) *watchSubject {
+func startIsthmus(b *testing.B, c *comparison, name string, sizes []int) *watchSubject {
 	b.Helper()
 	s := &isthmusSubject{dir: b.TempDir(), httpAddr: freeAddr(b), grpcAddr: freeAddr(b)}
 	keys := newPair(b)
@@ -240,12 +243,12 @@ func startIsthmus(b *testing.B, c *comparison, name string, agents int) *watchSu
 	must(b, err)
 	s.name = name
 	s.watchers = startWatchers(b, watched{Protocol: "isthmus", Addr: s.grpcAddr, Pin: info.GetCaFingerprint(), Token: config.Token, Polls: *watchPolls})
-	s.prepare = func(*testing.B, int) {}
+	s.prepare = func(_ *testing.B, n int) { s.connected = n }
 	only := func(i int) string { return fmt.Sprintf("only-%05d", i) }
 	first, second := intender(b, s.grpcAddr, info.GetCaFingerprint(), config.Token), intender(b, s.grpcAddr, info.GetCaFingerprint(), config.Token)
 	s.one = func(ctx context.Context, i int, mark string) error { return first(ctx, intend(only(i), mark)) }
 	s.other = func(ctx context.Context, i int, mark string) error { return second(ctx, intend(only(i), mark)) }
-	s.all = func(ctx context.Context, mark string) error { return first(ctx, intend("everywhere", mark)) }
+	s.all = func(ctx context.Context, mark string) error { return first(ctx, intend(allOfFirst(s.connected), mark)) }
 	s.oneREST = func(ctx context.Context, i int, mark string) error {
 		_, err := s.client.Update(ctx, intend(only(i), mark), intended)
 		return err
@@ -255,7 +258,7 @@ func startIsthmus(b *testing.B, c *comparison, name string, agents int) *watchSu
 		return fetch(ctx, fmt.Sprintf("/debug/pprof/%s?seconds=%.0f", name, profiled.Seconds()))
 	}
 	s.restart = s.startAgain
-	s.enrol(b, agents)
+	s.enrol(b, sizes)
 	s.lead(b, fetch)
 	return &s.watchSubject
 }
@@ -323,26 +326,38 @@ func (s *isthmusSubject) startAgain(b *testing.B) {
 	s.start(b)
 }
 
+// allOfFirst is the Intention that selects the first n datacenters, and their label.
+func allOfFirst(n int) string { return fmt.Sprintf("first-%d", n) }
+
 // enrol declares the datacenters, and what is changed later, enrols the agents, and starts the server again: what enrolling left in its
-// memory is not counted.
-func (s *isthmusSubject) enrol(b *testing.B, n int) {
+// memory is not counted. For each of the sizes there is an Intention that selects as many.
+func (s *isthmusSubject) enrol(b *testing.B, sizes []int) {
 	b.Helper()
+	n := slices.Max(sizes)
 	var text bytes.Buffer
 	for i := range n {
-		fmt.Fprintf(&text, "kind: Datacenter\nname: %s\nlabels: {env: bench}\nspec: {runtime: vm}\n---\n", watchedDatacenter(i))
+		var labels []string
+		for _, size := range sizes {
+			if i < size {
+				labels = append(labels, allOfFirst(size)+": all")
+			}
+		}
+		fmt.Fprintf(&text, "kind: Datacenter\nname: %s\nlabels: {%s}\nspec: {runtime: vm}\n---\n", watchedDatacenter(i), strings.Join(labels, ", "))
 		if (i+1)%1000 == 0 || i == n-1 {
 			_, err := s.client.Apply(b.Context(), text.Bytes(), client.ApplyOptions{})
 			must(b, err)
 			text.Reset()
 		}
 	}
-	intention := func(name, where string) {
-		fmt.Fprintf(&text, "kind: Intention\nname: %s\nspec: {destination: {service: web, %s}, sources: [{service: api, action: allow}]}\n---\n", name, where)
+	intention := func(name, service, where string) {
+		fmt.Fprintf(&text, "kind: Intention\nname: %s\nspec: {destination: {service: %s, %s}, sources: [{service: api, action: allow}]}\n---\n", name, service, where)
 	}
 	for i := range min(n, targets) {
-		intention(fmt.Sprintf("only-%05d", i), "datacenters: ["+watchedDatacenter(i)+"]")
+		intention(fmt.Sprintf("only-%05d", i), "web", "datacenters: ["+watchedDatacenter(i)+"]")
 	}
-	fmt.Fprint(&text, "kind: Intention\nname: everywhere\nspec: {destination: {service: db, selector: env=bench}, sources: [{service: api, action: allow}]}\n")
+	for _, size := range sizes {
+		intention(allOfFirst(size), allOfFirst(size), "selector: "+allOfFirst(size)+"=all")
+	}
 	_, err := s.client.Apply(b.Context(), text.Bytes(), client.ApplyOptions{})
 	must(b, err)
 	began := time.Now()

@@ -94,9 +94,9 @@ func measureWatch(b *testing.B) {
 		case "consul":
 			w.subjects = append(w.subjects, startConsulSubject(b, w.comparison))
 		case "postgres":
-			w.subjects = append(w.subjects, startIsthmus(b, w.comparison, subjectPostgres, most))
+			w.subjects = append(w.subjects, startIsthmus(b, w.comparison, subjectPostgres, sizes))
 		case "sqlite":
-			w.subjects = append(w.subjects, startIsthmus(b, w.comparison, subjectSQLite, most))
+			w.subjects = append(w.subjects, startIsthmus(b, w.comparison, subjectSQLite, sizes))
 		}
 	}
 	pass(settlingWatchers)

@@ -1,3 +1,4 @@
+import { type ColumnDef, getCoreRowModel, getFilteredRowModel, useReactTable } from '@tanstack/react-table';
 import { type ReactNode, useCallback, useLayoutEffect, useMemo, useRef } from 'react';
 import { Body } from './table/Body';
 import { type Column, searchOf, sortedBy } from './table/column';
@@ -78,13 +79,39 @@ function useCells<T>(columns: readonly Column<T>[], found: readonly T[]) {
 
 /** The rows that match what was chosen, sorted. They are sorted first: of what somebody types, only the search goes over them again. */
 function useFound<T extends object>(props: Props<T>, facets: readonly Column<T>[], state: TableState) {
-  const { rows, columns, searchable = true } = props;
+  const { rows, columns, rowKey, searchable = true } = props;
   const sort = state.sort ?? '';
   const sorted = useMemo(() => sortedBy(rows, columns, sort), [rows, columns, sort]);
   const search = useMemo(() => searchOf(columns), [columns]);
-  return useMemo(() => {
-    const text = searchable ? (state.q ?? '') : '';
-    const chosen = facets.filter((c) => state[c.id]);
-    return sorted.filter((r) => search(r, text) && chosen.every((c) => String(c.value(r)) === state[c.id]));
-  }, [sorted, search, searchable, facets, state]);
+  const definitions = useMemo<ColumnDef<T>[]>(
+    () =>
+      columns.map((c) => ({
+        id: c.id,
+        accessorFn: c.value,
+        filterFn: (row, id, value) => String(row.getValue(id)) === value,
+      })),
+    [columns],
+  );
+  // The table computes its rows again whenever this is another object.
+  const columnFilters = useMemo(
+    () => facets.flatMap((c) => (state[c.id] ? [{ id: c.id, value: state[c.id] }] : [])),
+    [facets, state],
+  );
+  // eslint-disable-next-line react-hooks/incompatible-library -- its functions are called here only, not handed on.
+  const table = useReactTable<T>({
+    data: sorted as T[],
+    columns: definitions,
+    getRowId: rowKey,
+    getCoreRowModel: getCoreRowModel(),
+    getFilteredRowModel: getFilteredRowModel(),
+    globalFilterFn: (row, _column, text: string) => search(row.original, text),
+    // The search looks at all columns at once.
+    getColumnCanGlobalFilter: (column) => column.id === columns[0]?.id,
+    manualSorting: true,
+    // There are no pages; going back to the first one would render the table again for each change of its rows.
+    autoResetAll: false,
+    state: { globalFilter: searchable ? (state.q ?? '') : '', columnFilters },
+  });
+  const found = table.getRowModel().rows;
+  return useMemo(() => found.map((r) => r.original), [found]);
 }

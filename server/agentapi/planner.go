@@ -17,8 +17,6 @@ const (
 	// keepDesk is how long a datacenter's plans are kept while nobody waits for them: agents ask again at once, those of a server that
 	// restarts within a minute.
 	keepDesk = 2 * time.Minute
-	// idle is how often the snapshot is followed while nobody waits for any plan.
-	idle = 20 * time.Millisecond
 )
 
 // Planner keeps the plans of the datacenters that somebody waits for, and wakes the long polls of those that a change affects, and no others.
@@ -84,7 +82,7 @@ func (p *Planner) rest(ctx context.Context) {
 	if busy {
 		return
 	}
-	timer := time.NewTimer(idle)
+	timer := time.NewTimer(snapshot.Moment)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

@@ -36,7 +36,7 @@ const (
 	sleepyTick = 10
 	// gather is how long after a round that changes or reports asked for the next such one begins at the earliest: the first of many is followed at
 	// once, those after it together. A chain of rounds, each of which waits for what the one before wrote, is held up by no more.
-	gather = 20 * time.Millisecond
+	gather = snapshot.Moment
 	// retryAfter is how long a round waits after the store failed.
 	retryAfter = time.Second
 )

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -16,9 +15,6 @@ import (
 // remembered is how many changes are remembered, each resource and each datacenter once. A reader that missed more reads everything again, which
 // costs it less than being told of each.
 const remembered = 8192
-
-// gather is how soon after each other changes are told of together.
-const gather = 20 * time.Millisecond
 
 // Feed is the last changes that this process knows of. Make one with New; Run keeps it up to date.
 type Feed struct {
@@ -59,7 +55,7 @@ func (a Answer) Empty() bool {
 // is called once a second while somebody listens, never twice at the same time.
 func New(s *snapshot.Snapshot, table *observation.Table, digests func() map[string]uint64) *Feed {
 	f := &Feed{
-		id: uuid.NewString(), follower: s.Follow().Gathering(gather), table: table, seen: table.Subscribe(), changed: make(chan struct{}),
+		id: uuid.NewString(), follower: s.Follow().Gathering(snapshot.Moment), table: table, seen: table.Subscribe(), changed: make(chan struct{}),
 		looks: looks{digests: digests, poke: make(chan struct{}, 1)},
 	}
 	f.begin(f.follower.View())

@@ -14,9 +14,6 @@ import (
 // way when its agent was deleted, or what was there when the server was down.
 const leftoversEvery = 10 * time.Minute
 
-// gather is how soon after each other deletions are followed together.
-const gather = 20 * time.Millisecond
-
 // ForgetAgent drops everything that one agent said of itself and its host, and where it was. What tells that there is something to drop goes
 // last.
 func (t *Table) ForgetAgent(ctx context.Context, datacenter, agent string) error {
@@ -60,7 +57,7 @@ func (t *Table) drop(datacenter, part string) {
 // Follow forgets what deleted agents said of themselves, and all of datacenters that have neither a Datacenter nor an
 // agent, whichever replica deleted them, until ctx ends.
 func (t *Table) Follow(ctx context.Context, s *snapshot.Snapshot) error {
-	follower := s.Follow().Gathering(gather)
+	follower := s.Follow().Gathering(snapshot.Moment)
 	leftovers := time.NewTicker(leftoversEvery)
 	defer leftovers.Stop()
 	t.tidy(ctx, s, nil)

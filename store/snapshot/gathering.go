@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// Moment is how long changes are gathered where nobody waits for them: too short to be noticed, and the work of many commits in a burst.
+const Moment = 20 * time.Millisecond
+
 // Gathering is a Follower that takes changes together which come soon after each other: the first one at once, those after it when it has
 // rested. A server that is written to a thousand times a second need not be followed as often by who is in no such hurry.
 type Gathering struct {

@@ -6,11 +6,15 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 )
+
+// maxFollowed is how many targets of a kind are followed each by its name; of more the whole list is.
+const maxFollowed = 8
 
 // Target is a resource to wait for.
 type Target struct {
@@ -83,24 +87,90 @@ func (w *waiter) kinds() []resource.Kind {
 
 // watch follows one kind until ctx ends or all targets are reached.
 func (w *waiter) watch(ctx context.Context, c *Client, kind resource.Kind) {
+	if names := w.named(kind); len(names) <= maxFollowed && !w.ownsAny(kind) && !w.follow(ctx, c, kind, names) {
+		return
+	}
 	for objects, err := range c.Watch(ctx, kind, ListOptions{}) {
-		w.mu.Lock()
-		if err == nil {
+		over := w.take(err, func() {
 			byName := make(map[string]resource.Object, len(objects))
 			for _, o := range objects {
 				byName[o.GetName()] = o
 			}
 			w.lists[kind.Name] = byName
-			w.reached = w.judge()
-		} else if !Retriable(err) {
-			w.failure = err
-		}
-		over := w.reached || w.failure != nil
-		w.mu.Unlock()
+		})
 		if over {
 			return
 		}
 	}
+}
+
+// named are the targets of a kind.
+func (w *waiter) named(kind resource.Kind) []string {
+	var names []string
+	for _, t := range w.targets {
+		if t.Kind.Name == kind.Name {
+			names = append(names, t.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// ownsAny tells whether a kind's resources may be targets without being named: peerings of a group.
+func (w *waiter) ownsAny(kind resource.Kind) bool {
+	return kind.Name == resource.KindPeering && slices.ContainsFunc(w.targets, func(t Target) bool { return t.Kind.Name == resource.KindPeeringGroup })
+}
+
+// follow follows some resources of a kind by their names, at a cost that the others have no part in, until ctx ends or all targets are reached.
+// True: one of them is not there that should be, and the list tells when it comes.
+func (w *waiter) follow(ctx context.Context, c *Client, kind resource.Kind, names []string) (missing bool) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	found := make(map[string]resource.Object, len(names))
+	var absent atomic.Bool
+	var follows sync.WaitGroup
+	for _, name := range names {
+		follows.Go(func() {
+			for o, err := range c.WatchName(ctx, kind, name) {
+				if err == nil && o == nil || fault.CodeOf(err) == fault.NotFound {
+					o, err = nil, nil
+					if !w.goes(kind, name) {
+						absent.Store(true)
+					}
+				}
+				over := w.take(err, func() {
+					found[name] = o
+					if len(found) == len(names) {
+						w.lists[kind.Name] = found
+					}
+				})
+				if over || absent.Load() {
+					stop()
+					return
+				}
+			}
+		})
+	}
+	follows.Wait()
+	return absent.Load()
+}
+
+// goes tells whether a target is to be gone.
+func (w *waiter) goes(kind resource.Kind, name string) bool {
+	return slices.ContainsFunc(w.targets, func(t Target) bool { return t.Kind.Name == kind.Name && t.Name == name && t.Gone })
+}
+
+// take takes in what a watch brought, or why it brought nothing, and tells whether the wait is over.
+func (w *waiter) take(err error, note func()) (over bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil {
+		note()
+		w.reached = w.judge()
+	} else if !Retriable(err) {
+		w.failure = err
+	}
+	return w.reached || w.failure != nil
 }
 
 // judge looks at all targets, tells the observer what is new, and returns whether all are reached. Before every kind was

@@ -14,12 +14,16 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
-// stages answers lists with one stage after the other.
+// stages answers lists with one stage after the other, and of single resources that there are none.
 func stages(t *testing.T, lists map[string][]string) *client.Client {
 	t.Helper()
 	var asked [2]atomic.Int32
 	return serve(t, func(w http.ResponseWriter, r *http.Request) {
 		name := strings.TrimPrefix(r.URL.Path, "/v1/")
+		if lists[name] == nil {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
 		counter := &asked[0]
 		if name == "peerings" {
 			counter = &asked[1]
@@ -77,6 +81,38 @@ func TestWaitTellsWhatIsMissing(t *testing.T) {
 		if seen[name] != want {
 			t.Errorf("%s: got %q", name, seen[name])
 		}
+	}
+}
+
+// What few targets are waited for by costs the server nothing of what else there is: each is asked for by its name.
+func TestWaitAsksForNoMoreThanItsTargets(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		n := int(asked.Add(1))
+		w.Header().Set("X-Isthmus-Index", fmt.Sprint(n))
+		switch name := strings.TrimPrefix(r.URL.Path, "/v1/peerings/"); {
+		case name == "new":
+			verdict, ready := "pending", "false"
+			if r.URL.Query().Get("index") != "" {
+				verdict, ready = "healthy", "true"
+			}
+			fmt.Fprintf(w, `{"name":"new","status":{"verdict":%q,"conditions":[{"type":"Ready","status":%q,"message":"m"}]}}`, verdict, ready)
+		case name == "old" && r.URL.Query().Get("index") == "":
+			fmt.Fprint(w, `{"name":"old","deleteTime":"2026-01-01T00:00:00Z"}`)
+		case name == "old" || name == "older":
+			w.WriteHeader(http.StatusNotFound)
+		default:
+			t.Errorf("asked for %s", r.URL)
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	peering, last := kind(t, "Peering"), map[string]client.Readiness{}
+	targets := []client.Target{{Kind: peering, Name: "new"}, {Kind: peering, Name: "old", Gone: true}, {Kind: peering, Name: "older", Gone: true}}
+	err := c.Wait(ctx, targets, func(target client.Target, r client.Readiness) { last[target.Name] = r })
+	if err != nil || last["new"].State != "healthy" || last["old"].State != client.Deleted || last["older"].State != client.Deleted {
+		t.Errorf("%v, %v", last, err)
 	}
 }
 

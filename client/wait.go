@@ -41,8 +41,10 @@ func (c *Client) Wait(ctx context.Context, targets []Target, observe Observer) e
 	var watches sync.WaitGroup
 	for _, kind := range w.kinds() {
 		watches.Go(func() {
-			defer stop()
 			w.watch(watching, c, kind)
+			if w.over() {
+				stop()
+			}
 		})
 	}
 	watches.Wait()
@@ -85,7 +87,7 @@ func (w *waiter) kinds() []resource.Kind {
 	return slices.DeleteFunc(resource.Kinds(), func(k resource.Kind) bool { return !wanted[k.Name] })
 }
 
-// watch follows one kind until ctx ends or all targets are reached.
+// watch follows one kind until ctx ends, all targets are reached, or those of the kind are gone.
 func (w *waiter) watch(ctx context.Context, c *Client, kind resource.Kind) {
 	if names := w.named(kind); len(names) <= maxFollowed && !w.ownsAny(kind) && !w.follow(ctx, c, kind, names) {
 		return
@@ -170,6 +172,13 @@ func (w *waiter) take(err error, note func()) (over bool) {
 	} else if !Retriable(err) {
 		w.failure = err
 	}
+	return w.reached || w.failure != nil
+}
+
+// over tells whether there is nothing to wait for any more.
+func (w *waiter) over() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return w.reached || w.failure != nil
 }
 

@@ -131,3 +131,30 @@ func TestJudgeWantsAStatusOfTheLatestGeneration(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 }
+
+// What is gone is not waited for any more, and the rest of another kind still is.
+func TestWaitGoesOnWhenAllOfAKindIsGone(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v1/peerings/") {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		n := int(asked.Add(1))
+		w.Header().Set("X-Isthmus-Index", fmt.Sprint(n))
+		if n < 3 {
+			fmt.Fprint(w, `{"name":"dc1","deleteTime":"2026-01-01T00:00:00Z"}`)
+			return
+		}
+		w.WriteHeader(http.StatusNotFound)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	last := map[string]client.Readiness{}
+	targets := []client.Target{{Kind: kind(t, "Peering"), Name: "a", Gone: true}, {Kind: kind(t, "Datacenter"), Name: "dc1", Gone: true}}
+	err := c.Wait(ctx, targets, func(target client.Target, r client.Readiness) { last[target.Name] = r })
+	if err != nil || last["a"].State != client.Deleted || last["dc1"].State != client.Deleted {
+		t.Errorf("%v, %v", last, err)
+	}
+}

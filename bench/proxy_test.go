@@ -172,18 +172,11 @@ func (p *proxy) cpu(b *testing.B) time.Duration {
 	if p.cmd == nil {
 		return 0
 	}
-	var sum int64
+	var sum time.Duration
 	for _, pid := range p.pids(b) {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		must(b, err)
-		// After the name in parentheses, which may hold anything: state is field 3, utime 14, stime 15.
-		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-		var user, system int64
-		_, err = fmt.Sscan(fields[11]+" "+fields[12], &user, &system)
-		must(b, err)
-		sum += user + system
+		sum += ownTime(pid)
 	}
-	return time.Duration(sum) * 10 * time.Millisecond
+	return sum
 }
 
 // memory is what the program holds by itself, in KiB, and how many descriptors. Pages that its processes share count once.

@@ -12,6 +12,9 @@ import (
 // ConditionReady is the type of the condition that sums a resource up.
 const ConditionReady = "Ready"
 
+// ReasonPending of ConditionReady: nothing stands against it, and who has to act on it has not done so yet.
+const ReasonPending = "Pending"
+
 // ConditionDefaultDeny of a Datacenter: a call that no intention names is denied there.
 const ConditionDefaultDeny = "DefaultDeny"
 

@@ -108,6 +108,10 @@ func federationKind() Kind {
 			spec := o.(*isthmusv1.Federation).GetSpec()
 			return present(append([]string{spec.GetPrimary()}, spec.GetSecondaries()...)...)
 		},
+		Terms: func(o Object) []string {
+			spec := o.(*isthmusv1.Federation).GetSpec()
+			return termsOfOwn(spec.GetSecondaries(), spec.GetSecondarySelector())
+		},
 		Columns: []Column{
 			column("PRIMARY", func(f *isthmusv1.Federation) string { return f.GetSpec().GetPrimary() }),
 			column("SECONDARIES", func(f *isthmusv1.Federation) string {

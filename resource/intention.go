@@ -59,8 +59,13 @@ func intentionKind() Kind {
 			return slices.Clone(o.(*isthmusv1.Intention).GetSpec().GetDestination().GetDatacenters())
 		},
 		Terms: func(o Object) []string {
-			d := o.(*isthmusv1.Intention).GetSpec().GetDestination()
-			return termsOf(d.GetNamespace(), d.GetService(), d.GetDatacenters(), d.GetSelector())
+			spec := o.(*isthmusv1.Intention).GetSpec()
+			d := spec.GetDestination()
+			out := termsOf(d.GetNamespace(), d.GetService(), d.GetDatacenters(), d.GetSelector())
+			for _, s := range spec.GetSources() {
+				out = append(out, termsOfOther(s.GetDatacenters(), s.GetSelector())...)
+			}
+			return out
 		},
 		Columns: []Column{
 			column("DESTINATION", func(i *isthmusv1.Intention) string { return i.GetSpec().GetDestination().GetService() }),

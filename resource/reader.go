@@ -25,6 +25,13 @@ type Rememberer interface {
 	Remember(key string, find func() any) any
 }
 
+// TermsRememberer is a Rememberer that keeps what depends on nothing but which Terms there are for as long as those stay.
+type TermsRememberer interface {
+	Rememberer
+	// RememberTerms gives what find gave when it was called for the first time with this key, in this fleet or an earlier one with the same Terms.
+	RememberTerms(key string, find func() any) any
+}
+
 // Lookup is Reader.Get with the kind's own type.
 func Lookup[T Object](r Reader, kind, name string) (T, bool) {
 	o, ok := r.Get(kind, name)

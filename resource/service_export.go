@@ -61,7 +61,8 @@ func serviceExportKind() Kind {
 		},
 		Terms: func(o Object) []string {
 			spec := o.(*isthmusv1.ServiceExport).GetSpec()
-			return termsOf(spec.GetNamespace(), spec.GetService(), spec.GetDatacenters(), spec.GetSelector())
+			return append(termsOf(spec.GetNamespace(), spec.GetService(), spec.GetDatacenters(), spec.GetSelector()),
+				termsOfOther(spec.GetConsumers().GetDatacenters(), spec.GetConsumers().GetSelector())...)
 		},
 		Columns: []Column{
 			column("SERVICE", func(e *isthmusv1.ServiceExport) string { return e.GetSpec().GetService() }),

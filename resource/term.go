@@ -9,10 +9,13 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 )
 
-// What terms begin with. A selector is a term of what chooses its own datacenters by it; what names them is found by Reader.Touching.
+// What terms begin with. A selector is a term of what chooses its own datacenters by it; what names them is found by Reader.Touching. Whom a
+// resource chooses for another side than its own, such as an export's consumers, is a term of it whether by a selector or by name.
 const (
-	termSelector = "selector "
-	termService  = "service "
+	termSelector      = "selector "
+	termOtherSelector = "other selector "
+	termOtherName     = "other datacenter "
+	termService       = "service "
 )
 
 // TermService is the term of what is about a service, whose name Consul tells from others without regard to case.
@@ -22,9 +25,27 @@ func TermService(namespace, service string) string {
 
 // termsOf are the terms of something that is about a service in the datacenters that names or else a selector choose.
 func termsOf(namespace, service string, names []string, selector string) []string {
-	out := []string{TermService(namespace, service)}
+	return append([]string{TermService(namespace, service)}, termsOfOwn(names, selector)...)
+}
+
+// termsOfOwn are the terms of something whose own datacenters are chosen by names or else a selector.
+func termsOfOwn(names []string, selector string) []string {
 	if len(names) == 0 && selector != "" {
-		out = append(out, termSelector+selector)
+		return []string{termSelector + selector}
+	}
+	return nil
+}
+
+// termsOfOther are the terms of something that chooses datacenters for another side, by names or else a selector.
+func termsOfOther(names []string, selector string) []string {
+	var out []string
+	for _, name := range names {
+		if name != "" {
+			out = append(out, termOtherName+name)
+		}
+	}
+	if len(names) == 0 && selector != "" {
+		out = append(out, termOtherSelector+selector)
 	}
 	return out
 }
@@ -41,14 +62,60 @@ func Choosing[T Object](r Reader, kind string, datacenters ...*isthmusv1.Datacen
 	for _, dc := range datacenters {
 		out = slices.AppendSeq(out, AllTouching[T](r, kind, dc.GetName()))
 	}
-	for _, s := range selectorsOf(r, kind) {
-		if slices.ContainsFunc(datacenters, func(dc *isthmusv1.Datacenter) bool { return s.selector.Matches(dc.GetLabels()) }) {
+	for _, s := range selectorsOf(r, kind, termSelector) {
+		if slices.ContainsFunc(datacenters, s.chooses) {
 			out = slices.AppendSeq(out, AllHaving[T](r, kind, s.term))
 		}
 	}
-	byName := func(a, b T) int { return cmp.Compare(a.GetName(), b.GetName()) }
-	slices.SortFunc(out, byName)
-	return slices.CompactFunc(out, func(a, b T) bool { return a.GetName() == b.GetName() })
+	return byNameOnce(out)
+}
+
+// Rechoosing are the resources of a kind that choose one version of a datacenter for their own, and not the other: by a selector, or, where one
+// version is nil as there is none, by name.
+func Rechoosing[T Object](r Reader, kind string, was, is *isthmusv1.Datacenter) []T {
+	return rechoosing(r, kind, termSelector, was, is, func(name string) iter.Seq[T] { return AllTouching[T](r, kind, name) })
+}
+
+// RechoosingOther is Rechoosing for another side than their own.
+func RechoosingOther[T Object](r Reader, kind string, was, is *isthmusv1.Datacenter) []T {
+	return rechoosing(r, kind, termOtherSelector, was, is, func(name string) iter.Seq[T] { return AllHaving[T](r, kind, termOtherName+name) })
+}
+
+func rechoosing[T Object](r Reader, kind, prefix string, was, is *isthmusv1.Datacenter, naming func(name string) iter.Seq[T]) []T {
+	var out []T
+	switch {
+	case was == nil && is == nil:
+		return nil
+	case was == nil:
+		out = slices.AppendSeq(out, naming(is.GetName()))
+	case is == nil:
+		out = slices.AppendSeq(out, naming(was.GetName()))
+	}
+	for _, s := range selectorsOf(r, kind, prefix) {
+		if (was != nil && s.chooses(was)) != (is != nil && s.chooses(is)) {
+			out = slices.AppendSeq(out, AllHaving[T](r, kind, s.term))
+		}
+	}
+	return byNameOnce(out)
+}
+
+// Distinguished tells whether some resource of a kind chooses by a selector, for its own or another side, that has one version of a datacenter
+// and not the other.
+func Distinguished(r Reader, kind string, was, is *isthmusv1.Datacenter) bool {
+	for _, prefix := range []string{termSelector, termOtherSelector} {
+		for _, s := range selectorsOf(r, kind, prefix) {
+			if s.chooses(was) != s.chooses(is) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// byNameOnce puts resources in order of their names, each once.
+func byNameOnce[T Object](all []T) []T {
+	slices.SortFunc(all, func(a, b T) int { return cmp.Compare(a.GetName(), b.GetName()) })
+	return slices.CompactFunc(all, func(a, b T) bool { return a.GetName() == b.GetName() })
 }
 
 // termedSelector is a selector by which resources choose.
@@ -57,18 +124,26 @@ type termedSelector struct {
 	selector Selector
 }
 
-// selectorsOf are all selectors by which resources of a kind choose their own datacenters.
-func selectorsOf(r Reader, kind string) []termedSelector {
-	if known, ok := r.(Rememberer); ok {
-		return known.Remember("selectors of "+kind, func() any { return findSelectors(r, kind) }).([]termedSelector) //nolint:forcetypeassert // it is what find gives
-	}
-	return findSelectors(r, kind)
+func (s termedSelector) chooses(dc *isthmusv1.Datacenter) bool {
+	return s.selector.Matches(dc.GetLabels())
 }
 
-func findSelectors(r Reader, kind string) []termedSelector {
+// selectorsOf are all selectors of resources of a kind whose terms begin so, each once.
+func selectorsOf(r Reader, kind, prefix string) []termedSelector {
+	find := func() any { return findSelectors(r, kind, prefix) }
+	switch known := r.(type) {
+	case TermsRememberer:
+		return known.RememberTerms(kind+" by "+prefix, find).([]termedSelector) //nolint:forcetypeassert // it is what find gives
+	case Rememberer:
+		return known.Remember(kind+" by "+prefix, find).([]termedSelector) //nolint:forcetypeassert // it is what find gives
+	}
+	return findSelectors(r, kind, prefix)
+}
+
+func findSelectors(r Reader, kind, prefix string) []termedSelector {
 	var out []termedSelector
-	for term := range r.Terms(kind, termSelector) {
-		if s, err := ParseSelector(strings.TrimPrefix(term, termSelector)); err == nil {
+	for term := range r.Terms(kind, prefix) {
+		if s, err := ParseSelector(strings.TrimPrefix(term, prefix)); err == nil {
 			out = append(out, termedSelector{term, s})
 		}
 	}

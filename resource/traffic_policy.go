@@ -45,7 +45,18 @@ func trafficPolicyKind() Kind {
 		},
 		Terms: func(o Object) []string {
 			spec := o.(*isthmusv1.TrafficPolicy).GetSpec()
-			return termsOf(spec.GetNamespace(), spec.GetService(), spec.GetDatacenters(), spec.GetSelector())
+			out := termsOf(spec.GetNamespace(), spec.GetService(), spec.GetDatacenters(), spec.GetSelector())
+			for _, f := range spec.GetFailover() {
+				out = append(out, termsOfOther(f.GetDatacenters(), f.GetSelector())...)
+			}
+			targets := []string{spec.GetRedirect().GetDatacenter()}
+			for _, s := range spec.GetSplit() {
+				targets = append(targets, s.GetTarget().GetDatacenter())
+			}
+			for _, r := range spec.GetRoutes() {
+				targets = append(targets, r.GetTarget().GetDatacenter())
+			}
+			return append(out, termsOfOther(targets, "")...)
 		},
 		Columns: []Column{
 			column("SERVICE", func(p *isthmusv1.TrafficPolicy) string { return p.GetSpec().GetService() }),

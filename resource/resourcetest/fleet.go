@@ -107,7 +107,7 @@ func (f *Fleet) index() {
 		if kind.Terms == nil {
 			continue
 		}
-		for _, term := range kind.Terms(o) {
+		for _, term := range slices.Compact(slices.Sorted(slices.Values(kind.Terms(o)))) {
 			key := [2]string{kind.Name, term}
 			f.having[key] = append(f.having[key], o)
 		}

@@ -81,7 +81,9 @@ func (m *machine) object(t *rapid.T) resource.Object {
 		} else {
 			d.Selector = rapid.SampledFrom(drawnSelectors()).Draw(t, "selector")
 		}
-		o = &isthmusv1.Intention{Name: rapid.SampledFrom([]string{"i", "j", "k"}).Draw(t, "intention"), Spec: &isthmusv1.IntentionSpec{Destination: d}}
+		o = &isthmusv1.Intention{Name: rapid.SampledFrom([]string{"i", "j", "k"}).Draw(t, "intention"), Spec: &isthmusv1.IntentionSpec{
+			Destination: d, Sources: []*isthmusv1.IntentionSource{{Service: "web", Selector: rapid.SampledFrom([]string{"", "env=a", "env=b"}).Draw(t, "sources")}},
+		}}
 	case 1, 2:
 		p := peering(drawDatacenter(t), drawDatacenter(t))
 		p.Status = &isthmusv1.PeeringStatus{State: rapid.SampledFrom([]string{"", "ACTIVE"}).Draw(t, "state")}
@@ -253,11 +255,16 @@ func (m *machine) compare(t *rapid.T, v *snapshot.View, kind string, stored []re
 	}
 	terms := map[string][]resource.Object{}
 	for _, o := range stored {
-		for _, term := range resource.KindOf(o).Terms(o) {
+		for _, term := range slices.Compact(slices.Sorted(slices.Values(resource.KindOf(o).Terms(o)))) {
 			terms[term] = append(terms[term], o)
 		}
 	}
-	for _, prefix := range []string{"", "selector ", "service "} {
+	// What was found out of the words is the same as if it were found now.
+	words := v.RememberTerms("all", func() any { return slices.Collect(v.Terms(kind, "")) })
+	if want := slices.Sorted(maps.Keys(terms)); !slices.Equal(words.([]string), want) {
+		t.Fatalf("the words are remembered as %q, want %q", words, want)
+	}
+	for _, prefix := range []string{"", "selector ", "other selector ", "service "} {
 		want := slices.DeleteFunc(slices.Sorted(maps.Keys(terms)), func(term string) bool { return !strings.HasPrefix(term, prefix) })
 		if got := slices.Collect(v.Terms(kind, prefix)); !slices.Equal(got, want) {
 			t.Fatalf("terms that begin with %q: %q, want %q", prefix, got, want)

@@ -28,10 +28,24 @@ type state struct {
 	recent *recent
 	// superseded is given when there is a newer state.
 	superseded tree.Signal
+	// worded is what was found out of the words of terms alone. Later states with the same words have the same.
+	worded *findings
 
 	// Each plan asks who is in which federation, of the same state a thousand times.
 	find        sync.Once
 	memberships map[string]resource.Membership
+}
+
+// findings are functions that give what was found once, by key. The zero value is empty.
+type findings struct{ sync.Map }
+
+// remember gives what find gave when it was called for the first time with this key. Callers with other keys do not wait for it.
+func (f *findings) remember(key string, find func() any) any {
+	found, ok := f.Load(key)
+	if !ok {
+		found, _ = f.LoadOrStore(key, sync.OnceValue(find))
+	}
+	return found.(func() any)()
 }
 
 // mostRecent is how many resources are kept decoded, whoever reads them: 20 MiB of peerings.
@@ -149,6 +163,7 @@ type draft struct {
 func draftOf(from *state) *draft {
 	next := &state{
 		revision: from.revision, resources: from.resources, places: from.places, terms: from.terms, kinds: map[string]*kindState{}, recent: from.recent,
+		worded: from.worded,
 	}
 	maps.Copy(next.kinds, from.kinds)
 	return &draft{Edit: &tree.Edit{}, state: next, own: map[string]*place{}}
@@ -204,6 +219,8 @@ func (d *draft) term(e *entry, word string) {
 	t := &term{kind: e.kind.Name, word: word}
 	if before, had := d.state.terms.Get(t.Key()); had {
 		t.word, t.resources = before.word, before.resources
+	} else {
+		d.state.worded = &findings{}
 	}
 	t.resources = t.resources.With(d.Edit, e)
 	d.state.terms = d.state.terms.With(d.Edit, t)
@@ -220,6 +237,7 @@ func (d *draft) forget(e *entry, but []string) {
 		t.word, t.resources = before.word, before.resources.Without(d.Edit, e.Key())
 		if t.resources.Empty() {
 			d.state.terms = d.state.terms.Without(d.Edit, t.Key())
+			d.state.worded = &findings{}
 		} else {
 			d.state.terms = d.state.terms.With(d.Edit, t)
 		}

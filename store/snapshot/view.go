@@ -3,7 +3,6 @@ package snapshot
 import (
 	"iter"
 	"strings"
-	"sync"
 
 	"isthmus/resource"
 	"isthmus/store"
@@ -14,14 +13,13 @@ import (
 // goroutines. The objects that it gives are shared: Clone before changing one. An object that is asked for again is the same one only for who
 // still holds the first.
 type View struct {
-	state *state
-	// remembered are functions that give what was found once, by key.
-	remembered sync.Map
+	state      *state
+	remembered findings
 }
 
 var (
 	_ resource.MembershipReader = (*View)(nil)
-	_ resource.Rememberer       = (*View)(nil)
+	_ resource.TermsRememberer  = (*View)(nil)
 )
 
 // Revision is the view's place in the store's history.
@@ -109,12 +107,11 @@ func (v *View) Memberships(find func() map[string]resource.Membership) map[strin
 }
 
 // Remember gives what find gave when it was called for the first time with this key. Callers with other keys do not wait for it.
-func (v *View) Remember(key string, find func() any) any {
-	found, ok := v.remembered.Load(key)
-	if !ok {
-		found, _ = v.remembered.LoadOrStore(key, sync.OnceValue(find))
-	}
-	return found.(func() any)()
+func (v *View) Remember(key string, find func() any) any { return v.remembered.remember(key, find) }
+
+// RememberTerms implements resource.TermsRememberer. What find gives must not hold on to the view.
+func (v *View) RememberTerms(key string, find func() any) any {
+	return v.state.worded.remember(key, find)
 }
 
 // KindIndex is the index of the last change of any resource of the kind, deletions included. For store.KindEvent, that of

@@ -79,7 +79,7 @@ func policyRank(state string) int {
 func policyReason(state string) string {
 	return map[string]string{
 		resource.PolicyFailed: "Failed", resource.PolicyConflict: "Conflict", resource.PolicyManaged: "ManagedByKubernetes",
-		resource.PolicyDrifted: "Drifted", resource.PolicyUnknown: "AgentSilent", resource.PolicyPending: "Pending", resource.PolicyApplied: "Applied",
+		resource.PolicyDrifted: "Drifted", resource.PolicyUnknown: "AgentSilent", resource.PolicyPending: resource.ReasonPending, resource.PolicyApplied: "Applied",
 	}[state]
 }
 

@@ -114,8 +114,11 @@ const maxIndex = 1 + binary.MaxVarintLen64
 
 // kept is what a load will give of a put object, which is the writer's no more.
 func (c *codec) kept(k *kind, p store.Put) (out resource.Object, encoded []byte, err error) {
-	if !p.Given || p.Part != store.PartAll || !plain(p.Object) {
+	if !p.Given || !plain(p.Object) {
 		return c.copied(k, p.Object, p.Part)
+	}
+	if p.Part != store.PartAll {
+		return p.Object, nil, nil // what is announced is put together of it and the rest: see joined
 	}
 	err = c.use(func(room []byte) ([]byte, error) {
 		wire, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend(room, p.Object)

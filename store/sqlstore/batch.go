@@ -203,7 +203,7 @@ func (s *Store) changes(st *state) []Statement {
 
 // resourceStatements write the rows: each part only where it changed.
 func (s *Store) resourceStatements(st *state) []Statement {
-	var deletes, all, specs, statuses []any
+	var deletes, all, whole, specs, statuses []any
 	for _, key := range sortedKeys(st.cells) {
 		c := st.cells[key]
 		index := int64(c.now.index)
@@ -214,10 +214,11 @@ func (s *Store) resourceStatements(st *state) []Statement {
 				deletes = append(deletes, key.Kind, key.Name)
 			}
 		case c.whole != nil:
+			into := &all
 			if c.before.exists {
-				deletes = append(deletes, key.Kind, key.Name)
+				into = &whole
 			}
-			all = append(all, key.Kind, key.Name, c.now.uid, c.spec.labels, c.spec.generation, index, c.whole.create, c.last.update, c.spec.delete,
+			*into = append(*into, key.Kind, key.Name, c.now.uid, c.spec.labels, c.spec.generation, index, c.whole.create, c.last.update, c.spec.delete,
 				c.spec.spec, c.status.status, c.spec.shape, namesJSON(c.spec.datacenters), c.spec.text())
 		default:
 			if c.spec != nil {
@@ -230,7 +231,7 @@ func (s *Store) resourceStatements(st *state) []Statement {
 		}
 	}
 	return slices.Concat(
-		s.sql.deleteRows.statements(deletes, nil), s.sql.putAll.statements(all, nil),
+		s.sql.deleteRows.statements(deletes, nil), s.sql.putAll.statements(all, nil), s.sql.putOver.statements(whole, nil),
 		s.sql.putSpec.statements(specs, st.readKept), s.sql.putStatus.statements(statuses, st.readKept),
 	)
 }

@@ -144,7 +144,8 @@ type queries struct {
 	events [eventShapes]string
 
 	rows, claimHolders, referrers            *bulk
-	putAll, putSpec, putStatus, deleteRows   *bulk
+	putAll, putOver, putSpec, putStatus      *bulk
+	deleteRows                               *bulk
 	dropClaims, putClaims, dropRefs, putRefs *bulk
 	putEvents, putSecrets, dropSecrets       *bulk
 	putObservations, hearObservations        *bulk
@@ -282,9 +283,14 @@ func (q *queries) bulks(d Dialect) {
 	q.claimHolders = d.bulk(`SELECT scope, key, kind, name FROM claims WHERE (scope, key) IN (`, `)`, key...)
 	q.referrers = d.bulk(`SELECT from_kind, from_name, field, to_kind, to_name FROM refs WHERE (to_kind, to_name) IN (`, `)`, key...)
 
-	q.putAll = d.bulk(`INSERT INTO resources (kind, name, uid, labels, generation, "index", create_time, update_time, delete_time,
-		spec, status, shape, datacenters, relations) `, ``,
-		typeText, typeText, typeText, typeJSON, typeBigint, typeBigint, typeText, typeText, typeText, typeJSON, typeJSON, typeText, typeJSON, typeText)
+	const whole = `(kind, name, uid, labels, generation, "index", create_time, update_time, delete_time, spec, status, shape, datacenters, relations) `
+	wholeTypes := []string{
+		typeText, typeText, typeText, typeJSON, typeBigint, typeBigint, typeText, typeText, typeText, typeJSON, typeJSON, typeText, typeJSON, typeText,
+	}
+	q.putAll = d.bulk(`INSERT INTO resources `+whole, ``, wholeTypes...)
+	q.putOver = d.bulk(`WITH v `+whole+`AS (`, `) UPDATE resources SET uid = v.uid, labels = v.labels, generation = v.generation, "index" = v."index",
+		create_time = v.create_time, update_time = v.update_time, delete_time = v.delete_time, spec = v.spec, status = v.status, shape = v.shape,
+		datacenters = v.datacenters, relations = v.relations FROM v WHERE resources.kind = v.kind AND resources.name = v.name`, wholeTypes...)
 	q.putSpec = d.bulk(`WITH v (kind, name, labels, generation, "index", update_time, delete_time, spec, shape, datacenters, relations) AS (`,
 		`) UPDATE resources SET labels = v.labels, generation = v.generation, "index" = v."index", update_time = v.update_time,
 		delete_time = v.delete_time, spec = v.spec, shape = v.shape, datacenters = v.datacenters, relations = v.relations

@@ -151,20 +151,21 @@ func (s *Server) grpcCertificate() (*certificate, error) {
 func (s *Server) register(g *grpc.Server, fingerprint string) {
 	core := &api.Core{
 		Store: s.store, Snapshot: s.snapshot, Stopping: s.stopping, Log: s.log.Named("api"), Now: s.config.Now,
+		Observations: s.observations,
 	}
 	isthmusv1.RegisterServerServiceServer(g, &api.ServerService{
-		Core: core, Observations: s.observations, Version: s.config.Version, GRPCAddress: s.advertised, CAFingerprint: fingerprint,
+		Core: core, Version: s.config.Version, GRPCAddress: s.advertised, CAFingerprint: fingerprint,
 	})
-	isthmusv1.RegisterDatacenterServiceServer(g, &api.DatacenterService{Core: core, Observations: s.observations})
+	isthmusv1.RegisterDatacenterServiceServer(g, &api.DatacenterService{Core: core})
 	isthmusv1.RegisterGatewayServiceServer(g, &api.GatewayService{Core: core})
 	isthmusv1.RegisterPeeringServiceServer(g, &api.PeeringService{Core: core})
 	isthmusv1.RegisterPeeringGroupServiceServer(g, &api.PeeringGroupService{Core: core})
-	isthmusv1.RegisterFederationServiceServer(g, &api.FederationService{Core: core, Vault: s.store, Observations: s.observations})
+	isthmusv1.RegisterFederationServiceServer(g, &api.FederationService{Core: core, Vault: s.store})
 	isthmusv1.RegisterServiceExportServiceServer(g, &api.ServiceExportService{Core: core})
 	isthmusv1.RegisterIntentionServiceServer(g, &api.IntentionService{Core: core})
 	isthmusv1.RegisterTrafficPolicyServiceServer(g, &api.TrafficPolicyService{Core: core})
-	isthmusv1.RegisterDiagnosisServiceServer(g, &api.DiagnosisService{Core: core, Observations: s.observations, Version: s.config.Version})
-	isthmusv1.RegisterOverviewServiceServer(g, &api.OverviewService{Core: core, Observations: s.observations, Fleets: s.fleets, Trends: s.trends, Journal: s.store, Feed: s.feed})
+	isthmusv1.RegisterDiagnosisServiceServer(g, &api.DiagnosisService{Core: core, Version: s.config.Version})
+	isthmusv1.RegisterOverviewServiceServer(g, &api.OverviewService{Core: core, Fleets: s.fleets, Trends: s.trends, Journal: s.store, Feed: s.feed})
 	isthmusv1.RegisterJoinTokenServiceServer(g, &api.JoinTokenService{Core: core, Address: s.advertised, CAFingerprint: fingerprint})
 	isthmusv1.RegisterAgentServiceServer(g, &api.AgentService{Core: core, Forget: s.observations.ForgetAgent})
 	isthmusv1.RegisterAPITokenServiceServer(g, &api.APITokenService{Core: core})

@@ -6,7 +6,6 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/auth"
-	"isthmus/server/observation"
 	"isthmus/server/request"
 	"isthmus/store/snapshot"
 )
@@ -24,8 +23,6 @@ type ServerService struct {
 	isthmusv1.UnimplementedServerServiceServer
 	*Core
 	Version string
-	// Observations are what agents saw last.
-	Observations *observation.Table
 	// GRPCAddress is where agents reach the server; CAFingerprint is what they pin.
 	GRPCAddress   func() string
 	CAFingerprint string

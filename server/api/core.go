@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"isthmus/fault"
+	"isthmus/server/observation"
 	"isthmus/server/request"
 	"isthmus/store"
 	"isthmus/store/snapshot"
@@ -20,6 +21,8 @@ type Core struct {
 	Stopping <-chan struct{}
 	Log      hclog.Logger
 	Now      func() time.Time
+	// Observations are what agents saw last.
+	Observations *observation.Table
 }
 
 // commit writes, sees to it that this replica's snapshot has it, so that whoever wrote reads it, and says the index.

@@ -15,8 +15,6 @@ import (
 type DatacenterService struct {
 	isthmusv1.UnimplementedDatacenterServiceServer
 	*Core
-	// Observations are what agents saw last.
-	Observations *observation.Table
 }
 
 // ListDatacenters implements the RPC.

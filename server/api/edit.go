@@ -112,7 +112,7 @@ func (c *Core) submit(ctx context.Context, dryRun bool, build func(v *snapshot.V
 			return err
 		}
 		byStore = true
-		seen, err = c.write(ctx, b)
+		seen, err = c.write(ctx, v, b)
 		return err
 	})
 	if err != nil {
@@ -146,14 +146,15 @@ func worthAnotherLook(err error, byStore bool, tried int) bool {
 	return false
 }
 
-// write stores what changes.
-func (c *Core) write(ctx context.Context, b *batch) (*snapshot.View, error) {
+// write stores what changes in a view.
+func (c *Core) write(ctx context.Context, v *snapshot.View, b *batch) (*snapshot.View, error) {
 	by := change.By(ctx, auth.CallerOf(ctx))
 	w := store.Write{Requires: b.requires, Secrets: b.secrets, DeleteSecrets: b.spent}
 	along := map[store.Key]bool{}
 	for _, e := range b.edits {
 		along[e.key()] = true
 	}
+	var put []*edit
 	for _, e := range b.edits {
 		if !e.changes() {
 			continue
@@ -166,27 +167,30 @@ func (c *Core) write(ctx context.Context, b *batch) (*snapshot.View, error) {
 			continue
 		case e.before == nil:
 			c.born(e.after)
-			w.Puts = append(w.Puts, store.Put{Object: e.after, Given: true, Part: store.PartAll})
-			continue
+		default:
+			c.advance(e)
 		}
-		c.advance(e)
+		put = append(put, e)
+	}
+	c.foretell(v, b, put)
+	for _, e := range put {
 		part := store.PartSpec
-		if e.status {
+		if e.before == nil || e.status {
 			part = store.PartAll
 		}
-		w.Puts = append(w.Puts, store.Put{Object: e.after, Part: part})
+		w.Puts = append(w.Puts, store.Put{Object: e.after, Given: true, Part: part})
 	}
 	if len(w.Puts)+len(w.Deletes) == 0 {
 		v := c.Snapshot.View()
 		request.At(ctx, v.Revision().Index)
 		return v, nil
 	}
-	v, err := c.commit(ctx, w)
+	written, err := c.commit(ctx, w)
 	if err == nil {
 		c.Log.Debug("wrote", "actor", by.Actor, "puts", len(w.Puts), "deletes", len(w.Deletes),
-			"index", v.Revision().Index, "request", by.Request)
+			"index", written.Revision().Index, "request", by.Request)
 	}
-	return v, err
+	return written, err
 }
 
 // born gives a new resource its metadata, and a datacenter the status that the controller would give it next: another write of each.
@@ -194,6 +198,25 @@ func (c *Core) born(o resource.Object) {
 	change.Fresh(o, c.Now())
 	if d, ok := o.(*isthmusv1.Datacenter); ok {
 		d.Status = evidence.Datacenter(d, inventory.Evidence{}, nil, c.Now())
+	}
+}
+
+// foretell gives policies the status that the controller would give them next, where that says no more than that agents have yet to act: another
+// write of each, another change for all who watch, and a while in which their status is that of what was wanted before. It is found in the fleet as the edits
+// leave it, and where somebody else has changed that meanwhile the controller finds another.
+func (c *Core) foretell(v *snapshot.View, b *batch, put []*edit) {
+	var next *prospect
+	for _, e := range put {
+		if e.status || !evidence.Foreseeable(e.after) {
+			continue
+		}
+		if next == nil {
+			next = newProspect(v, b.edits) // not that of the checks, which has what they found of resources without metadata
+		}
+		if status := evidence.PendingPolicy(next, e.after, c.Observations, c.Now()); status != nil {
+			resource.SetStatus(e.after, status)
+			e.status = true
+		}
 	}
 }
 
@@ -220,6 +243,7 @@ func (c *Core) advance(e *edit) {
 	m := resource.MetadataOf(e.before)
 	m.UpdateTime = timestamppb.New(c.Now())
 	m.DeleteTime = e.after.GetDeleteTime()
+	m.Index = 0 // the store's to give
 	if resource.SpecDigest(e.before) != resource.SpecDigest(e.after) {
 		m.Generation++
 	}

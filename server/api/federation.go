@@ -20,8 +20,6 @@ type FederationService struct {
 	isthmusv1.UnimplementedFederationServiceServer
 	*Core
 	Vault store.Vault
-	// Observations are what agents saw last.
-	Observations *observation.Table
 }
 
 // ListFederations implements the RPC.

@@ -3,7 +3,6 @@ package api
 import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/server/feed"
-	"isthmus/server/observation"
 	"isthmus/store"
 )
 
@@ -11,7 +10,6 @@ import (
 type OverviewService struct {
 	isthmusv1.UnimplementedOverviewServiceServer
 	*Core
-	Observations *observation.Table
 	// Fleets has what GetFleet gives.
 	Fleets *Fleets
 	// Trends has what GetTrend gives.

@@ -65,8 +65,8 @@ func newPlace(t testing.TB) *place {
 		t.Fatal(err)
 	}
 	p.OverviewService = &api.OverviewService{
-		Core:         &api.Core{Store: st, Snapshot: s, Stopping: make(chan struct{}), Log: hclog.NewNullLogger(), Now: p.clock.now},
-		Observations: p.table, Fleets: &api.Fleets{Snapshot: s, Observations: p.table, Now: p.clock.now},
+		Core:   &api.Core{Store: st, Snapshot: s, Stopping: make(chan struct{}), Log: hclog.NewNullLogger(), Now: p.clock.now, Observations: p.table},
+		Fleets: &api.Fleets{Snapshot: s, Observations: p.table, Now: p.clock.now},
 	}
 	p.background(p.table.Run, s.Run)
 	t.Cleanup(func() {

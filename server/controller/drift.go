@@ -99,7 +99,7 @@ func shown(value string) string {
 // readyEvents tell the audit log that a condition Ready is another. What is on its way is no news before it has arrived.
 func (l *leader) readyEvents(o resource.Object, before, after []*isthmusv1.Condition) []*isthmusv1.Event {
 	was, is := resource.FindCondition(before, resource.ConditionReady), resource.FindCondition(after, resource.ConditionReady)
-	if is.GetReason() == "Pending" || was.GetReason() == is.GetReason() && was.GetStatus() == is.GetStatus() {
+	if is.GetReason() == resource.ReasonPending || was.GetReason() == is.GetReason() && was.GetStatus() == is.GetStatus() {
 		return nil
 	}
 	field := func(name string) string { return resource.FieldOf("conditions", resource.ConditionReady, name) }

@@ -8,6 +8,7 @@ import (
 	"isthmus/policy"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
+	"isthmus/server/evidence"
 	"isthmus/server/observation"
 	"isthmus/store"
 	"isthmus/store/snapshot"
@@ -21,10 +22,7 @@ func (l *leader) policy(v *snapshot.View, of store.Key, at policy.Look) []edit {
 		return nil
 	}
 	before, _ := resource.Status(o).(*isthmusv1.PolicyStatus)
-	after := l.standings.status(v, o, at, func(datacenter string) (*isthmusv1.PolicyReport, bool) {
-		seen, heard := l.observe(datacenter, observation.PartPolicy)
-		return seen.Policy, l.now().Sub(heard) <= resource.Silence
-	}, l.now())
+	after := l.standings.status(v, o, at, evidence.PolicyReports(l.Observations, l.now()), l.now())
 	if after == before {
 		return nil
 	}

@@ -1,6 +1,9 @@
-// Package memory gives back to the system what a burst of work left in the heap: a start, a fleet that comes back, a large apply.
+// Package memory steers Go's collector for a process that works in bursts: a start, a fleet that comes back, a large apply, and otherwise rests.
 //
-// Owns: when the process has come to rest, and one collection then. Go's collector lets a heap grow to twice of what it holds and looks at one that
-// rests every two minutes at most; freed memory below that it keeps. Does not own: how large the heap may become while there is work (GOGC,
-// GOMEMLIMIT). Start reading at Keeper.Look.
+// Owns: how much is allocated between two collections, and when memory is given back to the system. Go's collector lets a heap grow to twice of
+// what it holds, which for a small one means to collect all the time while there is work; it looks at one that rests every two minutes
+// whether anything was allocated or not, for which it goes through all that a large fleet has; and freed memory it keeps. Does not own: what an
+// operator says of that. With GOGC or GOMEMLIMIT set, only what a burst left is given back. Start reading at Keeper.Look.
+//
+//	work: at least room between two collections ─▶ rest: one collection, memory is given back; then one when enough was allocated, by no clock
 package memory

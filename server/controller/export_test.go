@@ -22,6 +22,19 @@ func (q *Quota) Pass(o resource.Object, datacenter string, events []*isthmusv1.E
 // Due are entries on those that were left out.
 func (q *Quota) Due(now time.Time) []*isthmusv1.Event { return q.q.due(now) }
 
+// DueOfAll is the same by a look at all that is remembered, whenever that is due.
+func (q *Quota) DueOfAll(now time.Time) []*isthmusv1.Event {
+	q.q.alarms = nil
+	for of, t := range q.q.topics {
+		t.at = now
+		q.q.alarms.Push(alarm{at: now, topic: of})
+	}
+	for from := range q.q.agents {
+		q.q.alarms.Push(alarm{at: now, source: from})
+	}
+	return q.q.due(now)
+}
+
 // Size is how much is remembered.
 func (q *Quota) Size() int { return len(q.q.topics) + len(q.q.agents) }
 

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"cmp"
+	"container/heap"
 	"fmt"
 	"slices"
 	"time"
@@ -35,6 +36,11 @@ type topic struct {
 	action, datacenter string
 }
 
+// source is whose bound counts for a topic beside its own, if it is about a datacenter.
+func (of topic) source() source {
+	return source{datacenter: of.datacenter, transitions: of.action == resource.ActionTransition}
+}
+
 // bursts are how many entries on a topic of an action come at once, and out of one datacenter's reports.
 func bursts(action string) (topic, datacenter int) {
 	if action == resource.ActionTransition {
@@ -52,6 +58,8 @@ type source struct {
 // talk is what is said of a topic.
 type talk struct {
 	limit *rate.Limiter
+	// at is when it is looked at next.
+	at time.Time
 	// more are the entries that were left out since a time; the last of them is told with their number.
 	more  int
 	since time.Time
@@ -63,9 +71,68 @@ type talk struct {
 type quota struct {
 	topics map[topic]*talk
 	agents map[source]*rate.Limiter
+	// alarms are when there is something to tell of a topic, or nothing to keep of it or of a source: of a large fleet that has just come
+	// there are tens of thousands, of which next to none is due with a tick. A topic may have some that are no longer its own.
+	alarms alarms
+	// rung counts them: what is due at the same time comes in the order in which it began to wait.
+	rung uint64
+}
+
+// alarm is when something is to be looked at: a topic, or a source.
+type alarm struct {
+	at     time.Time
+	rung   uint64
+	topic  topic
+	source source
+}
+
+// alarms are a heap, the next one first.
+type alarms []alarm
+
+// Len implements heap.Interface.
+func (a alarms) Len() int { return len(a) }
+
+// Less implements heap.Interface.
+func (a alarms) Less(i, j int) bool {
+	return cmp.Or(a[i].at.Compare(a[j].at), cmp.Compare(a[i].rung, a[j].rung)) < 0
+}
+
+// Swap implements heap.Interface.
+func (a alarms) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
+
+// Push implements heap.Interface.
+func (a *alarms) Push(x any) { *a = append(*a, x.(alarm)) } //nolint:forcetypeassert // of quota alone
+
+// Pop implements heap.Interface.
+func (a *alarms) Pop() any {
+	last := len(*a) - 1
+	out := (*a)[last]
+	*a = slices.Delete(*a, last, last+1)
+	return out
 }
 
 func newQuota() *quota { return &quota{topics: map[topic]*talk{}, agents: map[source]*rate.Limiter{}} }
+
+// ring has something looked at when a limit has so many tokens, and never at once.
+func (q *quota) ring(a alarm, limit *rate.Limiter, tokens float64, now time.Time) time.Time {
+	lacks := max(0, tokens-limit.TokensAt(now)) / float64(limit.Limit())
+	q.rung++
+	a.at, a.rung = now.Add(max(time.Millisecond, time.Duration(lacks*float64(time.Second)))), q.rung
+	heap.Push(&q.alarms, a)
+	return a.at
+}
+
+// ringTopic has a topic looked at when what was left out may be told, or, with nothing left out, when nothing need be kept of it.
+func (q *quota) ringTopic(of topic, t *talk, now time.Time) {
+	switch agents := q.agents[of.source()]; {
+	case t.more == 0:
+		t.at = q.ring(alarm{topic: of}, t.limit, float64(t.limit.Burst()), now)
+	case agents != nil && of.datacenter != "" && t.limit.TokensAt(now) >= 1:
+		t.at = q.ring(alarm{topic: of}, agents, 1, now)
+	default:
+		t.at = q.ring(alarm{topic: of}, t.limit, 1, now)
+	}
+}
 
 // pass gives those of some entries on a resource, all of one action and the oldest first, that may be written now. The others are counted.
 func (q *quota) pass(o resource.Object, datacenter string, events []*isthmusv1.Event, now time.Time) []*isthmusv1.Event {
@@ -78,16 +145,19 @@ func (q *quota) pass(o resource.Object, datacenter string, events []*isthmusv1.E
 		burst, _ := bursts(of.action)
 		t = &talk{limit: rate.NewLimiter(rate.Every(topicEvery), burst)}
 		q.topics[of] = t
+		defer q.ringTopic(of, t, now)
 	}
 	for i := range events {
 		if t.more == 0 && q.allow(t, of, now) {
 			continue
 		}
-		if t.more == 0 {
-			t.since = now
-		}
 		left := events[i:]
+		first := t.more == 0
 		t.more, t.about, t.last = t.more+len(left), o, left[len(left)-1]
+		if first {
+			t.since = now
+			q.ringTopic(of, t, now)
+		}
 		return slices.Clip(events[:i])
 	}
 	return events
@@ -99,12 +169,13 @@ func (q *quota) allow(t *talk, of topic, now time.Time) bool {
 		return false
 	}
 	if of.datacenter != "" {
-		from := source{datacenter: of.datacenter, transitions: of.action == resource.ActionTransition}
+		from := of.source()
 		agents := q.agents[from]
 		if agents == nil {
 			_, burst := bursts(of.action)
 			agents = rate.NewLimiter(rate.Every(agentEvery), burst)
 			q.agents[from] = agents
+			defer q.ring(alarm{source: from}, agents, float64(burst), now)
 		}
 		if !agents.AllowN(now, 1) {
 			return false
@@ -116,24 +187,41 @@ func (q *quota) allow(t *talk, of topic, now time.Time) bool {
 // due are entries that tell of those that were left out, as far as one may be written again: the last one, and how many more there were.
 func (q *quota) due(now time.Time) []*isthmusv1.Event {
 	var out []*isthmusv1.Event
-	for of, t := range q.topics {
+	for len(q.alarms) > 0 && !q.alarms[0].at.After(now) {
+		a, _ := heap.Pop(&q.alarms).(alarm)
+		if a.source != (source{}) {
+			q.dueSource(a.source, now)
+			continue
+		}
+		t := q.topics[a.topic]
+		if t == nil || !t.at.Equal(a.at) {
+			continue
+		}
 		switch {
-		case t.more > 0 && q.allow(t, of, now):
+		case t.more > 0 && q.allow(t, a.topic, now):
 			out = append(out, t.summary(now))
 			t.more, t.about, t.last = 0, nil, nil
 		case t.more == 0 && t.limit.TokensAt(now) >= float64(t.limit.Burst()):
-			delete(q.topics, of)
+			delete(q.topics, a.topic)
+			continue
 		}
-	}
-	for from, agents := range q.agents {
-		if agents.TokensAt(now) >= float64(agents.Burst()) {
-			delete(q.agents, from)
-		}
+		q.ringTopic(a.topic, t, now)
 	}
 	slices.SortFunc(out, func(a, b *isthmusv1.Event) int {
-		return cmp.Or(cmp.Compare(a.GetSpec().GetKind(), b.GetSpec().GetKind()), cmp.Compare(a.GetSpec().GetTarget(), b.GetSpec().GetTarget()))
+		one, other := a.GetSpec(), b.GetSpec()
+		return cmp.Or(cmp.Compare(one.GetKind(), other.GetKind()), cmp.Compare(one.GetTarget(), other.GetTarget()), cmp.Compare(one.GetAction(), other.GetAction()))
 	})
 	return out
+}
+
+// dueSource forgets a source that has all it may have again.
+func (q *quota) dueSource(from source, now time.Time) {
+	agents := q.agents[from]
+	if agents.TokensAt(now) >= float64(agents.Burst()) {
+		delete(q.agents, from)
+		return
+	}
+	q.ring(alarm{source: from}, agents, float64(agents.Burst()), now)
 }
 
 func (t *talk) summary(now time.Time) *isthmusv1.Event {

@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
+	"pgregory.net/rapid"
 
 	"isthmus/peering"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -58,6 +60,49 @@ func TestQuotaOfATopic(t *testing.T) {
 	if now = now.Add(time.Hour); len(q.Due(now)) > 0 || q.Size() > 0 {
 		t.Errorf("%d topics are kept that nobody speaks of", q.Size())
 	}
+}
+
+// What is told when is the same as if all were looked at each time.
+func TestQuotaByDeadline(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		now := time.Unix(1_700_000_000, 0)
+		by, all := controller.NewQuota(), controller.NewQuota()
+		for range rapid.IntRange(1, 200).Draw(rt, "ticks") {
+			now = now.Add(time.Duration(rapid.Int64Range(1, int64(2*time.Minute)).Draw(rt, "apart")))
+			for range rapid.IntRange(0, 4).Draw(rt, "entries") {
+				of := rapid.IntRange(0, 2).Draw(rt, "of")
+				action := rapid.SampledFrom([]string{resource.ActionDrift, resource.ActionTransition}).Draw(rt, "action")
+				var events []*isthmusv1.Event
+				var about resource.Object
+				for i := range rapid.IntRange(1, 30).Draw(rt, "n") {
+					o, e := entry(fmt.Sprint("p", of), action, fmt.Sprint("m", i))
+					about, events = o, append(events, e)
+				}
+				if one, other := by.Pass(about, fmt.Sprint("dc", of), events, now), all.Pass(about, fmt.Sprint("dc", of), events, now); len(one) != len(other) {
+					rt.Fatalf("%d entries pass, and %d of them with a look at all", len(one), len(other))
+				}
+			}
+			// A deadline may be a rounding early or late.
+			now = now.Add(time.Millisecond)
+			one, other := by.Due(now), all.DueOfAll(now)
+			if len(one) != len(other) {
+				rt.Fatalf("told are %v, and with a look at all %v", one, other)
+			}
+			for i := range one {
+				if !proto.Equal(one[i].GetSpec(), other[i].GetSpec()) {
+					rt.Fatalf("told is %v, and with a look at all %v", one[i], other[i])
+				}
+			}
+		}
+		for range 2 {
+			now = now.Add(24 * time.Hour)
+			by.Due(now)
+		}
+		if by.Size() > 0 {
+			rt.Fatalf("%d topics are kept that nobody speaks of", by.Size())
+		}
+	})
 }
 
 // One agent that lies of all policies at once has a bound of its own, which holds up no other datacenter's.

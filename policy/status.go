@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -13,68 +12,6 @@ import (
 
 // maxPlacements bounds a status: what is applied is counted, what is not comes first.
 const maxPlacements = 100
-
-// ExportStatus is the next status of an export: where it is applied according to the agents' reports. It is the present
-// one, unchanged, when nothing but the time has moved. reported gives the last report of a datacenter's leading agent, nil
-// when there is none, and whether that agent is heard of.
-func ExportStatus(
-	r resource.Reader, export *isthmusv1.ServiceExport,
-	reported func(datacenter string) (report *isthmusv1.ExportsReport, online bool), now time.Time,
-) *isthmusv1.ServiceExportStatus {
-	next := &isthmusv1.ServiceExportStatus{}
-	same := sameService(r, export)
-	var placements []*isthmusv1.ExportPlacement
-	excluded := secondaries(r)
-	for dc := range chosen(r, export) {
-		if name, out := excluded[dc.GetName()]; out {
-			placements = append(placements, &isthmusv1.ExportPlacement{
-				Datacenter: dc.GetName(), State: resource.ExportExcluded,
-				Message: "it is a secondary of Federation " + name + ", and Consul lets only the primary export",
-			})
-			continue
-		}
-		peers := neighbours(r, dc.GetName())
-		report, online := reported(dc.GetName())
-		w := wish{
-			service: keyOf(export.GetSpec()), datacenter: dc.GetName(),
-			own: consumers(r, export, dc, peers), all: allConsumers(r, same, dc, peers),
-		}
-		p := w.place(report, online)
-		p.Drift = w.drift(report, driftIn(export.GetStatus(), dc.GetName()))
-		next.Datacenters++
-		if p.GetState() == resource.ExportApplied {
-			next.Applied++
-		}
-		placements = append(placements, p)
-	}
-	slices.SortStableFunc(placements, func(a, b *isthmusv1.ExportPlacement) int {
-		// What somebody changed last would go unsaid if it were cut off.
-		return cmp.Or(cmp.Compare(rank(a.GetState()), rank(b.GetState())), b.GetDrift().GetTime().AsTime().Compare(a.GetDrift().GetTime().AsTime()))
-	})
-	next.Placements = placements[:min(len(placements), maxPlacements)]
-	next.Conditions = resource.SetCondition(export, export.GetStatus().GetConditions(), ready(next), now)
-	return next
-}
-
-// sameService are the exports of the service that an export is of: Consul has one list of consumers for all of them.
-func sameService(r resource.Reader, export *isthmusv1.ServiceExport) []*isthmusv1.ServiceExport {
-	var out []*isthmusv1.ServiceExport
-	spec := export.GetSpec()
-	for other := range resource.AllHaving[*isthmusv1.ServiceExport](r, resource.KindServiceExport, resource.TermService(spec.GetNamespace(), spec.GetService())) {
-		if keyOf(other.GetSpec()) == keyOf(export.GetSpec()) {
-			out = append(out, other)
-		}
-	}
-	return out
-}
-
-func allConsumers(r resource.Reader, exports []*isthmusv1.ServiceExport, from *isthmusv1.Datacenter, peers []neighbour) []string {
-	var out []string
-	for _, e := range exports {
-		out = append(out, consumers(r, e, from, peers)...)
-	}
-	return out
-}
 
 // rank puts what needs a person first.
 func rank(state string) int {
@@ -87,8 +24,9 @@ func rank(state string) int {
 type wish struct {
 	service    serviceKey
 	datacenter string
-	// own are the consumers that the export wants; all are those that any export of the service wants.
-	own, all []string
+	// own are the consumers that the export wants, all those that any export of the service wants; both sorted.
+	own []string
+	all func() []string
 }
 
 // place compares the wish with what the datacenter's agent said last. An agent names the consumers that isthmus had it
@@ -124,7 +62,10 @@ func (w wish) judge(report *isthmusv1.ExportsReport) (state, message string) {
 	if missing := without(w.own, seen.GetPeers()); len(missing) > 0 {
 		return resource.ExportPending, "not yet exported to " + strings.Join(missing, ", ")
 	}
-	if extra := without(seen.GetPeers(), w.all); len(extra) > 0 {
+	if slices.Equal(w.own, seen.GetPeers()) {
+		return resource.ExportApplied, ""
+	}
+	if extra := without(seen.GetPeers(), w.all()); len(extra) > 0 {
 		return resource.ExportPending, "still exported to " + strings.Join(extra, ", ")
 	}
 	return resource.ExportApplied, ""
@@ -147,7 +88,7 @@ func (w wish) drifts(all []*isthmusv1.Drift) []*isthmusv1.Drift {
 	var out []*isthmusv1.Drift
 	for _, d := range all {
 		peer, ok := strings.CutPrefix(d.GetPart(), "export/"+cmp.Or(w.service.namespace, defaultNamespace)+"/"+w.service.name+"@")
-		if ok && slices.Contains(w.own, peer) {
+		if _, wanted := slices.BinarySearch(w.own, peer); ok && wanted {
 			out = append(out, d)
 		}
 	}
@@ -163,18 +104,29 @@ func ExportDrifts(r resource.Reader, export *isthmusv1.ServiceExport, datacenter
 	return wish{service: keyOf(export.GetSpec()), own: consumers(r, export, dc, neighbours(r, datacenter))}.drifts(drifts)
 }
 
-func driftIn(s *isthmusv1.ServiceExportStatus, datacenter string) *isthmusv1.Drift {
-	for _, p := range s.GetPlacements() {
-		if p.GetDatacenter() == datacenter {
-			return p.GetDrift()
-		}
-	}
-	return nil
-}
-
-// without are the names of the one that the other has not.
+// without are the names of the one that the other has not, in their order. It goes through both side by side, as far as they are sorted.
 func without(names, others []string) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(others, name) })
+	if slices.Equal(names, others) {
+		return nil
+	}
+	if !slices.IsSorted(others) {
+		others = slices.Sorted(slices.Values(others))
+	}
+	var out []string
+	at, last := 0, ""
+	for _, name := range names {
+		if name < last {
+			at, _ = slices.BinarySearch(others, name)
+		}
+		for at < len(others) && others[at] < name {
+			at++
+		}
+		if at == len(others) || others[at] != name {
+			out = append(out, name)
+		}
+		last = name
+	}
+	return out
 }
 
 func ready(s *isthmusv1.ServiceExportStatus) *isthmusv1.Condition {

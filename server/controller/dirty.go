@@ -16,13 +16,12 @@ type dirty struct {
 	// is worth no more than a look with every tick: there may be thousands of them.
 	groups  map[string]bool
 	counted map[string]bool
-	exports map[string]bool
-	// exporters are datacenters whose exports have to be looked at.
+	// exports are ServiceExports; exporters are datacenters whose exports have to be looked at.
+	exports   looks
 	exporters map[string]bool
 	// reexported are exports, repoliced policies, that reports ask for, and that were looked at just before.
-	reexported  map[string]bool
-	repoliced   looks
-	federations map[string]bool
+	reexported, repoliced looks
+	federations           map[string]bool
 	// federated are datacenters whose federations have to be looked at.
 	federated map[string]bool
 	// policies are Intentions and TrafficPolicies; policed are datacenters whose policies have to be looked at.
@@ -32,7 +31,7 @@ type dirty struct {
 	most int
 }
 
-// looks are in which homes each policy has to be looked at.
+// looks are in which homes each policy, or with which exporters each export, has to be looked at.
 type looks map[store.Key]policy.Look
 
 // add marks a home of a policy; with none, all of them.
@@ -49,10 +48,17 @@ func (l looks) addAll(of store.Key, marked policy.Look) {
 	l[of] = look
 }
 
+// every marks all of a kind, in all of their homes.
+func (l looks) every(v *snapshot.View, kind string) {
+	for o := range v.ListAfter(kind, "") {
+		l.add(store.Key{Kind: kind, Name: o.Name()}, "")
+	}
+}
+
 func newDirty() *dirty {
 	return &dirty{
 		datacenters: map[string]bool{}, peerings: map[string]bool{}, groups: map[string]bool{}, counted: map[string]bool{},
-		exports: map[string]bool{}, exporters: map[string]bool{}, reexported: map[string]bool{}, repoliced: looks{},
+		exports: looks{}, exporters: map[string]bool{}, reexported: looks{}, repoliced: looks{},
 		federations: map[string]bool{}, federated: map[string]bool{},
 		policies: looks{}, policed: map[string]bool{}, most: maxTaken,
 	}
@@ -101,27 +107,14 @@ func (d *dirty) all(v *snapshot.View) {
 // selectors marks all that chooses datacenters, but for policies.
 func (d *dirty) selectors(v *snapshot.View) {
 	mark(d.groups, v, resource.KindPeeringGroup)
-	mark(d.exports, v, resource.KindServiceExport)
+	d.exports.every(v, resource.KindServiceExport)
 	mark(d.federations, v, resource.KindFederation)
-}
-
-// choosing marks the exports that choose a datacenter, which is given as it was and as it is.
-func (d *dirty) choosing(v *snapshot.View, dc *isthmusv1.Datacenter) {
-	for e := range resource.All[*isthmusv1.ServiceExport](v, resource.KindServiceExport) {
-		spec := e.GetSpec()
-		if resource.ChoosesIn(v, spec.GetDatacenters(), spec.GetSelector())(dc) || resource.ChoosesIn(v, spec.GetConsumers().GetDatacenters(), spec.GetConsumers().GetSelector())(dc) {
-			d.exports[e.GetName()] = true
-		}
-	}
 }
 
 // everyPolicy marks all Intentions and TrafficPolicies.
 func (d *dirty) everyPolicy(v *snapshot.View) {
-	for _, kind := range []string{resource.KindIntention, resource.KindTrafficPolicy} {
-		for o := range v.ListAfter(kind, "") {
-			d.policies.add(store.Key{Kind: kind, Name: o.Name()}, "")
-		}
-	}
+	d.policies.every(v, resource.KindIntention)
+	d.policies.every(v, resource.KindTrafficPolicy)
 }
 
 // touch marks the peerings of a datacenter.

@@ -7,25 +7,43 @@ import (
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 	"isthmus/server/observation"
+	"isthmus/store"
 	"isthmus/store/snapshot"
 )
 
 // export brings one export's status up to date.
-func (l *leader) export(v *snapshot.View, name string) []edit {
-	e, ok := resource.Lookup[*isthmusv1.ServiceExport](v, resource.KindServiceExport, name)
+func (l *leader) export(v *snapshot.View, of store.Key, at policy.Look) []edit {
+	e, ok := resource.Lookup[*isthmusv1.ServiceExport](v, resource.KindServiceExport, of.Name)
 	if !ok {
+		l.standings.drop(of)
 		return nil
 	}
-	next := resource.Clone(e)
-	next.Status = policy.ExportStatus(v, e, func(datacenter string) (*isthmusv1.ExportsReport, bool) {
+	before := e.GetStatus()
+	after := l.standings.export(v, e, at, func(datacenter string) (*isthmusv1.ExportsReport, bool) {
 		seen, heard := l.observe(datacenter, observation.PartExports)
 		return seen.Exports, l.now().Sub(heard) <= resource.Silence
 	}, l.now())
-	if proto.Equal(e.GetStatus(), next.GetStatus()) {
+	if after == before {
 		return nil
 	}
-	events := append(l.exportEvents(v, e, next), l.readyEvents(next, e.GetStatus().GetConditions(), next.GetStatus().GetConditions())...)
+	next := resource.Clone(e)
+	next.Status = after
+	events := append(l.exportEvents(v, e, next), l.readyEvents(next, before.GetConditions(), after.GetConditions())...)
 	return []edit{statusChange(next, events...)}
+}
+
+// exportsChanged marks the exports that a change may have consequences for.
+func (l *leader) exportsChanged(batch *snapshot.Batch, c snapshot.Change) {
+	for e, at := range policy.AffectedExports(batch.Before, batch.View, c.Before, c.After, c.Part == store.PartStatus) {
+		switch {
+		case e != nil:
+			l.dirty.exports.add(keyOf(e), at)
+		case at != "":
+			l.dirty.exporters[at] = true
+		default:
+			l.dirty.exports.every(batch.View, resource.KindServiceExport)
+		}
+	}
 }
 
 // exportEvents tell the audit log of what somebody did to isthmus's consumers.
@@ -40,19 +58,6 @@ func (l *leader) exportEvents(v *snapshot.View, before, after *isthmusv1.Service
 			seen, _ := l.observe(p.GetDatacenter(), observation.PartExports)
 			drifts := policy.ExportDrifts(v, after, p.GetDatacenter(), seen.Exports.GetDrifts())
 			out = append(out, l.driftEvents(after, p.GetDatacenter(), seen, driftsSince(was, drifts))...)
-		}
-	}
-	return out
-}
-
-// exportsOf are the exports that choose one of some datacenters.
-func exportsOf(v *snapshot.View, datacenters map[string]bool) map[string]bool {
-	out := map[string]bool{}
-	for name := range datacenters {
-		if d, ok := resource.Lookup[*isthmusv1.Datacenter](v, resource.KindDatacenter, name); ok {
-			for _, e := range resource.Choosing[*isthmusv1.ServiceExport](v, resource.KindServiceExport, d) {
-				out[e.GetName()] = true
-			}
 		}
 	}
 	return out

@@ -172,13 +172,14 @@ func (l *leader) sweep(v *snapshot.View) {
 	l.sweepSome(v, resource.KindDatacenter, sweptDatacenters, l.dirty.datacenters)
 	l.sweepSome(v, resource.KindPeering, sweptPeerings, l.dirty.peerings)
 	l.sweepSome(v, resource.KindPeeringGroup, sweptChoosers, l.dirty.groups)
-	l.sweepSome(v, resource.KindServiceExport, sweptChoosers, l.dirty.exports)
 	mark(l.dirty.federations, v, resource.KindFederation)
-	for _, kind := range []string{resource.KindIntention, resource.KindTrafficPolicy} {
+	for kind, looks := range map[string]looks{
+		resource.KindIntention: l.dirty.policies, resource.KindTrafficPolicy: l.dirty.policies, resource.KindServiceExport: l.dirty.exports,
+	} {
 		names := map[string]bool{}
 		l.sweepSome(v, kind, sweptChoosers, names)
 		for name := range names {
-			l.dirty.policies.add(store.Key{Kind: kind, Name: name}, "")
+			looks.add(store.Key{Kind: kind, Name: name}, "")
 		}
 	}
 }
@@ -269,25 +270,21 @@ func (l *leader) round(ctx context.Context, v *snapshot.View, ticked bool) error
 
 // choosers looks at the exports and policies that are dirty. Those that only reports ask for have to be due.
 func (l *leader) choosers(v *snapshot.View, d *dirty) []edit {
-	var edits []edit
-	exports := exportsOf(v, d.exporters)
-	maps.Copy(exports, d.reexported)
-	l.later(resource.KindServiceExport, exports, l.dirty.reexported)
-	maps.Copy(d.exports, exports)
-	for name := range d.exports {
-		edits = append(edits, l.looking(store.Key{Kind: resource.KindServiceExport, Name: name}, func() []edit { return l.export(v, name) })...)
+	for datacenter := range d.exporters {
+		for _, e := range policy.NearExports(v, datacenter) {
+			d.reexported.add(keyOf(e), datacenter)
+		}
 	}
 	for datacenter := range d.policed {
 		for o, home := range policy.Near(v, datacenter) {
 			d.repoliced.add(keyOf(o), home)
 		}
 	}
-	for key, at := range d.repoliced {
-		if l.paces.due(key) {
-			d.policies.addAll(key, at)
-		} else {
-			l.dirty.repoliced.addAll(key, at)
-		}
+	l.pace(d.reexported, d.exports, l.dirty.reexported)
+	l.pace(d.repoliced, d.policies, l.dirty.repoliced)
+	var edits []edit
+	for key, at := range d.exports {
+		edits = append(edits, l.looking(key, func() []edit { return l.export(v, key, at) })...)
 	}
 	for key, at := range d.policies {
 		edits = append(edits, l.looking(key, func() []edit { return l.policy(v, key, at) })...)
@@ -311,9 +308,6 @@ func (l *leader) changed(batch *snapshot.Batch) {
 					l.dirty.datacenters[o.GetName()] = true
 				}
 				l.dirty.federated[o.GetName()] = true
-				if c.Part != store.PartStatus || o.GetStatus().GetRemoval() != nil {
-					l.dirty.choosing(batch.View, o)
-				}
 			case *isthmusv1.Peering:
 				l.peeringChanged(c, o)
 			case *isthmusv1.Gateway:
@@ -322,13 +316,10 @@ func (l *leader) changed(batch *snapshot.Batch) {
 				l.agentChanged(batch.View, c, o)
 			case *isthmusv1.Federation:
 				l.federationChanged(batch.View, c, o)
-			case *isthmusv1.ServiceExport:
-				if c.Part != store.PartStatus {
-					l.dirty.exports[o.GetName()] = true
-				}
 			}
 		}
 		l.policiesChanged(batch, c)
+		l.exportsChanged(batch, c)
 	}
 }
 
@@ -342,9 +333,8 @@ func (l *leader) peeringChanged(c snapshot.Change, p *isthmusv1.Peering) {
 	}
 	for _, datacenter := range []string{p.GetSpec().GetAcceptor(), p.GetSpec().GetDialer()} {
 		if datacenter != "" {
-			// A datacenter that is on its way out waits for its last peering; exports gain or lose a consumer.
+			// A datacenter that is on its way out waits for its last peering.
 			l.dirty.datacenters[datacenter] = true
-			l.dirty.exporters[datacenter] = true
 			// A peering inside of a federation keeps a datacenter out of it.
 			l.dirty.federated[datacenter] = true
 		}

@@ -49,3 +49,14 @@ func (l *leader) later(kind string, set, marked map[string]bool) {
 		}
 	}
 }
+
+// pace has those looked at that are due, and marks the others for a later round.
+func (l *leader) pace(asked, now, later looks) {
+	for key, at := range asked {
+		if l.paces.due(key) {
+			now.addAll(key, at)
+		} else {
+			later.addAll(key, at)
+		}
+	}
+}

@@ -22,7 +22,7 @@ func (l *leader) policy(v *snapshot.View, of store.Key, at policy.Look) []edit {
 		return nil
 	}
 	before, _ := resource.Status(o).(*isthmusv1.PolicyStatus)
-	after := l.standings.status(v, o, at, evidence.PolicyReports(l.Observations, l.now()), l.now())
+	after := l.standings.policy(v, o, at, evidence.PolicyReports(l.Observations, l.now()), l.now())
 	if after == before {
 		return nil
 	}

@@ -143,3 +143,26 @@ func BenchmarkHub(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkTouchedLabel is what a label of a hub costs before any plan is made: one by which nobody chooses, and one by which an export does.
+func BenchmarkTouchedLabel(b *testing.B) {
+	for _, spokes := range []int{100, 2000} {
+		f, _ := hub(spokes)
+		f.Put(&isthmusv1.ServiceExport{Name: "web", Spec: &isthmusv1.ServiceExportSpec{
+			Service: "web", Datacenters: []string{"hub"}, Consumers: &isthmusv1.ExportConsumers{Selector: "env=prod"},
+		}})
+		before, _ := resource.Lookup[*isthmusv1.Datacenter](f, resource.KindDatacenter, "hub")
+		for _, label := range []string{"rack", "env"} {
+			after := resource.Clone(before)
+			after.Labels[label] = "other"
+			b.Run(fmt.Sprintf("%s/spokes=%d", label, spokes), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					for range plan.Touched(f, before, after) {
+						continue
+					}
+				}
+			})
+		}
+	}
+}

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"iter"
-	"maps"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -19,7 +18,7 @@ import (
 //
 //	Peering        both ends, unless only what was seen of it is another; the other items only when it came, went or was wanted otherwise
 //	Agent          its datacenter's Peerings, at both ends, when it comes, goes or gains trust: they seal to it, and accept its signature
-//	Datacenter     itself; with other labels, and when it comes, goes or is on its way out, its peers: policies choose among them
+//	Datacenter     itself; with labels by which somebody chooses otherwise, and when it comes, goes or is on its way out, its peers
 //	               with another address, trust domain or the like, those who route to it
 //	Gateway        its datacenter's peers, which route to it
 //	ServiceExport  its exporters, before and after
@@ -80,7 +79,7 @@ func (t *touching) object(o, before, after resource.Object) {
 		}
 	case *isthmusv1.Datacenter:
 		t.rest(o.GetName())
-		if relabelled(before, after) || rerouted(before, after) {
+		if relabelled(t.r, before, after) || rerouted(before, after) {
 			near := peers(t.r, o.GetName())
 			t.rest(near...)
 			for _, peer := range near {
@@ -130,9 +129,11 @@ func reworded(before, after resource.Object) bool {
 	return !proto.Equal(resource.Spec(before), resource.Spec(after))
 }
 
-func relabelled(before, after resource.Object) bool {
-	return before == nil || after == nil || !maps.Equal(before.GetLabels(), after.GetLabels()) ||
-		(before.GetDeleteTime() == nil) != (after.GetDeleteTime() == nil)
+// relabelled tells whether a datacenter came, went, is on its way out or has labels by which somebody chooses otherwise.
+func relabelled(r resource.Reader, before, after resource.Object) bool {
+	old, _ := before.(*isthmusv1.Datacenter)
+	now, _ := after.(*isthmusv1.Datacenter)
+	return old == nil || now == nil || resource.Departing(old) != resource.Departing(now) || policy.Distinguished(r, old, now)
 }
 
 // retrusted tells whether others must look at an agent again. Most changes of an agent are its liveness.

@@ -106,6 +106,7 @@ func (w *standingWorld) object(t *rapid.T) resource.Object {
 	switch rapid.IntRange(0, 8).Draw(t, "kind") {
 	case 0, 1:
 		d := datacenter(dc("datacenter"), drawOf(t, "env", "prod", "test"))
+		d.Labels["rack"] = drawOf(t, "rack", "a", "b")
 		d.DeleteTime = going()
 		d.Status = &isthmusv1.DatacenterStatus{ConsulVersion: drawOf(t, "version", "", "1.20.6", "1.20.6+ent")}
 		if d.GetDeleteTime() != nil {
@@ -134,7 +135,7 @@ func (w *standingWorld) object(t *rapid.T) resource.Object {
 		if rapid.Bool().Draw(t, "redirect") {
 			p.Spec.Redirect = &isthmusv1.TrafficTarget{Service: service("to"), Datacenter: drawOf(t, "target", "", "dc2", "dc3")}
 		} else {
-			step := &isthmusv1.FailoverStep{SameLabel: drawOf(t, "same", "", "env")}
+			step := &isthmusv1.FailoverStep{SameLabel: drawOf(t, "same", "", "env", "rack")}
 			step.Datacenters, step.Selector = somewhere(t, "failover")
 			p.Spec.Failover = []*isthmusv1.FailoverStep{step}
 		}
@@ -300,5 +301,34 @@ func (w *standingWorld) look(t *rapid.T, looks map[[2]string]*policy.Look) {
 		m.Index = w.index
 		resource.SetMetadata(next, m)
 		w.objects[key] = next
+	}
+}
+
+// A label by which nobody chooses is nobody's affair; one by which a federation or an export does is.
+func TestALabelConcernsWhoChoosesByIt(t *testing.T) {
+	t.Parallel()
+	f := fleet()
+	f.Put(intention("i", "api@dc1", "web@[env=prod]=allow"))
+	was, _ := resource.Lookup[*isthmusv1.Datacenter](f, resource.KindDatacenter, "dc2")
+	is := proto.CloneOf(was)
+	is.Labels["rack"] = "b"
+	affected := func() (n int) {
+		for range policy.Affected(f, f, was, is, false) {
+			n++
+		}
+		return n
+	}
+	if n := affected(); n > 0 {
+		t.Errorf("%d policies are affected by a label that none knows", n)
+	}
+	for _, chooser := range []resource.Object{
+		&isthmusv1.Federation{Name: "global", Spec: &isthmusv1.FederationSpec{Primary: "dc3", SecondarySelector: "rack=b"}},
+		export("e", "web", []string{"dc1"}, &isthmusv1.ExportConsumers{Selector: "rack=b"}),
+	} {
+		f.Put(chooser)
+		if affected() == 0 {
+			t.Errorf("nothing is affected by a label by which %s chooses", resource.KindOf(chooser).Name)
+		}
+		f.Delete(resource.KindOf(chooser).Name, chooser.GetName())
 	}
 }

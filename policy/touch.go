@@ -4,6 +4,8 @@ import (
 	"iter"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
 )
@@ -69,14 +71,14 @@ func Near(r resource.Reader, datacenter string) iter.Seq2[resource.Object, strin
 //	TrafficPolicy  itself; those by which calls come to or from the same services; as above
 //	ServiceExport  TrafficPolicies by which calls come to or from the service; as above
 //	Datacenter     those that choose it for another side than their own; those of its realm, and of those that it is connected with; when only its
-//	               status has changed, if it is on its way out or has another Consul
+//	               status has changed, if it is on its way out or has another Consul; when only its labels have, if somebody chooses by them otherwise
 //	Peering        its ends, of which a mesh has far fewer than policies; nothing when only its status has changed
 //	Federation     all, when it is wanted otherwise or has other members
 //
 // seen tells that only the status has changed.
 func Affected(before, after resource.Reader, was, is resource.Object, seen bool) iter.Seq2[resource.Object, string] {
 	return func(yield func(resource.Object, string) bool) {
-		if seen && !tells(was, is) {
+		if seen && !tells(was, is) || relabelledInVain(before, after, was, is) {
 			return
 		}
 		a := affecting{yield: yield, before: before, after: after}
@@ -97,6 +99,23 @@ func tells(was, is resource.Object) bool {
 		return !resource.SameMembers(was, is)
 	}
 	return false
+}
+
+// relabelledInVain tells whether nothing of a datacenter has changed that tells but its labels, by which nobody chooses otherwise.
+func relabelledInVain(before, after resource.Reader, was, is resource.Object) bool {
+	old, _ := was.(*isthmusv1.Datacenter)
+	now, _ := is.(*isthmusv1.Datacenter)
+	if old == nil || now == nil || tells(old, now) || resource.Departing(old) != resource.Departing(now) || !proto.Equal(old.GetSpec(), now.GetSpec()) {
+		return false
+	}
+	return !Distinguished(before, old, now) && !Distinguished(after, old, now)
+}
+
+// Distinguished tells whether something that policies and exports are made of chooses otherwise for one version of a datacenter than for another.
+func Distinguished(r resource.Reader, was, is *isthmusv1.Datacenter) bool {
+	return slices.ContainsFunc([]string{
+		resource.KindServiceExport, resource.KindIntention, resource.KindTrafficPolicy, resource.KindFederation,
+	}, func(kind string) bool { return resource.Distinguished(r, kind, was, is) })
 }
 
 // affecting finds what is Affected.
@@ -190,10 +209,8 @@ func (a *affecting) datacenter(r resource.Reader, dc *isthmusv1.Datacenter) {
 		a.near(r, name)
 	}
 	for _, kind := range []string{resource.KindIntention, resource.KindTrafficPolicy} {
-		for o := range r.List(kind) {
-			if slices.ContainsFunc(otherSides(o), func(c choice) bool { return resource.ChoosesIn(r, c.datacenters, c.selector)(dc) }) {
-				a.tell(o, "")
-			}
+		for _, o := range resource.ChoosingOther[resource.Object](r, kind, dc) {
+			a.tell(o, "")
 		}
 	}
 }
@@ -228,41 +245,6 @@ func ChooseAlike(a, b resource.Object) bool {
 	names, selector := choiceOf(a)
 	others, other := choiceOf(b)
 	return slices.Equal(names, others) && selector == other
-}
-
-// choice is how datacenters are chosen: by one of both, or not at all.
-type choice struct {
-	datacenters []string
-	selector    string
-}
-
-// otherSides are all choices of datacenters in a policy but for its own.
-func otherSides(o resource.Object) []choice {
-	var out []choice
-	named := func(name string) {
-		if name != "" {
-			out = append(out, choice{datacenters: []string{name}})
-		}
-	}
-	switch o := o.(type) {
-	case *isthmusv1.Intention:
-		for _, s := range o.GetSpec().GetSources() {
-			out = append(out, choice{s.GetDatacenters(), s.GetSelector()})
-		}
-	case *isthmusv1.TrafficPolicy:
-		spec := o.GetSpec()
-		for _, f := range spec.GetFailover() {
-			out = append(out, choice{f.GetDatacenters(), f.GetSelector()})
-		}
-		named(spec.GetRedirect().GetDatacenter())
-		for _, s := range spec.GetSplit() {
-			named(s.GetTarget().GetDatacenter())
-		}
-		for _, route := range spec.GetRoutes() {
-			named(route.GetTarget().GetDatacenter())
-		}
-	}
-	return slices.DeleteFunc(out, func(c choice) bool { return len(c.datacenters) == 0 && c.selector == "" })
 }
 
 // servicesOf are the services that a policy or an export is about.

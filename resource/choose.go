@@ -14,10 +14,7 @@ func Chooses(names []string, selector string) func(*isthmusv1.Datacenter) bool {
 	if len(names) > 0 {
 		return func(dc *isthmusv1.Datacenter) bool { return slices.Contains(names, dc.GetName()) }
 	}
-	parsed, err := ParseSelector(selector)
-	if err != nil {
-		return func(*isthmusv1.Datacenter) bool { return false }
-	}
+	parsed, _ := ParseSelector(selector) // that of an error chooses nothing
 	return func(dc *isthmusv1.Datacenter) bool { return parsed.Matches(dc.GetLabels()) }
 }
 
@@ -33,20 +30,49 @@ func Select(r Reader, names []string, selector string) iter.Seq[*isthmusv1.Datac
 			}
 			return
 		}
-		chooses := ChoosesIn(r, names, selector)
-		for dc := range All[*isthmusv1.Datacenter](r, KindDatacenter) {
-			if chooses(dc) && !yield(dc) {
+		parsed := selectorIn(r, selector)
+		for dc := range candidates(r, parsed) {
+			if parsed.Matches(dc.GetLabels()) && !yield(dc) {
 				return
 			}
 		}
 	}
 }
 
+// candidates are datacenters among which are all that a selector chooses, each once, in order of their names: those alone that have a label which
+// it asks for, if it asks for one.
+func candidates(r Reader, s Selector) iter.Seq[*isthmusv1.Datacenter] {
+	terms, asks := s.terms()
+	switch {
+	case !asks:
+		return All[*isthmusv1.Datacenter](r, KindDatacenter)
+	case len(terms) == 1:
+		return AllHaving[*isthmusv1.Datacenter](r, KindDatacenter, terms[0])
+	}
+	var out []*isthmusv1.Datacenter
+	for _, term := range terms {
+		out = slices.AppendSeq(out, AllHaving[*isthmusv1.Datacenter](r, KindDatacenter, term))
+	}
+	return slices.Values(byNameOnce(out))
+}
+
 // ChoosesIn is Chooses, which reads a selector once for all who ask in a fleet that can remember it.
 func ChoosesIn(r Reader, names []string, selector string) func(*isthmusv1.Datacenter) bool {
-	known, ok := r.(Rememberer)
-	if !ok || len(names) > 0 {
+	if len(names) > 0 {
 		return Chooses(names, selector)
 	}
-	return known.Remember("selector "+selector, func() any { return Chooses(nil, selector) }).(func(*isthmusv1.Datacenter) bool) //nolint:forcetypeassert // it is what Chooses gives
+	parsed := selectorIn(r, selector)
+	return func(dc *isthmusv1.Datacenter) bool { return parsed.Matches(dc.GetLabels()) }
+}
+
+// selectorIn is a selector, read once for all who ask in a fleet that can remember it; one that does not parse chooses nothing.
+func selectorIn(r Reader, text string) Selector {
+	find := func() any {
+		s, _ := ParseSelector(text) // that of an error is the zero one
+		return s
+	}
+	if known, ok := r.(Rememberer); ok {
+		return known.Remember(termSelector+text, find).(Selector) //nolint:forcetypeassert // it is what find gives
+	}
+	return find().(Selector) //nolint:forcetypeassert // as above
 }

@@ -50,6 +50,7 @@ func datacenterKind() Kind {
 		},
 		Validate:    validateDatacenter,
 		Datacenters: func(o Object) []string { return []string{o.GetName()} },
+		Terms:       func(o Object) []string { return termsOfLabels(o.GetLabels()) },
 		Columns: []Column{
 			column("RUNTIME", func(d *isthmusv1.Datacenter) string { return d.GetSpec().GetRuntime() }),
 			column("AGENT", func(d *isthmusv1.Datacenter) string { return d.GetStatus().GetAgent() }),

@@ -25,11 +25,12 @@ type Rememberer interface {
 	Remember(key string, find func() any) any
 }
 
-// TermsRememberer is a Rememberer that keeps what depends on nothing but which Terms there are for as long as those stay.
+// TermsRememberer is a Rememberer that keeps what depends on nothing but which Terms a kind has for as long as those stay.
 type TermsRememberer interface {
 	Rememberer
-	// RememberTerms gives what find gave when it was called for the first time with this key, in this fleet or an earlier one with the same Terms.
-	RememberTerms(key string, find func() any) any
+	// RememberTerms gives what find gave when it was called for the first time with this kind and key, in this fleet or an earlier one in which the
+	// kind had the same Terms.
+	RememberTerms(kind, key string, find func() any) any
 }
 
 // Lookup is Reader.Get with the kind's own type.

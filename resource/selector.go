@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
 
 	"isthmus/fault"
 )
@@ -31,6 +32,24 @@ func ParseSelector(text string) (Selector, error) {
 // Matches tells whether it chooses something with these labels.
 func (s Selector) Matches(set map[string]string) bool {
 	return s.parsed != nil && s.parsed.Matches(labels.Set(set))
+}
+
+// terms are those of which each has one that it chooses (termsOfLabels); false when it asks for no label by its value.
+func (s Selector) terms() (terms []string, asks bool) {
+	if s.parsed == nil {
+		return nil, true
+	}
+	requirements, _ := s.parsed.Requirements() // there is a parsed one that chooses nothing, and it matches nothing
+	for _, q := range requirements {
+		switch q.Operator() {
+		case selection.Equals, selection.DoubleEquals, selection.In:
+			for value := range q.Values() {
+				terms = append(terms, termOfLabel(q.Key(), value))
+			}
+			return terms, true
+		}
+	}
+	return nil, false
 }
 
 // String is the selector in its canonical order.

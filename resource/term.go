@@ -3,6 +3,7 @@ package resource
 import (
 	"cmp"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -16,6 +17,7 @@ const (
 	termOtherSelector = "other selector "
 	termOtherName     = "other datacenter "
 	termService       = "service "
+	termLabel         = "label "
 )
 
 // TermService is the term of what is about a service, whose name Consul tells from others without regard to case.
@@ -49,6 +51,17 @@ func termsOfOther(names []string, selector string) []string {
 	}
 	return out
 }
+
+// termsOfLabels are the terms of something with these labels.
+func termsOfLabels(labels map[string]string) []string {
+	out := make([]string, 0, len(labels))
+	for key, value := range labels {
+		out = append(out, termOfLabel(key, value))
+	}
+	return out
+}
+
+func termOfLabel(key, value string) string { return termLabel + key + "=" + value }
 
 // AllHaving is Reader.Having with the kind's own type.
 func AllHaving[T Object](r Reader, kind, term string) iter.Seq[T] {
@@ -99,14 +112,31 @@ func rechoosing[T Object](r Reader, kind, prefix string, was, is *isthmusv1.Data
 	return byNameOnce(out)
 }
 
-// Distinguished tells whether some resource of a kind chooses by a selector, for its own or another side, that has one version of a datacenter
-// and not the other.
+// ChoosingOther are the resources of a kind that choose a datacenter for another side than their own, by name or by selector, each once and in
+// order of their names.
+func ChoosingOther[T Object](r Reader, kind string, dc *isthmusv1.Datacenter) []T {
+	return rechoosing(r, kind, termOtherSelector, nil, dc, func(name string) iter.Seq[T] { return AllHaving[T](r, kind, termOtherName+name) })
+}
+
+// Distinguished tells whether some resource of a kind chooses otherwise for the labels of one version of a datacenter than for those of the other:
+// for its own or another side, by a selector or by a label that it compares.
 func Distinguished(r Reader, kind string, was, is *isthmusv1.Datacenter) bool {
+	if maps.Equal(was.GetLabels(), is.GetLabels()) {
+		return false
+	}
 	for _, prefix := range []string{termSelector, termOtherSelector} {
 		for _, s := range selectorsOf(r, kind, prefix) {
 			if s.chooses(was) != s.chooses(is) {
 				return true
 			}
+		}
+	}
+	for term := range r.Terms(kind, termLabel) {
+		key := strings.TrimPrefix(term, termLabel)
+		before, had := was.GetLabels()[key]
+		after, has := is.GetLabels()[key]
+		if had != has || before != after {
+			return true
 		}
 	}
 	return false
@@ -133,7 +163,7 @@ func selectorsOf(r Reader, kind, prefix string) []termedSelector {
 	find := func() any { return findSelectors(r, kind, prefix) }
 	switch known := r.(type) {
 	case TermsRememberer:
-		return known.RememberTerms(kind+" by "+prefix, find).([]termedSelector) //nolint:forcetypeassert // it is what find gives
+		return known.RememberTerms(kind, prefix, find).([]termedSelector) //nolint:forcetypeassert // it is what find gives
 	case Rememberer:
 		return known.Remember(kind+" by "+prefix, find).([]termedSelector) //nolint:forcetypeassert // it is what find gives
 	}

@@ -48,6 +48,9 @@ func trafficPolicyKind() Kind {
 			out := termsOf(spec.GetNamespace(), spec.GetService(), spec.GetDatacenters(), spec.GetSelector())
 			for _, f := range spec.GetFailover() {
 				out = append(out, termsOfOther(f.GetDatacenters(), f.GetSelector())...)
+				if f.GetSameLabel() != "" {
+					out = append(out, termLabel+f.GetSameLabel())
+				}
 			}
 			targets := []string{spec.GetRedirect().GetDatacenter()}
 			for _, s := range spec.GetSplit() {

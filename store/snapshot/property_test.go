@@ -89,7 +89,9 @@ func (m *machine) object(t *rapid.T) resource.Object {
 		p.Status = &isthmusv1.PeeringStatus{State: rapid.SampledFrom([]string{"", "ACTIVE"}).Draw(t, "state")}
 		o = p
 	default:
-		o = datacenter(drawDatacenter(t))
+		dc := datacenter(drawDatacenter(t))
+		dc.Labels = rapid.MapOf(rapid.SampledFrom([]string{"env", "region"}), rapid.SampledFrom([]string{"", "a", "b"})).Draw(t, "labels")
+		o = dc
 	}
 	resource.SetMetadata(o, resource.Metadata{UID: fmt.Sprint(m.uids), Generation: 1})
 	return o
@@ -250,7 +252,11 @@ func (m *machine) compare(t *rapid.T, v *snapshot.View, kind string, stored []re
 		}
 		equal(t, kind+" touching "+dc, slices.Collect(v.Touching(kind, dc)), touching)
 	}
-	if kind != resource.KindIntention {
+	switch kind {
+	case resource.KindDatacenter:
+		compareChoices(t, v, stored)
+	case resource.KindIntention:
+	default:
 		return
 	}
 	terms := map[string][]resource.Object{}
@@ -260,11 +266,11 @@ func (m *machine) compare(t *rapid.T, v *snapshot.View, kind string, stored []re
 		}
 	}
 	// What was found out of the words is the same as if it were found now.
-	words := v.RememberTerms("all", func() any { return slices.Collect(v.Terms(kind, "")) })
+	words := v.RememberTerms(kind, "all", func() any { return slices.Collect(v.Terms(kind, "")) })
 	if want := slices.Sorted(maps.Keys(terms)); !slices.Equal(words.([]string), want) {
 		t.Fatalf("the words are remembered as %q, want %q", words, want)
 	}
-	for _, prefix := range []string{"", "selector ", "other selector ", "service "} {
+	for _, prefix := range []string{"", "selector ", "other selector ", "service ", "label "} {
 		want := slices.DeleteFunc(slices.Sorted(maps.Keys(terms)), func(term string) bool { return !strings.HasPrefix(term, prefix) })
 		if got := slices.Collect(v.Terms(kind, prefix)); !slices.Equal(got, want) {
 			t.Fatalf("terms that begin with %q: %q, want %q", prefix, got, want)
@@ -272,6 +278,26 @@ func (m *machine) compare(t *rapid.T, v *snapshot.View, kind string, stored []re
 	}
 	for _, term := range append(slices.Collect(maps.Keys(terms)), "selector env=c") {
 		equal(t, kind+" having "+term, slices.Collect(v.Having(kind, term)), terms[term])
+	}
+}
+
+// compareChoices has selectors choose out of a view whom they choose out of all.
+func compareChoices(t *rapid.T, v *snapshot.View, stored []resource.Object) {
+	for _, text := range []string{"env=a", "env in (a,b,c)", "region==b,env=", "env", "!env", "env!=a", "region notin (a)", "region=a,!env", "other=a"} {
+		s, err := resource.ParseSelector(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got, want []resource.Object
+		for _, o := range stored {
+			if s.Matches(o.GetLabels()) {
+				want = append(want, o)
+			}
+		}
+		for dc := range resource.Select(v, nil, text) {
+			got = append(got, dc)
+		}
+		equal(t, "chosen by "+text, got, want)
 	}
 }
 

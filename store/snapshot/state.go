@@ -28,8 +28,9 @@ type state struct {
 	recent *recent
 	// superseded is given when there is a newer state.
 	superseded tree.Signal
-	// worded is what was found out of the words of terms alone. Later states with the same words have the same.
-	worded *findings
+	// words are by kind what was found out of the words of its terms alone. Later states with the same words of a kind have the same. A kind that
+	// has no words is missing.
+	words map[string]*findings
 
 	// Each plan asks who is in which federation, of the same state a thousand times.
 	find        sync.Once
@@ -69,6 +70,8 @@ type entry struct {
 	decoded atomic.Pointer[resource.Recall]
 	// places are those of its Kind.Datacenters, terms those of its Kind.Terms, each once.
 	places, terms []string
+	// key is where terms have it, if there are any; the same one in all entries of a resource.
+	key *key
 	// superseded is given when the newest state has another entry in place of this one, or none.
 	superseded tree.Signal
 }
@@ -124,11 +127,16 @@ func once(words []string) (out []string) {
 	return out
 }
 
-// term is a word by which resources of a kind are found.
+// term is a word by which resources of a kind are found. It holds their keys: one that changes and keeps its words stays where it is.
 type term struct {
 	kind, word string
-	resources  tree.Tree[*entry]
+	keys       tree.Tree[*key]
 }
+
+// key is a resource's, in a tree.
+type key struct{ kind, name string }
+
+func (k *key) Key() store.Key { return store.Key{Kind: k.kind, Name: k.name} }
 
 func (t *term) Key() store.Key { return store.Key{Kind: t.kind, Name: t.word} }
 
@@ -163,7 +171,7 @@ type draft struct {
 func draftOf(from *state) *draft {
 	next := &state{
 		revision: from.revision, resources: from.resources, places: from.places, terms: from.terms, kinds: map[string]*kindState{}, recent: from.recent,
-		worded: from.worded,
+		words: from.words,
 	}
 	maps.Copy(next.kinds, from.kinds)
 	return &draft{Edit: &tree.Edit{}, state: next, own: map[string]*place{}}
@@ -186,11 +194,8 @@ func (d *draft) put(e *entry) (before *entry) {
 				d.leave(datacenter, e.Key())
 			}
 		}
-		d.forget(before, e.terms)
 	}
-	for _, word := range e.terms {
-		d.term(e, word)
-	}
+	d.reword(before, e)
 	for i, datacenter := range e.places {
 		p := d.place(datacenter)
 		p.resources = p.resources.With(d.Edit, e)
@@ -210,38 +215,71 @@ func (d *draft) remove(k store.Key) (before *entry) {
 	for _, datacenter := range before.places {
 		d.leave(datacenter, k)
 	}
-	d.forget(before, nil)
+	d.reword(before, nil)
 	return before
 }
 
-// term has a resource found by a word, in place of the one that had its key.
-func (d *draft) term(e *entry, word string) {
+// reword has a resource found by the words that it has now, where it had others before; nil: there was, or is, none.
+func (d *draft) reword(before, after *entry) {
+	var old, now []string
+	if before != nil {
+		old = before.terms
+	}
+	if after != nil {
+		now = after.terms
+		if before != nil && before.key != nil {
+			after.key = before.key
+		} else if len(now) > 0 {
+			after.key = &key{after.kind.Name, after.name}
+		}
+	}
+	for _, word := range old {
+		if !slices.Contains(now, word) {
+			d.forget(before, word)
+		}
+	}
+	for i, word := range now {
+		if at := slices.Index(old, word); at >= 0 {
+			now[i] = old[at]
+		} else {
+			now[i] = d.term(after, word)
+		}
+	}
+}
+
+// term has a resource found by a word, which it gives: the same text for all, in memory once.
+func (d *draft) term(e *entry, word string) string {
 	t := &term{kind: e.kind.Name, word: word}
 	if before, had := d.state.terms.Get(t.Key()); had {
-		t.word, t.resources = before.word, before.resources
+		t.word, t.keys = before.word, before.keys
 	} else {
-		d.state.worded = &findings{}
+		d.renew(t.kind)
 	}
-	t.resources = t.resources.With(d.Edit, e)
+	t.keys = t.keys.With(d.Edit, e.key)
+	d.state.terms = d.state.terms.With(d.Edit, t)
+	return t.word
+}
+
+// forget has a resource no longer found by a word.
+func (d *draft) forget(e *entry, word string) {
+	t := &term{kind: e.kind.Name, word: word}
+	before, _ := d.state.terms.Get(t.Key())
+	t.word, t.keys = before.word, before.keys.Without(d.Edit, e.Key())
+	if t.keys.Empty() {
+		d.state.terms = d.state.terms.Without(d.Edit, t.Key())
+		d.renew(t.kind)
+		return
+	}
 	d.state.terms = d.state.terms.With(d.Edit, t)
 }
 
-// forget has a resource no longer found by its words, but for some.
-func (d *draft) forget(e *entry, but []string) {
-	for _, word := range e.terms {
-		if slices.Contains(but, word) {
-			continue
-		}
-		t := &term{kind: e.kind.Name, word: word}
-		before, _ := d.state.terms.Get(t.Key())
-		t.word, t.resources = before.word, before.resources.Without(d.Edit, e.Key())
-		if t.resources.Empty() {
-			d.state.terms = d.state.terms.Without(d.Edit, t.Key())
-			d.state.worded = &findings{}
-		} else {
-			d.state.terms = d.state.terms.With(d.Edit, t)
-		}
+// renew forgets what was found out of the words of a kind.
+func (d *draft) renew(kind string) {
+	d.state.words = maps.Clone(d.state.words)
+	if d.state.words == nil {
+		d.state.words = map[string]*findings{}
 	}
+	d.state.words[kind] = &findings{}
 }
 
 // place is the draft's own copy of one, made if there is none.

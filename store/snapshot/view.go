@@ -54,7 +54,12 @@ func (v *View) Having(kind, word string) iter.Seq[resource.Object] {
 	if !ok {
 		return func(func(resource.Object) bool) {}
 	}
-	return v.objects(t.resources, store.Key{Kind: kind})
+	return func(yield func(resource.Object) bool) {
+		t.keys.From(store.Key{}, func(k *key) bool {
+			o, ok := v.Get(k.kind, k.name)
+			return !ok || yield(o)
+		})
+	}
 }
 
 // Terms implements resource.Reader.
@@ -110,8 +115,11 @@ func (v *View) Memberships(find func() map[string]resource.Membership) map[strin
 func (v *View) Remember(key string, find func() any) any { return v.remembered.remember(key, find) }
 
 // RememberTerms implements resource.TermsRememberer. What find gives must not hold on to the view.
-func (v *View) RememberTerms(key string, find func() any) any {
-	return v.state.worded.remember(key, find)
+func (v *View) RememberTerms(kind, key string, find func() any) any {
+	if words, ok := v.state.words[kind]; ok {
+		return words.remember(key, find)
+	}
+	return v.Remember(kind+" by "+key, find)
 }
 
 // KindIndex is the index of the last change of any resource of the kind, deletions included. For store.KindEvent, that of

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -41,8 +42,7 @@ func (s Selector) terms() (terms []string, asks bool) {
 	}
 	requirements, _ := s.parsed.Requirements() // there is a parsed one that chooses nothing, and it matches nothing
 	for _, q := range requirements {
-		switch q.Operator() {
-		case selection.Equals, selection.DoubleEquals, selection.In:
+		if slices.Contains([]selection.Operator{selection.Equals, selection.DoubleEquals, selection.In}, q.Operator()) {
 			for value := range q.Values() {
 				terms = append(terms, termOfLabel(q.Key(), value))
 			}

@@ -73,24 +73,31 @@ func (c columnCodec) Encode(value any, buf []byte) ([]byte, error) {
 	binary.BigEndian.PutUint32(header[12:], uint32(n))
 	buf = append(buf, header[:]...)
 	for i := range n {
-		switch v := column.At(i).(type) {
-		case nil:
-			buf = append(buf, 0xff, 0xff, 0xff, 0xff)
-		case int64:
-			buf = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(buf, 8), uint64(v))
-		case []byte:
-			buf = append(binary.BigEndian.AppendUint32(buf, uint32(len(v))), v...)
-		case string:
-			if c.element == pgtype.JSONBOID {
-				const version = 1
-				buf = append(binary.BigEndian.AppendUint32(buf, uint32(len(v)+1)), version)
-			} else {
-				buf = binary.BigEndian.AppendUint32(buf, uint32(len(v)))
-			}
-			buf = append(buf, v...)
-		default:
-			return nil, fmt.Errorf("a %T is no element of a column", v)
+		var err error
+		if buf, err = appendCell(buf, c.element == pgtype.JSONBOID, column.At(i)); err != nil {
+			return nil, err
 		}
 	}
 	return buf, nil
+}
+
+// appendCell appends a value in PostgreSQL's binary form, with its length before it.
+func appendCell(buf []byte, json bool, cell any) ([]byte, error) {
+	switch v := cell.(type) {
+	case nil:
+		return append(buf, 0xff, 0xff, 0xff, 0xff), nil
+	case int64:
+		return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(buf, 8), uint64(v)), nil
+	case []byte:
+		return append(binary.BigEndian.AppendUint32(buf, uint32(len(v))), v...), nil
+	case string:
+		if json {
+			const version = 1
+			buf = append(binary.BigEndian.AppendUint32(buf, uint32(len(v)+1)), version)
+		} else {
+			buf = binary.BigEndian.AppendUint32(buf, uint32(len(v)))
+		}
+		return append(buf, v...), nil
+	}
+	return nil, fmt.Errorf("a %T is no element of a column", cell)
 }

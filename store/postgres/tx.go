@@ -94,6 +94,13 @@ const maxRows = 4096
 
 func (t *tx) send(ctx context.Context, statements []sqlstore.Statement, last bool) error {
 	for len(statements) > 0 || last {
+		if t.begun && len(statements) > 0 && copied(statements[0]) {
+			if err := t.copy(ctx, statements[0]); err != nil {
+				return mapped(ctx, err)
+			}
+			statements = statements[1:]
+			continue
+		}
 		batch := &pgx.Batch{}
 		if !t.begun {
 			batch.Queue(beginWrite)
@@ -112,20 +119,37 @@ func (t *tx) send(ctx context.Context, statements []sqlstore.Statement, last boo
 	return nil
 }
 
-// fitting is how many statements, at least one, have together no more than maxRows rows.
+// fitting is how many statements go together: as many as have no more than maxRows rows, or one, and none that is copied.
 func fitting(statements []sqlstore.Statement) int {
 	rows := 0
 	for n, s := range statements {
-		if len(s.Args) > 0 {
-			if column, ok := s.Args[0].(sqlstore.Column); ok {
-				rows += column.Len()
-			}
-		}
-		if n > 0 && rows > maxRows {
+		if rows += rowsOf(s); n > 0 && rows > maxRows || copied(s) {
 			return n
 		}
 	}
 	return len(statements)
+}
+
+// rowsOf is how many rows a statement has, if they come as columns.
+func rowsOf(s sqlstore.Statement) int {
+	if len(s.Args) > 0 {
+		if column, ok := s.Args[0].(sqlstore.Column); ok {
+			return column.Len()
+		}
+	}
+	return 0
+}
+
+// fewest is how many rows are worth a round trip of their own, in which they are copied: the server takes them at less than inserting them, and they
+// are not put together in memory here.
+const fewest = 256
+
+func copied(s sqlstore.Statement) bool { return s.Into != "" && rowsOf(s) >= fewest }
+
+// copy inserts a statement's rows.
+func (t *tx) copy(ctx context.Context, s sqlstore.Statement) error {
+	_, err := t.conn.Conn().PgConn().CopyFrom(ctx, newCopying(s), "COPY "+s.Into+" FROM STDIN (FORMAT binary)")
+	return err
 }
 
 // Rollback implements sqlstore.Tx.

@@ -57,6 +57,9 @@ func (c Column) Len() int { return len(c.cells) / c.stride }
 // At is the value in row i.
 func (c Column) At(i int) any { return c.cells[i*c.stride+c.offset] }
 
+// JSON tells whether its elements are JSON.
+func (c Column) JSON() bool { return c.Type == typeJSON }
+
 // Leads are the cells of all columns, and how many columns there are, for the first one of a statement; nothing for the others.
 func (c Column) Leads() (cells []any, columns int) {
 	if c.offset > 0 {
@@ -70,8 +73,10 @@ func (c Column) Leads() (cells []any, columns int) {
 type bulk struct {
 	dialect    Dialect
 	head, tail string
-	types      []string
-	texts      sync.Map // number of rows → SQL
+	// into is the table, with its columns, of a statement that only inserts rows.
+	into  string
+	types []string
+	texts sync.Map // number of rows → SQL
 }
 
 func (d Dialect) bulk(head, tail string, types ...string) *bulk {
@@ -82,13 +87,23 @@ func (d Dialect) bulk(head, tail string, types ...string) *bulk {
 	return &bulk{dialect: d, head: head, tail: tail, types: types}
 }
 
+// inserts is a bulk that inserts rows, and does nothing else.
+func (d Dialect) inserts(into string, types ...string) *bulk {
+	b := d.bulk("INSERT INTO "+into+" ", "", types...)
+	b.into = into
+	return b
+}
+
 // statements for all rows, whose cells come one after the other; row is called with each row of the answers if it is set.
 func (b *bulk) statements(cells []any, row func(scan func(dest ...any) error) error) []Statement {
 	var out []Statement
 	width := len(b.types)
 	for len(cells) > 0 {
-		size := min(maxColumn, len(cells)/width)
-		if !b.dialect.Numbered {
+		size := len(cells) / width
+		switch {
+		case b.dialect.Numbered && b.into == "":
+			size = min(maxColumn, size)
+		case !b.dialect.Numbered:
 			size = maxRows
 			for size*width > len(cells) {
 				size /= 2
@@ -96,6 +111,7 @@ func (b *bulk) statements(cells []any, row func(scan func(dest ...any) error) er
 		}
 		s := Statement{SQL: b.text(size), Args: cells[:size*width], Row: row}
 		if b.dialect.Numbered {
+			s.Into = b.into
 			s.Args = make([]any, width)
 			for i, t := range b.types {
 				s.Args[i] = Column{Type: t, cells: cells[:size*width], offset: i, stride: width}
@@ -283,12 +299,12 @@ func (q *queries) bulks(d Dialect) {
 	q.claimHolders = d.bulk(`SELECT scope, key, kind, name FROM claims WHERE (scope, key) IN (`, `)`, key...)
 	q.referrers = d.bulk(`SELECT from_kind, from_name, field, to_kind, to_name FROM refs WHERE (to_kind, to_name) IN (`, `)`, key...)
 
-	const whole = `(kind, name, uid, labels, generation, "index", create_time, update_time, delete_time, spec, status, shape, datacenters, relations) `
+	const whole = `(kind, name, uid, labels, generation, "index", create_time, update_time, delete_time, spec, status, shape, datacenters, relations)`
 	wholeTypes := []string{
 		typeText, typeText, typeText, typeJSON, typeBigint, typeBigint, typeText, typeText, typeText, typeJSON, typeJSON, typeText, typeJSON, typeText,
 	}
-	q.putAll = d.bulk(`INSERT INTO resources `+whole, ``, wholeTypes...)
-	q.putOver = d.bulk(`WITH v `+whole+`AS (`, `) UPDATE resources SET uid = v.uid, labels = v.labels, generation = v.generation, "index" = v."index",
+	q.putAll = d.inserts(`resources `+whole, wholeTypes...)
+	q.putOver = d.bulk(`WITH v `+whole+` AS (`, `) UPDATE resources SET uid = v.uid, labels = v.labels, generation = v.generation, "index" = v."index",
 		create_time = v.create_time, update_time = v.update_time, delete_time = v.delete_time, spec = v.spec, status = v.status, shape = v.shape,
 		datacenters = v.datacenters, relations = v.relations FROM v WHERE resources.kind = v.kind AND resources.name = v.name`, wholeTypes...)
 	q.putSpec = d.bulk(`WITH v (kind, name, labels, generation, "index", update_time, delete_time, spec, shape, datacenters, relations) AS (`,
@@ -303,10 +319,10 @@ func (q *queries) bulks(d Dialect) {
 	q.deleteRows = d.bulk(`DELETE FROM resources WHERE (kind, name) IN (`, `)`, key...)
 
 	q.dropClaims = d.bulk(`DELETE FROM claims WHERE (scope, key) IN (`, `)`, key...)
-	q.putClaims = d.bulk(`INSERT INTO claims (scope, key, kind, name) `, ``, typeText, typeText, typeText, typeText)
+	q.putClaims = d.inserts(`claims (scope, key, kind, name)`, typeText, typeText, typeText, typeText)
 	q.dropRefs = d.bulk(`DELETE FROM refs WHERE (to_kind, to_name, from_kind, from_name, field) IN (`, `)`, typeText, typeText, typeText, typeText, typeText)
-	q.putRefs = d.bulk(`INSERT INTO refs (to_kind, to_name, from_kind, from_name, field) `, ``, typeText, typeText, typeText, typeText, typeText)
-	q.putEvents = d.bulk(`INSERT INTO events (number, "index", create_time, actor, action, kind, target, spec, previous_hash, hash) `, ``,
+	q.putRefs = d.inserts(`refs (to_kind, to_name, from_kind, from_name, field)`, typeText, typeText, typeText, typeText, typeText)
+	q.putEvents = d.inserts(`events (number, "index", create_time, actor, action, kind, target, spec, previous_hash, hash)`,
 		typeBigint, typeBigint, typeText, typeText, typeText, typeText, typeText, typeJSON, typeText, typeText)
 	q.putSecrets = d.bulk(`INSERT INTO secrets (digest, kind, body, expire_time) `, ` ON CONFLICT (digest) DO NOTHING`,
 		typeText, typeText, typeBytes, typeText)

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -395,4 +396,60 @@ func testViews(f *fixture) {
 	} {
 		f.db.Exec(t, query)
 	}
+}
+
+// testManyRefused has the database refuse one row of many that come together: nothing of the write is stored, and the next one is.
+func testManyRefused(f *fixture) {
+	t := f.t
+	const n = 600
+	f.put(datacenter("taken"))
+	f.db.Exec(t, fmt.Sprintf(`CREATE UNIQUE INDEX poison ON resources (generation) WHERE generation = %d`, poison))
+	if f.options.Replicas {
+		f = f.on(open(f.ctx, t, f.db)) // which has not met the one that is taken
+	}
+	f.put(datacenter("first"))
+	f.put(datacenter("second"))
+	write := func(prefix string, other ...resource.Object) (w store.Write, peerings int) {
+		for i := range n {
+			w.Puts = append(w.Puts, puts(datacenter(number(prefix, i)))...)
+			w.Events = append(w.Events, event("create", "Datacenter", number(prefix, i)))
+			if i > 0 {
+				w.Puts = append(w.Puts, puts(peering(number(prefix, i-1), number(prefix, i)))...)
+				peerings++
+			}
+		}
+		w.Puts = append(w.Puts, puts(other...)...)
+		for _, p := range w.Puts {
+			w.Requires = append(w.Requires, store.Require{Key: store.Key{Kind: resource.KindOf(p.Object).Name, Name: p.Object.GetName()}, Absent: true})
+		}
+		return w, peerings
+	}
+	before := f.revision()
+	bad, worse := datacenter("bad"), datacenter("worse")
+	bad.Generation, worse.Generation = poison, poison
+	w, _ := write("a", bad, worse)
+	f.refused(fault.Internal, w)
+	w, _ = write("a", datacenter("taken"))
+	f.refused(fault.AlreadyExists, w)
+	if now := f.revision(); now != before {
+		t.Fatalf("refused writes moved the store from %+v to %+v", before, now)
+	}
+	w, peerings := write("a")
+	f.write(w)
+	found := map[string]int{}
+	if _, err := f.Load(f.ctx, func(o resource.Object) error { found[resource.KindOf(o).Name]++; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if found[resource.KindDatacenter] != n+3 || found[resource.KindPeering] != peerings {
+		t.Fatalf("stored: %v", found)
+	}
+	checkChain(f, n)
+	// What came with the rows holds: claims and references.
+	f.refused(fault.AlreadyExists, store.Write{Puts: puts(named(peering("a0000", "a0001"), "again"))})
+	f.refused(fault.Referenced, store.Write{Deletes: []store.Key{datacenterKey("a0300")}})
+}
+
+func named(p *isthmusv1.Peering, name string) *isthmusv1.Peering {
+	p.Name = name
+	return p
 }

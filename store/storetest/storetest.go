@@ -57,7 +57,7 @@ func Run(t *testing.T, o Options) {
 	cases := map[string]func(*fixture){
 		"ReadAndWrite": testReadAndWrite, "Parts": testParts, "Preconditions": testPreconditions, "UIDs": testUIDs,
 		"Claims": testClaims, "References": testReferences, "Paging": testPaging, "OddText": testOddText, "Atomic": testAtomic,
-		"ManyRows": testManyRows, "UnknownFields": testUnknownFields, "UnknownKind": testUnknownKind, "Batch": testBatch, "Overlay": testOverlay, "Foresight": testForesight, "Poison": testPoison,
+		"ManyRows": testManyRows, "ManyRefused": testManyRefused, "UnknownFields": testUnknownFields, "UnknownKind": testUnknownKind, "Batch": testBatch, "Overlay": testOverlay, "Foresight": testForesight, "Poison": testPoison,
 		"Feed": testFeed, "FeedLimit": testFeedLimit, "Tail": testTail, "Compaction": testCompaction, "CompactionRace": testCompactionRace, "Epoch": testEpoch, "Lost": testLost, "LostUnread": testLostUnread, "Revision": testRevision, "Wake": testWake,
 		"RequireRace": testRequireRace, "ClaimRace": testClaimRace, "DeleteRace": testDeleteRace, "Cancellation": testCancellation, "Closed": testClosed,
 		"Announce": testAnnounce, "AnnounceOdd": testAnnounceOdd,

@@ -48,7 +48,7 @@ func (l *leader) created(g *isthmusv1.PeeringGroup, p *isthmusv1.Peering) edit {
 	p.Status = peering.Next(p, seen, l.now())
 	now := l.now()
 	return edit{
-		put:      &store.Put{Object: p, Part: store.PartAll},
+		put:      &store.Put{Object: p, Given: true, Part: store.PartAll},
 		requires: []store.Require{{Key: keyOf(p), Absent: true}, {Key: keyOf(g)}},
 		told: func() *isthmusv1.Event {
 			return author().SpecEvent(resource.ActionCreate, nil, p, "wanted by PeeringGroup "+g.GetName(), now)

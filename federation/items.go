@@ -11,25 +11,34 @@ import (
 // Items are what a datacenter's agents do for the federation that it is in, and what they prove of it and of its peers. They are made
 // out of resources alone: the state machine's word is in the Federation's status.
 func Items(r resource.Reader, datacenter string) []*isthmusv1.DesiredItem {
-	var out []*isthmusv1.DesiredItem
-	m, in := resource.MembershipOf(r, datacenter)
-	if in {
-		w := wanOf(r, m.Federation)
-		if m.Role == resource.RolePrimary {
-			if w.cleared() {
-				out = append(out, w.primaryItems()...)
-			}
-		} else if member := resource.MemberOf(m.Federation, datacenter); member != nil {
-			out = append(out, &isthmusv1.DesiredItem{
-				Id: resource.ItemFederationSecondary + "/" + m.Federation.GetUid(), Type: resource.ItemFederationSecondary,
-				FederationSecondary: w.secondaryItem(member),
-			})
-		}
-	}
-	if probes := probesOf(r, datacenter, m); probes != nil {
-		out = append(out, &isthmusv1.DesiredItem{Id: resource.ItemProbes, Type: resource.ItemProbes, Probes: probes})
+	out := MemberItems(r, datacenter)
+	if probes := NewPeers(r, datacenter).Probes(r); probes != nil {
+		out = append(out, probes)
 	}
 	return out
+}
+
+// MemberItems are Items without what is proven.
+func MemberItems(r resource.Reader, datacenter string) []*isthmusv1.DesiredItem {
+	m, in := resource.MembershipOf(r, datacenter)
+	if !in {
+		return nil
+	}
+	w := wanOf(r, m.Federation)
+	if m.Role == resource.RolePrimary {
+		if !w.cleared() {
+			return nil
+		}
+		return w.primaryItems()
+	}
+	member := resource.MemberOf(m.Federation, datacenter)
+	if member == nil {
+		return nil
+	}
+	return []*isthmusv1.DesiredItem{{
+		Id: resource.ItemFederationSecondary + "/" + m.Federation.GetUid(), Type: resource.ItemFederationSecondary,
+		FederationSecondary: w.secondaryItem(member),
+	}}
 }
 
 // wan is one federation while items are made of it.

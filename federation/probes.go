@@ -14,16 +14,15 @@ const (
 	alpnPeering = "h2"
 )
 
-// probesOf are what a datacenter's leading agent tries again and again; nil: nothing.
-func probesOf(r resource.Reader, datacenter string, m resource.Membership) *isthmusv1.Probes {
+func (p *Peers) probes(r resource.Reader, m resource.Membership) *isthmusv1.Probes {
 	out := &isthmusv1.Probes{}
 	if m.Federation != nil && !m.Leaving {
-		wanOf(r, m.Federation).probes(out, datacenter)
+		wanOf(r, m.Federation).probes(out, p.datacenter)
 	}
-	for _, p := range peersOf(r, datacenter) {
-		for _, address := range addressesOf(r, p.datacenter) {
-			probe := &isthmusv1.GatewayProbe{Datacenter: p.datacenter, Address: address, ServerName: p.serverName}
-			if p.serverName != "" {
+	for _, row := range p.rows {
+		for _, address := range row.addresses {
+			probe := &isthmusv1.GatewayProbe{Datacenter: row.datacenter, Address: address, ServerName: row.serverName}
+			if row.serverName != "" {
 				probe.Alpn = alpnPeering
 			}
 			out.Gateways = append(out.Gateways, probe)

@@ -20,15 +20,20 @@ const (
 //	server.<dc>.<domain>, *.server.<dc>.<domain>, *.<dc>.internal.<trust domain>   another member of the federation
 //	server.<dc>.peering.<trust domain>                                           a peer whose control traffic goes through gateways
 func Routes(r resource.Reader, datacenter string) *isthmusv1.GatewayRoutes {
-	out := &isthmusv1.GatewayRoutes{Domain: domainOf(r, datacenter)}
-	if m, ok := resource.MembershipOf(r, datacenter); ok {
-		out.Routes = wanOf(r, m.Federation).routes(datacenter)
+	return NewPeers(r, datacenter).Routes(r)
+}
+
+// Routes are those of the datacenter: see Routes.
+func (p *Peers) Routes(r resource.Reader) *isthmusv1.GatewayRoutes {
+	out := &isthmusv1.GatewayRoutes{Domain: domainOf(r, p.datacenter)}
+	if m, ok := resource.MembershipOf(r, p.datacenter); ok {
+		out.Routes = wanOf(r, m.Federation).routes(p.datacenter)
 	}
 	known := map[string]bool{}
-	for _, p := range throughGateways(r, datacenter) {
-		if addresses := addressesOf(r, p.datacenter); len(addresses) > 0 && !known[p.serverName] {
-			known[p.serverName] = true
-			out.Routes = append(out.Routes, &isthmusv1.GatewayRoute{Pattern: p.serverName, Kind: RoutePeering, Addresses: addresses})
+	for _, row := range p.rows {
+		if row.serverName != "" && !known[row.serverName] {
+			known[row.serverName] = true
+			out.Routes = append(out.Routes, &isthmusv1.GatewayRoute{Pattern: row.serverName, Kind: RoutePeering, Addresses: row.addresses})
 		}
 	}
 	slices.SortFunc(out.Routes, func(a, b *isthmusv1.GatewayRoute) int { return cmp.Compare(a.GetPattern(), b.GetPattern()) })
@@ -59,44 +64,6 @@ func (w wan) routes(datacenter string) []*isthmusv1.GatewayRoute {
 			out = append(out, &isthmusv1.GatewayRoute{Pattern: pattern, Kind: RouteFederation, Addresses: addresses})
 		}
 	}
-	return out
-}
-
-// gatewayPeer is a datacenter that is peered through mesh gateways.
-type gatewayPeer struct {
-	datacenter string
-	// serverName is what its servers are asked for; empty: they are not reached through gateways.
-	serverName string
-}
-
-// throughGateways are the peers of a datacenter whose peerings go through gateways and whose trust domain is known, by name.
-func throughGateways(r resource.Reader, datacenter string) []gatewayPeer {
-	return slices.DeleteFunc(peersOf(r, datacenter), func(p gatewayPeer) bool { return p.serverName == "" })
-}
-
-// peersOf are the peers of a datacenter, by name. Calls of services go through gateways to all of them; those whose control traffic does, too,
-// have a serverName, once their trust domain is known.
-func peersOf(r resource.Reader, datacenter string) []gatewayPeer {
-	var out []gatewayPeer
-	for p := range resource.AllTouching[*isthmusv1.Peering](r, resource.KindPeering, datacenter) {
-		if p.GetDeleteTime() != nil {
-			continue
-		}
-		name := p.GetSpec().GetDialer()
-		if name == datacenter {
-			name = p.GetSpec().GetAcceptor()
-		}
-		other, ok := resource.Lookup[*isthmusv1.Datacenter](r, resource.KindDatacenter, name)
-		if !ok {
-			continue
-		}
-		peer := gatewayPeer{datacenter: name}
-		if p.GetSpec().GetThroughGateways() && other.GetStatus().GetTrustDomain() != "" {
-			peer.serverName = "server." + consulName(r, name) + ".peering." + other.GetStatus().GetTrustDomain()
-		}
-		out = append(out, peer)
-	}
-	slices.SortFunc(out, func(a, b gatewayPeer) int { return cmp.Compare(a.datacenter, b.datacenter) })
 	return out
 }
 

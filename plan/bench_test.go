@@ -2,6 +2,8 @@ package plan_test
 
 import (
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 
 	"isthmus/peering"
@@ -133,15 +135,79 @@ func BenchmarkHub(b *testing.B) {
 			b.ReportAllocs()
 			for i := int32(2); b.Loop(); i++ {
 				one := peerings[int(i)%spokes]
+				before := resource.Clone(one)
 				one.Status.Token.Generation = i
-				t := plan.Touch{}
-				t.Add(one.GetName())
-				if len(p.Update(f, t)) != 1 {
+				if len(p.Update(f, touched(f, "hub", before, one))) != 1 {
 					b.Fatal("no change")
 				}
 			}
 		})
 	}
+}
+
+// touched is what a change touches of a datacenter's plan.
+func touched(f *resourcetest.Fleet, datacenter string, before, after resource.Object) (out plan.Touch) {
+	for name, part := range plan.Touched(f, before, after) {
+		if name == datacenter {
+			out.Add(part)
+		}
+	}
+	return out
+}
+
+// BenchmarkAddedPeering is what a peering that comes and goes costs the plans of a hub, which exports to all of its spokes and whose spokes have a
+// gateway each, and of a spoke.
+func BenchmarkAddedPeering(b *testing.B) {
+	for _, spokes := range []int{20, 100, 2000} {
+		f, _ := hub(spokes)
+		f.Put(&isthmusv1.ServiceExport{Name: "web", Spec: &isthmusv1.ServiceExportSpec{
+			Service: "web", Datacenters: []string{"hub"}, Consumers: &isthmusv1.ExportConsumers{Selector: "env=prod"},
+		}})
+		f.Put(datacenter("new", "prod"))
+		added := &isthmusv1.Peering{Name: "hub-new", Uid: "0197a1b2-new", Spec: &isthmusv1.PeeringSpec{Acceptor: "hub", Dialer: "new"}}
+		for _, gateways := range []bool{false, true} {
+			if gateways {
+				for i := range spokes {
+					name := fmt.Sprintf("dc%04d", i)
+					f.Put(&isthmusv1.Gateway{Name: name + "-gw", Spec: &isthmusv1.GatewaySpec{Datacenter: name, WanAddress: name + ".example:443"}})
+				}
+				f.Put(&isthmusv1.Gateway{Name: "new-gw", Spec: &isthmusv1.GatewaySpec{Datacenter: "new", WanAddress: "new.example:443"}})
+			}
+			with := resourcetest.New()
+			for _, kind := range resource.Kinds() {
+				with.Put(slices.Collect(f.List(kind.Name))...)
+			}
+			with.Put(added)
+			b.Run(fmt.Sprintf("gateways=%v/spokes=%d", gateways, spokes), func(b *testing.B) {
+				there, spoke := plan.New(f, "hub", plan.Features()), plan.New(f, "new", plan.Features())
+				b.ReportAllocs()
+				for b.Loop() {
+					comes, goes := &view{Fleet: with}, &view{Fleet: f}
+					changes := there.Update(comes, touched(with, "hub", nil, added))
+					changes = append(changes, spoke.Update(comes, touched(with, "new", nil, added))...)
+					changes = append(changes, there.Update(goes, touched(f, "hub", added, nil))...)
+					changes = append(changes, spoke.Update(goes, touched(f, "new", added, nil))...)
+					if len(changes) < 4 {
+						b.Fatal("no change")
+					}
+				}
+			})
+		}
+	}
+}
+
+// view is a fleet that remembers, as a server's views do.
+type view struct {
+	*resourcetest.Fleet
+	found sync.Map
+}
+
+func (v *view) Remember(key string, find func() any) any {
+	if known, ok := v.found.Load(key); ok {
+		return known
+	}
+	known, _ := v.found.LoadOrStore(key, find())
+	return known
 }
 
 // BenchmarkTouchedLabel is what a label of a hub costs before any plan is made: one by which nobody chooses, and one by which an export does.

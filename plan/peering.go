@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"slices"
-
 	"isthmus/peering"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -59,19 +57,4 @@ func ageRecipients(agents []*isthmusv1.TrustedAgent) []string {
 		out = append(out, a.GetAttestation().GetAgeRecipient())
 	}
 	return out
-}
-
-// peers are the datacenters that have a peering with this one, sorted.
-func peers(r resource.Reader, datacenter string) []string {
-	var out []string
-	for p := range resource.AllTouching[*isthmusv1.Peering](r, resource.KindPeering, datacenter) {
-		if other := p.GetSpec().GetDialer(); other != "" && other != datacenter {
-			out = append(out, other)
-		}
-		if other := p.GetSpec().GetAcceptor(); other != "" && other != datacenter {
-			out = append(out, other)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }

@@ -38,10 +38,12 @@ func For(r resource.Reader, datacenter string, features []string) (state *isthmu
 // ForGateway is what a gateway of a datacenter is told: the routes to others, and nothing else.
 func ForGateway(r resource.Reader, datacenter string) *isthmusv1.DesiredState {
 	state := empty(r, datacenter)
-	state.Items = []*isthmusv1.DesiredItem{{
-		Id: resource.ItemGatewayRoutes, Type: resource.ItemGatewayRoutes, GatewayRoutes: federation.Routes(r, datacenter),
-	}}
+	state.Items = []*isthmusv1.DesiredItem{routes(federation.Routes(r, datacenter))}
 	return state
+}
+
+func routes(r *isthmusv1.GatewayRoutes) *isthmusv1.DesiredItem {
+	return &isthmusv1.DesiredItem{Id: resource.ItemGatewayRoutes, Type: resource.ItemGatewayRoutes, GatewayRoutes: r}
 }
 
 // empty is the state without items.
@@ -86,16 +88,29 @@ func itemOf(r resource.Reader, p *isthmusv1.Peering, datacenter string) *isthmus
 	}
 }
 
-// entryItems are what the datacenter's Consul shall have in its config entries. No mesh: nobody says anything of it.
+// entryItems are what the datacenter's Consul shall have in its config entries.
 func entryItems(r resource.Reader, datacenter string, mesh *isthmusv1.MeshSettings) []*isthmusv1.DesiredItem {
-	out := []*isthmusv1.DesiredItem{
-		{Id: resource.ItemExportedServices, Type: resource.ItemExportedServices, ExportedServices: policy.Exports(r, datacenter)},
-		{Id: resource.ItemConfigEntries, Type: resource.ItemConfigEntries, ConfigEntries: policy.Entries(r, datacenter)},
-	}
-	if mesh != nil {
-		out = append(out, &isthmusv1.DesiredItem{Id: resource.ItemMesh, Type: resource.ItemMesh, Mesh: mesh})
+	out := []*isthmusv1.DesiredItem{exported(policy.Exports(r, datacenter)), configured(policy.Entries(r, datacenter))}
+	if item := meshed(mesh); item != nil {
+		out = append(out, item)
 	}
 	return out
+}
+
+func exported(e *isthmusv1.ExportedServices) *isthmusv1.DesiredItem {
+	return &isthmusv1.DesiredItem{Id: resource.ItemExportedServices, Type: resource.ItemExportedServices, ExportedServices: e}
+}
+
+func configured(e *isthmusv1.ConfigEntries) *isthmusv1.DesiredItem {
+	return &isthmusv1.DesiredItem{Id: resource.ItemConfigEntries, Type: resource.ItemConfigEntries, ConfigEntries: e}
+}
+
+// meshed is the item of the mesh entry; no mesh: nobody says anything of it, and there is none.
+func meshed(mesh *isthmusv1.MeshSettings) *isthmusv1.DesiredItem {
+	if mesh == nil {
+		return nil
+	}
+	return &isthmusv1.DesiredItem{Id: resource.ItemMesh, Type: resource.ItemMesh, Mesh: mesh}
 }
 
 // follows tells whether a member's Consul is, or is about to be, a secondary.

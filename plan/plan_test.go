@@ -311,7 +311,7 @@ func aTrafficPolicy(t *rapid.T, names []string) *isthmusv1.TrafficPolicy {
 	target := &isthmusv1.TrafficTarget{Datacenter: rapid.SampledFrom(names).Draw(t, "target")}
 	switch rapid.IntRange(0, 2).Draw(t, "way") {
 	case 0:
-		step := &isthmusv1.FailoverStep{SameLabel: rapid.SampledFrom([]string{"", "env"}).Draw(t, "same label")}
+		step := &isthmusv1.FailoverStep{SameLabel: rapid.SampledFrom([]string{"", "env", "rack"}).Draw(t, "same label")}
 		step.Datacenters, step.Selector = somewhere(t, names, "failover")
 		p.Spec.Failover = append(p.Spec.Failover, step)
 	case 1:
@@ -373,6 +373,10 @@ func anyObject(names []string) *rapid.Generator[resource.Object] {
 				AclEnabled: rapid.SampledFrom([]*bool{nil, new(true), new(false)}).Draw(t, "acl"), Servers: rapid.Int32Range(0, 3).Draw(t, "servers"),
 				ConsulVersion: rapid.SampledFrom([]string{"", "1.20.6", "1.20.6+ent"}).Draw(t, "version"),
 			}
+			dc.Labels["rack"] = rapid.SampledFrom([]string{"a", "b"}).Draw(t, "rack")
+			if rapid.IntRange(0, 4).Draw(t, "going") == 0 {
+				dc.DeleteTime = timestamppb.New(time.Unix(1, 0))
+			}
 			if rapid.Bool().Draw(t, "kubernetes") {
 				dc.Spec = &isthmusv1.DatacenterSpec{Runtime: "kubernetes", Kubernetes: &isthmusv1.KubernetesSpec{ApiUrl: "https://" + dc.GetName()}}
 			}
@@ -383,15 +387,27 @@ func anyObject(names []string) *rapid.Generator[resource.Object] {
 			p := peered(rapid.Int32Range(0, 2).Draw(t, "generation"))
 			p.Name = names[i] + "-" + names[j]
 			p.Uid, p.Spec.Acceptor, p.Spec.Dialer = p.Name, names[i], names[j]
+			p.Spec.AcceptorPeerName = rapid.SampledFrom([]string{"", "", "west"}).Draw(t, "acceptor's name")
 			p.Spec.ThroughGateways = rapid.SampledFrom([]*bool{nil, new(true), new(false)}).Draw(t, "through gateways")
 			return asSeen(t, p)
 		case 2:
 			dc := rapid.SampledFrom(names).Draw(t, "datacenter")
 			return of(rapid.SampledFrom([]string{"ours", "theirs"}).Draw(t, "fleet"), agent(dc+"-a", dc, rapid.SampledFrom([]string{"fleet", "none"}).Draw(t, "trust")))
 		default:
-			e := &isthmusv1.ServiceExport{Name: "e", Spec: &isthmusv1.ServiceExportSpec{
-				Service: "web", Consumers: &isthmusv1.ExportConsumers{Selector: "env=" + env.Draw(t, "to")},
+			e := &isthmusv1.ServiceExport{Name: rapid.SampledFrom([]string{"e", "f"}).Draw(t, "export"), Spec: &isthmusv1.ServiceExportSpec{
+				Service: rapid.SampledFrom([]string{"web", "web", "api"}).Draw(t, "service"), Adopt: rapid.Bool().Draw(t, "adopt"), Consumers: &isthmusv1.ExportConsumers{},
 			}}
+			switch rapid.IntRange(0, 3).Draw(t, "consumers") {
+			case 0:
+				e.Spec.Consumers.Peers = []string{rapid.SampledFrom([]string{"partner", "dc2"}).Draw(t, "peer")}
+			case 1:
+				e.Spec.Consumers.Datacenters = []string{rapid.SampledFrom(names).Draw(t, "to")}
+			default:
+				e.Spec.Consumers.Selector = rapid.SampledFrom([]string{"env=prod", "env=test", "rack=a"}).Draw(t, "to")
+			}
+			if rapid.IntRange(0, 4).Draw(t, "going") == 0 {
+				e.DeleteTime = timestamppb.New(time.Unix(1, 0))
+			}
 			if rapid.Bool().Draw(t, "by name") {
 				e.Spec.Datacenters = []string{rapid.SampledFrom(names).Draw(t, "from")}
 			} else {

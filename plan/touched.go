@@ -12,22 +12,22 @@ import (
 	"isthmus/resource"
 )
 
-// Touched is what one change may alter of which datacenters' plans: a datacenter, and the name of the Peering whose items may be others, or
-// nothing for all other items. r is the view after it; what the change did away with is found in the view before. Before is nil for a creation,
-// after for a deletion. It may name too much (digests then stay the same), some of it twice, and never too little.
+// Touched is what one change may alter of which datacenters' plans. r is the view after it; what the change did away with is found in the view
+// before. Before is nil for a creation, after for a deletion. It may name too much (digests then stay the same), some of it twice, and never too
+// little.
 //
-//	Peering        both ends, unless only what was seen of it is another; the other items only when it came, went or was wanted otherwise
+//	Peering        both ends, unless only what was seen of it is another; more than its items only when it came, went or was wanted otherwise
 //	Agent          its datacenter's Peerings, at both ends, when it comes, goes or gains trust: they seal to it, and accept its signature
 //	Datacenter     itself; with labels by which somebody chooses otherwise, and when it comes, goes or is on its way out, its peers
 //	               with another address, trust domain or the like, those who route to it
 //	Gateway        its datacenter's peers, which route to it
 //	ServiceExport  its exporters, before and after
 //	Intention, TrafficPolicy  the datacenters whose Consul holds their entries, before and after
-//	Federation     all its members, before and after, and their peers: what a secondary exports, and whose mesh settings count
+//	Federation     all its members, before and after: what a secondary exports, and whose mesh settings count
 //
 // What is about a member of a federation is about all of its members. Of exports and policies no plan has the status.
-func Touched(r resource.Reader, before, after resource.Object) iter.Seq2[string, string] {
-	return func(yield func(datacenter, peering string) bool) {
+func Touched(r resource.Reader, before, after resource.Object) iter.Seq2[string, Part] {
+	return func(yield func(datacenter string, part Part) bool) {
 		t := touching{r: r, yield: yield, federated: map[string]bool{}}
 		for _, o := range []resource.Object{before, after} {
 			if o != nil && o.ProtoReflect().IsValid() {
@@ -36,10 +36,10 @@ func Touched(r resource.Reader, before, after resource.Object) iter.Seq2[string,
 		}
 		// Whether a datacenter is in one federation may depend on another that wants it, too.
 		for _, members := range resource.FederationsOf(r, t.federated) {
-			t.rest(members...)
+			t.rest(t.of, members...)
 		}
 		for name := range t.federated {
-			t.rest(name)
+			t.rest(t.of, name)
 		}
 	}
 }
@@ -47,22 +47,43 @@ func Touched(r resource.Reader, before, after resource.Object) iter.Seq2[string,
 // touching finds what is Touched.
 type touching struct {
 	r     resource.Reader
-	yield func(datacenter, peering string) bool
+	yield func(datacenter string, part Part) bool
 	done  bool
-	// federated are the datacenters of whose federations all members are concerned.
+	// federated are the datacenters of whose federations all members are concerned, in some of their parts.
 	federated map[string]bool
+	of        Parts
 }
 
-func (t *touching) tell(datacenter, peering string) {
+func (t *touching) tell(datacenter string, part Part) {
 	if datacenter != "" && !t.done {
-		t.done = !t.yield(datacenter, peering)
+		t.done = !t.yield(datacenter, part)
 	}
 }
 
-func (t *touching) rest(datacenters ...string) {
+func (t *touching) rest(of Parts, datacenters ...string) {
 	for _, name := range datacenters {
-		t.tell(name, "")
+		t.tell(name, Part{of: of})
 	}
+}
+
+// federation has all members concerned of the federations that a datacenter is in.
+func (t *touching) federation(of Parts, datacenter string) {
+	t.federated[datacenter] = true
+	t.of |= of
+}
+
+// ends tells those at the other ends of a datacenter's Peerings, and gives their names.
+func (t *touching) ends(datacenter string) []string {
+	var out []string
+	for p := range resource.AllTouching[*isthmusv1.Peering](t.r, resource.KindPeering, datacenter) {
+		for _, other := range []string{p.GetSpec().GetAcceptor(), p.GetSpec().GetDialer()} {
+			if other != "" && other != datacenter {
+				t.tell(other, Part{Peering: p.GetName(), of: end})
+				out = append(out, other)
+			}
+		}
+	}
+	return out
 }
 
 func (t *touching) object(o, before, after resource.Object) {
@@ -71,42 +92,50 @@ func (t *touching) object(o, before, after resource.Object) {
 		t.peering(o, before, after)
 	case *isthmusv1.Agent:
 		if retrusted(before, after) {
-			t.federated[o.GetSpec().GetDatacenter()] = true
+			t.federation(membership, o.GetSpec().GetDatacenter())
 			for p := range resource.AllTouching[*isthmusv1.Peering](t.r, resource.KindPeering, o.GetSpec().GetDatacenter()) {
-				t.tell(p.GetSpec().GetAcceptor(), p.GetName())
-				t.tell(p.GetSpec().GetDialer(), p.GetName())
+				t.tell(p.GetSpec().GetAcceptor(), Part{Peering: p.GetName(), of: item})
+				t.tell(p.GetSpec().GetDialer(), Part{Peering: p.GetName(), of: item})
 			}
 		}
 	case *isthmusv1.Datacenter:
-		t.rest(o.GetName())
-		if relabelled(t.r, before, after) || rerouted(before, after) {
-			near := peers(t.r, o.GetName())
-			t.rest(near...)
-			for _, peer := range near {
-				t.rest(primaryOf(t.r, peer)) // it holds the entries that name this one as a peer
-			}
-			t.federated[o.GetName()] = true
-		}
+		t.datacenter(o, before, after)
 	case *isthmusv1.Gateway:
-		t.rest(o.GetSpec().GetDatacenter())
-		t.rest(peers(t.r, o.GetSpec().GetDatacenter())...)
-		t.federated[o.GetSpec().GetDatacenter()] = true
+		t.ends(o.GetSpec().GetDatacenter())
+		t.federation(membership|gateways, o.GetSpec().GetDatacenter())
 	case *isthmusv1.Federation:
 		for _, name := range resource.MembersOf(t.r, o) {
-			t.federated[name] = true
+			t.federation(all, name)
 		}
 	case *isthmusv1.Intention, *isthmusv1.TrafficPolicy:
 		// One that chooses as it did has the homes that it had.
 		if reworded(before, after) && (o == after || !policy.ChooseAlike(before, after)) {
-			t.rest(policy.Homes(t.r, o)...)
+			t.rest(entries, policy.Homes(t.r, o)...)
 		}
 	case *isthmusv1.ServiceExport:
 		if reworded(before, after) {
 			for dc := range policy.Exporters(t.r, o) {
-				t.rest(dc.GetName())
+				t.rest(exports|entries, dc.GetName())
 			}
 		}
 	}
+}
+
+func (t *touching) datacenter(o *isthmusv1.Datacenter, before, after resource.Object) {
+	if !relabelled(t.r, before, after) && !rerouted(before, after) {
+		of := header | membership
+		if was, is := statusOf(before), statusOf(after); was.GetConsulVersion() != is.GetConsulVersion() || was.GetRemoval() != nil || is.GetRemoval() != nil {
+			of |= entries // they are what its Consul takes, and go with it
+		}
+		t.rest(of, o.GetName())
+		return
+	}
+	t.rest(all, o.GetName())
+	for _, other := range t.ends(o.GetName()) {
+		// It, or the primary that holds its entries, may name this one as a peer.
+		t.rest(entries, other, primaryOf(t.r, other))
+	}
+	t.federation(all, o.GetName())
 }
 
 func (t *touching) peering(p *isthmusv1.Peering, before, after resource.Object) {
@@ -114,11 +143,13 @@ func (t *touching) peering(p *isthmusv1.Peering, before, after resource.Object) 
 		return
 	}
 	acceptor, dialer := p.GetSpec().GetAcceptor(), p.GetSpec().GetDialer()
-	t.tell(acceptor, p.GetName())
-	t.tell(dialer, p.GetName())
+	part := Part{Peering: p.GetName(), of: item}
 	if reworded(before, after) {
-		t.rest(acceptor, dialer, primaryOf(t.r, acceptor), primaryOf(t.r, dialer))
+		part.of |= end
+		t.rest(entries|mesh, acceptor, dialer, primaryOf(t.r, acceptor), primaryOf(t.r, dialer))
 	}
+	t.tell(acceptor, part)
+	t.tell(dialer, part)
 }
 
 // reworded tells whether a resource came, went, is on its way out or is wanted otherwise: what is seen of it is not looked at.
@@ -156,6 +187,11 @@ func rerouted(before, after resource.Object) bool {
 	a, b := old.GetStatus(), now.GetStatus()
 	return !proto.Equal(old.GetSpec(), now.GetSpec()) || a.GetConsulDomain() != b.GetConsulDomain() || a.GetTrustDomain() != b.GetTrustDomain() ||
 		!slices.Equal(a.GetWanAddresses(), b.GetWanAddresses()) || !slices.Equal(a.GetRpcAddresses(), b.GetRpcAddresses()) || off(a) != off(b)
+}
+
+func statusOf(o resource.Object) *isthmusv1.DatacenterStatus {
+	dc, _ := o.(*isthmusv1.Datacenter)
+	return dc.GetStatus()
 }
 
 // off: ACLs are known to be off.

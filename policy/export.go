@@ -1,9 +1,7 @@
 package policy
 
 import (
-	"cmp"
 	"iter"
-	"maps"
 	"slices"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -15,28 +13,9 @@ import (
 // an entry for a peer that is not there, and hand the service to whoever takes that name later. From and to a datacenter on its way out
 // nothing is exported.
 func Exports(r resource.Reader, datacenter string) *isthmusv1.ExportedServices {
-	dc, ok := staying(r, datacenter)
-	if _, excluded := secondaries(r)[datacenter]; !ok || excluded {
-		return &isthmusv1.ExportedServices{}
-	}
-	peers := neighbours(r, datacenter)
-	services := map[serviceKey]*merged{}
-	for _, export := range resource.Choosing[*isthmusv1.ServiceExport](r, resource.KindServiceExport, dc) {
-		names := consumers(r, export, dc, peers)
-		if len(names) == 0 {
-			continue
-		}
-		key := keyOf(export.GetSpec())
-		if services[key] == nil {
-			services[key] = &merged{peers: map[string]bool{}, exports: map[string]bool{}}
-		}
-		services[key].exports[export.GetName()] = true
-		services[key].adopt = services[key].adopt || export.GetSpec().GetAdopt()
-		for _, name := range names {
-			services[key].peers[name] = true
-		}
-	}
-	return &isthmusv1.ExportedServices{Services: list(services)}
+	e := NewExporting(datacenter)
+	e.Look(r)
+	return e.Services()
 }
 
 // Exporters are the datacenters that an export chooses, in order of their names. Names that do not exist are left out, and so are
@@ -87,35 +66,45 @@ func keyOf(spec *isthmusv1.ServiceExportSpec) serviceKey {
 	return serviceKey{namespace: spec.GetNamespace(), name: spec.GetService()}
 }
 
-type merged struct {
-	peers   map[string]bool
-	exports map[string]bool
-	// adopt: one of the exports takes over what somebody else wrote.
-	adopt bool
-}
-
 // neighbour is a datacenter at the other end of a peering, under the name that this end has for it.
 type neighbour struct {
-	datacenter *isthmusv1.Datacenter
-	peerName   string
+	datacenter        *isthmusv1.Datacenter
+	peerName, peering string
 }
 
+// neighbours are those of a datacenter that count; found once in each view, shared, and never changed.
 func neighbours(r resource.Reader, datacenter string) []neighbour {
+	known, ok := r.(resource.Rememberer)
+	if !ok {
+		return findNeighbours(r, datacenter)
+	}
+	return known.Remember("neighbours of "+datacenter, func() any { return findNeighbours(r, datacenter) }).([]neighbour)
+}
+
+func findNeighbours(r resource.Reader, datacenter string) []neighbour {
 	var out []neighbour
-	for peering := range resource.AllTouching[*isthmusv1.Peering](r, resource.KindPeering, datacenter) {
-		if peering.GetDeleteTime() != nil {
-			continue
-		}
-		spec := peering.GetSpec()
-		other, name := spec.GetDialer(), spec.GetAcceptorPeerName()
-		if spec.GetDialer() == datacenter {
-			other, name = spec.GetAcceptor(), spec.GetDialerPeerName()
-		}
-		if dc, ok := staying(r, other); ok {
-			out = append(out, neighbour{datacenter: dc, peerName: name})
+	for p := range resource.AllTouching[*isthmusv1.Peering](r, resource.KindPeering, datacenter) {
+		if one, ok := neighbourBy(r, p, datacenter); ok {
+			out = append(out, one)
 		}
 	}
 	return out
+}
+
+// neighbourBy is a datacenter's neighbour by one peering; false when it is none that counts.
+func neighbourBy(r resource.Reader, p *isthmusv1.Peering, datacenter string) (neighbour, bool) {
+	spec := p.GetSpec()
+	other, name := spec.GetDialer(), spec.GetAcceptorPeerName()
+	switch {
+	case p.GetDeleteTime() != nil:
+		return neighbour{}, false
+	case spec.GetDialer() == datacenter:
+		other, name = spec.GetAcceptor(), spec.GetDialerPeerName()
+	case spec.GetAcceptor() != datacenter:
+		return neighbour{}, false
+	}
+	dc, ok := staying(r, other)
+	return neighbour{datacenter: dc, peerName: name, peering: p.GetName()}, ok
 }
 
 // consumers are the peers' names that an export goes to from a datacenter, sorted, each once; none when it does not choose the
@@ -134,20 +123,4 @@ func consumers(r resource.Reader, export *isthmusv1.ServiceExport, from *isthmus
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-func list(services map[serviceKey]*merged) []*isthmusv1.ExportedService {
-	out := make([]*isthmusv1.ExportedService, 0, len(services))
-	for key, m := range services {
-		out = append(out, &isthmusv1.ExportedService{
-			Name: key.name, Namespace: key.namespace,
-			Peers:   slices.Sorted(maps.Keys(m.peers)),
-			Exports: slices.Sorted(maps.Keys(m.exports)),
-			Adopt:   m.adopt,
-		})
-	}
-	slices.SortFunc(out, func(a, b *isthmusv1.ExportedService) int {
-		return cmp.Or(cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
-	})
-	return out
 }

@@ -69,9 +69,9 @@ func (f *finder) source(at string, s *isthmusv1.IntentionSource) {
 	reached := map[string]map[string]bool{}
 	for _, member := range f.destination {
 		peers := map[string]peer{}
-		maps.Copy(peers, f.c.realm.peers[member.GetName()])
+		maps.Copy(peers, f.c.realm.ties().peers[member.GetName()])
 		if keepsOut(s) {
-			maps.Copy(peers, f.c.realm.leavingPeers[member.GetName()])
+			maps.Copy(peers, f.c.realm.ties().leaving[member.GetName()])
 		}
 		for name, p := range peers {
 			dc, ok := resource.Lookup[*isthmusv1.Datacenter](f.c.r, resource.KindDatacenter, p.datacenter)
@@ -124,7 +124,7 @@ func (f *finder) plain(at string, s *isthmusv1.IntentionSource, members []*isthm
 func (f *finder) peer(at string, s *isthmusv1.IntentionSource, name string) {
 	who := map[string][]string{}
 	for _, member := range f.c.realm.members {
-		if p, ok := f.c.realm.peers[member.GetName()][name]; ok {
+		if p, ok := f.c.realm.ties().peers[member.GetName()][name]; ok {
 			who[p.identity()] = append(who[p.identity()], member.GetName())
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"sync"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
@@ -19,12 +20,17 @@ type realm struct {
 	members []*isthmusv1.Datacenter
 	// federation is its name; empty: a datacenter of its own.
 	federation string
-	// peers are the members' peerings: by member, if it has any, then by the name that its Consul has for the peer.
-	peers map[string]map[string]peer
-	// leaving are members on their way out, and leavingPeers peers on their way out, or of members that are, by member and name. As long as
-	// they are connected, what keeps anybody out counts, and nothing else.
-	leaving      []*isthmusv1.Datacenter
-	leavingPeers map[string]map[string]peer
+	// leaving are members on their way out. As long as they are connected, what keeps anybody out counts, and nothing else.
+	leaving []*isthmusv1.Datacenter
+	// ties are found when somebody asks for them first: most realms have no policy that does.
+	ties func() ties
+}
+
+// ties are the peerings of a realm's members.
+type ties struct {
+	// peers are by member, if it has any, then by the name that its Consul has for the peer; leaving, in the same way, those on their way out,
+	// or of members that are.
+	peers, leaving map[string]map[string]peer
 }
 
 // peer is who is at the other end of a peering.
@@ -75,12 +81,23 @@ func realmWith(r resource.Reader, home, federation string, names []string) realm
 		switch {
 		case ok:
 			out.members = append(out.members, dc)
-			peers, leaving := peersOf(r, name)
-			out.peers, out.leavingPeers = with(out.peers, name, peers), with(out.leavingPeers, name, leaving)
 		case dc != nil:
 			out.leaving = append(out.leaving, dc)
-			out.leavingPeers = with(out.leavingPeers, name, peersOfLeaving(r, name))
 		}
+	}
+	members, leaving := out.members, out.leaving
+	out.ties = sync.OnceValue(func() ties { return tiesOf(r, members, leaving) })
+	return out
+}
+
+// tiesOf are the peerings of a realm's members.
+func tiesOf(r resource.Reader, members, leaving []*isthmusv1.Datacenter) (out ties) {
+	for _, dc := range members {
+		peers, gone := peersOf(r, dc.GetName())
+		out.peers, out.leaving = with(out.peers, dc.GetName(), peers), with(out.leaving, dc.GetName(), gone)
+	}
+	for _, dc := range leaving {
+		out.leaving = with(out.leaving, dc.GetName(), peersOfLeaving(r, dc.GetName()))
 	}
 	return out
 }
@@ -147,7 +164,7 @@ func peersOfLeaving(r resource.Reader, datacenter string) map[string]peer {
 // goes last there, too.
 func (m realm) closing() bool {
 	return len(m.members) == 0 && slices.ContainsFunc(m.leaving, func(dc *isthmusv1.Datacenter) bool {
-		return len(m.leavingPeers[dc.GetName()]) > 0 && !resource.Departed(dc, resource.StepAgents)
+		return len(m.ties().leaving[dc.GetName()]) > 0 && !resource.Departed(dc, resource.StepAgents)
 	})
 }
 

@@ -44,7 +44,7 @@ func newWayfinder(c *compilation) *wayfinder {
 	for _, dc := range c.realm.members {
 		known[dc.GetName()] = dc
 		peers := map[string]string{}
-		for name, p := range c.realm.peers[dc.GetName()] {
+		for name, p := range c.realm.ties().peers[dc.GetName()] {
 			if other, ok := resource.Lookup[*isthmusv1.Datacenter](c.r, resource.KindDatacenter, p.datacenter); ok {
 				known[p.datacenter] = other
 				if first, twice := peers[p.datacenter]; !twice || name < first {
@@ -134,7 +134,7 @@ func (w waysOf) notShared(field, name string, peers, lacking []string) {
 func (w waysOf) external(field, name string) (place, bool) {
 	who, lacking := map[string]bool{}, []string(nil)
 	for _, member := range w.c.realm.members {
-		if p, ok := w.c.realm.peers[member.GetName()][name]; ok {
+		if p, ok := w.c.realm.ties().peers[member.GetName()][name]; ok {
 			who[cmp.Or(p.datacenter, p.peering.GetSpec().GetExternalAcceptor(), p.peering.GetSpec().GetExternalDialer())] = true
 		} else {
 			lacking = append(lacking, member.GetName())

@@ -176,15 +176,17 @@ func processorTime(b *testing.B, pid int) time.Duration {
 	return sum
 }
 
-// ownTime is what a process has used itself, by its own clock (clock_getcpuclockid(3)): /proc counts in hundredths of a second, more than many a
-// change takes. 0 for one that has ended.
-func ownTime(pid int) time.Duration {
+// ownTime is what some processes have used themselves, by their own clocks (clock_getcpuclockid(3)): /proc counts in hundredths of a second, more
+// than many a change takes, or by threads, which take their time along when they end. One that has ended counts nothing.
+func ownTime(pids ...int) (sum time.Duration) {
 	const scheduled = 2 // CPUCLOCK_SCHED
-	var used unix.Timespec
-	if unix.ClockGettime(int32(^pid<<3|scheduled), &used) != nil {
-		return 0
+	for _, pid := range pids {
+		var used unix.Timespec
+		if unix.ClockGettime(int32(^pid<<3|scheduled), &used) == nil {
+			sum += time.Duration(used.Nano())
+		}
 	}
-	return time.Duration(used.Nano())
+	return sum
 }
 
 // family is a process and its children.

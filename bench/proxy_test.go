@@ -172,11 +172,7 @@ func (p *proxy) cpu(b *testing.B) time.Duration {
 	if p.cmd == nil {
 		return 0
 	}
-	var sum time.Duration
-	for _, pid := range p.pids(b) {
-		sum += ownTime(pid)
-	}
-	return sum
+	return ownTime(p.pids(b)...)
 }
 
 // memory is what the program holds by itself, in KiB, and how many descriptors. Pages that its processes share count once.

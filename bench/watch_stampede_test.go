@@ -26,12 +26,12 @@ func (w *watching) stampede(b *testing.B, s *watchSubject, n int) {
 	ctx, cancel := context.WithCancel(b.Context())
 	calls := make(chan times)
 	go func() { calls <- operate(ctx, s.client) }()
-	before := exactTime(b, s.pid)
+	before := ownTime(s.pid)
 	back := do[watchResult](b, s.watchers, watchTask{Do: workAwait})
 	cancel()
 	took := <-calls
 	w.figure(b, fmt.Sprintf(allBack, n), s, time.Unix(0, back.Last).Sub(began).Seconds(), "%.1f")
-	w.figure(b, backServer, s, (exactTime(b, s.pid) - before).Seconds(), "%.1f")
+	w.figure(b, backServer, s, (ownTime(s.pid) - before).Seconds(), "%.1f")
 	w.figure(b, operated, s, millis(took.at(0.5)), "%.1f")
 	w.figure(b, operatedMax, s, millis(took.at(0.99)), "%.1f")
 }

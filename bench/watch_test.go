@@ -194,13 +194,13 @@ func (w *watching) atRest(b *testing.B, n int, whole bool) {
 	pass(settle)
 	before, behind := map[string]time.Duration{}, map[string]time.Duration{}
 	for _, s := range w.subjects {
-		before[s.name], behind[s.name] = exactTime(b, s.pid), w.behind(b, s)
+		before[s.name], behind[s.name] = ownTime(s.pid), w.behind(b, s)
 	}
 	began := time.Now()
 	pass(watch)
 	for _, s := range w.subjects {
 		took := float64(time.Since(began))
-		w.idle[s.name] = float64(exactTime(b, s.pid)-before[s.name]) / took
+		w.idle[s.name] = float64(ownTime(s.pid)-before[s.name]) / took
 		if whole {
 			resident := residentBytes(b, s.pid)
 			w.figure(b, fmt.Sprintf(memory, n), s, (resident-w.empty[s.name])/(1<<20), "%.0f")
@@ -229,7 +229,7 @@ func (w *watching) oneOf(b *testing.B, n int) {
 	seen, own, database, rest := map[string]times{}, map[string]times{}, map[string]times{}, map[string]times{}
 	for round := range watchRounds + 1 {
 		for _, s := range w.subjects {
-			cpu, behind, began := exactTime(b, s.pid), w.behind(b, s), time.Now()
+			cpu, behind, began := ownTime(s.pid), w.behind(b, s), time.Now()
 			var took times
 			who := func(i int) int { return (round*ones + i*7) % min(targets, n) }
 			for i := range ones {
@@ -241,7 +241,7 @@ func (w *watching) oneOf(b *testing.B, n int) {
 			}
 			idle := time.Duration(w.idle[s.name] * float64(time.Since(began)))
 			seen[s.name] = append(seen[s.name], took...)
-			own[s.name] = append(own[s.name], max(0, exactTime(b, s.pid)-cpu-idle)/ones)
+			own[s.name] = append(own[s.name], max(0, ownTime(s.pid)-cpu-idle)/ones)
 			database[s.name] = append(database[s.name], (w.behind(b, s)-behind)/ones)
 			for i := 0; i < ones && s.oneREST != nil; i++ {
 				rest[s.name] = append(rest[s.name], w.told(b, s, 1, func(ctx context.Context, mark string) error { return s.oneREST(ctx, who(i), mark) }))
@@ -275,7 +275,7 @@ func (w *watching) behind(b *testing.B, s *watchSubject) time.Duration {
 	if s.database == 0 {
 		return 0
 	}
-	return exactTime(b, family(b, s.database)...)
+	return ownTime(family(b, s.database)...)
 }
 
 // allOf is a change that concerns all n watchers, and what another writer waits meanwhile.
@@ -290,7 +290,7 @@ func (w *watching) allOf(b *testing.B, n int) {
 	for round := range allRounds {
 		for _, s := range w.subjects {
 			idle[s.name] = append(idle[s.name], w.acknowledged(b, s, func() { pass(ackQuiet) })...)
-			before := exactTime(b, s.pids(b)...)
+			before := ownTime(s.pids(b)...)
 			var took time.Duration
 			tell := func() { took = w.told(b, s, n, s.all) }
 			if round == 0 {
@@ -304,7 +304,7 @@ func (w *watching) allOf(b *testing.B, n int) {
 			}
 			tell()
 			pass(aftermath)
-			cpu[s.name] = append(cpu[s.name], exactTime(b, s.pids(b)...)-before)
+			cpu[s.name] = append(cpu[s.name], ownTime(s.pids(b)...)-before)
 			last[s.name] = append(last[s.name], took)
 		}
 	}

@@ -382,35 +382,55 @@ type Choosers struct {
 type chooser struct {
 	group   *isthmusv1.PeeringGroup
 	chooses func(*isthmusv1.Datacenter) bool
+	hub     resource.Selector
 }
 
 // ChoosersOf are all groups of a view.
 func ChoosersOf(r resource.Reader) Choosers {
 	out := Choosers{r: r}
 	for g := range resource.All[*isthmusv1.PeeringGroup](r, resource.KindPeeringGroup) {
-		out.all = append(out.all, chooser{g, resource.Chooses(g.GetSpec().GetDatacenters(), g.GetSpec().GetSelector())})
+		one := chooser{group: g, chooses: resource.ChoosesIn(r, g.GetSpec().GetDatacenters(), g.GetSpec().GetSelector())}
+		if hub, err := resource.ParseSelector(g.GetSpec().GetHub()); err == nil {
+			one.hub = hub
+		}
+		out.all = append(out.all, one)
 	}
 	return out
 }
 
-// Concerned are the groups whose expansion a change of an object may alter: of a datacenter or a peering, all that choose one of its
-// datacenters before or after, by name or by labels; of a group, itself. In order of their names.
+// Concerned are the groups whose expansion a change of an object may alter: of a datacenter, all in which it is another than before, as member or
+// hub; of a peering, all that choose one of its datacenters, by name or by labels; of a group, itself. In order of their names.
 func (c Choosers) Concerned(before, after resource.Object) []*isthmusv1.PeeringGroup {
 	var out []*isthmusv1.PeeringGroup
 	for _, one := range c.all {
-		if c.concerns(one, before) || c.concerns(one, after) {
+		if c.concerns(one, before, after) {
 			out = append(out, one.group)
 		}
 	}
 	return out
 }
 
-func (c Choosers) concerns(one chooser, o resource.Object) bool {
+func (c Choosers) concerns(one chooser, before, after resource.Object) bool {
+	was, _ := before.(*isthmusv1.Datacenter)
+	is, _ := after.(*isthmusv1.Datacenter)
+	return one.part(was) != one.part(is) || c.touches(one, before) || c.touches(one, after)
+}
+
+// part is what a datacenter is in a group.
+type part struct{ member, hub bool }
+
+func (one chooser) part(dc *isthmusv1.Datacenter) part {
+	if dc == nil || resource.Departed(dc, resource.StepPeerings) || !one.chooses(dc) {
+		return part{}
+	}
+	return part{member: true, hub: one.hub.Matches(dc.GetLabels())}
+}
+
+// touches tells whether a group is the object, or a peering of a pair that it may want.
+func (c Choosers) touches(one chooser, o resource.Object) bool {
 	switch o := o.(type) {
 	case *isthmusv1.PeeringGroup:
 		return o.GetName() == one.group.GetName()
-	case *isthmusv1.Datacenter:
-		return one.chooses(o)
 	case *isthmusv1.Peering:
 		if Owner(o) == one.group.GetName() {
 			return true

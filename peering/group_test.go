@@ -307,6 +307,9 @@ func TestGroups(t *testing.T) {
 	if got := names(a, member("a")); !slices.Equal(got, []string{"demo"}) {
 		t.Errorf("a leaves: %v", got)
 	}
+	if got := names(a, member("a", "env=demo", "rack=b")); len(got) > 0 {
+		t.Errorf("a has another label, by which nobody chooses: %v", got)
+	}
 	if got := names(nil, x); !slices.Equal(got, []string{"named"}) {
 		t.Errorf("x comes: %v", got)
 	}

@@ -3,7 +3,7 @@ package controller
 import (
 	"context"
 	"maps"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -64,8 +64,9 @@ type leader struct {
 	seen *evidence.Peerings
 	// paces bound what is looked at because of reports.
 	paces paces
-	// policed is which report of its config entries each datacenter's policies were looked at with, standings how each policy stands.
-	policed   map[string]string
+	// judged is which report of its config entries, or its exports, each datacenter's policies, or exports, were looked at with, by part and
+	// datacenter; standings how each policy and each export stands.
+	judged    map[[2]string]string
 	standings *standings
 	// rested is when the next round may begin that changes or reports ask for; resting is given then.
 	rested  time.Time
@@ -82,7 +83,7 @@ func newLeader(c *Controller, lease store.Lease) *leader {
 	return &leader{
 		Controller: c, lease: lease, log: c.Log, now: c.Now, began: c.Now(),
 		dirty: newDirty(), unsettled: map[string]time.Time{}, unfederated: map[string]time.Time{},
-		policed: map[string]string{}, standings: newStandings(), told: map[string]*told{}, paces: paces{}, swept: map[string]string{}, departing: vigils{}, quota: newQuota(), heals: peering.NewHeals(),
+		judged: map[[2]string]string{}, standings: newStandings(), told: map[string]*told{}, paces: paces{}, swept: map[string]string{}, departing: vigils{}, quota: newQuota(), heals: peering.NewHeals(),
 	}
 }
 
@@ -298,7 +299,7 @@ func (l *leader) changed(batch *snapshot.Batch) {
 		l.dirty.all(batch.View)
 		return
 	}
-	choosers := peering.ChoosersOf(batch.View)
+	choosers := sync.OnceValue(func() peering.Choosers { return peering.ChoosersOf(batch.View) })
 	for _, c := range batch.Changes {
 		l.mayRegroup(choosers, c)
 		for _, o := range []resource.Object{c.Before, c.After} {
@@ -342,9 +343,8 @@ func (l *leader) peeringChanged(c snapshot.Change, p *isthmusv1.Peering) {
 }
 
 // mayRegroup marks the groups whose expansion a change may alter: their own; those of a peering that comes, goes or moves, also when it is
-// another group's or written by hand: it takes a pair from them, or gives it back; and those that choose a datacenter which comes, goes or has
-// other labels, before or after. One that enters or leaves a federation is looked at because of that.
-func (l *leader) mayRegroup(choosers peering.Choosers, c snapshot.Change) {
+// another group's or written by hand: it takes a pair from them, or gives it back; and those in which a datacenter is another than before. One that enters or leaves a federation is looked at because of that.
+func (l *leader) mayRegroup(choosers func() peering.Choosers, c snapshot.Change) {
 	switch c.Key.Kind {
 	case resource.KindPeeringGroup:
 	case resource.KindPeering:
@@ -358,7 +358,7 @@ func (l *leader) mayRegroup(choosers peering.Choosers, c snapshot.Change) {
 	default:
 		return
 	}
-	for _, g := range choosers.Concerned(c.Before, c.After) {
+	for _, g := range choosers().Concerned(c.Before, c.After) {
 		l.dirty.groups[g.GetName()] = true
 	}
 }
@@ -369,9 +369,12 @@ func (l *leader) gatewayChanged(v *snapshot.View, c snapshot.Change, g *isthmusv
 	if c.Part == store.PartStatus {
 		return
 	}
-	for d := range resource.All[*isthmusv1.Datacenter](v, resource.KindDatacenter) {
-		if strings.HasPrefix(g.GetName(), d.GetName()+"-") {
-			l.dirty.datacenters[d.GetName()] = true
+	for i, c := range g.GetName() {
+		if c != '-' {
+			continue
+		}
+		if _, ok := v.Get(resource.KindDatacenter, g.GetName()[:i]); ok {
+			l.dirty.datacenters[g.GetName()[:i]] = true
 		}
 	}
 }
@@ -392,12 +395,15 @@ func trustOf(o resource.Object) string {
 // observed marks what a new report of a datacenter may have consequences for.
 func (l *leader) observed(v *snapshot.View, datacenter string) {
 	l.dirty.datacenters[datacenter] = true
-	l.dirty.exporters[datacenter] = true
 	l.dirty.federated[datacenter] = true
 	l.departing.reported(datacenter)
 	l.reportedPeerings(v, datacenter)
-	if l.reportedAnew(datacenter) || l.livenessMoved(v, datacenter) {
+	moved := l.livenessMoved(v, datacenter)
+	if l.reportedAnew(datacenter, observation.PartPolicy) || moved {
 		l.dirty.policed[datacenter] = true
+	}
+	if l.reportedAnew(datacenter, observation.PartExports) || moved {
+		l.dirty.exporters[datacenter] = true
 	}
 }
 

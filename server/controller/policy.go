@@ -32,14 +32,14 @@ func (l *leader) policy(v *snapshot.View, of store.Key, at policy.Look) []edit {
 	return []edit{statusChange(next, events...)}
 }
 
-// reportedAnew tells whether a datacenter's agent has said something else of its config entries since this was asked last.
-func (l *leader) reportedAnew(datacenter string) bool {
-	seen, _ := l.Observations.Get(datacenter, observation.PartPolicy)
-	now := seen.Agent + " " + seen.Digest
-	if l.policed[datacenter] == now {
+// reportedAnew tells whether a datacenter's agent has said something else in a part than when this was asked last.
+func (l *leader) reportedAnew(datacenter, part string) bool {
+	seen, _ := l.Observations.Get(datacenter, part)
+	of, now := [2]string{part, datacenter}, seen.Agent+" "+seen.Digest
+	if l.judged[of] == now {
 		return false
 	}
-	l.policed[datacenter] = now
+	l.judged[of] = now
 	return true
 }
 

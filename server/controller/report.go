@@ -12,8 +12,8 @@ import (
 
 // told is what a datacenter's agent said of its peerings when they were last looked at because of it.
 type told struct {
-	agent, blind string
-	online       bool
+	agent, digest, blind string
+	online               bool
 	// peerings are by uid.
 	peerings map[string]*isthmusv1.ObservedPeering
 }
@@ -27,32 +27,19 @@ func (l *leader) reportedPeerings(v *snapshot.View, datacenter string) {
 		l.dirty.touch(v, datacenter)
 		return
 	}
-	now := &told{
-		agent: seen.Agent, blind: evidence.Blind(l.Observations, seen), online: l.now().Sub(heard) <= resource.Silence,
-		peerings: make(map[string]*isthmusv1.ObservedPeering, len(seen.Peerings.GetPeerings())),
-	}
-	for _, p := range seen.Peerings.GetPeerings() {
-		if now.peerings[p.GetUid()] == nil {
-			now.peerings[p.GetUid()] = p
-		}
-	}
 	before := l.told[datacenter]
+	now := &told{agent: seen.Agent, digest: seen.Digest, blind: evidence.Blind(l.Observations, seen), online: l.now().Sub(heard) <= resource.Silence}
+	if before != nil && before.agent == now.agent && before.digest == now.digest && now.digest != "" {
+		now.peerings = before.peerings
+	} else {
+		now.peerings = byUID(seen.Peerings)
+	}
 	l.told[datacenter] = now
 	if before == nil || before.agent != now.agent || before.blind != now.blind || before.online != now.online {
 		l.dirty.touch(v, datacenter)
 		return
 	}
-	others := map[string]bool{}
-	for uid, p := range now.peerings {
-		if was := before.peerings[uid]; was != p && !proto.Equal(was, p) {
-			others[uid] = true
-		}
-	}
-	for uid := range before.peerings {
-		if now.peerings[uid] == nil {
-			others[uid] = true
-		}
-	}
+	others := now.others(before)
 	if len(others) == 0 {
 		return
 	}
@@ -61,4 +48,34 @@ func (l *leader) reportedPeerings(v *snapshot.View, datacenter string) {
 			l.dirty.peerings[p.GetName()] = true
 		}
 	}
+}
+
+// byUID are the peerings of a report; of two with one uid, the first.
+func byUID(report *isthmusv1.PeeringsReport) map[string]*isthmusv1.ObservedPeering {
+	out := make(map[string]*isthmusv1.ObservedPeering, len(report.GetPeerings()))
+	for _, p := range report.GetPeerings() {
+		if out[p.GetUid()] == nil {
+			out[p.GetUid()] = p
+		}
+	}
+	return out
+}
+
+// others are the peerings of which it says something else than was said before.
+func (t *told) others(before *told) map[string]bool {
+	out := map[string]bool{}
+	if t.digest == before.digest && t.digest != "" {
+		return out
+	}
+	for uid, p := range t.peerings {
+		if was := before.peerings[uid]; was != p && !proto.Equal(was, p) {
+			out[uid] = true
+		}
+	}
+	for uid := range before.peerings {
+		if t.peerings[uid] == nil {
+			out[uid] = true
+		}
+	}
+	return out
 }

@@ -4,8 +4,8 @@
 // and rules (store/sqlstore), schema (migrations). Start reading at Open.
 //
 // A write is two round trips while the revision row is locked: one begins, locks and reads, the other writes and
-// commits; or the other alone, when all that would be read is known since this server's last commit (sqlstore/recall.go). A reader's
-// transaction is one round trip. Needs a connection of its own to listen on: behind PgBouncer,
+// commits; or the other alone, when all that would be read is known since this server's last commit (sqlstore/recall.go). Many rows of one
+// table are copied, in a round trip of their own. A reader's transaction is one round trip. Needs a connection of its own to listen on: behind PgBouncer,
 // session pooling.
 package postgres
 

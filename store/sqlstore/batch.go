@@ -140,6 +140,9 @@ func (s *state) record(w *write, index uint64, parts map[store.Key]*store.Change
 	}
 }
 
+// eventCells is how many columns an event has.
+const eventCells = 10
+
 // append numbers an event and adds it to the chain. Its canonical JSON is put together here of what was encoded before the
 // lock was taken: see store.EventHash.
 func (s *state) append(e *event, index uint64) {
@@ -201,14 +204,30 @@ func (s *Store) changes(st *state) []Statement {
 	return out
 }
 
+// resourceCells is how many columns a resource has.
+const resourceCells = 14
+
+// touched are the resources that the batch changes, in order.
+func (s *state) touched() []store.Key {
+	keys := make([]store.Key, 0, len(s.cells))
+	for key, c := range s.cells {
+		if c.touched {
+			keys = append(keys, key)
+		}
+	}
+	slices.SortFunc(keys, compareKeys)
+	return keys
+}
+
 // resourceStatements write the rows: each part only where it changed.
 func (s *Store) resourceStatements(st *state) []Statement {
-	var deletes, all, whole, specs, statuses []any
-	for _, key := range sortedKeys(st.cells) {
+	var deletes, whole, specs, statuses []any
+	keys := st.touched()
+	all := make([]any, 0, resourceCells*len(keys))
+	for _, key := range keys {
 		c := st.cells[key]
 		index := int64(c.now.index)
 		switch {
-		case !c.touched:
 		case !c.now.exists:
 			if c.before.exists {
 				deletes = append(deletes, key.Kind, key.Name)
@@ -272,8 +291,15 @@ func (a edge) compare(b edge) int {
 // relationStatements bring claims and references from what they were to what the batch leaves, each in the order of its
 // index: what is next to each other is found together.
 func (s *Store) relationStatements(st *state) []Statement {
-	var dropped, taken []held
-	var cut, tied []edge
+	claims, references := 0, 0
+	for _, c := range st.cells {
+		if c.touched {
+			claims, references = claims+len(c.now.relations.claims), references+len(c.now.relations.references)
+		}
+	}
+	var dropped []held
+	var cut []edge
+	taken, tied := make([]held, 0, claims), make([]edge, 0, references)
 	for key, c := range st.cells {
 		if !c.touched {
 			continue

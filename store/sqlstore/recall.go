@@ -36,8 +36,11 @@ func (r *recall) forget() { *r = recall{} }
 // learn takes over what a commit has read and left.
 func (r *recall) learn(st *state) {
 	alone := r.epoch != "" && r.mark == st.began
-	if !alone || len(r.rows)+len(st.cells) > maxRecalled {
-		r.rows = map[store.Key]row{}
+	switch {
+	case !alone:
+		r.rows = make(map[store.Key]row, min(len(st.cells), maxRecalled))
+	case len(r.rows)+len(st.cells) > maxRecalled:
+		clear(r.rows) // it fills again: many come after each other
 	}
 	r.alone, r.mark = alone, st.mark
 	if len(st.cells) > maxRecalled {
@@ -54,7 +57,7 @@ func (r *recall) foresee(c *codec, writes []*write) *state {
 	if !r.alone {
 		return nil
 	}
-	st := newState(c)
+	st := newState(c, writes)
 	st.mark, st.began = r.mark, r.mark
 	for _, w := range writes {
 		if !r.covers(st, w) {

@@ -74,12 +74,15 @@ func without[T comparable](all, others []T) []T {
 	return out
 }
 
+// relationRoom is how long the text of one mostly is at most.
+const relationRoom = 96
+
 // text is the column's: empty for none.
 func (r relations) text() string {
 	if len(r.claims)+len(r.references) == 0 {
 		return ""
 	}
-	out := []byte{'['}
+	out := append(make([]byte, 0, 1+relationRoom*(len(r.claims)+len(r.references))), '[')
 	for _, c := range r.claims {
 		out = append(appendTexts(out, relationClaim, c.Scope, c.Key), ',')
 	}

@@ -61,7 +61,9 @@ type state struct {
 	fences []store.Lease
 
 	output output
-	undo   []func()
+	// undo takes back what the present write has changed. alone: there is no other write, so that nothing is stored of a state in which it failed.
+	undo  []func()
+	alone bool
 	// canonical is room for an event's JSON.
 	canonical []byte
 }
@@ -74,11 +76,23 @@ type output struct {
 	secretDrops map[string]bool
 }
 
-func newState(c *codec) *state {
+// newState is one for writes.
+func newState(c *codec, writes []*write) *state {
+	puts, claims, events := 0, 0, 0
+	for _, w := range writes {
+		puts, events = puts+len(w.puts), events+len(w.events)
+		for _, p := range w.puts {
+			claims += len(p.claims)
+		}
+	}
 	return &state{
-		codec: c, cells: map[store.Key]*cell{}, claims: map[resource.Claim]store.Key{},
+		codec: c, alone: len(writes) == 1,
+		cells: make(map[store.Key]*cell, puts), claims: make(map[resource.Claim]store.Key, claims),
 		inbound: map[store.Key]map[referrer]bool{}, leases: map[string]store.Lease{},
-		output: output{secrets: map[string]*store.Secret{}, secretDrops: map[string]bool{}},
+		output: output{
+			changes: make([]store.Change, 0, puts+len(writes)), events: make([]any, 0, eventCells*events),
+			secrets: map[string]*store.Secret{}, secretDrops: map[string]bool{},
+		},
 	}
 }
 
@@ -91,7 +105,7 @@ func (s *state) cell(key store.Key) *cell {
 	return c
 }
 
-// apply checks one write and makes its changes; after an error the state is as before.
+// apply checks one write and makes its changes; after an error the state is as before, or worth nothing if the write is alone.
 func (s *state) apply(w *write) (err error) {
 	s.undo = s.undo[:0]
 	defer func() {
@@ -109,7 +123,7 @@ func (s *state) apply(w *write) (err error) {
 		index++
 		set(s, &s.index, index)
 	}
-	parts := map[store.Key]*store.Change{}
+	parts := make(map[store.Key]*store.Change, len(w.deletes)+len(w.puts)+1)
 	for _, key := range w.deletes {
 		if err := s.delete(key, parts); err != nil {
 			return err
@@ -129,28 +143,34 @@ func (s *state) apply(w *write) (err error) {
 
 // set assigns and remembers how to undo it.
 func set[T any](s *state, into *T, value T) {
-	before := *into
-	s.undo = append(s.undo, func() { *into = before })
+	if !s.alone {
+		before := *into
+		s.undo = append(s.undo, func() { *into = before })
+	}
 	*into = value
 }
 
 // setKey is set for an element of a map.
 func setKey[K comparable, V any](s *state, m map[K]V, key K, value V) {
-	before, had := m[key]
-	s.undo = append(s.undo, func() {
-		if had {
-			m[key] = before
-		} else {
-			delete(m, key)
-		}
-	})
+	if !s.alone {
+		before, had := m[key]
+		s.undo = append(s.undo, func() {
+			if had {
+				m[key] = before
+			} else {
+				delete(m, key)
+			}
+		})
+	}
 	m[key] = value
 }
 
 // dropKey removes an element of a map.
 func dropKey[K comparable, V any](s *state, m map[K]V, key K) {
 	if before, had := m[key]; had {
-		s.undo = append(s.undo, func() { m[key] = before })
+		if !s.alone {
+			s.undo = append(s.undo, func() { m[key] = before })
+		}
 		delete(m, key)
 	}
 }

@@ -129,7 +129,7 @@ func (s *Store) commitAll(writes []*write) error {
 		return err
 	}
 	defer tx.Rollback()
-	st, had := newState(s.codec), s.horizon.now()
+	st, had := newState(s.codec, writes), s.horizon.now()
 	if err := tx.Run(ctx, s.reads(st, writes)...); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package agentapi
 
 import (
+	"context"
 	"time"
 
 	"isthmus/plan"
@@ -43,7 +44,59 @@ func (h *Hints) Put(key, name string) { h.h.put(key, name) }
 // Get is what another finds.
 func (h *Hints) Get(key string) (string, bool) { return h.h.get(key) }
 
-// Send is send.
-func Send(stream isthmusv1.SyncService_FollowServer, answer *isthmusv1.PullResponse, within time.Duration) error {
-	return send(stream, answer, within)
+// Send is how an answer is sent, until that is done or has taken for so long.
+func Send(ctx context.Context, stream isthmusv1.SyncService_FollowServer, answer *isthmusv1.PullResponse, within time.Duration) error {
+	h := &hand{p: &Planner{wake: make(chan struct{}, 1)}, ctx: ctx}
+	ended := make(chan error, 2)
+	go func() { ended <- h.send(stream, answer, within, func(err error) { ended <- err }) }()
+	return <-ended
 }
+
+// Waiters are those who wait at desks, and the goroutines that look at them.
+type Waiters struct{ p *Planner }
+
+// Waiter is one.
+type Waiter struct{ w *waiter }
+
+// NewWaiters begins with so many goroutines, until ctx ends.
+func NewWaiters(ctx context.Context, hands int) *Waiters {
+	p := &Planner{desks: map[string]*desk{}, wake: make(chan struct{}, hands)}
+	for range hands {
+		go (&hand{p: p, ctx: ctx}).run()
+	}
+	return &Waiters{p}
+}
+
+// Arrive has one wait at a datacenter's desk.
+func (w *Waiters) Arrive(datacenter string, look func() (hold time.Duration)) *Waiter {
+	one := &waiter{look: func(*hand) time.Duration { return look() }}
+	w.p.arrive(datacenter, one)
+	return &Waiter{one}
+}
+
+// ArriveReading has one wait to whom each look sends an answer; ended has what came of it when that is an error.
+func (w *Waiters) ArriveReading(datacenter string, stream isthmusv1.SyncService_FollowServer, within time.Duration, ended chan<- error) *Waiter {
+	one := &waiter{look: func(h *hand) time.Duration {
+		if err := h.send(stream, &isthmusv1.PullResponse{}, within, func(err error) { ended <- err }); err != nil {
+			ended <- err
+		}
+		return 0
+	}}
+	w.p.arrive(datacenter, one)
+	return &Waiter{one}
+}
+
+// Mark tells all at a desk that there is news.
+func (w *Waiters) Mark(datacenter string) {
+	w.p.mu.Lock()
+	defer w.p.mu.Unlock()
+	if d, ok := w.p.desks[datacenter]; ok {
+		w.p.mark(d, func(*track) {})
+	}
+}
+
+// Hurry has one looked at also when it is held back.
+func (w *Waiters) Hurry(one *Waiter) { w.p.hurry(one.w) }
+
+// Leave ends its waiting.
+func (w *Waiters) Leave(one *Waiter, stuck bool) { w.p.leave(one.w, stuck) }

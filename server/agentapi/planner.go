@@ -25,17 +25,16 @@ type Planner struct {
 	mu       sync.Mutex
 	follower *snapshot.Follower
 	desks    map[string]*desk
-	// jobs are for the goroutines that look.
-	jobs chan func()
+	// queue are the waiters that are to be looked at, the oldest first, each once; wake has values while some of those who look may sleep.
+	queue []*waiter
+	wake  chan struct{}
 }
 
 // desk is where one datacenter's agents and gateways wait. All of it is the Planner's, under its lock.
 type desk struct {
-	// waiting is how many long polls there are; left is when the last one ended.
-	waiting int
+	// waiters are those with a long poll; left is when the last one ended.
+	waiters []*waiter
 	left    time.Time
-	// changed is closed when a plan may be another; nil: nobody asks.
-	changed chan struct{}
 	tracks  map[audience]*track
 }
 
@@ -48,7 +47,7 @@ type audience struct {
 
 // NewPlanner makes a Planner, which follows the snapshot from now on; it wakes nobody until Run.
 func NewPlanner(s *snapshot.Snapshot) *Planner {
-	return &Planner{follower: s.Follow(), desks: map[string]*desk{}, jobs: make(chan func())}
+	return &Planner{follower: s.Follow(), desks: map[string]*desk{}, wake: make(chan struct{}, runtime.GOMAXPROCS(0))}
 }
 
 // Run follows the snapshot until ctx ends.
@@ -56,7 +55,7 @@ func (p *Planner) Run(ctx context.Context) error {
 	sweep := time.NewTicker(keepDesk)
 	defer sweep.Stop()
 	for range runtime.GOMAXPROCS(0) {
-		go p.workUntil(ctx)
+		go (&hand{p: p, ctx: ctx}).run()
 	}
 	for {
 		p.mu.Lock()
@@ -90,57 +89,14 @@ func (p *Planner) rest(ctx context.Context) {
 	}
 }
 
-func (p *Planner) workUntil(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case job := <-p.jobs:
-			job()
-		}
-	}
-}
-
-// work has a job done by one of the Planner's goroutines, when one is free, and waits for it; the error is of ctx, which ended before.
-func (p *Planner) work(ctx context.Context, job func()) error {
-	done := make(chan any, 1)
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case p.jobs <- func() { defer func() { done <- recover() }(); job() }:
-	}
-	if failed := <-done; failed != nil {
-		panic(failed) // as if it had been done here
-	}
-	return nil
-}
-
 // sweep drops the plans that nobody has waited for in a while.
 func (p *Planner) sweep(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for datacenter, d := range p.desks {
-		if d.waiting == 0 && now.Sub(d.left) > keepDesk {
+		if len(d.waiters) == 0 && now.Sub(d.left) > keepDesk {
 			delete(p.desks, datacenter)
 		}
-	}
-}
-
-// wait begins a long poll of a datacenter; end ends it.
-func (p *Planner) wait(datacenter string) (d *desk, end func()) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	d, ok := p.desks[datacenter]
-	if !ok {
-		d = &desk{tracks: map[audience]*track{}}
-		p.desks[datacenter] = d
-	}
-	d.waiting++
-	return d, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		d.waiting--
-		d.left = time.Now()
 	}
 }
 
@@ -162,21 +118,17 @@ func (p *Planner) track(d *desk, to audience) *track {
 	return t
 }
 
-// look takes what is to be looked at for a track, and the newest view; changed is closed when there is more. ok is false when the track is no
-// longer the desk's.
-func (p *Planner) look(d *desk, to audience, t *track) (v *snapshot.View, touch plan.Touch, anew bool, changed <-chan struct{}, ok bool) {
+// look takes what is to be looked at for a track, and the newest view. ok is false when the track is no longer the desk's.
+func (p *Planner) look(d *desk, to audience, t *track) (v *snapshot.View, touch plan.Touch, anew, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if d.tracks[to] != t {
-		return nil, plan.Touch{}, false, nil, false
+		return nil, plan.Touch{}, false, false
 	}
 	p.advance()
-	if d.changed == nil {
-		d.changed = make(chan struct{})
-	}
 	touch, anew = t.touch, t.anew
 	t.touch, t.anew = plan.Touch{}, false
-	return p.follower.View(), touch, anew, d.changed, true
+	return p.follower.View(), touch, anew, true
 }
 
 // advance takes in all that is new in the snapshot. Whoever needs the newest view does it: nobody waits for another goroutine.
@@ -197,7 +149,7 @@ func (p *Planner) advance() {
 		}
 		if batch.Restarted() {
 			for _, d := range p.desks {
-				d.mark(func(t *track) { t.touch, t.anew = plan.Touch{}, true })
+				p.mark(d, func(t *track) { t.touch, t.anew = plan.Touch{}, true })
 			}
 			continue
 		}
@@ -206,7 +158,7 @@ func (p *Planner) advance() {
 			for _, v := range []*snapshot.View{batch.View, batch.Before} {
 				for datacenter, peering := range plan.Touched(v, c.Before, c.After) {
 					if d, ok := p.desks[datacenter]; ok {
-						d.mark(func(t *track) { t.touch.Add(peering) })
+						p.mark(d, func(t *track) { t.touch.Add(peering) })
 					}
 				}
 			}
@@ -214,34 +166,32 @@ func (p *Planner) advance() {
 	}
 }
 
-// mark notes on all tracks what is to be looked at, and wakes who waits.
-func (d *desk) mark(note func(t *track)) {
+// mark notes on all tracks of a desk what is to be looked at, and has who waits there looked at.
+func (p *Planner) mark(d *desk, note func(t *track)) {
 	for _, t := range d.tracks {
 		note(t)
 	}
-	if d.changed != nil {
-		close(d.changed)
-		d.changed = nil
+	for _, w := range d.waiters {
+		p.stir(w)
 	}
 }
 
-// answer is what a caller of a desk is told now, without a state when it has it already, and a channel that is closed when it may be told
-// something else.
-func (p *Planner) answer(d *desk, datacenter string, to audience, r *isthmusv1.PullRequest) (*isthmusv1.PullResponse, <-chan struct{}) {
+// answer is what a caller of a desk is told now, without a state when it has it already.
+func (p *Planner) answer(d *desk, datacenter string, to audience, r *isthmusv1.PullRequest) *isthmusv1.PullResponse {
 	for {
-		if response, changed, ok := p.told(p.track(d, to), d, datacenter, to, r); ok {
-			return response, changed
+		if response, ok := p.told(p.track(d, to), d, datacenter, to, r); ok {
+			return response
 		}
 	}
 }
 
 // told is answer by one track; ok is false when it is no longer the desk's.
-func (p *Planner) told(t *track, d *desk, datacenter string, to audience, r *isthmusv1.PullRequest) (response *isthmusv1.PullResponse, changed <-chan struct{}, ok bool) {
+func (p *Planner) told(t *track, d *desk, datacenter string, to audience, r *isthmusv1.PullRequest) (response *isthmusv1.PullResponse, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	v, touch, anew, changed, ok := p.look(d, to, t)
+	v, touch, anew, ok := p.look(d, to, t)
 	if !ok {
-		return nil, nil, false
+		return nil, false
 	}
 	planned := false
 	defer func() {
@@ -252,7 +202,7 @@ func (p *Planner) told(t *track, d *desk, datacenter string, to audience, r *ist
 	t.bring(v, datacenter, to, touch, anew)
 	response = t.response(v, r)
 	planned = true
-	return response, changed, true
+	return response, true
 }
 
 // holdBack is how long whoever has the newest state waits before there is another one: no time, but when there was another one again and again.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -33,66 +35,56 @@ const (
 // Pull implements the RPC: it answers when the digest of the datacenter's plan is not the one that the agent has, with the changes alone where
 // the agent can merge them, and this server knows what it has.
 func (s *Service) Pull(ctx context.Context, r *isthmusv1.PullRequest) (*isthmusv1.PullResponse, error) {
-	p, err := s.poll(ctx, r)
+	p, err := s.poll(ctx, r, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer p.end()
-	answer, _, err := p.next(ctx)
-	return answer, err
+	if err := p.wait(ctx); err != nil {
+		return nil, err
+	}
+	return p.answer, nil
 }
 
 // Follow implements the RPC: one Pull after the other, each with what the one before answered, over one call.
 func (s *Service) Follow(r *isthmusv1.PullRequest, stream isthmusv1.SyncService_FollowServer) error {
 	ctx := stream.Context()
-	p, err := s.poll(ctx, r)
+	p, err := s.poll(ctx, r, stream)
 	if err != nil {
 		return err
 	}
-	defer p.end()
-	for {
-		answer, over, err := p.next(ctx)
-		if err != nil {
-			return err
-		}
-		if err := send(stream, answer, sendTime); err != nil || over {
-			return err
-		}
-		p.has.Epoch, p.has.Have, p.reports = answer.GetEpoch(), answer.GetDigest(), ""
-	}
-}
-
-// send sends an answer. One who does not read is sent away: nothing else would end its call, not even its deletion.
-func send(stream isthmusv1.SyncService_FollowServer, answer *isthmusv1.PullResponse, within time.Duration) error {
-	late := time.NewTimer(within)
-	defer late.Stop()
-	sent := make(chan error, 1)
-	// It ends with the call at the latest: gRPC stops sending when that returns.
-	go func() { sent <- stream.Send(answer) }()
-	select {
-	case err := <-sent:
-		return err //nolint:wrapcheck // gRPC's own, to gRPC
-	case <-late.C:
-		return fault.New(fault.Timeout, "an answer of %d bytes was not read within %s", proto.Size(answer), within)
-	}
+	return p.wait(ctx)
 }
 
 // poll is a caller that waits for another state than it has.
 type poll struct {
 	*Service
 	caller auth.Caller
-	desk   *desk
 	to     audience
-	// has is what there still is to know of its request.
+	*waiter
+	// stream takes the answers of one who follows; nil: there is one answer, and the call is over.
+	stream isthmusv1.SyncService_FollowServer
+	answer *isthmusv1.PullResponse
+	// has is what there still is to know of its request. It is the look's, as gone is and reports.
 	has *isthmusv1.PullRequest
-	// reports is what it is told of its reports.
+	// reports is what it is told of its reports with the next answer.
 	reports string
+	// gone is closed when the caller's Agent may be another one; watch has it when it is another channel.
+	gone  <-chan struct{}
+	watch chan (<-chan struct{})
+	// over: the time to wait is.
+	over    atomic.Bool
 	timeout *time.Timer
 	end     func()
+	// ended is closed when the call shall end, with err, or as a look did that panicked; late: an answer is still being sent.
+	ended  chan struct{}
+	once   sync.Once
+	err    error
+	failed any
+	late   atomic.Bool
 }
 
-// poll begins one; its end has to be called.
-func (s *Service) poll(ctx context.Context, r *isthmusv1.PullRequest) (*poll, error) {
+// poll begins one; its wait has to be called.
+func (s *Service) poll(ctx context.Context, r *isthmusv1.PullRequest, stream isthmusv1.SyncService_FollowServer) (*poll, error) {
 	caller := auth.CallerOf(ctx)
 	if n := proto.Size(r); n > maxPullRequest {
 		return nil, fault.New(fault.TooLarge, "a poll of %d bytes; at most %d KiB are taken", n, maxPullRequest>>10)
@@ -114,40 +106,108 @@ func (s *Service) poll(ctx context.Context, r *isthmusv1.PullRequest) (*poll, er
 		leave()
 		return nil, err
 	}
-	d, end := s.Planner.wait(caller.Datacenter)
 	// There are thousands that wait: each keeps what it still needs.
 	p := &poll{
-		Service: s, caller: caller, desk: d, to: audienceOf(caller, r.GetFeatures()), reports: reports, timeout: time.NewTimer(wait),
-		has: &isthmusv1.PullRequest{Epoch: r.GetEpoch(), Have: r.GetHave(), Deltas: r.GetDeltas()},
+		Service: s, caller: caller, to: audienceOf(caller, r.GetFeatures()), stream: stream, reports: reports, timeout: time.NewTimer(wait),
+		has:   &isthmusv1.PullRequest{Epoch: r.GetEpoch(), Have: r.GetHave(), Deltas: r.GetDeltas()},
+		watch: make(chan (<-chan struct{}), 1), ended: make(chan struct{}),
 	}
 	start := s.Now()
+	p.waiter = &waiter{look: p.look}
 	p.end = func() {
 		request.Waited(ctx, s.Now().Sub(start))
 		p.timeout.Stop()
-		end()
+		s.Planner.leave(p.waiter, p.late.Load())
 		leave()
 	}
+	s.Planner.arrive(caller.Datacenter, p.waiter)
 	return p, nil
 }
 
-// next waits for an answer; over: the time to wait is.
-func (p *poll) next(ctx context.Context) (answer *isthmusv1.PullResponse, over bool, err error) {
-	atOnce := p.reports == resource.ReportsWanted
+// wait waits until the call is over, and ends it.
+func (p *poll) wait(ctx context.Context) error {
+	defer p.end()
+	var gone <-chan struct{}
+	stopping, timeout := p.Stopping, p.timeout.C
 	for {
-		over = !atOnce && !p.holdBack(ctx, p.Planner.holdBack(p.desk, p.to, p.has), p.timeout.C)
-		found, err := p.look(ctx, p.desk, p.caller, p.to, p.has)
-		if err != nil {
-			return nil, false, err
-		}
-		found.response.Reports = p.reports
-		if !news(found.response) && !over && !atOnce {
-			if p.pause(ctx, found, p.timeout.C) {
-				continue
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.ended:
+			if p.failed != nil {
+				panic(p.failed) // as if it had been done here
 			}
-			over = true
+			return p.err
+		case gone = <-p.watch:
+			continue
+		case <-gone:
+			gone = nil
+		case <-stopping:
+			stopping = nil
+			p.over.Store(true)
+		case <-timeout:
+			timeout = nil
+			p.over.Store(true)
 		}
-		return found.response, over, ctx.Err()
+		p.Planner.hurry(p.waiter)
 	}
+}
+
+// finish ends the call, if nothing else has.
+func (p *poll) finish(note func()) {
+	p.once.Do(func() {
+		note()
+		close(p.ended)
+	})
+}
+
+// look finds out what to answer now, and tells it when it is news, or when the time to wait is over.
+func (p *poll) look(h *hand) (hold time.Duration) {
+	defer func() {
+		if failed := recover(); failed != nil {
+			p.finish(func() { p.failed = failed })
+		}
+	}()
+	over, err := p.over.Load(), p.stillThere()
+	if err != nil {
+		p.finish(func() { p.err = err })
+		return 0
+	}
+	atOnce := over || p.reports == resource.ReportsWanted
+	if !atOnce {
+		if hold := p.Planner.holdBack(p.desk, p.to, p.has); hold > 0 {
+			return hold
+		}
+	}
+	answer := p.Planner.answer(p.desk, p.caller.Datacenter, p.to, p.has)
+	if !atOnce && !news(answer) {
+		return 0
+	}
+	answer.Reports = p.reports
+	p.tell(h, answer, over)
+	return 0
+}
+
+// tell gives an answer to the caller.
+func (p *poll) tell(h *hand, answer *isthmusv1.PullResponse, last bool) {
+	if news(answer) {
+		p.Log.Info("sent a desired state", "agent", p.caller.Name, "datacenter", p.caller.Datacenter, "index", answer.GetIndex(),
+			"digest", answer.GetDigest(), "items", len(answer.GetState().GetItems())+len(answer.GetDelta().GetItems()), "whole", answer.GetDelta() == nil)
+	}
+	if p.stream == nil {
+		p.finish(func() { p.answer = answer })
+		return
+	}
+	// One who does not read is sent away: nothing else would end its call, not even its deletion.
+	err := h.send(p.stream, answer, sendTime, func(err error) {
+		p.late.Store(true)
+		p.finish(func() { p.err = err })
+	})
+	if err != nil || last {
+		p.finish(func() { p.err = err })
+		return
+	}
+	p.has.Epoch, p.has.Have, p.reports = answer.GetEpoch(), answer.GetDigest(), ""
 }
 
 // reports takes in the agent's clock, as far as it may report now (the next poll tells it again), and tells whether what it has reported is known; empty: it does not ask.
@@ -171,68 +231,7 @@ func (s *Service) reports(caller auth.Caller, r *isthmusv1.PullRequest) (string,
 	return resource.ReportsWanted, nil
 }
 
-// found is what one look found: the answer as it is now, and what is closed when there may be another one.
-type found struct {
-	response         *isthmusv1.PullResponse
-	changed, deleted <-chan struct{}
-}
-
 func news(r *isthmusv1.PullResponse) bool { return r.GetState() != nil || r.GetDelta() != nil }
-
-// look finds out what to answer now. As many calls look at a time as there are processors, in goroutines of the Planner: when all of a fleet
-// has to be told something, others' calls go between, and the stacks of those who wait stay small.
-func (s *Service) look(ctx context.Context, d *desk, caller auth.Caller, to audience, r *isthmusv1.PullRequest) (out found, err error) {
-	worked := s.Planner.work(ctx, func() {
-		if out.deleted, err = s.stillThere(caller); err != nil {
-			return
-		}
-		out.response, out.changed = s.Planner.answer(d, caller.Datacenter, to, r)
-		if news(out.response) {
-			s.Log.Info("sent a desired state", "agent", caller.Name, "datacenter", caller.Datacenter, "index", out.response.GetIndex(),
-				"digest", out.response.GetDigest(), "items", len(out.response.GetState().GetItems())+len(out.response.GetDelta().GetItems()),
-				"whole", out.response.GetDelta() == nil)
-		}
-	})
-	if worked != nil {
-		return found{}, worked
-	}
-	return out, err
-}
-
-// holdBack waits for a moment; false when the wait is over.
-func (s *Service) holdBack(ctx context.Context, d time.Duration, timeout <-chan time.Time) bool {
-	if d <= 0 {
-		return true
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-s.Stopping:
-		return false
-	case <-timeout:
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
-// pause waits until there is a reason to look again; false when the wait is over.
-func (s *Service) pause(ctx context.Context, f found, timeout <-chan time.Time) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-s.Stopping:
-		return false
-	case <-timeout:
-		return false
-	case <-f.changed:
-		return true
-	case <-f.deleted:
-		return true
-	}
-}
 
 func pullWait(text string) (time.Duration, error) {
 	if text == "" {
@@ -258,19 +257,35 @@ func (s *Service) caughtUp(ctx context.Context, r *isthmusv1.PullRequest) error 
 	return err
 }
 
-// stillThere refuses an agent that was deleted while it waited; gone is closed when that may have happened.
-func (s *Service) stillThere(caller auth.Caller) (gone <-chan struct{}, err error) {
-	select {
-	case <-caller.Standing:
-	default:
-		if caller.Standing != nil {
-			return caller.Standing, nil
+// stillThere refuses an agent that was deleted while it waited.
+func (p *poll) stillThere() error {
+	if p.gone == nil {
+		p.gone = p.caller.Standing
+	} else if !over(p.gone) {
+		return nil
+	}
+	if p.gone == nil || over(p.gone) {
+		v := p.Snapshot.View()
+		p.gone = v.WatchName(resource.KindAgent, p.caller.Name)
+		if _, err := enrolledAs(v, p.caller); err != nil {
+			return err
 		}
 	}
-	v := s.Snapshot.View()
-	gone = v.WatchName(resource.KindAgent, caller.Name)
-	_, err = enrolledAs(v, caller)
-	return gone, err
+	select {
+	case <-p.watch: // it was not heard of yet
+	default:
+	}
+	p.watch <- p.gone
+	return nil
+}
+
+func over(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // audienceOf are those who are told what a caller is told: an agent all of its datacenter, a gateway its routes.

@@ -25,17 +25,17 @@ func (r reader) Send(*isthmusv1.PullResponse) error { return <-r.reads }
 func TestAnswersThatNobodyReads(t *testing.T) {
 	t.Parallel()
 	deaf := reader{reads: make(chan error)}
-	if err := agentapi.Send(deaf, &isthmusv1.PullResponse{}, time.Millisecond); fault.CodeOf(err) != fault.Timeout {
+	if err := agentapi.Send(t.Context(), deaf, &isthmusv1.PullResponse{}, time.Millisecond); fault.CodeOf(err) != fault.Timeout {
 		t.Errorf("one who does not read: %v", err)
 	}
 	close(deaf.reads)
 	reads := reader{reads: make(chan error, 2)}
 	reads.reads <- nil
 	reads.reads <- io.EOF
-	if err := agentapi.Send(reads, &isthmusv1.PullResponse{}, time.Hour); err != nil {
+	if err := agentapi.Send(t.Context(), reads, &isthmusv1.PullResponse{}, time.Hour); err != nil {
 		t.Errorf("one who reads: %v", err)
 	}
-	if err := agentapi.Send(reads, &isthmusv1.PullResponse{}, time.Hour); !errors.Is(err, io.EOF) {
+	if err := agentapi.Send(t.Context(), reads, &isthmusv1.PullResponse{}, time.Hour); !errors.Is(err, io.EOF) {
 		t.Errorf("one who has gone: %v", err)
 	}
 }

@@ -26,6 +26,8 @@ type canonical struct {
 type canonicalField struct {
 	protoreflect.FieldDescriptor
 	key []byte
+	// ofSpec is its path as a field of a spec.
+	ofSpec string
 }
 
 // canonicals are of the message types that were met, by their descriptors.
@@ -40,7 +42,7 @@ func canonicalOf(d protoreflect.MessageDescriptor) *canonical {
 	c := &canonical{wellKnown: strings.HasPrefix(string(d.FullName()), "google.")}
 	for i := range d.Fields().Len() {
 		f := d.Fields().Get(i)
-		c.fields = append(c.fields, canonicalField{f, append(strconv.AppendQuote(nil, f.JSONName()), ':')})
+		c.fields = append(c.fields, canonicalField{f, append(strconv.AppendQuote(nil, f.JSONName()), ':'), joinPath(pathSpec, f.JSONName())})
 	}
 	slices.SortFunc(c.fields, func(a, b canonicalField) int { return cmp.Compare(a.JSONName(), b.JSONName()) })
 	known, _ := canonicals.LoadOrStore(d, c)
@@ -157,10 +159,18 @@ func appendValue(out []byte, f protoreflect.FieldDescriptor, value protoreflect.
 	return nil, false
 }
 
-// appendText appends a string; encoding/json knows how what is not plain is escaped.
+// appendText appends a string; encoding/json knows how what is not plain is escaped, but for quotes, which JSON in a text is full of.
 func appendText(out []byte, text string) ([]byte, bool) {
-	if plain := func(r byte) bool { return r >= ' ' && r < utf8.RuneSelf && r != '"' && r != '\\' }; allBytes(text, plain) {
-		return append(append(append(out, '"'), text...), '"'), true
+	if allBytes(text, func(r byte) bool { return r >= ' ' && r < utf8.RuneSelf }) {
+		out = append(out, '"')
+		for {
+			at := strings.IndexAny(text, `"\`)
+			if at < 0 {
+				return append(append(out, text...), '"'), true
+			}
+			out = append(append(out, text[:at]...), '\\', text[at])
+			text = text[at+1:]
+		}
 	}
 	if !utf8.ValidString(text) {
 		return nil, false

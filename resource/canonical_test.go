@@ -107,6 +107,6 @@ func grain(t *rapid.T, f protoreflect.FieldDescriptor, empty func() protoreflect
 
 func anyText(t *rapid.T) string {
 	return rapid.OneOf(
-		rapid.String(), rapid.StringMatching("[a-z]{0,8}"), rapid.SampledFrom([]string{"\u2028", "<&>", "\"", "\\", "\x00", "\x7f", "\b\f\n", "\xff", "日本"}),
+		rapid.String(), rapid.StringMatching("[a-z]{0,8}"), rapid.StringMatching(`["\\a-c]{0,8}`), rapid.SampledFrom([]string{"\u2028", "<&>", "\"", "\\", "\x00", "\x7f", "\b\f\n", "\xff", "日本"}),
 	).Draw(t, "text")
 }

@@ -13,6 +13,9 @@ import (
 // leaf is one value of labels or spec: its path, and what it is as canonical JSON.
 type leaf struct{ path, value string }
 
+// pathSpec is where the leaves of a spec are.
+const pathSpec = "spec"
+
 // leafReader reads the leaves of an object without building its JSON: each write tells the audit log of them.
 type leafReader struct {
 	leaves []leaf
@@ -34,7 +37,7 @@ func readLeaves(o Object) (leaves []leaf, veiled, ok bool) {
 		}
 		r.leaves = append(r.leaves, leaf{joinPath("labels", key), string(r.buffer)})
 	}
-	if !r.message("spec", Spec(o).ProtoReflect()) {
+	if !r.message(pathSpec, Spec(o).ProtoReflect()) {
 		return nil, false, false
 	}
 	slices.SortFunc(r.leaves, func(a, b leaf) int { return cmp.Compare(a.path, b.path) })
@@ -50,18 +53,25 @@ func (r *leafReader) message(path string, m protoreflect.Message) bool {
 		return ok && r.add(path)
 	}
 	for _, f := range c.fields {
-		if m.Has(f.FieldDescriptor) && !r.field(path, f.FieldDescriptor, m.Get(f.FieldDescriptor)) {
+		if !m.Has(f.FieldDescriptor) {
+			continue
+		}
+		at := f.ofSpec
+		if path != pathSpec {
+			at = joinPath(path, f.JSONName())
+		}
+		if !r.field(at, f.FieldDescriptor, m.Get(f.FieldDescriptor)) {
 			return false
 		}
 	}
 	return true
 }
 
+// field reads the leaves of a field, whose path is given.
 func (r *leafReader) field(path string, f protoreflect.FieldDescriptor, value protoreflect.Value) (ok bool) {
 	if f.IsMap() {
 		return false
 	}
-	path = joinPath(path, f.JSONName())
 	r.veiled = r.veiled || hides(f.JSONName())
 	if f.Kind() == protoreflect.MessageKind && !f.IsList() {
 		return r.message(path, value.Message())
@@ -97,17 +107,31 @@ func hides(field string) bool {
 // changesOf are the leaves that differ, in order of their paths.
 func changesOf(was, is []leaf) []*isthmusv1.FieldChange {
 	var out []*isthmusv1.FieldChange
+	// Of what comes or goes as a whole all differ: there is room for them at once.
+	var room []isthmusv1.FieldChange
+	if n := len(was) + len(is); n > 0 && (len(was) == 0 || len(is) == 0) {
+		room, out = make([]isthmusv1.FieldChange, n), make([]*isthmusv1.FieldChange, 0, n)
+	}
+	differs := func(path, before, after string) {
+		if len(room) == 0 {
+			room = make([]isthmusv1.FieldChange, 1)
+		}
+		c := &room[0]
+		room = room[1:]
+		c.Field, c.Before, c.After = path, before, after
+		out = append(out, c)
+	}
 	for len(was)+len(is) > 0 {
 		switch {
 		case len(is) == 0 || len(was) > 0 && was[0].path < is[0].path:
-			out = append(out, &isthmusv1.FieldChange{Field: was[0].path, Before: was[0].value})
+			differs(was[0].path, was[0].value, "")
 			was = was[1:]
 		case len(was) == 0 || is[0].path < was[0].path:
-			out = append(out, &isthmusv1.FieldChange{Field: is[0].path, After: is[0].value})
+			differs(is[0].path, "", is[0].value)
 			is = is[1:]
 		default:
 			if was[0].value != is[0].value {
-				out = append(out, &isthmusv1.FieldChange{Field: is[0].path, Before: was[0].value, After: is[0].value})
+				differs(is[0].path, was[0].value, is[0].value)
 			}
 			was, is = was[1:], is[1:]
 		}

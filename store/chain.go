@@ -1,7 +1,6 @@
 package store
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 
@@ -13,7 +12,18 @@ import (
 )
 
 // EventName is an event's name: its number in the log with 12 digits, so that names sort as the log does.
-func EventName(number uint64) string { return fmt.Sprintf("%012d", number) }
+func EventName(number uint64) string { return string(AppendEventName(nil, number)) }
+
+// AppendEventName appends an event's name.
+func AppendEventName(out []byte, number uint64) []byte {
+	const digits = 12
+	var room [20]byte
+	text := strconv.AppendUint(room[:0], number, 10)
+	for range digits - len(text) {
+		out = append(out, '0')
+	}
+	return append(out, text...)
+}
 
 // MaxEventNumber is the largest number of an event: databases have no larger integers. The first event has number 1.
 const MaxEventNumber uint64 = math.MaxInt64

@@ -186,7 +186,7 @@ func (c *Core) write(ctx context.Context, v *snapshot.View, b *batch) (*snapshot
 		return v, nil
 	}
 	written, err := c.commit(ctx, w)
-	if err == nil {
+	if err == nil && c.Log.IsDebug() {
 		c.Log.Debug("wrote", "actor", by.Actor, "puts", len(w.Puts), "deletes", len(w.Deletes),
 			"index", written.Revision().Index, "request", by.Request)
 	}

@@ -30,7 +30,7 @@ func checkGroups(v *snapshot.View, next *prospect, b *batch) error {
 
 // concernedGroups are those whose expansion an edit may alter, as they will be, in order of their names.
 func concernedGroups(v *snapshot.View, next *prospect, b *batch) []*isthmusv1.PeeringGroup {
-	if !anyGroup(v) && !anyGroup(next) {
+	if !anyGroup(v) && len(next.edited[resource.KindPeeringGroup]) == 0 {
 		return nil
 	}
 	concerned := map[string]bool{}
@@ -53,8 +53,8 @@ func concernedGroups(v *snapshot.View, next *prospect, b *batch) []*isthmusv1.Pe
 	return out
 }
 
-func anyGroup(r resource.Reader) bool {
-	for range r.List(resource.KindPeeringGroup) {
+func anyGroup(v *snapshot.View) bool {
+	for range v.ListAfter(resource.KindPeeringGroup, "") {
 		return true
 	}
 	return false

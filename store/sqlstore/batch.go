@@ -151,14 +151,16 @@ func (s *state) append(e *event, index uint64) {
 	text := append(s.canonical[:0], `{"createTime":`...)
 	text = append(append(text, e.created...), `,"index":"`...)
 	text = append(strconv.AppendUint(text, index, 10), `","name":"`...)
-	text = append(append(text, store.EventName(s.events)...), `","spec":`...)
+	text = append(store.AppendEventName(text, s.events), `","spec":`...)
 	text = append(append(text, e.text...), `,"status":{`...)
 	if previous != "" {
 		text = append(append(append(text, `"previousHash":"`...), previous...), '"')
 	}
 	s.canonical = append(text, `}}`...)
 	sum := sha256.Sum256(s.canonical)
-	s.chainHead = hex.EncodeToString(sum[:])
+	var head [2 * sha256.Size]byte
+	hex.Encode(head[:], sum[:])
+	s.chainHead = string(head[:])
 	s.output.events = append(s.output.events,
 		int64(s.events), int64(index), formatTime(e.time), e.actor, e.action, e.kind, e.target, e.text, previous, s.chainHead)
 }

@@ -83,3 +83,13 @@ func NewSweeps() func(v *snapshot.View, kind string, most int) map[string]bool {
 		return set
 	}
 }
+
+// NewReported gives the peerings of a datacenter that a term looks at because its agent says one thing, and said another before.
+func NewReported() func(v *snapshot.View, datacenter string, before, after *isthmusv1.PeeringsReport) map[string]bool {
+	return func(v *snapshot.View, datacenter string, before, after *isthmusv1.PeeringsReport) map[string]bool {
+		l := &leader{dirty: newDirty()}
+		now := &told{peerings: byUID(after)}
+		l.touchReported(v, datacenter, now.others(&told{peerings: byUID(before)}))
+		return l.dirty.peerings
+	}
+}

@@ -1,6 +1,9 @@
 package controller
 
 import (
+	"maps"
+	"slices"
+
 	"google.golang.org/protobuf/proto"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -9,6 +12,9 @@ import (
 	"isthmus/server/observation"
 	"isthmus/store/snapshot"
 )
+
+// fewPeerings is how many reported ones are looked for at their other ends, and among how many there.
+const fewPeerings = 16
 
 // told is what a datacenter's agent said of its peerings when they were last looked at because of it.
 type told struct {
@@ -39,14 +45,37 @@ func (l *leader) reportedPeerings(v *snapshot.View, datacenter string) {
 		l.dirty.touch(v, datacenter)
 		return
 	}
-	others := now.others(before)
-	if len(others) == 0 {
+	l.touchReported(v, datacenter, now.others(before))
+}
+
+// touchReported marks the peerings of a datacenter that have some uids. A few are looked for at the other end first, by what the report calls it:
+// the datacenter may be a hub.
+func (l *leader) touchReported(v *snapshot.View, datacenter string, reported map[string]*isthmusv1.ObservedPeering) {
+	mark := func(o *isthmusv1.Peering) {
+		if reported[o.GetUid()] != nil {
+			l.dirty.peerings[o.GetName()] = true
+			delete(reported, o.GetUid())
+		}
+	}
+	delete(reported, "") // somebody else's
+	if len(reported) <= fewPeerings {
+		for _, p := range slices.Collect(maps.Values(reported)) {
+			looked := 0
+			for o := range resource.AllTouching[*isthmusv1.Peering](v, resource.KindPeering, p.GetPeerName()) {
+				if o.GetSpec().GetAcceptor() == datacenter || o.GetSpec().GetDialer() == datacenter {
+					mark(o)
+				}
+				if looked++; looked == fewPeerings {
+					break
+				}
+			}
+		}
+	}
+	if len(reported) == 0 {
 		return
 	}
-	for p := range resource.AllTouching[*isthmusv1.Peering](v, resource.KindPeering, datacenter) {
-		if others[p.GetUid()] {
-			l.dirty.peerings[p.GetName()] = true
-		}
+	for o := range resource.AllTouching[*isthmusv1.Peering](v, resource.KindPeering, datacenter) {
+		mark(o)
 	}
 }
 
@@ -61,20 +90,20 @@ func byUID(report *isthmusv1.PeeringsReport) map[string]*isthmusv1.ObservedPeeri
 	return out
 }
 
-// others are the peerings of which it says something else than was said before.
-func (t *told) others(before *told) map[string]bool {
-	out := map[string]bool{}
+// others are the peerings of which it says something else than was said before, by uid.
+func (t *told) others(before *told) map[string]*isthmusv1.ObservedPeering {
+	out := map[string]*isthmusv1.ObservedPeering{}
 	if t.digest == before.digest && t.digest != "" {
 		return out
 	}
 	for uid, p := range t.peerings {
 		if was := before.peerings[uid]; was != p && !proto.Equal(was, p) {
-			out[uid] = true
+			out[uid] = p
 		}
 	}
-	for uid := range before.peerings {
+	for uid, was := range before.peerings {
 		if t.peerings[uid] == nil {
-			out[uid] = true
+			out[uid] = was
 		}
 	}
 	return out

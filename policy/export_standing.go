@@ -22,27 +22,28 @@ type ExportStanding struct {
 // lookingExport is one look at an export.
 type lookingExport struct {
 	*ExportStanding
-	r        resource.Reader
-	export   *isthmusv1.ServiceExport
-	reported ReportedExports
-	// sharers are the exports of the same service that count in a datacenter, and some that do not choose it.
-	sharers  func(dc *isthmusv1.Datacenter) []*isthmusv1.ServiceExport
-	excluded map[string]string
-	told     map[string]*isthmusv1.Drift
-	now      time.Time
+	r         resource.Reader
+	export    *isthmusv1.ServiceExport
+	reported  ReportedExports
+	exporters *Exportings
+	excluded  map[string]string
+	told      map[string]*isthmusv1.Drift
+	now       time.Time
 }
 
 // ExportStatus is the next status of an export, from nothing: where it is applied according to the agents' reports. It is the present one when
 // nothing but the time has moved.
 func ExportStatus(r resource.Reader, export *isthmusv1.ServiceExport, reported ReportedExports, now time.Time) *isthmusv1.ServiceExportStatus {
-	return (&ExportStanding{}).Status(r, export, Look{All: true}, reported, now)
+	return (&ExportStanding{}).Status(r, export, Look{All: true}, NewExportings(), reported, now)
 }
 
-// Status is ExportStatus for an export that has been looked at: at is with which exporters it may stand otherwise than then. What the look before
-// knew counts only for the same resource.
-func (s *ExportStanding) Status(r resource.Reader, export *isthmusv1.ServiceExport, at Look, reported ReportedExports, now time.Time) *isthmusv1.ServiceExportStatus {
+// Status is ExportStatus for an export that has been looked at: at is with which exporters it may stand otherwise than then, and exporters are as they
+// were noted up to this view. What the look before knew counts only for the same resource.
+func (s *ExportStanding) Status(
+	r resource.Reader, export *isthmusv1.ServiceExport, at Look, exporters *Exportings, reported ReportedExports, now time.Time,
+) *isthmusv1.ServiceExportStatus {
 	l := &lookingExport{
-		ExportStanding: s, r: r, export: export, reported: reported, sharers: exportersSharing(r, export), excluded: secondaries(r),
+		ExportStanding: s, r: r, export: export, exporters: exporters, reported: reported, excluded: secondaries(r),
 		told: driftsOf(export.GetStatus().GetPlacements()), now: now,
 	}
 	return s.next(l, export, export.GetStatus(), at)
@@ -50,7 +51,7 @@ func (s *ExportStanding) Status(r resource.Reader, export *isthmusv1.ServiceExpo
 
 func (l *lookingExport) all() (out stands[isthmusv1.ExportPlacement]) {
 	for dc := range chosen(l.r, l.export) {
-		out = append(out, l.standIn(dc))
+		out = append(out, l.standIn(dc.GetName()))
 	}
 	return out
 }
@@ -61,7 +62,7 @@ func (l *lookingExport) at(home string) (stand[isthmusv1.ExportPlacement], bool)
 	if !ok || !resource.ChoosesIn(l.r, spec.GetDatacenters(), spec.GetSelector())(dc) {
 		return stand[isthmusv1.ExportPlacement]{}, false
 	}
-	return l.standIn(dc), true
+	return l.standIn(dc.GetName()), true
 }
 
 func (l *lookingExport) alike(a, b *isthmusv1.ExportPlacement) bool { return proto.Equal(a, b) }
@@ -69,8 +70,7 @@ func (l *lookingExport) alike(a, b *isthmusv1.ExportPlacement) bool { return pro
 func (l *lookingExport) drifts() map[string]*isthmusv1.Drift { return l.told }
 
 // standIn looks at an exporter.
-func (l *lookingExport) standIn(dc *isthmusv1.Datacenter) stand[isthmusv1.ExportPlacement] {
-	name := dc.GetName()
+func (l *lookingExport) standIn(name string) stand[isthmusv1.ExportPlacement] {
 	if federation, out := l.excluded[name]; out {
 		p := &isthmusv1.ExportPlacement{
 			Datacenter: name, State: resource.ExportExcluded,
@@ -78,9 +78,9 @@ func (l *lookingExport) standIn(dc *isthmusv1.Datacenter) stand[isthmusv1.Export
 		}
 		return stand[isthmusv1.ExportPlacement]{home: name, rank: int8(rank(p.GetState())), excluded: true, details: p}
 	}
-	peers := neighbours(l.r, name)
-	w := wish{service: keyOf(l.export.GetSpec()), datacenter: name, own: consumers(l.r, l.export, dc, peers)}
-	w.all = func() []string { return allConsumers(l.r, l.sharers(dc), dc, peers) }
+	x := l.exporters.at(l.r, name)
+	w := wish{service: keyOf(l.export.GetSpec()), datacenter: name, own: x.consumers(l.export.GetName())}
+	w.all = func() []string { return x.consumersOf(w.service) }
 	report, online := l.reported(name)
 	p := w.place(report, online)
 	p.Drift = w.drift(report, l.told[name])
@@ -109,37 +109,8 @@ func (l *lookingExport) status() *isthmusv1.ServiceExportStatus {
 	return next
 }
 
-// exportersSharing gives the exports of the service that an export is of, since Consul has one list of consumers for all of them: of one that
-// chooses many datacenters also some that do not choose the one that is asked about. These are looked up once, and those of one that names a few
-// where it names them.
-func exportersSharing(r resource.Reader, of *isthmusv1.ServiceExport) func(dc *isthmusv1.Datacenter) []*isthmusv1.ServiceExport {
-	other := func(e *isthmusv1.ServiceExport) bool { return keyOf(e.GetSpec()) != keyOf(of.GetSpec()) }
-	if len(of.GetSpec().GetDatacenters()) == 0 {
-		var same []*isthmusv1.ServiceExport
-		return func(*isthmusv1.Datacenter) []*isthmusv1.ServiceExport {
-			if same == nil {
-				same = slices.DeleteFunc(sameService(r, of.GetSpec()), other)
-			}
-			return same
-		}
-	}
-	return func(dc *isthmusv1.Datacenter) []*isthmusv1.ServiceExport {
-		return slices.DeleteFunc(resource.Choosing[*isthmusv1.ServiceExport](r, resource.KindServiceExport, dc), other)
-	}
-}
-
 // sameService are the exports of a service whose name Consul does not tell from this one's.
 func sameService(r resource.Reader, spec *isthmusv1.ServiceExportSpec) []*isthmusv1.ServiceExport {
 	term := resource.TermService(spec.GetNamespace(), spec.GetService())
 	return slices.Collect(resource.AllHaving[*isthmusv1.ServiceExport](r, resource.KindServiceExport, term))
-}
-
-// allConsumers are those that some exports want in a datacenter, sorted.
-func allConsumers(r resource.Reader, exports []*isthmusv1.ServiceExport, from *isthmusv1.Datacenter, peers []neighbour) []string {
-	var out []string
-	for _, e := range exports {
-		out = append(out, consumers(r, e, from, peers)...)
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }

@@ -32,11 +32,11 @@ func BenchmarkExportStanding(b *testing.B) {
 		}
 		run := func(name string, f *resourcetest.Fleet, e *isthmusv1.ServiceExport, at string) {
 			b.Run(fmt.Sprintf("%s=%d", name, n), func(b *testing.B) {
-				s := &policy.ExportStanding{}
-				s.Status(f, e, policy.Look{All: true}, reported, noon)
+				s, x := &policy.ExportStanding{}, policy.NewExportings()
+				s.Status(f, e, policy.Look{All: true}, x, reported, noon)
 				b.ReportAllocs()
 				for b.Loop() {
-					s.Status(&view{Fleet: f}, e, policy.Look{Homes: map[string]bool{at: true}}, reported, noon)
+					s.Status(&view{Fleet: f}, e, policy.Look{Homes: map[string]bool{at: true}}, x, reported, noon)
 				}
 			})
 		}

@@ -25,6 +25,8 @@ type exportWorld struct {
 	said   map[string]*isthmusv1.ExportsReport
 	stands map[string]*policy.ExportStanding
 	looks  map[string]policy.Look
+	// exporters are as they are noted.
+	exporters *policy.Exportings
 }
 
 // thing draws what exports depend on.
@@ -132,6 +134,7 @@ func (w *exportWorld) step(t *rapid.T) {
 		}
 	}
 	for _, c := range changes {
+		w.exporters.Note(before, after, c.was, c.is, false)
 		for e, home := range policy.AffectedExports(before, after, c.was, c.is, false) {
 			switch {
 			case e != nil:
@@ -166,7 +169,7 @@ func (w *exportWorld) look(t *rapid.T) {
 			w.stands[key[1]] = known
 		}
 		at := w.looks[key[1]]
-		got := known.Status(f, e, at, reported, w.now)
+		got := known.Status(f, e, at, w.exporters, reported, w.now)
 		want := policy.ExportStatus(f, proto.CloneOf(e), reported, w.now)
 		if d := cmp.Diff(want, got, protocmp.Transform()); d != "" {
 			t.Fatalf("%s, looked at in %+v (-from nothing +looked at again):\n%s", key[1], at, d)
@@ -184,7 +187,7 @@ func TestExportStandingIsAsFromNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &exportWorld{
 			standingWorld: standingWorld{objects: map[[2]string]resource.Object{}, silent: map[string]bool{}, now: noon},
-			said:          map[string]*isthmusv1.ExportsReport{}, stands: map[string]*policy.ExportStanding{},
+			said:          map[string]*isthmusv1.ExportsReport{}, stands: map[string]*policy.ExportStanding{}, exporters: policy.NewExportings().Holding(rapid.SampledFrom([]int{4, 1000}).Draw(t, "held")),
 		}
 		for i := range 4 {
 			w.put(datacenter(fmt.Sprint("dc", i+1), "prod"))
@@ -199,6 +202,9 @@ func TestExportStandingIsAsFromNothing(t *testing.T) {
 		for range rapid.IntRange(5, 30).Draw(t, "steps") {
 			w.step(t)
 			w.look(t)
+			if said, held := w.exporters.Size(); said != held {
+				t.Fatalf("%d exporters and consumers are held, and it says %d", held, said)
+			}
 		}
 	})
 }

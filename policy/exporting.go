@@ -116,6 +116,36 @@ func (c *consumerChoice) put(peering, name string, chosen bool) (changed bool) {
 	return true
 }
 
+// consumers are the peers' names that one export goes to, sorted, each once.
+func (e *Exporting) consumers(export string) []string {
+	i, ok := slices.BinarySearchFunc(e.exports, export, func(one exportOf, name string) int { return cmp.Compare(one.name, name) })
+	if !ok {
+		return nil
+	}
+	return e.choices[e.exports[i].choice].names(e.exports[i].peers)
+}
+
+// consumersOf are those that a service goes to by any export.
+func (e *Exporting) consumersOf(service serviceKey) []string {
+	var out []string
+	for _, export := range e.exports {
+		if export.service == service {
+			out = append(out, e.choices[export.choice].names(export.peers)...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// size is how many consumers are known, and one for the exporter.
+func (e *Exporting) size() int {
+	n := 1
+	for _, c := range e.choices {
+		n += len(c.consumers)
+	}
+	return n
+}
+
 // Services are what is exported: see Exports.
 func (e *Exporting) Services() *isthmusv1.ExportedServices {
 	out := &isthmusv1.ExportedServices{}

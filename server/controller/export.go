@@ -34,7 +34,9 @@ func (l *leader) export(v *snapshot.View, of store.Key, at policy.Look) []edit {
 
 // exportsChanged marks the exports that a change may have consequences for.
 func (l *leader) exportsChanged(batch *snapshot.Batch, c snapshot.Change) {
-	for e, at := range policy.AffectedExports(batch.Before, batch.View, c.Before, c.After, c.Part == store.PartStatus) {
+	seen := c.Part == store.PartStatus
+	l.standings.exporters.Note(batch.Before, batch.View, c.Before, c.After, seen)
+	for e, at := range policy.AffectedExports(batch.Before, batch.View, c.Before, c.After, seen) {
 		switch {
 		case e != nil:
 			l.dirty.exports.add(keyOf(e), at)

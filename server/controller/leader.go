@@ -296,6 +296,7 @@ func (l *leader) choosers(v *snapshot.View, d *dirty) []edit {
 // changed marks what a change of the store may have consequences for.
 func (l *leader) changed(batch *snapshot.Batch) {
 	if batch.Restarted() {
+		l.standings = newStandings()
 		l.dirty.all(batch.View)
 		return
 	}

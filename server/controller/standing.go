@@ -18,12 +18,16 @@ type standings struct {
 	of map[store.Key]standing
 	// size is that of all.
 	size int
+	// exporters are what is exported where.
+	exporters *policy.Exportings
 }
 
 // standing is how one of them does.
 type standing interface{ Size() int }
 
-func newStandings() *standings { return &standings{of: map[store.Key]standing{}} }
+func newStandings() *standings {
+	return &standings{of: map[store.Key]standing{}, exporters: policy.NewExportings()}
+}
 
 // policy is the next status of a policy, of which only some homes may stand otherwise than when it was looked at last.
 func (s *standings) policy(r resource.Reader, o resource.Object, at policy.Look, reported policy.Reported, now time.Time) (after *isthmusv1.PolicyStatus) {
@@ -41,7 +45,7 @@ func (s *standings) export(r resource.Reader, e *isthmusv1.ServiceExport, at pol
 	if !ok {
 		known = &policy.ExportStanding{}
 	}
-	s.look(keyOf(e), known, func() { after = known.Status(r, e, at, reported, now) })
+	s.look(keyOf(e), known, func() { after = known.Status(r, e, at, s.exporters, reported, now) })
 	return after
 }
 

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"isthmus/server/auth"
+	"isthmus/server/pulse"
 )
 
 // errNoALPN refuses who does not speak HTTP/2.
@@ -26,11 +27,11 @@ type handshaker struct {
 	// guest takes in who shows no good certificate.
 	guest func(net.Conn) (net.Conn, error)
 	// watch finds out whether the other end lives.
-	watch func(net.Conn) net.Conn
+	watch func(net.Conn) *pulse.Conn
 	turns chan struct{}
 }
 
-func newHandshaker(config *tls.Config, meet func([]*x509.Certificate) *auth.Peer, guest func(net.Conn) (net.Conn, error), watch func(net.Conn) net.Conn) *handshaker {
+func newHandshaker(config *tls.Config, meet func([]*x509.Certificate) *auth.Peer, guest func(net.Conn) (net.Conn, error), watch func(net.Conn) *pulse.Conn) *handshaker {
 	config = config.Clone()
 	config.NextProtos = []string{"h2"}
 	return &handshaker{config: config, meet: meet, guest: guest, watch: watch, turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
@@ -45,7 +46,9 @@ func (h *handshaker) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthIn
 		return nil, nil, errors.Join(err, conn.Close())
 	}
 	if who.Verified() {
-		return h.watch(conn), who, nil
+		watched := h.watch(conn)
+		who.Silence = watched.Silence
+		return watched, who, nil
 	}
 	guest, err := h.guest(conn)
 	if err != nil {

@@ -153,17 +153,43 @@ func (p *Planner) advance() {
 			}
 			continue
 		}
-		for _, c := range batch.Changes {
-			// What a change did away with is found in the view before it, what it brought in the one after.
-			for _, v := range []*snapshot.View{batch.View, batch.Before} {
-				for datacenter, peering := range plan.Touched(v, c.Before, c.After) {
-					if d, ok := p.desks[datacenter]; ok {
-						p.mark(d, func(t *track) { t.touch.Add(peering) })
-					}
+		p.concern(batch)
+	}
+}
+
+// concern marks the desks that a batch is about.
+func (p *Planner) concern(batch *snapshot.Batch) {
+	// What a change did away with is found in the view before it, what it brought in the one after.
+	views := []*snapshot.View{batch.View, batch.Before}
+	if alike(batch.Changes) {
+		views = views[:1]
+	}
+	for _, c := range batch.Changes {
+		for _, v := range views {
+			for datacenter, peering := range plan.Touched(v, c.Before, c.After) {
+				if d, ok := p.desks[datacenter]; ok {
+					p.mark(d, func(t *track) { t.touch.Add(peering) })
 				}
 			}
 		}
 	}
+}
+
+// alike tells that changes concern the same datacenters in the view before them as in the one after: which those of policies are stands in the
+// policy, before and after, and in resources of other kinds. One policy may concern a whole fleet.
+func alike(changes []snapshot.Change) bool {
+	for _, c := range changes {
+		o := c.After
+		if o == nil {
+			o = c.Before
+		}
+		switch o.(type) {
+		case *isthmusv1.Intention, *isthmusv1.TrafficPolicy:
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // mark notes on all tracks of a desk what is to be looked at, and has who waits there looked at.

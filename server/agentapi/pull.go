@@ -103,7 +103,7 @@ func (s *Service) poll(ctx context.Context, r *isthmusv1.PullRequest, stream ist
 	leave := s.Observations.Attend(caller.Datacenter, caller.Name)
 	reports, err := s.reports(caller, r)
 	if err != nil {
-		leave()
+		leave(0)
 		return nil, err
 	}
 	// There are thousands that wait: each keeps what it still needs.
@@ -118,7 +118,7 @@ func (s *Service) poll(ctx context.Context, r *isthmusv1.PullRequest, stream ist
 		request.Waited(ctx, s.Now().Sub(start))
 		p.timeout.Stop()
 		s.Planner.leave(p.waiter, p.late.Load())
-		leave()
+		leave(auth.Silence(ctx))
 	}
 	s.Planner.arrive(caller.Datacenter, p.waiter)
 	return p, nil

@@ -1,10 +1,13 @@
 package auth
 
 import (
+	"context"
 	"crypto/x509"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
 
 	"isthmus/identity"
 )
@@ -13,6 +16,9 @@ import (
 // connection; whether its Agent is still there, and its certificate still good, is asked with each call.
 type Peer struct {
 	credentials.CommonAuthInfo
+	// Silence is for how long nothing had come over the connection when it was closed because nobody answered; 0: it was not. nil: that is not
+	// known.
+	Silence func() time.Duration
 	// client is what its certificate says; refused is why that is not believed. Neither is set: it showed none.
 	client  *identity.Client
 	refused error
@@ -50,6 +56,16 @@ func (g *Guard) Meet(shown []*x509.Certificate) *Peer {
 		p.client, p.refused = identity.VerifyClient(shown[0], g.pool)
 	}
 	return p
+}
+
+// Silence is for how long nothing had come from a caller whose connection was closed because it did not answer; 0: it was not.
+func Silence(ctx context.Context) time.Duration {
+	if p, ok := peer.FromContext(ctx); ok {
+		if who, ok := p.AuthInfo.(*Peer); ok && who.Silence != nil {
+			return who.Silence()
+		}
+	}
+	return 0
 }
 
 // AuthType implements credentials.AuthInfo.

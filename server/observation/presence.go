@@ -48,8 +48,8 @@ type presence struct {
 }
 
 // Attend notes that a call of an agent waits, until leave: so long it is heard of. Who goes was heard of when it was looked last, for why a
-// call ends is not known, and a connection that is cut ends late.
-func (t *Table) Attend(datacenter, agent string) (leave func()) {
+// call ends is not known, and a connection that is cut ends late; of one that did not answer it is known for how long it had been silent.
+func (t *Table) Attend(datacenter, agent string) (leave func(silent time.Duration)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p, news := t.touch(datacenter, agent, t.now())
@@ -60,13 +60,17 @@ func (t *Table) Attend(datacenter, agent string) (leave func()) {
 	if news {
 		t.notify(datacenter)
 	}
-	return func() {
+	return func(silent time.Duration) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
+		last := t.looked
+		if silent > 0 {
+			last = t.now().Add(-silent)
+		}
+		if last.After(p.last) {
+			p.last = last
+		}
 		if p.open--; p.open == 0 {
-			if t.looked.After(p.last) {
-				p.last = t.looked
-			}
 			t.moved[p] = true
 			t.mayFallSilent(p)
 		}

@@ -56,12 +56,12 @@ func TestAnAgentIsHeardOfWhileACallWaits(t *testing.T) {
 		t.Errorf("not heard of for %s, though its call waits", silent)
 	}
 	second := table.Attend("dc1", "a1")
-	leave()
+	leave(0)
 	clock.advance(10 * resource.Silence)
 	if silent := clock.now().Sub(table.HeardOf("dc1", "a1")); silent > time.Second {
 		t.Errorf("not heard of for %s, though another call of it waits", silent)
 	}
-	second()
+	second(0)
 	clock.advance(resource.Silence + time.Second)
 	awaitNews(t, news, "it fell silent")
 	if silent := clock.now().Sub(table.HeardOf("dc1", "a1")); silent <= resource.Silence {
@@ -71,6 +71,30 @@ func TestAnAgentIsHeardOfWhileACallWaits(t *testing.T) {
 	awaitNews(t, news, "it came again")
 }
 
+// One whose connection was closed because it did not answer was heard of when something came over it last, unless it was by another way since.
+func TestWhoDoesNotAnswerIsSilentAtOnce(t *testing.T) {
+	t.Parallel()
+	clock := &moved{}
+	table := openAt(t, openStore(t), false, clock.now)
+	news := table.Subscribe()
+	leave, other := table.Attend("dc1", "a1"), table.Attend("dc2", "a2")
+	awaitNews(t, news, "they came")
+	clock.advance(resource.Silence)
+	stays := table.Attend("dc2", "a2")
+	other(2 * resource.Silence)
+	clock.advance(2 * resource.Silence)
+	table.Hush()
+	stays(0)
+	leave(resource.Silence + time.Second)
+	awaitNews(t, news, "it fell silent")
+	if silent := clock.now().Sub(table.HeardOf("dc1", "a1")); silent <= resource.Silence || silent > resource.Silence+10*time.Second {
+		t.Errorf("not heard of for %s", silent)
+	}
+	if silent := clock.now().Sub(table.HeardOf("dc2", "a2")); silent > resource.Silence {
+		t.Errorf("not heard of for %s, though another call of it waited", silent)
+	}
+}
+
 // Every replica knows who is present at another one, by that one's heartbeat, and that it is not when the replica has died.
 func TestOtherReplicasKnowWhoIsPresent(t *testing.T) {
 	t.Parallel()
@@ -78,7 +102,7 @@ func TestOtherReplicasKnowWhoIsPresent(t *testing.T) {
 	here, ctx := halted(t, st)
 	there := open(t, st, true)
 	leave := here.Attend("dc1", "a1")
-	defer leave()
+	defer leave(0)
 	news := there.Subscribe()
 	ctx.run()
 	awaitNews(t, news, "an agent came to the other replica")
@@ -135,7 +159,7 @@ func TestADeletedAgentIsNotPresent(t *testing.T) {
 	if err := table.ForgetAgent(t.Context(), "dc1", "a1"); err != nil {
 		t.Fatal(err)
 	}
-	leave()
+	leave(0)
 	if heard := table.HeardOf("dc1", "a1"); !heard.IsZero() {
 		t.Errorf("heard of at %v", heard)
 	}
@@ -181,7 +205,7 @@ func TestWhatIsLostIsSaidAgain(t *testing.T) {
 	st := openStore(t)
 	table := open(t, st, true)
 	report := &isthmusv1.ReportRequest{Agent: &isthmusv1.AgentReport{}, Inventory: &isthmusv1.InventoryReport{Leader: "s1"}}
-	defer table.Attend("dc1", "a1")()
+	defer table.Attend("dc1", "a1")(0)
 	say := func() {
 		t.Helper()
 		if err := table.Report(t.Context(), "dc1", "a1", report); err != nil {

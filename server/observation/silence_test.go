@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"pgregory.net/rapid"
 
+	"isthmus/resource"
 	"isthmus/server/observation"
 	"isthmus/store"
 )
@@ -60,7 +61,7 @@ func TestWhoIsSilentIsFoundInTime(t *testing.T) {
 		type replica struct {
 			*observation.Table
 			read time.Time
-			here map[string][]func()
+			here map[string][]func(silent time.Duration)
 		}
 		var replicas []*replica
 		for range 2 {
@@ -68,7 +69,7 @@ func TestWhoIsSilentIsFoundInTime(t *testing.T) {
 			if err != nil {
 				rt.Fatal(err)
 			}
-			replicas = append(replicas, &replica{Table: table, read: now, here: map[string][]func(){}})
+			replicas = append(replicas, &replica{Table: table, read: now, here: map[string][]func(time.Duration){}})
 		}
 		for range rapid.IntRange(1, 120).Draw(rt, "steps") {
 			r := replicas[rapid.IntRange(0, 1).Draw(rt, "replica")]
@@ -78,7 +79,7 @@ func TestWhoIsSilentIsFoundInTime(t *testing.T) {
 				r.here[agent] = append(r.here[agent], r.Attend("dc1", agent))
 			case 1:
 				if open := r.here[agent]; len(open) > 0 {
-					open[0]()
+					open[0](rapid.SampledFrom([]time.Duration{0, 0, resource.Silence / 2, 2 * resource.Silence}).Draw(rt, "silent"))
 					r.here[agent] = open[1:]
 				}
 			case 2:
@@ -113,7 +114,7 @@ func TestAloneOnlyHeartbeatsAreRead(t *testing.T) {
 	}
 	first := open()
 	leave := first.Attend("dc1", "a1")
-	defer leave()
+	defer leave(0)
 	first.Flush(t.Context())
 	st.all = 0
 	last := now
@@ -126,7 +127,7 @@ func TestAloneOnlyHeartbeatsAreRead(t *testing.T) {
 	}
 	second := open()
 	leaves := second.Attend("dc2", "a2")
-	defer leaves()
+	defer leaves(0)
 	second.Flush(t.Context())
 	last = first.Poll(t.Context(), last)
 	if heard := first.HeardOf("dc2", "a2"); !heard.Equal(now) || !last.Equal(now) {

@@ -29,7 +29,7 @@ type Pulse struct {
 // watch is what is known of a connection. All of it is under the Pulse's mu.
 type watch struct {
 	// conn is nil when it is closed.
-	conn *conn
+	conn *Conn
 	// asked: the other end is asked for a sign of life, since a time.
 	asked bool
 	since time.Duration
@@ -48,9 +48,9 @@ func (p *Pulse) at() time.Duration { return p.now().Sub(p.began) }
 
 // Watch gives a connection to use in place of c until it is closed. What is written to it are frames of HTTP/2 and nothing else, as a server
 // writes them.
-func (p *Pulse) Watch(c net.Conn) net.Conn {
+func (p *Pulse) Watch(c net.Conn) *Conn {
 	now := p.at()
-	out := &conn{Conn: c, p: p, watch: &watch{}}
+	out := &Conn{Conn: c, p: p, watch: &watch{}}
 	out.watch.conn = out
 	out.heard.Store(int64(now))
 	p.mu.Lock()
@@ -98,7 +98,7 @@ func (p *Pulse) Run(ctx context.Context) error {
 // Beat asks those who have been silent for long enough for a sign of life, and closes the connections of those who were asked and gave none.
 func (p *Pulse) Beat() {
 	now := p.at()
-	var ask, dead []*conn
+	var ask, dead []*Conn
 	p.mu.Lock()
 	for _, w := range p.due(now) {
 		c := w.conn
@@ -117,6 +117,7 @@ func (p *Pulse) Beat() {
 			w.asked, w.since = true, now
 			c.sent.Store(false)
 		case now-w.since >= p.patience:
+			c.silence.Store(int64(now - heard))
 			dead = append(dead, c)
 			continue
 		case c.sent.Load():
@@ -136,8 +137,8 @@ func (p *Pulse) Beat() {
 	}
 }
 
-// conn is one connection.
-type conn struct {
+// Conn is a connection that is watched.
+type Conn struct {
 	net.Conn
 	p     *Pulse
 	watch *watch
@@ -145,6 +146,8 @@ type conn struct {
 	heard atomic.Int64
 	// sent: what asks is on its way.
 	sent atomic.Bool
+	// silence is for how long nothing had come when it was found dead.
+	silence atomic.Int64
 
 	// writing is held by whoever writes; frames say where in a frame that is.
 	writing sync.Mutex
@@ -152,7 +155,7 @@ type conn struct {
 }
 
 // Read implements net.Conn.
-func (c *conn) Read(b []byte) (int, error) {
+func (c *Conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if n > 0 {
 		c.heard.Store(int64(c.p.at()))
@@ -161,7 +164,7 @@ func (c *conn) Read(b []byte) (int, error) {
 }
 
 // Write implements net.Conn.
-func (c *conn) Write(b []byte) (int, error) {
+func (c *Conn) Write(b []byte) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	n, err := c.Conn.Write(b)
@@ -170,15 +173,18 @@ func (c *conn) Write(b []byte) (int, error) {
 }
 
 // Close implements net.Conn.
-func (c *conn) Close() error {
+func (c *Conn) Close() error {
 	c.p.mu.Lock()
 	c.watch.conn = nil
 	c.p.mu.Unlock()
 	return c.Conn.Close() //nolint:wrapcheck // as above
 }
 
+// Silence is for how long nothing had come over the connection when it was closed because the other end did not answer; 0: it was not.
+func (c *Conn) Silence() time.Duration { return time.Duration(c.silence.Load()) }
+
 // ping asks for a sign of life between two frames, unless somebody writes just now: the next beat tries again.
-func (c *conn) ping() {
+func (c *Conn) ping() {
 	if !c.writing.TryLock() {
 		return
 	}

@@ -42,7 +42,7 @@ func (c *clock) advance(d time.Duration) {
 }
 
 // pair is a watched connection, and its other end.
-func pair(t *testing.T) (p *pulse.Pulse, c *clock, server net.Conn, framer *http2.Framer, other net.Conn) {
+func pair(t *testing.T) (p *pulse.Pulse, c *clock, server *pulse.Conn, framer *http2.Framer, other net.Conn) {
 	t.Helper()
 	c = &clock{at: time.Unix(1_000_000, 0)}
 	p = pulse.New(quiet, patience, c.now)
@@ -126,6 +126,9 @@ func TestSilenceIsAskedAbout(t *testing.T) {
 		c.advance(time.Second)
 		p.Beat()
 	}
+	if silence := server.Silence(); silence != 0 {
+		t.Errorf("one who answers had been silent for %s", silence)
+	}
 	c.advance(quiet)
 	asked(t, p, framer)
 	c.advance(patience)
@@ -135,6 +138,9 @@ func TestSilenceIsAskedAbout(t *testing.T) {
 	}
 	if frame, ok := <-came; ok {
 		t.Errorf("there came %v", frame)
+	}
+	if silence := server.Silence(); silence < quiet+patience || silence > quiet+patience+2*time.Second {
+		t.Errorf("it had been silent for %s", silence)
 	}
 	p.Beat() // it is forgotten
 }

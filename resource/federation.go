@@ -302,19 +302,41 @@ func MembersOf(r Reader, f *isthmusv1.Federation) []string {
 	return out
 }
 
-// FederationsOf are the federations that have, want or are losing one of some datacenters, with their MembersOf.
+// FederationsOf are the federations that have, want or are losing one of some datacenters, with their MembersOf; wanted by name also where it is not
+// declared.
 func FederationsOf(r Reader, datacenters map[string]bool) iter.Seq2[*isthmusv1.Federation, []string] {
 	return func(yield func(*isthmusv1.Federation, []string) bool) {
 		if len(datacenters) == 0 {
 			return
 		}
 		for f := range All[*isthmusv1.Federation](r, KindFederation) {
-			members := MembersOf(r, f)
-			if slices.ContainsFunc(members, func(dc string) bool { return datacenters[dc] }) && !yield(f, members) {
+			if concerns(r, f, datacenters) && !yield(f, MembersOf(r, f)) {
 				return
 			}
 		}
 	}
+}
+
+// concerns tells whether one of some datacenters is among a federation's MembersOf, without a look at all of these. One that is wanted by name
+// need not be declared.
+func concerns(r Reader, f *isthmusv1.Federation, datacenters map[string]bool) bool {
+	spec := f.GetSpec()
+	if datacenters[spec.GetPrimary()] || slices.ContainsFunc(f.GetStatus().GetMembers(), func(m *isthmusv1.FederationMember) bool { return datacenters[m.GetDatacenter()] }) {
+		return true
+	}
+	if f.GetDeleteTime() != nil {
+		return false
+	}
+	if len(spec.GetSecondaries()) > 0 || spec.GetSecondarySelector() == "" {
+		return slices.ContainsFunc(spec.GetSecondaries(), func(name string) bool { return datacenters[name] })
+	}
+	chooses := ChoosesIn(r, nil, spec.GetSecondarySelector())
+	for name := range datacenters {
+		if dc, ok := Lookup[*isthmusv1.Datacenter](r, KindDatacenter, name); ok && chooses(dc) {
+			return true
+		}
+	}
+	return false
 }
 
 // MemberOf is what a federation's status has of a datacenter; nil: nothing.

@@ -2,11 +2,14 @@ package resource_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
+	"pgregory.net/rapid"
 
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
@@ -159,4 +162,49 @@ func TestValidateFederation(t *testing.T) {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
+}
+
+// The federations of some datacenters are those that have one of them among their members.
+func TestFederationsOfAnything(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		f := resourcetest.New()
+		names := []string{"dc1", "dc2", "dc3", "dc4", "dc5"}
+		for _, name := range names {
+			f.Put(&isthmusv1.Datacenter{Name: name, Labels: map[string]string{"env": rapid.SampledFrom([]string{"prod", "test"}).Draw(t, "env")}})
+		}
+		some := rapid.SliceOfDistinct(rapid.SampledFrom(names), rapid.ID)
+		for _, name := range []string{"a", "b"} {
+			fed := &isthmusv1.Federation{Name: name, Spec: &isthmusv1.FederationSpec{Primary: rapid.SampledFrom(names).Draw(t, "primary")}, Status: &isthmusv1.FederationStatus{}}
+			switch rapid.IntRange(0, 2).Draw(t, "wanted") {
+			case 0:
+				fed.Spec.Secondaries = some.Draw(t, "secondaries")
+			case 1:
+				fed.Spec.SecondarySelector = rapid.SampledFrom([]string{"env=prod", "env=none"}).Draw(t, "selector")
+			}
+			for _, m := range some.Draw(t, "members") {
+				fed.Status.Members = append(fed.Status.Members, &isthmusv1.FederationMember{Datacenter: m, Role: resource.RoleSecondary})
+			}
+			if rapid.IntRange(0, 3).Draw(t, "going") == 0 {
+				fed.DeleteTime = timestamppb.New(time.Unix(1, 0))
+			}
+			f.Put(fed)
+		}
+		of := map[string]bool{}
+		for _, name := range some.Draw(t, "of") {
+			of[name] = true
+		}
+		var got, want []string
+		for fed, members := range resource.FederationsOf(f, of) {
+			got = append(got, fed.GetName()+fmt.Sprint(members))
+		}
+		for fed := range resource.All[*isthmusv1.Federation](f, resource.KindFederation) {
+			if members := resource.MembersOf(f, fed); slices.ContainsFunc(members, func(dc string) bool { return of[dc] }) {
+				want = append(want, fed.GetName()+fmt.Sprint(members))
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("the federations of %v are %q, want %q", of, got, want)
+		}
+	})
 }

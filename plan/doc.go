@@ -5,5 +5,5 @@
 // Pure: the same view gives the same plan, and so the same digest. Start reading at For.
 //
 //	view ──▶ For(datacenter) ──▶ DesiredState ──▶ Digest
-//	change ──▶ Touched ──▶ Plan.Update of the datacenters that it touches, at the cost of what changed ──▶ Delta ──▶ long poll
+//	change ──▶ Touched ──▶ Plan.Update of the parts that it touches, at the cost of what changed ──▶ Delta ──▶ long poll
 package plan

@@ -5,7 +5,8 @@
 // of them in status; what intentions decide about a call (Evaluate).
 // Does not own: merging with what people wrote into the same entries (agent), which datacenters are connected (peering), the rules of a
 // spec by itself (resource).
-// Pure. Start reading at Exports, at Entries, and for statuses at Standing.
+// Pure. Start reading at Exports, at Entries, and for statuses at Standing and ExportStanding. What goes on from view to view (Exporting, Exportings
+// and both of these) is always as if it were made from nothing.
 //
 //	ServiceExport ──▶ exporters (names or selector)
 //	                    × Peerings that touch the exporter ──▶ consumers (names or selector) ──▶ {service: [peer, …]}
@@ -14,4 +15,5 @@
 //	                               × members, peers ──▶ parts of config entries, and problems: what is left out, and why
 //
 //	a change ──▶ Affected, Near: policies, and the homes in which each may stand otherwise ──▶ Standing ──▶ its status
+//	         ──▶ AffectedExports, NearExports: exports, and the exporters with which each may ──▶ ExportStanding ──▶ its status
 package policy

@@ -4,13 +4,12 @@ import (
 	"isthmus/fault"
 	"isthmus/policy"
 	isthmusv1 "isthmus/proto/isthmus/v1"
-	"isthmus/resource"
 	"isthmus/store/snapshot"
 )
 
 // checkPolicies holds an edit against what Consul would make of the policies of the fleet as it would be.
 func checkPolicies(v *snapshot.View, next *prospect, e *edit) []problem {
-	if e.before != nil && resource.SpecDigest(e.before) == resource.SpecDigest(e.after) {
+	if e.before != nil && !e.compared().respecified {
 		return nil // no worse than before
 	}
 	var violations []fault.Violation

@@ -39,6 +39,8 @@ type edit struct {
 	draining bool
 	// byHand: its labels and spec are what an operator says they shall be.
 	byHand bool
+	// comparison of both, once somebody has asked for it.
+	comparison *comparison
 	// document and locate say where it stands in a set of manifests.
 	document int
 	locate   func(fault.Violation) fault.Violation
@@ -61,8 +63,26 @@ func (e *edit) changes() bool {
 	case (e.before.GetDeleteTime() == nil) != (e.after.GetDeleteTime() == nil):
 		return true
 	}
-	same := maps.Equal(e.before.GetLabels(), e.after.GetLabels()) && proto.Equal(resource.Spec(e.before), resource.Spec(e.after))
-	return !same && len(resource.Diff(e.before, e.after)) > 0
+	return e.compared().differs
+}
+
+// comparison is what is told of an edit's two versions again and again; nobody changes their labels and specs once there is an edit.
+type comparison struct {
+	// differs: labels or spec do; respecified: the spec does.
+	differs, respecified bool
+}
+
+// compared compares a resource as it is with what it shall be.
+func (e *edit) compared() comparison {
+	if e.comparison == nil {
+		var c comparison
+		if spec := proto.Equal(resource.Spec(e.before), resource.Spec(e.after)); !spec || !maps.Equal(e.before.GetLabels(), e.after.GetLabels()) {
+			c.differs = len(resource.Diff(e.before, e.after)) > 0
+			c.respecified = !spec && resource.SpecDigest(e.before) != resource.SpecDigest(e.after)
+		}
+		e.comparison = &c
+	}
+	return *e.comparison
 }
 
 // leaving tells that the resource is on its way out or gone after the edit.
@@ -244,7 +264,7 @@ func (c *Core) advance(e *edit) {
 	m.UpdateTime = timestamppb.New(c.Now())
 	m.DeleteTime = e.after.GetDeleteTime()
 	m.Index = 0 // the store's to give
-	if resource.SpecDigest(e.before) != resource.SpecDigest(e.after) {
+	if e.compared().respecified {
 		m.Generation++
 	}
 	resource.SetMetadata(e.after, m)

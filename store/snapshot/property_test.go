@@ -16,6 +16,7 @@ import (
 	"isthmus/fault"
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
+	"isthmus/resource/resourcetest"
 	"isthmus/store"
 	"isthmus/store/snapshot"
 	"isthmus/store/sqlite"
@@ -68,12 +69,28 @@ func drawDatacenter(t *rapid.T) string {
 	return rapid.SampledFrom([]string{"a", "b", "c", "a-b"}).Draw(t, "datacenter")
 }
 
+func drawnKinds() []string {
+	return []string{resource.KindDatacenter, resource.KindPeering, resource.KindIntention, resource.KindFederation}
+}
+
 func drawnSelectors() []string { return []string{"env=a", "env=b", "env"} }
 
 func (m *machine) object(t *rapid.T) resource.Object {
 	m.uids++
 	var o resource.Object
-	switch rapid.IntRange(0, 4).Draw(t, "kind") {
+	switch rapid.IntRange(0, 5).Draw(t, "kind") {
+	case 5:
+		f := &isthmusv1.Federation{
+			Name: rapid.SampledFrom([]string{"f", "g"}).Draw(t, "federation"), Spec: &isthmusv1.FederationSpec{Primary: drawDatacenter(t)}, Status: &isthmusv1.FederationStatus{},
+		}
+		if rapid.Bool().Draw(t, "by selector") {
+			f.Spec.SecondarySelector = rapid.SampledFrom(drawnSelectors()).Draw(t, "secondaries")
+		}
+		f.Status.Members = []*isthmusv1.FederationMember{{
+			Datacenter: drawDatacenter(t), Role: resource.RoleSecondary, Phase: rapid.SampledFrom([]string{resource.PhaseJoined, resource.PhaseWaiting}).Draw(t, "phase"),
+		}}
+		resource.Default(f)
+		o = f
 	case 0:
 		d := &isthmusv1.IntentionDestination{Namespace: "default", Service: rapid.SampledFrom([]string{"api", "API", "web"}).Draw(t, "service")}
 		if rapid.Bool().Draw(t, "by name") {
@@ -189,6 +206,17 @@ func (m *machine) follow(t *rapid.T, i int) {
 		}
 	}
 	old.check(t, v)
+	// Who is in which federation is the same as if it were found now.
+	fresh := resourcetest.New()
+	for _, objects := range stored {
+		fresh.Put(objects...)
+	}
+	want := resource.Memberships(fresh)
+	if got := resource.Memberships(v); !maps.EqualFunc(got, want, func(a, b resource.Membership) bool {
+		return proto.Equal(a.Federation, b.Federation) && proto.Equal(a.Member, b.Member) && a.Role == b.Role && a.Leaving == b.Leaving
+	}) {
+		t.Fatalf("memberships are %v, want %v", got, want)
+	}
 }
 
 // looking is a view with watches of all that may change in it: some from the beginning, the others, of the same, from when it is no longer
@@ -201,7 +229,7 @@ type looking struct {
 
 func look(v *snapshot.View) *looking {
 	l := &looking{v, map[string]<-chan struct{}{}, map[string]<-chan struct{}{}, map[store.Key]<-chan struct{}{}}
-	for _, kind := range []string{resource.KindDatacenter, resource.KindPeering, resource.KindIntention} {
+	for _, kind := range drawnKinds() {
 		l.kinds[kind] = v.Watch(kind)
 		for _, name := range []string{"a", "b", "c", "a-b", "b-a", "a-c", "b-c", "a-b-c"} {
 			l.names[store.Key{Kind: kind, Name: name}] = v.WatchName(kind, name)
@@ -321,7 +349,7 @@ func (m *machine) Told(t *rapid.T) {
 		}
 	}
 	n := 0
-	for _, kind := range []string{resource.KindDatacenter, resource.KindPeering, resource.KindIntention} {
+	for _, kind := range drawnKinds() {
 		for o := range b.View.List(kind) {
 			n++
 			if !proto.Equal(m.told[store.Key{Kind: kind, Name: o.GetName()}], o) {

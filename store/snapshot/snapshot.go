@@ -65,7 +65,7 @@ func Open(ctx context.Context, st store.Store, log hclog.Logger) (*Snapshot, err
 	for _, k := range resource.Kinds() {
 		s.kinds[k.Name] = &k
 	}
-	s.head.Store(&step{view: &View{state: &state{recent: &recent{}}}, superseded: make(chan struct{})})
+	s.head.Store(&step{view: &View{state: &state{recent: &recent{}, federated: &federated{}}}, superseded: make(chan struct{})})
 	s.catchups.read = s.readFeed
 	if a, ok := st.(store.Announcer); ok {
 		a.Announce(s.announced)

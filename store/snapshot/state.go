@@ -32,7 +32,12 @@ type state struct {
 	// has no words is missing.
 	words map[string]*findings
 
-	// Each plan asks who is in which federation, of the same state a thousand times.
+	// federated is who is in which federation. Later states in which that is the same have the same.
+	federated *federated
+}
+
+// federated are the memberships of a state, found when they are asked for first: each plan does, of the same state a thousand times.
+type federated struct {
 	find        sync.Once
 	memberships map[string]resource.Membership
 }
@@ -171,7 +176,7 @@ type draft struct {
 func draftOf(from *state) *draft {
 	next := &state{
 		revision: from.revision, resources: from.resources, places: from.places, terms: from.terms, kinds: map[string]*kindState{}, recent: from.recent,
-		words: from.words,
+		words: from.words, federated: from.federated,
 	}
 	maps.Copy(next.kinds, from.kinds)
 	return &draft{Edit: &tree.Edit{}, state: next, own: map[string]*place{}}
@@ -196,6 +201,7 @@ func (d *draft) put(e *entry) (before *entry) {
 		}
 	}
 	d.reword(before, e)
+	d.rejoin(before, e)
 	for i, datacenter := range e.places {
 		p := d.place(datacenter)
 		p.resources = p.resources.With(d.Edit, e)
@@ -216,6 +222,7 @@ func (d *draft) remove(k store.Key) (before *entry) {
 		d.leave(datacenter, k)
 	}
 	d.reword(before, nil)
+	d.rejoin(before, nil)
 	return before
 }
 
@@ -245,6 +252,24 @@ func (d *draft) reword(before, after *entry) {
 			now[i] = d.term(after, word)
 		}
 	}
+}
+
+// rejoin has memberships looked for anew where they may be others: with a federation, and with a datacenter that comes, goes or has other labels.
+func (d *draft) rejoin(before, after *entry) {
+	one := after
+	if one == nil {
+		one = before
+	}
+	switch one.kind.Name {
+	case resource.KindFederation:
+	case resource.KindDatacenter:
+		if before != nil && after != nil && slices.Equal(before.terms, after.terms) {
+			return
+		}
+	default:
+		return
+	}
+	d.state.federated = &federated{}
 }
 
 // term has a resource found by a word, which it gives: the same text for all, in memory once.

@@ -107,8 +107,8 @@ func (v *View) objects(t tree.Tree[*entry], from store.Key) iter.Seq[resource.Ob
 
 // Memberships implements resource.MembershipReader.
 func (v *View) Memberships(find func() map[string]resource.Membership) map[string]resource.Membership {
-	v.state.find.Do(func() { v.state.memberships = find() })
-	return v.state.memberships
+	v.state.federated.find.Do(func() { v.state.federated.memberships = find() })
+	return v.state.federated.memberships
 }
 
 // Remember gives what find gave when it was called for the first time with this key. Callers with other keys do not wait for it.

@@ -16,10 +16,10 @@ const (
 	lookEvery    = 2 * time.Second
 	restful      = 1 << 20
 	restfulShare = 64
-	// A collection is worth its time at rest when leastWork was allocated since the last one, and a share-th of what is held: no more can have
-	// become free.
-	leastWork = 16 << 20
-	share     = 2
+	// Memory is given back when leastWork was allocated since the last time, and a share-th of what is held: no more can have become free. What is
+	// allocated bit by bit at rest is collected when it is restRoom, and such a part.
+	leastWork, restRoom = 16 << 20, 4 << 20
+	share               = 2
 	// room is what may be allocated between two collections while there is work, at least. Marking what a small server holds takes longer than
 	// to allocate as much again.
 	room = 96 << 20
@@ -142,10 +142,10 @@ func (k *Keeper) works() bool {
 
 func (k *Keeper) value(of int) uint64 { return k.samples[of].Value.Uint64() }
 
-// steer tells the collector how far the heap may grow, after each collection and when work or rest begins.
+// steer tells the collector how far the heap may grow, after each collection and when work or rest begins. When that is less than it has grown
+// already, it is collected.
 func (k *Keeper) steer(rests bool) {
-	fresh := k.cycle != k.value(collected)
-	if k.leave || !fresh && k.rested == rests {
+	if k.leave || k.cycle == k.value(collected) && k.rested == rests {
 		return
 	}
 	k.cycle, k.rested = k.value(collected), rests
@@ -155,10 +155,7 @@ func (k *Keeper) steer(rests bool) {
 		k.tell(max(usual, int(percent-percent%step)), unlimited)
 		return
 	}
-	more := max(leastWork, heap/share)
-	if !fresh {
-		heap = max(heap, k.value(objects)) // what was allocated since is not to be collected at once
-	}
+	more := max(restRoom, heap/share)
 	beside := k.value(mapped) - k.value(released) - k.value(free) - k.value(objects)
 	k.tell(none, int64(beside+heap+more))
 }

@@ -1,10 +1,12 @@
 package controller
 
 import (
+	"slices"
 	"time"
 
 	isthmusv1 "isthmus/proto/isthmus/v1"
 	"isthmus/resource"
+	"isthmus/store"
 	"isthmus/store/snapshot"
 )
 
@@ -83,6 +85,28 @@ func NewSweeps() func(v *snapshot.View, kind string, most int) map[string]bool {
 		return set
 	}
 }
+
+// NewStandingSweeps gives which of a kind sweeps of a term mark, one after the other, of which each has chosen so many.
+func NewStandingSweeps(size map[store.Key]int) func(v *snapshot.View, kind string) []string {
+	l := &leader{swept: map[string]string{}, owed: map[string]int{}, standings: newStandings()}
+	for of, n := range size {
+		l.standings.of[of] = sized(n)
+	}
+	return func(v *snapshot.View, kind string) []string {
+		marked := looks{}
+		l.sweepStanding(v, kind, marked)
+		var names []string
+		for of := range marked {
+			names = append(names, of.Name)
+		}
+		slices.Sort(names)
+		return names
+	}
+}
+
+type sized int
+
+func (s sized) Size() int { return int(s) }
 
 // NewReported gives the peerings of a datacenter that a term looks at because its agent says one thing, and said another before.
 func NewReported() func(v *snapshot.View, datacenter string, before, after *isthmusv1.PeeringsReport) map[string]bool {

@@ -26,8 +26,10 @@ const (
 	sweep            = time.Minute
 	sweptDatacenters = 500
 	sweptPeerings    = 2000
-	// sweptChoosers are of each kind that chooses datacenters: one of them may concern all of the fleet.
+	// sweptChoosers are of each kind that chooses datacenters, sweptHomes how many datacenters those of a kind may have chosen together: one of them may
+	// concern all of the fleet, and is swept the more seldom for it.
 	sweptChoosers = 10
+	sweptHomes    = 1000
 	// compactEvery is how often the feed and expired secrets are compacted.
 	compactEvery = time.Hour
 	// lively is how long a peering that is not settled is looked at with every tick; after that, with every tenth. Graces
@@ -71,8 +73,9 @@ type leader struct {
 	// rested is when the next round may begin that changes or reports ask for; resting is given then.
 	rested  time.Time
 	resting *time.Timer
-	// swept is by kind what sweeps have looked at last.
+	// swept is by kind what sweeps have looked at last, owed how much more that was than sweptHomes for each.
 	swept map[string]string
+	owed  map[string]int
 	ticks int
 	// quota bounds what agents bring into the audit log, and heals what they bring about by streams that hang.
 	quota *quota
@@ -83,7 +86,7 @@ func newLeader(c *Controller, lease store.Lease) *leader {
 	return &leader{
 		Controller: c, lease: lease, log: c.Log, now: c.Now, began: c.Now(),
 		dirty: newDirty(), unsettled: map[string]time.Time{}, unfederated: map[string]time.Time{},
-		judged: map[[2]string]string{}, standings: newStandings(), told: map[string]*told{}, paces: paces{}, swept: map[string]string{}, departing: vigils{}, quota: newQuota(), heals: peering.NewHeals(),
+		judged: map[[2]string]string{}, standings: newStandings(), told: map[string]*told{}, paces: paces{}, swept: map[string]string{}, owed: map[string]int{}, departing: vigils{}, quota: newQuota(), heals: peering.NewHeals(),
 	}
 }
 
@@ -177,11 +180,23 @@ func (l *leader) sweep(v *snapshot.View) {
 	for kind, looks := range map[string]looks{
 		resource.KindIntention: l.dirty.policies, resource.KindTrafficPolicy: l.dirty.policies, resource.KindServiceExport: l.dirty.exports,
 	} {
-		names := map[string]bool{}
-		l.sweepSome(v, kind, sweptChoosers, names)
-		for name := range names {
-			looks.add(store.Key{Kind: kind, Name: name}, "")
+		l.sweepStanding(v, kind, looks)
+	}
+}
+
+// sweepStanding marks the next few of a kind whose statuses go on from look to look. Such a look is at all that one chooses.
+func (l *leader) sweepStanding(v *snapshot.View, kind string, looks looks) {
+	l.owed[kind] = max(0, l.owed[kind]-sweptHomes)
+	names := map[string]bool{}
+	for l.owed[kind] < sweptHomes && len(names) < sweptChoosers {
+		before := len(names)
+		l.sweepSome(v, kind, 1, names)
+		if len(names) == before {
+			return // there are no others
 		}
+		at := store.Key{Kind: kind, Name: l.swept[kind]}
+		looks.add(at, "")
+		l.owed[kind] += l.standings.sizeOf(at)
 	}
 }
 

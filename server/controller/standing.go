@@ -65,6 +65,14 @@ func (s *standings) look(of store.Key, known standing, look func()) {
 	}
 }
 
+// sizeOf is that of one policy or export; 0 when it is not known how it stands.
+func (s *standings) sizeOf(of store.Key) int {
+	if known, ok := s.of[of]; ok {
+		return known.Size()
+	}
+	return 0
+}
+
 // drop forgets a policy or an export.
 func (s *standings) drop(of store.Key) {
 	if known, ok := s.of[of]; ok {

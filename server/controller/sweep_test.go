@@ -51,3 +51,35 @@ func TestSweepsGoRound(t *testing.T) {
 	look(9, "c", "d", "e")
 	look(9, "c", "d", "e")
 }
+
+// What has chosen much is swept the more seldom; nothing is left out for ever, and of a few small ones all are swept each time.
+func TestSweepsCostTheSameInALargeFleet(t *testing.T) {
+	t.Parallel()
+	st, err := sqlite.Open(t.Context(), t.TempDir(), hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	f := &fleet{t: t, st: st}
+	sizes := map[store.Key]int{}
+	for name, size := range map[string]int{"a": 2500, "b": 10, "c": 0, "d": 900} {
+		f.put(datacenter(name))
+		sizes[store.Key{Kind: resource.KindDatacenter, Name: name}] = size
+	}
+	s, err := snapshot.Open(t.Context(), st, hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sweep := controller.NewStandingSweeps(sizes)
+	for i, want := range [][]string{{"a"}, nil, {"b", "c", "d"}, {"a"}, nil, {"b", "c", "d"}, {"a"}} {
+		if got := sweep(s.View(), resource.KindDatacenter); !slices.Equal(got, want) {
+			t.Errorf("sweep %d marks %q, want %q", i, got, want)
+		}
+	}
+	few := controller.NewStandingSweeps(map[store.Key]int{})
+	for range 2 {
+		if got := few(s.View(), resource.KindDatacenter); !slices.Equal(got, []string{"a", "b", "c", "d"}) {
+			t.Errorf("of a few small ones %q are marked", got)
+		}
+	}
+}

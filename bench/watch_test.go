@@ -24,8 +24,9 @@ const (
 	aftermath = 300 * time.Millisecond
 	// ackEvery is between the writes of another writer, and ackQuiet how long it writes while nothing else happens.
 	ackEvery, ackQuiet = 5 * time.Millisecond, 300 * time.Millisecond
-	// settlingWatchers is how long subjects are left alone before memory is read, and quiet how long their processor time at rest is measured.
-	settlingWatchers, quiet = 10 * time.Second, 20 * time.Second
+	// settlingWatchers is how long subjects are left alone before they count as at rest, and quiet how long their processor time is measured then,
+	// after which their memory is read. Both are longer than connections to isthmus are silent before it asks for a sign of life: all of that counts.
+	settlingWatchers, quiet = 45 * time.Second, 45 * time.Second
 	// profiled is for how long a profile watches.
 	profiled = 8 * time.Second
 	// watchTimeout bounds each task of the watchers' processes.

@@ -78,8 +78,8 @@ func (p *Plan) Digest() string { return p.digest }
 // Size is how many items the state has.
 func (p *Plan) Size() int { return p.items.Size() }
 
-// Update brings the plan to a later view, in which t is what may be another. The changes name items once; the state may be another without
-// any, by what is not an item.
+// Update brings the plan to a later view, in which t is what may be another, and not Spoilt. The changes name items once; the state may be another
+// without any, by what is not an item.
 func (p *Plan) Update(r resource.Reader, t Touch) []Change {
 	var out []Change
 	rest := t.rest

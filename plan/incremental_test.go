@@ -19,7 +19,9 @@ type held struct {
 	*plan.Plan
 	fresh func() (*plan.Plan, *isthmusv1.DesiredState)
 	touch plan.Touch
-	has   *isthmusv1.DesiredState
+	// spoilt: it has to be made anew.
+	spoilt bool
+	has    *isthmusv1.DesiredState
 	// changes since the receiver's state.
 	changes []plan.Change
 }
@@ -61,6 +63,13 @@ func TestPlanGoesOnAsIfMadeFromNothing(t *testing.T) {
 				}
 			}
 		}
+		spoil := func(before, after resource.Object) {
+			for _, all := range plans {
+				for _, h := range all {
+					h.spoilt = h.spoilt || h.touch.Spoilt(before, after)
+				}
+			}
+		}
 		for i := range rapid.IntRange(1, 25).Draw(t, "changes") {
 			after := object.Draw(t, fmt.Sprint("change ", i))
 			kind := resource.KindOf(after).Name
@@ -74,6 +83,7 @@ func TestPlanGoesOnAsIfMadeFromNothing(t *testing.T) {
 					resource.SetMetadata(after, resource.Metadata{UID: fmt.Sprint("uid", i)})
 				}
 				resource.Default(after)
+				spoil(before, after)
 				touch(before, after)
 				f.Put(after)
 				touch(before, after)
@@ -93,11 +103,15 @@ func TestPlanGoesOnAsIfMadeFromNothing(t *testing.T) {
 
 // goOn brings the plan to now, and holds it against one that is made from nothing.
 func (h *held) goOn(t *rapid.T, f *resourcetest.Fleet, name string, sent bool) {
+	fresh, state := h.fresh()
+	if h.spoilt {
+		h.Plan, _ = h.fresh()
+		h.touch, h.spoilt, h.has, h.changes = plan.Touch{}, false, state, nil
+	}
 	before := h.Digest()
 	changes := h.Update(f, h.touch)
 	h.touch = plan.Touch{}
 	h.changes = append(h.changes, changes...)
-	fresh, state := h.fresh()
 	if h.Digest() != fresh.Digest() || h.Digest() != plan.Digest(state) || h.Size() != len(state.GetItems()) {
 		t.Fatalf("%s: the plan went on to %s (%d items), made from nothing it is %s, its state %s:\n%v",
 			name, h.Digest(), h.Size(), fresh.Digest(), plan.Digest(state), state)
@@ -117,4 +131,46 @@ func (h *held) goOn(t *rapid.T, f *resourcetest.Fleet, name string, sent bool) {
 		t.Fatalf("%s: %v\nand %v\nmerge to %v\nwant %v", name, h.has, delta, merged, state)
 	}
 	h.has, h.changes = merged, nil
+}
+
+// An export goes, its consumer gets other labels, and another export comes that chooses alike, before anybody looks.
+func TestPlanIsSpoilt(t *testing.T) {
+	t.Parallel()
+	export := func(name string) *isthmusv1.ServiceExport {
+		return &isthmusv1.ServiceExport{Name: name, Uid: name, Spec: &isthmusv1.ServiceExportSpec{
+			Service: name, Datacenters: []string{"dc1"}, Consumers: &isthmusv1.ExportConsumers{Selector: "env=prod"},
+		}}
+	}
+	p := &isthmusv1.Peering{Name: "p", Uid: "p", Spec: &isthmusv1.PeeringSpec{Acceptor: "dc1", Dialer: "dc2"}}
+	f := resourcetest.New(datacenter("dc1", "x"), datacenter("dc2", "prod"), p, export("old"))
+	one := plan.New(f, "dc1", plan.Features())
+	var touch plan.Touch
+	spoilt := false
+	change := func(before, after resource.Object) {
+		note := func() {
+			for name, part := range plan.Touched(f, before, after) {
+				if name == "dc1" {
+					touch.Add(part)
+				}
+			}
+		}
+		spoilt = spoilt || touch.Spoilt(before, after)
+		note()
+		if after == nil {
+			f.Delete(resource.KindOf(before).Name, before.GetName())
+		} else {
+			f.Put(after)
+		}
+		note()
+	}
+	change(export("old"), nil)
+	change(datacenter("dc2", "prod"), datacenter("dc2", "test"))
+	change(nil, export("new"))
+	one.Update(f, touch)
+	if fresh := plan.New(f, "dc1", plan.Features()); one.Digest() != fresh.Digest() && !spoilt {
+		t.Error("the plan is another one than from nothing, and nobody is told to make it so")
+	}
+	if !touch.Pending() {
+		t.Error("no export is to be looked at")
+	}
 }

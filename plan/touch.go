@@ -1,5 +1,12 @@
 package plan
 
+import (
+	"maps"
+
+	isthmusv1 "isthmus/proto/isthmus/v1"
+	"isthmus/resource"
+)
+
 // Parts are parts of a plan that are looked at apart.
 type Parts uint16
 
@@ -48,3 +55,15 @@ func (t *Touch) Add(part Part) {
 
 // Empty tells that there is nothing to look at.
 func (t *Touch) Empty() bool { return t.rest == 0 && len(t.peerings) == 0 }
+
+// Pending tells that it is to be looked at which ServiceExports choose the datacenter.
+func (t *Touch) Pending() bool { return t.rest&exports != 0 }
+
+// Spoilt tells whether another change, whose parts are not added yet, makes the plan not go on from where it is: it has to be made anew. So does a
+// datacenter with other labels while it is Pending which exports there are. The plan may still hold whom an export chose that has gone, and whose
+// selector is nobody's any more, so that Touched tells nobody of labels which only that tells apart; then another comes that chooses alike.
+func (t *Touch) Spoilt(before, after resource.Object) bool {
+	was, _ := before.(*isthmusv1.Datacenter)
+	is, _ := after.(*isthmusv1.Datacenter)
+	return t.Pending() && was != nil && is != nil && !maps.Equal(was.GetLabels(), is.GetLabels())
+}

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -170,6 +171,40 @@ func (a *agent) takes(state *isthmusv1.DesiredState, have *isthmusv1.PullRespons
 		return answer.GetState(), answer
 	}
 	return desired.Merge(state, answer.GetDelta()), answer
+}
+
+// An agent is away for a moment. Meanwhile an export goes, its consumer gets other labels, and an export comes that chooses as the first one did: the
+// agent is told to export no more.
+func TestPullAfterAnExportCameBack(t *testing.T) {
+	t.Parallel()
+	n, w, fleet := start(t), newWorld(), fleetKey(t)
+	dc2 := func(env string) string {
+		return "kind: Datacenter\nname: dc2\nlabels: {env: " + env + "}\nspec: {runtime: vm}\n"
+	}
+	export := func(name string) string {
+		return "---\nkind: ServiceExport\nname: " + name + "\nspec: {service: web, datacenters: [dc1], consumers: {selector: env=prod}}\n"
+	}
+	n.apply(datacenters("dc1") + "---\n" + dc2("prod") + "---\nkind: Peering\nname: dc1-dc2\nspec: {acceptor: dc1, dialer: dc2}\n" + export("old"))
+	a := n.enrol(w, fleet, "dc1")
+	exported := func(state *isthmusv1.DesiredState) (peers []string) {
+		for _, item := range state.GetItems() {
+			for _, service := range item.GetExportedServices().GetServices() {
+				peers = append(peers, service.GetPeers()...)
+			}
+		}
+		return peers
+	}
+	state, have := a.takes(nil, nil)
+	if got := exported(state); len(got) != 1 {
+		t.Fatalf("exported to %v: %v", got, state)
+	}
+	n.want(http.StatusOK, n.call(http.MethodDelete, "/v1/service-exports/old", ""))
+	n.apply(dc2("test"))
+	n.apply(export("new"))
+	state, have = a.takes(state, have)
+	if got := exported(state); len(got) > 0 || desired.Digest(state) != have.GetDigest() {
+		t.Errorf("still exported to %v: %v", got, have)
+	}
 }
 
 // An agent that merges is told what changed since what it has, as long as the server knows that; all others are told the whole.

@@ -60,7 +60,7 @@ type Waiter struct{ w *waiter }
 
 // NewWaiters begins with so many goroutines, until ctx ends.
 func NewWaiters(ctx context.Context, hands int) *Waiters {
-	p := &Planner{desks: map[string]*desk{}, wake: make(chan struct{}, hands)}
+	p := &Planner{desks: map[string]*desk{}, pending: map[*track]bool{}, wake: make(chan struct{}, hands)}
 	for range hands {
 		go (&hand{p: p, ctx: ctx}).run()
 	}

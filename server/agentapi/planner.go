@@ -25,6 +25,8 @@ type Planner struct {
 	mu       sync.Mutex
 	follower *snapshot.Follower
 	desks    map[string]*desk
+	// pending are the tracks whose touch is, which labels may spoil: few, for they are looked at at once while somebody waits.
+	pending map[*track]bool
 	// queue are the waiters that are to be looked at, the oldest first, each once; wake has values while some of those who look may sleep.
 	queue []*waiter
 	wake  chan struct{}
@@ -47,7 +49,7 @@ type audience struct {
 
 // NewPlanner makes a Planner, which follows the snapshot from now on; it wakes nobody until Run.
 func NewPlanner(s *snapshot.Snapshot) *Planner {
-	return &Planner{follower: s.Follow(), desks: map[string]*desk{}, wake: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	return &Planner{follower: s.Follow(), desks: map[string]*desk{}, pending: map[*track]bool{}, wake: make(chan struct{}, runtime.GOMAXPROCS(0))}
 }
 
 // Run follows the snapshot until ctx ends.
@@ -95,6 +97,9 @@ func (p *Planner) sweep(now time.Time) {
 	defer p.mu.Unlock()
 	for datacenter, d := range p.desks {
 		if len(d.waiters) == 0 && now.Sub(d.left) > keepDesk {
+			for _, t := range d.tracks {
+				delete(p.pending, t)
+			}
 			delete(p.desks, datacenter)
 		}
 	}
@@ -107,8 +112,9 @@ func (p *Planner) track(d *desk, to audience) *track {
 	t, ok := d.tracks[to]
 	if !ok {
 		if len(d.tracks) >= maxAudiences {
-			for other := range d.tracks { // any one
-				delete(d.tracks, other)
+			for to, other := range d.tracks { // any one
+				delete(d.tracks, to)
+				delete(p.pending, other)
 				break
 			}
 		}
@@ -128,6 +134,7 @@ func (p *Planner) look(d *desk, to audience, t *track) (v *snapshot.View, touch 
 	p.advance()
 	touch, anew = t.touch, t.anew
 	t.touch, t.anew = plan.Touch{}, false
+	delete(p.pending, t)
 	return p.follower.View(), touch, anew, true
 }
 
@@ -165,13 +172,24 @@ func (p *Planner) concern(batch *snapshot.Batch) {
 		views = views[:1]
 	}
 	for _, c := range batch.Changes {
+		for t := range p.pending {
+			t.anew = t.anew || t.touch.Spoilt(c.Before, c.After)
+		}
 		for _, v := range views {
-			for datacenter, peering := range plan.Touched(v, c.Before, c.After) {
+			for datacenter, part := range plan.Touched(v, c.Before, c.After) {
 				if d, ok := p.desks[datacenter]; ok {
-					p.mark(d, func(t *track) { t.touch.Add(peering) })
+					p.mark(d, func(t *track) { p.touch(t, part) })
 				}
 			}
 		}
+	}
+}
+
+// touch notes what is to be looked at for a track.
+func (p *Planner) touch(t *track, part plan.Part) {
+	t.touch.Add(part)
+	if t.touch.Pending() {
+		p.pending[t] = true
 	}
 }
 

@@ -94,15 +94,10 @@ func (p *Planner) stir(w *waiter) {
 func (p *Planner) hurry(w *waiter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.release(w)
-	p.stir(w)
-}
-
-// release lets one be looked at that is held back. It is called with the lock held.
-func (p *Planner) release(w *waiter) {
 	if w.state == held {
 		w.state = resting
 	}
+	p.stir(w)
 }
 
 // next takes the one who has been in the queue for longest; nil: nobody is.
@@ -181,8 +176,9 @@ func (h *hand) send(stream isthmusv1.SyncService_FollowServer, answer *isthmusv1
 		})
 		next.run()
 	})
-	err := stream.Send(answer)
-	sent.Store(true)
-	h.replaced = !watch.Stop()
-	return err //nolint:wrapcheck // gRPC's own, to gRPC
+	defer func() { // also when it panics
+		sent.Store(true)
+		h.replaced = !watch.Stop()
+	}()
+	return stream.Send(answer) //nolint:wrapcheck // gRPC's own, to gRPC
 }

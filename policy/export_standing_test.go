@@ -208,3 +208,29 @@ func TestExportStandingIsAsFromNothing(t *testing.T) {
 		}
 	})
 }
+
+// The last export by a selector goes, a datacenter gets other labels, which nobody tells apart then, and another export comes that chooses alike: it goes
+// to whom it chooses now.
+func TestExportsThatChooseAsAFormerOneDid(t *testing.T) {
+	t.Parallel()
+	toProd := &isthmusv1.ExportConsumers{Selector: "env=prod"}
+	before, later := export("old", "api", []string{"dc1"}, toProd), export("new", "web", []string{"dc1"}, toProd)
+	for _, labels := range [][2]string{{"test", "prod"}, {"prod", "test"}} {
+		stays := export("stays", "db", []string{"dc1"}, &isthmusv1.ExportConsumers{Datacenters: []string{"dc2"}})
+		f := resourcetest.New(datacenter("dc1", "x"), datacenter("dc2", labels[0]), peering("dc1", "dc2"), before, stays)
+		x := policy.NewExportings()
+		none := func(string) (*isthmusv1.ExportsReport, bool) { return nil, false }
+		(&policy.ExportStanding{}).Status(f, before, policy.Look{All: true}, x, none, noon)
+		f.Delete(resource.KindServiceExport, "old")
+		x.Note(f, f, before, nil, false)
+		is := datacenter("dc2", labels[1])
+		f.Put(is)
+		x.Note(f, f, datacenter("dc2", labels[0]), is, false)
+		f.Put(later)
+		x.Note(f, f, nil, later, false)
+		got := (&policy.ExportStanding{}).Status(f, later, policy.Look{All: true}, x, none, noon)
+		if want := policy.ExportStatus(f, later, none, noon); !proto.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", labels, got, want)
+		}
+	}
+}

@@ -58,8 +58,7 @@ func (e *Exporting) Look(r resource.Reader) {
 			continue
 		}
 		spec, to := export.GetSpec(), export.GetSpec().GetConsumers()
-		// Names of datacenters have no space, and selectors no line's end.
-		choice := strings.Join(to.GetDatacenters(), " ") + "\n" + to.GetSelector()
+		choice := choiceKey(to)
 		e.exports = append(e.exports, exportOf{
 			service: keyOf(spec), name: export.GetName(), adopt: spec.GetAdopt(), peers: slices.Clone(to.GetPeers()), choice: choice,
 		})
@@ -73,6 +72,11 @@ func (e *Exporting) Look(r resource.Reader) {
 			e.choices[choice] = newConsumerChoice(r, to, neighbours(r, e.datacenter))
 		}
 	}
+}
+
+// choiceKey is the same for all who choose alike: names of datacenters have no space, and selectors no line's end.
+func choiceKey(to *isthmusv1.ExportConsumers) string {
+	return strings.Join(to.GetDatacenters(), " ") + "\n" + to.GetSelector()
 }
 
 func newConsumerChoice(r resource.Reader, to *isthmusv1.ExportConsumers, among []neighbour) *consumerChoice {

@@ -34,6 +34,9 @@ func (x *Exportings) Note(before, after resource.Reader, was, is resource.Object
 			x.touch(p)
 		}
 	}
+	if e, ok := was.(*isthmusv1.ServiceExport); ok && e != nil {
+		x.unchoose(after, e.GetSpec().GetConsumers().GetSelector())
+	}
 	old, now := stayingVersion(was), stayingVersion(is)
 	if old == nil && now == nil || old != nil && now != nil && !resource.Distinguished(before, resource.KindServiceExport, old, now) &&
 		!resource.Distinguished(after, resource.KindServiceExport, old, now) {
@@ -62,6 +65,18 @@ func (x *Exportings) touch(p *isthmusv1.Peering) {
 			x.touched[end] = map[string]bool{}
 		}
 		x.touched[end][p.GetName()] = true
+	}
+}
+
+// unchoose forgets whom a selector chooses when no export has it any more: of labels that only it tells apart nothing is noted from then on.
+func (x *Exportings) unchoose(r resource.Reader, selector string) {
+	if selector == "" || resource.ChoosesOther(r, resource.KindServiceExport, selector) {
+		return
+	}
+	for _, e := range x.of {
+		x.size -= e.size()
+		delete(e.choices, choiceKey(&isthmusv1.ExportConsumers{Selector: selector}))
+		x.size += e.size()
 	}
 }
 

@@ -52,12 +52,13 @@ func termsOfOther(names []string, selector string) []string {
 	return out
 }
 
-// termsOfLabels are the terms of something with these labels.
+// termsOfLabels are the terms of something with these labels, in order: the same for the same labels.
 func termsOfLabels(labels map[string]string) []string {
 	out := make([]string, 0, len(labels))
 	for key, value := range labels {
 		out = append(out, termOfLabel(key, value))
 	}
+	slices.Sort(out)
 	return out
 }
 
@@ -138,6 +139,14 @@ func Distinguished(r Reader, kind string, was, is *isthmusv1.Datacenter) bool {
 		if had != has || before != after {
 			return true
 		}
+	}
+	return false
+}
+
+// ChoosesOther tells whether any resource of a kind chooses by this selector for another side than its own.
+func ChoosesOther(r Reader, kind, selector string) bool {
+	for range r.Having(kind, termOtherSelector+selector) {
+		return true
 	}
 	return false
 }

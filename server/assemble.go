@@ -43,7 +43,7 @@ const (
 	handshakeTime = 20 * time.Second
 	// A connection that is cut is found by the kernel's probes, see listen. quiet is how long nothing may come over one before the agent itself
 	// has to answer, within patience: it may have stopped, or a proxy in between may hide that it is gone. gRPC asks nobody in between. Who does not
-	// answer counts as silent since it was heard of last, so at once: more often would only ask a fleet at rest more.
+	// answer counts as silent a moment after that: to ask more often would only ask a fleet at rest more.
 	quiet, patience = 40 * time.Second, 10 * time.Second
 	// idleConnection is how long a connection without calls is kept: an agent always has one open.
 	idleConnection = 15 * time.Minute

@@ -27,6 +27,9 @@ const (
 	// companyFor is after what time without a heartbeat of any other replica there seems to be none: three were left out. One that is older than
 	// forgetCompany when it is read for the first time is that of one that is no more; replicas' clocks differ.
 	companyFor, forgetCompany = 3 * heardEvery, 2 * resource.Silence
+	// comeBack is how long one who was asked for a sign of life and gave none has to come back before it counts as silent: it may have been stopped
+	// for a moment, as a machine is whose state is saved.
+	comeBack = 10 * time.Second
 	// forgetReplica is how long the heartbeats of a replica that is no more are kept.
 	forgetReplica = 24 * time.Hour
 )
@@ -65,7 +68,7 @@ func (t *Table) Attend(datacenter, agent string) (leave func(silent time.Duratio
 		defer t.mu.Unlock()
 		last := t.looked
 		if silent > 0 {
-			last = t.now().Add(-silent)
+			last = t.now().Add(-min(silent, resource.Silence-comeBack))
 		}
 		if last.After(p.last) {
 			p.last = last

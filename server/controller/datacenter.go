@@ -24,6 +24,9 @@ func (l *leader) datacenter(v *snapshot.View, name string) []edit {
 	if !ok {
 		delete(l.departing, name)
 		delete(l.told, name)
+		for _, part := range []string{observation.PartPolicy, observation.PartExports} {
+			delete(l.judged, [2]string{part, name})
+		}
 		return out
 	}
 	departing := d.GetStatus().GetRemoval() != nil

@@ -32,7 +32,7 @@ func (l *leader) expiries(v *snapshot.View) []edit {
 	if last := l.expiry; last.epoch == seen.epoch && last.joins == seen.joins && last.calls == seen.calls && now.Before(last.next) {
 		return nil
 	}
-	seen.by(now.Add(compactEvery)) // a clock that was set back
+	seen.by(now.Add(compactEvery)) // whatever this has wrong
 	var out []edit
 	for t := range resource.All[*isthmusv1.JoinToken](v, resource.KindJoinToken) {
 		end := t.GetSpec().GetGrant().GetExpireTime().AsTime()

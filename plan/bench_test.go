@@ -3,7 +3,6 @@ package plan_test
 import (
 	"fmt"
 	"slices"
-	"sync"
 	"testing"
 
 	"isthmus/peering"
@@ -182,7 +181,7 @@ func BenchmarkAddedPeering(b *testing.B) {
 				there, spoke := plan.New(f, "hub", plan.Features()), plan.New(f, "new", plan.Features())
 				b.ReportAllocs()
 				for b.Loop() {
-					comes, goes := &view{Fleet: with}, &view{Fleet: f}
+					comes, goes := &resourcetest.View{Fleet: with}, &resourcetest.View{Fleet: f}
 					changes := there.Update(comes, touched(with, "hub", nil, added))
 					changes = append(changes, spoke.Update(comes, touched(with, "new", nil, added))...)
 					changes = append(changes, there.Update(goes, touched(f, "hub", added, nil))...)
@@ -194,20 +193,6 @@ func BenchmarkAddedPeering(b *testing.B) {
 			})
 		}
 	}
-}
-
-// view is a fleet that remembers, as a server's views do.
-type view struct {
-	*resourcetest.Fleet
-	found sync.Map
-}
-
-func (v *view) Remember(key string, find func() any) any {
-	if known, ok := v.found.Load(key); ok {
-		return known
-	}
-	known, _ := v.found.LoadOrStore(key, find())
-	return known
 }
 
 // BenchmarkTouchedLabel is what a label of a hub costs before any plan is made: one by which nobody chooses, and one by which an export does.

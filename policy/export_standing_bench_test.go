@@ -36,7 +36,7 @@ func BenchmarkExportStanding(b *testing.B) {
 				s.Status(f, e, policy.Look{All: true}, x, reported, noon)
 				b.ReportAllocs()
 				for b.Loop() {
-					s.Status(&view{Fleet: f}, e, policy.Look{Homes: map[string]bool{at: true}}, x, reported, noon)
+					s.Status(&resourcetest.View{Fleet: f}, e, policy.Look{Homes: map[string]bool{at: true}}, x, reported, noon)
 				}
 			})
 		}

@@ -2,27 +2,12 @@ package policy_test
 
 import (
 	"fmt"
-	"sync"
 	"testing"
 
 	"isthmus/policy"
 	"isthmus/resource"
 	"isthmus/resource/resourcetest"
 )
-
-// view is a fleet that remembers, as a server's views do.
-type view struct {
-	*resourcetest.Fleet
-	found sync.Map
-}
-
-func (v *view) Remember(key string, find func() any) any {
-	if known, ok := v.found.Load(key); ok {
-		return known
-	}
-	known, _ := v.found.LoadOrStore(key, find())
-	return known
-}
 
 // BenchmarkStanding is what a change costs of 1,000 datacenters with an Intention each and one of all, each time in a new view.
 func BenchmarkStanding(b *testing.B) {
@@ -38,7 +23,7 @@ func BenchmarkStanding(b *testing.B) {
 	b.Run("plan of all", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			v := &view{Fleet: f}
+			v := &resourcetest.View{Fleet: f}
 			for n := range 1000 {
 				if got := len(policy.Entries(v, fmt.Sprintf("dc%04d", n)).GetEntries()); got != 2 {
 					b.Fatalf("%d entries", got)
@@ -49,7 +34,7 @@ func BenchmarkStanding(b *testing.B) {
 	b.Run("admission of all", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if got := policy.Check(&view{Fleet: f}, all); len(got) > 0 {
+			if got := policy.Check(&resourcetest.View{Fleet: f}, all); len(got) > 0 {
 				b.Fatal(got)
 			}
 		}
@@ -57,13 +42,13 @@ func BenchmarkStanding(b *testing.B) {
 	b.Run("status of all", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			policy.StatusOf(&view{Fleet: f}, all, silence, noon)
+			policy.StatusOf(&resourcetest.View{Fleet: f}, all, silence, noon)
 		}
 	})
 	b.Run("homes of all", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			policy.Homes(&view{Fleet: f}, all)
+			policy.Homes(&resourcetest.View{Fleet: f}, all)
 		}
 	})
 	b.Run("status of one home of all", func(b *testing.B) {
@@ -71,13 +56,13 @@ func BenchmarkStanding(b *testing.B) {
 		s := &policy.Standing{}
 		s.Status(f, all, policy.Look{All: true}, silence, noon)
 		for b.Loop() {
-			s.Status(&view{Fleet: f}, all, policy.Look{Homes: map[string]bool{"dc0500": true}}, silence, noon)
+			s.Status(&resourcetest.View{Fleet: f}, all, policy.Look{Homes: map[string]bool{"dc0500": true}}, silence, noon)
 		}
 	})
 	b.Run("affected by one", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			v := &view{Fleet: f}
+			v := &resourcetest.View{Fleet: f}
 			for range policy.Affected(v, v, one, one, false) {
 				continue
 			}

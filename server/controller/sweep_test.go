@@ -14,22 +14,29 @@ import (
 	"isthmus/store/sqlite"
 )
 
-// Sweeps go through all of a kind in turns, and begin again at its end; of a few they mark all each time.
-func TestSweepsGoRound(t *testing.T) {
-	t.Parallel()
+// declared are a store with some datacenters, and its snapshot.
+func declared(t *testing.T, names ...string) (store.Store, *snapshot.Snapshot) {
+	t.Helper()
 	st, err := sqlite.Open(t.Context(), t.TempDir(), hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = st.Close() })
 	f := &fleet{t: t, st: st}
-	for _, name := range []string{"a", "b", "c", "d", "e"} {
+	for _, name := range names {
 		f.put(datacenter(name))
 	}
 	s, err := snapshot.Open(t.Context(), st, hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)
 	}
+	return st, s
+}
+
+// Sweeps go through all of a kind in turns, and begin again at its end; of a few they mark all each time.
+func TestSweepsGoRound(t *testing.T) {
+	t.Parallel()
+	st, s := declared(t, "a", "b", "c", "d", "e")
 	sweep := controller.NewSweeps()
 	look := func(most int, want ...string) {
 		t.Helper()
@@ -55,20 +62,10 @@ func TestSweepsGoRound(t *testing.T) {
 // What has chosen much is swept the more seldom; nothing is left out for ever, and of a few small ones all are swept each time.
 func TestSweepsCostTheSameInALargeFleet(t *testing.T) {
 	t.Parallel()
-	st, err := sqlite.Open(t.Context(), t.TempDir(), hclog.NewNullLogger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = st.Close() })
-	f := &fleet{t: t, st: st}
+	_, s := declared(t, "a", "b", "c", "d")
 	sizes := map[store.Key]int{}
 	for name, size := range map[string]int{"a": 2500, "b": 10, "c": 0, "d": 900} {
-		f.put(datacenter(name))
 		sizes[store.Key{Kind: resource.KindDatacenter, Name: name}] = size
-	}
-	s, err := snapshot.Open(t.Context(), st, hclog.NewNullLogger())
-	if err != nil {
-		t.Fatal(err)
 	}
 	sweep := controller.NewStandingSweeps(sizes)
 	for i, want := range [][]string{{"a"}, nil, {"b", "c", "d"}, {"a"}, nil, {"b", "c", "d"}, {"a"}} {
